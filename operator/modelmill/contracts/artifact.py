@@ -1,0 +1,214 @@
+"""The files of an artifact: manifest.json, profile.json and golden.json.
+
+    STORE/NAMESPACE/MODEL/sha256-<digest of manifest.json>/
+        manifest.json  model.onnx|model.skops  profile.json  golden.json  data.json  report.html
+
+Keys are content-addressed, so writing the same artifact twice is harmless; manifest.json is written last and is the commit
+mark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from modelmill.contracts.names import BIN_MISSING, BIN_OTHER
+
+MANIFEST_VERSION: Final = 1
+FORMATS: Final = ("onnx", "skops")
+NUMERIC: Final = "numeric"
+CATEGORICAL: Final = "categorical"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of the artifact; `sha256` in hex, `size` in bytes."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output in Open Inference Protocol terms: datatype FP64, INT64, BYTES, …; shape with -1 for the rows.
+
+    kind: numeric or categorical, for inputs. nullable: a missing value is allowed.
+    classes: for `predict_proba`, the label of each column.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    kind: str = NUMERIC
+    nullable: bool = False
+    classes: tuple[str | int | float | bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Inputs in the order in which the model takes them (one tensor per feature), and outputs.
+
+    task: regression or classification. Outputs are `predict` and, for classifiers that have them, `predict_proba`.
+    """
+
+    task: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an artifact is. `format` names the file that is served; `lineage` is a flat map of text.
+
+    created: RFC 3339 UTC time at which training ended.
+    """
+
+    format: str
+    files: tuple[File, ...]
+    signature: Signature
+    metrics: dict[str, float]
+    lineage: dict[str, str]
+    created: str
+    model: str
+    version: str
+    v: int = MANIFEST_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureProfile:
+    """Reference distribution of one feature, or of the prediction, over the training data.
+
+    kind numeric: `edges` are k ascending interior edges and `ratios` the k+1 shares of (-inf, e0), [e0, e1), …, [ek-1, inf);
+        bins are called "0" … "k". Equal quantiles collapse, so k is at most 9.
+    kind categorical: `categories` in order of share (at most 20) and `ratios` their shares; a bin is called by its category.
+    Each also has the bins `missing` (share `missing_ratio`) and `other` (share `other_ratio`; categorical only).
+    All shares together are 1. importance: permutation importance on the hold-out, for choosing the features that are counted.
+    """
+
+    kind: str
+    ratios: tuple[float, ...]
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    missing_ratio: float = 0.0
+    other_ratio: float = 0.0
+    importance: float = 0.0
+
+    def bins(self) -> dict[str, float]:
+        """Return the reference share of every bin by name."""
+        names = self.categories if self.kind == CATEGORICAL else tuple(str(i) for i in range(len(self.ratios)))
+        shares = dict(zip(names, self.ratios, strict=True))
+        shares[BIN_MISSING] = self.missing_ratio
+        if self.kind == CATEGORICAL:
+            shares[BIN_OTHER] = self.other_ratio
+        return shares
+
+    def bin_of(self, value: float | str | None) -> str:
+        """Return the name of the bin that `value` falls in. A NaN or None is missing."""
+        if value is None or value != value:
+            return BIN_MISSING
+        if self.kind == CATEGORICAL:
+            text = str(value)
+            return text if text in self.categories else BIN_OTHER
+        return str(bisect_right(self.edges, float(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Reference profile: what the training data looked like, for counting drift in the server."""
+
+    features: dict[str, FeatureProfile]
+    prediction: FeatureProfile
+    rows: int
+    v: int = MANIFEST_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Rows with the outputs that the original model gave, replayed before a server is ready.
+
+    inputs: column by feature name, None where missing. outputs: column by output name (`predict_proba`: list of rows).
+    Numbers agree when |a - b| <= absolute + relative * |b|; labels agree exactly.
+    """
+
+    inputs: dict[str, list[Any]]
+    outputs: dict[str, list[Any]]
+    absolute: float = 1e-4
+    relative: float = 1e-4
+    v: int = MANIFEST_VERSION
+
+
+def canonical(document: Any) -> bytes:
+    """Return the one JSON form of a dataclass above or of plain data: sorted keys, no spaces, UTF-8, no NaN."""
+    raw = asdict(document) if hasattr(document, "__dataclass_fields__") else document
+    return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(content: bytes) -> str:
+    """Return `sha256:` + hex of the content."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """Return the manifest. Raises ValueError naming the field when it is not one of this version."""
+    raw = _document(content, "manifest.json")
+    try:
+        signature = raw["signature"]
+        return Manifest(
+            format=raw["format"],
+            files=tuple(_known(File, item) for item in raw["files"]),
+            signature=Signature(
+                task=signature["task"],
+                inputs=tuple(_tensor(item) for item in signature["inputs"]),
+                outputs=tuple(_tensor(item) for item in signature["outputs"]),
+            ),
+            metrics=raw["metrics"],
+            lineage=raw["lineage"],
+            created=raw["created"],
+            model=raw["model"],
+            version=raw["version"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"manifest.json lacks or has a wrong {error}") from None
+
+
+def parse_profile(content: bytes) -> Profile:
+    """Return the profile. Raises ValueError naming the field when it is not one of this version."""
+    raw = _document(content, "profile.json")
+    try:
+        features = {name: _feature(item) for name, item in raw["features"].items()}
+        return Profile(features=features, prediction=_feature(raw["prediction"]), rows=raw["rows"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"profile.json lacks or has a wrong {error}") from None
+
+
+def parse_golden(content: bytes) -> Golden:
+    """Return the golden rows. Raises ValueError naming the field when it is not one of this version."""
+    raw = _document(content, "golden.json")
+    try:
+        return Golden(raw["inputs"], raw["outputs"], raw["absolute"], raw["relative"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"golden.json lacks or has a wrong {error}") from None
+
+
+def _document(content: bytes, name: str) -> dict[str, Any]:
+    raw = json.loads(content)
+    if not isinstance(raw, dict) or raw.get("v") != MANIFEST_VERSION:
+        raise ValueError(f"{name} is not version {MANIFEST_VERSION}")
+    return raw
+
+
+def _known(cls: type[Any], raw: dict[str, Any]) -> Any:
+    return cls(**{name: raw[name] for name in cls.__dataclass_fields__ if name in raw})
+
+
+def _tensor(raw: dict[str, Any]) -> Tensor:
+    return _known(Tensor, {**raw, "shape": tuple(raw["shape"]), "classes": tuple(raw.get("classes") or ())})
+
+
+def _feature(raw: dict[str, Any]) -> FeatureProfile:
+    tuples = {name: tuple(raw.get(name) or ()) for name in ("ratios", "edges", "categories")}
+    return _known(FeatureProfile, {**raw, **tuples})

@@ -1,0 +1,74 @@
+"""Names that both sides of a process boundary use: environment, files, ports, labels, metrics, exit codes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Environment of the stages of a training pod (any image can be the `train` stage).
+ENV_INPUT: Final = "MODELMILL_INPUT"  # folder: train/, champion/ when there is one, params.json
+ENV_OUTPUT: Final = "MODELMILL_OUTPUT"  # folder to leave the model in
+ENV_HOLDOUT: Final = "MODELMILL_HOLDOUT"  # folder with the hold-out rows; mounted in fetch and publish only
+ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}} of the train stage itself
+ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
+ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
+ENV_SEED: Final = "MODELMILL_SEED"
+ENV_RUN: Final = "MODELMILL_RUN"
+ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for fetch, the built-in train and publish
+ENV_TERMINATION_PATH: Final = "MODELMILL_TERMINATION_PATH"  # default /dev/termination-log
+
+# Containers of a training pod.
+STAGE_FETCH: Final = "fetch"
+STAGE_TRAIN: Final = "train"
+STAGE_PUBLISH: Final = "publish"
+
+# Exit codes of the built-in stages and of the server's fetch.
+EXIT_RETRY: Final = 1  # may go away by itself: the store is down, a connection was cut
+EXIT_FINAL: Final = 3  # will not go away by itself: wrong credentials, missing column, unknown estimator
+
+# Files of an artifact.
+MANIFEST_FILE: Final = "manifest.json"
+PROFILE_FILE: Final = "profile.json"
+GOLDEN_FILE: Final = "golden.json"
+REPORT_FILE: Final = "report.html"
+ONNX_FILE: Final = "model.onnx"
+SKOPS_FILE: Final = "model.skops"
+DATA_FILE: Final = "data.json"  # snapshot of the training data: objects with size and sha256
+
+# Credentials, as the AWS SDKs name them; keys of the Secret that `store.secretRef` names.
+ENV_ACCESS_KEY: Final = "AWS_ACCESS_KEY_ID"
+ENV_SECRET_KEY: Final = "AWS_SECRET_ACCESS_KEY"
+ENV_ENDPOINT: Final = "AWS_ENDPOINT_URL_S3"
+ENV_REGION: Final = "AWS_REGION"
+
+HTTP_PORT: Final = 8080
+
+# Environment of a serving pod.
+ENV_MODEL_NAME: Final = "MODELMILL_MODEL_NAME"  # name in the URL paths: the InferenceService's model
+ENV_MODEL_VERSION: Final = "MODELMILL_MODEL_VERSION"  # name of the ModelVersion
+ENV_ARTIFACT_URI: Final = "MODELMILL_ARTIFACT_URI"
+ENV_ARTIFACT_DIGEST: Final = "MODELMILL_ARTIFACT_DIGEST"
+ENV_MODEL_FOLDER: Final = "MODELMILL_MODEL_FOLDER"
+ENV_MAX_REQUEST_BYTES: Final = "MODELMILL_MAX_REQUEST_BYTES"
+ENV_MAX_ROWS: Final = "MODELMILL_MAX_ROWS"
+ENV_MAX_CONCURRENT: Final = "MODELMILL_MAX_CONCURRENT_REQUESTS"
+ENV_DRIFT_FEATURES: Final = "MODELMILL_DRIFT_FEATURES"  # how many features are counted, most important first
+ENV_WARMUP_REQUESTS: Final = "MODELMILL_WARMUP_REQUESTS"
+
+# Metrics of the server. Labels model_name and model_version on each, plus those named here.
+METRIC_MODEL_INFO: Final = "modelmill_model_info"  # format, engine, digest; always 1
+METRIC_TRAINED_TIMESTAMP: Final = "modelmill_model_trained_timestamp_seconds"
+METRIC_REQUESTS: Final = "modelmill_requests_total"  # code
+METRIC_REQUEST_DURATION: Final = "modelmill_request_duration_seconds"  # histogram
+METRIC_IN_PROGRESS: Final = "modelmill_requests_in_progress"
+METRIC_FEATURE_BIN: Final = "modelmill_feature_bin_total"  # feature, bin
+METRIC_FEATURE_REFERENCE: Final = "modelmill_feature_reference_ratio"  # feature, bin
+METRIC_FEATURE_INVALID: Final = "modelmill_feature_invalid_total"  # feature, reason
+METRIC_PREDICTION_BIN: Final = "modelmill_prediction_bin_total"  # bin
+METRIC_PREDICTION_REFERENCE: Final = "modelmill_prediction_reference_ratio"  # bin
+DURATION_BUCKETS: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+
+# Bins that every feature has beside its own.
+BIN_MISSING: Final = "missing"
+BIN_OTHER: Final = "other"  # a category that the reference did not have

@@ -1,0 +1,139 @@
+"""What the operator tells the stages of one training run: the environment variable `MODELMILL_STAGE`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+STAGE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where artifacts go. `uri` is s3://BUCKET/PREFIX or file:///FOLDER."""
+
+    uri: str
+    endpoint: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """Rows kept from training. With `uri` they are given apart; else `fraction` of the rows is split off.
+
+    strategy: Random (seeded shuffle) or Latest (the rows with the greatest values of `column`).
+    """
+
+    fraction: float = 0.2
+    strategy: str = "Random"
+    column: str | None = None
+    uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Training data: every object under the prefix `uri`, in one format (csv, parquet, jsonl)."""
+
+    uri: str
+    format: str
+    target: str
+    exclude: tuple[str, ...] = ()
+    holdout: Holdout = field(default_factory=Holdout)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """A scikit-learn estimator by import path, for the built-in train stage.
+
+    preprocessing: Auto (impute, scale numbers, encode categories) or None.
+    """
+
+    estimator: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    preprocessing: str = "Auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One condition on the result. Either `metric` with a bound, or `min_improvement` over the champion.
+
+    min_improvement is in units of the primary metric, positive = better than the champion by at least this much.
+    """
+
+    metric: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    min_improvement: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version that the challenger is compared with, on the same hold-out."""
+
+    name: str
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One run, as its stages see it. Numbers are numbers here; the custom resource has them as decimal strings."""
+
+    namespace: str
+    training_job: str
+    run: int
+    run_uid: str
+    model: str
+    version: str
+    store: Store
+    data: Data
+    estimator: Estimator | None = None
+    primary_metric: str | None = None
+    primary_direction: str = "Maximize"
+    gates: tuple[Gate, ...] = ()
+    champion: Champion | None = None
+    seed: int = 0
+    train_image: str = ""
+    v: int = STAGE_VERSION
+
+
+def encode(spec: StageSpec) -> str:
+    """Return the JSON text of the environment variable."""
+    return json.dumps(asdict(spec), separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+def decode(text: str) -> StageSpec:
+    """Return the StageSpec in `text`. Raises ValueError when it is not one of this version."""
+    raw = json.loads(text)
+    if not isinstance(raw, dict) or raw.get("v") != STAGE_VERSION:
+        raise ValueError(f"MODELMILL_STAGE is not version {STAGE_VERSION}")
+    data = raw["data"]
+    return StageSpec(
+        namespace=raw["namespace"],
+        training_job=raw["training_job"],
+        run=int(raw["run"]),
+        run_uid=raw["run_uid"],
+        model=raw["model"],
+        version=raw["version"],
+        store=_known(Store, raw["store"]),
+        data=Data(
+            uri=data["uri"],
+            format=data["format"],
+            target=data["target"],
+            exclude=tuple(data.get("exclude") or ()),
+            holdout=_known(Holdout, data.get("holdout") or {}),
+        ),
+        estimator=_known(Estimator, raw["estimator"]) if raw.get("estimator") else None,
+        primary_metric=raw.get("primary_metric"),
+        primary_direction=raw.get("primary_direction", "Maximize"),
+        gates=tuple(_known(Gate, gate) for gate in raw.get("gates") or ()),
+        champion=_known(Champion, raw["champion"]) if raw.get("champion") else None,
+        seed=int(raw.get("seed", 0)),
+        train_image=raw.get("train_image", ""),
+    )
+
+
+def _known(cls: type[Any], raw: dict[str, Any]) -> Any:
+    """Build the dataclass from the fields it knows; others come from a newer writer."""
+    return cls(**{name: raw[name] for name in cls.__dataclass_fields__ if name in raw})
