@@ -1,0 +1,297 @@
+"""InferenceService: serves one version well, and changes version safely."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from modelmill.api.base import (
+    Alert,
+    Condition,
+    Decimal,
+    Digest,
+    Message,
+    ModelName,
+    Name,
+    Part,
+    Text,
+    Timestamp,
+    Word,
+    rules,
+)
+from modelmill.api.training_job import Resources
+
+
+class ModelRef(Part):
+    """Which version to serve: the newest approved one of a model, or a pinned one."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            ("has(self.follow) != has(self.version)", "set exactly one of follow (Approved) and version (pinned)")
+        )
+    }
+    name: ModelName = Field(description="Name of the model; also its name in the URL paths.")
+    follow: Literal["Approved"] | None = Field(
+        default=None, description="Approved: serve the newest ModelVersion of the model that is approved."
+    )
+    version: Name | None = Field(default=None, description="ModelVersion to serve, for GitOps.")
+
+
+class ServerLimits(Part):
+    """Limits of one server pod."""
+
+    max_request_bytes: int = Field(default=16_777_216, ge=1024, le=1_073_741_824, description="Largest body, bytes.")
+    max_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="Most rows in one request.")
+    max_concurrent_requests: int = Field(
+        default=256, ge=1, le=10_000, description="Most requests at once; more are answered 503 with Retry-After."
+    )
+
+
+class Runtime(Part):
+    """How the server runs."""
+
+    resources: Resources = Field(default_factory=Resources, description="Resources of the server container.")
+    limits: ServerLimits = Field(default_factory=ServerLimits, description="Limits of one server pod.")
+    warmup_requests: int = Field(
+        default=20, ge=0, le=1000, description="Predictions made before a pod is ready, beside the golden rows."
+    )
+
+
+class Step(Part):
+    """One step of a rollout: a weight or a pause."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            ("has(self.weight) != has(self.pauseSeconds)", "a step has either weight or pauseSeconds")
+        )
+    }
+    weight: int | None = Field(default=None, ge=1, le=100, description="Share of traffic for the new version, percent.")
+    pause_seconds: int | None = Field(default=None, ge=1, le=604_800, description="Time to stay and measure.")
+
+
+class Check(Part):
+    """One bound on a measurement of the new version."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            ("has(self.maximum) || has(self.maxRatioToStable)", "a check needs maximum or maxRatioToStable")
+        )
+    }
+    metric: Literal["ErrorRatio", "LatencyP95Seconds"] = Field(
+        description="ErrorRatio: 5xx answers by all answers. LatencyP95Seconds: 95th percentile of the duration."
+    )
+    maximum: Decimal | None = Field(default=None, description="Greatest value that passes.")
+    max_ratio_to_stable: Decimal | None = Field(
+        default=None, description="Greatest ratio to the stable version's value in the same time that passes."
+    )
+
+
+class Analysis(Part):
+    """Measurements of the new version while it takes traffic, scraped from its pods."""
+
+    interval_seconds: int = Field(default=30, ge=1, le=86_400, description="Time between measurements.")
+    min_requests: int = Field(
+        default=100, ge=1, le=1_000_000, description="Fewest requests to the new version that a measurement counts."
+    )
+    on_insufficient_data: Literal["Hold", "Pass", "Fail"] = Field(
+        default="Hold", description="What a step does that ends with fewer requests: wait, go on, or roll back."
+    )
+    checks: list[Check] = Field(
+        min_length=1,
+        max_length=16,
+        description="Bounds, all of which must hold.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    failure_limit: int = Field(default=1, ge=0, le=100, description="Failed measurements that are tolerated.")
+
+
+class Rollout(Part):
+    """How a new version replaces the one that serves."""
+
+    strategy: Literal["Canary", "Direct"] = Field(
+        default="Canary",
+        description="Canary: step by step, measured. Direct: all at once when the new pods are ready.",
+    )
+    steps: list[Step] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Weights and pauses, in order; a last step of weight 100 is implied. Weights are met by replica "
+        "counts, so that the actual weight is a multiple of 1/replicas; status.canary.actualWeight tells it.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    analysis: Analysis | None = Field(default=None, description="Measurements; left out: only readiness is waited for.")
+    progress_deadline_seconds: int = Field(
+        default=600, ge=10, le=86_400, description="Longest time that new pods may take to become ready."
+    )
+
+
+class DriftMonitoring(Part):
+    """When the features count as drifted from the training data."""
+
+    psi_threshold: Decimal = Field(
+        default="0.2", description="Population stability index of a feature above which it has drifted."
+    )
+    window_seconds: int = Field(default=3600, ge=30, le=2_592_000, description="Time that is looked at.")
+    min_rows: int = Field(
+        default=500, ge=20, le=100_000_000, description="Fewest rows in the window; with fewer nothing is said."
+    )
+    features: int = Field(default=10, ge=1, le=100, description="How many features are watched, most important first.")
+    for_seconds: int = Field(default=60, ge=0, le=86_400, description="How long it must last before the alert fires.")
+
+
+class RetrainOn(Part):
+    """What an alert does."""
+
+    training_job: Name = Field(description="TrainingJob of the namespace to run; it must have triggers.alerts.enabled.")
+    on: list[Literal["Drift", "Quality", "Staleness"]] = Field(
+        min_length=1,
+        max_length=3,
+        description="Kinds of alerts that start a run.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+
+
+class Monitoring(Part):
+    """What is watched while the model serves. Rules are written to the ConfigMap NAME-modelmill-rules for Prometheus."""
+
+    drift: DriftMonitoring = Field(default_factory=DriftMonitoring, description="When features count as drifted.")
+    retrain: RetrainOn | None = Field(default=None, description="What an alert does. Left out: it is only shown.")
+
+
+class InferenceServiceSpec(Part):
+    """A model served over HTTP."""
+
+    model: ModelRef = Field(description="Which version to serve.")
+    replicas: int = Field(default=2, ge=1, le=1000, description="Server pods.")
+    runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
+    rollout: Rollout = Field(default_factory=Rollout, description="How a new version replaces the one that serves.")
+    monitoring: Monitoring | None = Field(default=None, description="What is watched while the model serves.")
+
+
+class StableTrack(Part):
+    """The version that serves."""
+
+    version: Word = Field(description="Name of the ModelVersion.")
+    digest: Digest = Field(description="Digest of its artifact.")
+    revision: Word = Field(description="Hash of version and runtime; suffix of the Deployment's name.")
+    replicas: int = Field(ge=0, description="Pods wanted.")
+    ready: int = Field(ge=0, description="Pods ready.")
+
+
+class Measurement(Part):
+    """One measurement of the analysis."""
+
+    time: Timestamp = Field(description="When.")
+    requests: int = Field(ge=0, description="Requests to the new version since the measurement before.")
+    verdict: Literal["Pass", "Fail", "Insufficient"] = Field(description="What the checks said.")
+    message: Text = Field(description="The values against their bounds.")
+
+
+class CanaryTrack(Part):
+    """The version that is being rolled out."""
+
+    version: Word = Field(description="Name of the ModelVersion.")
+    digest: Digest = Field(description="Digest of its artifact.")
+    revision: Word = Field(description="Hash of version and runtime; suffix of the Deployment's name.")
+    replicas: int = Field(ge=0, description="Pods wanted.")
+    ready: int = Field(ge=0, description="Pods ready.")
+    weight: int = Field(ge=0, le=100, description="Share of traffic wanted, percent.")
+    actual_weight: int = Field(ge=0, le=100, description="Share of traffic by ready pods, percent.")
+    step: int = Field(ge=0, description="Step of spec.rollout.steps that is being done, from 0.")
+    step_time: Timestamp = Field(description="When the step began.")
+    start_time: Timestamp = Field(description="When the rollout began.")
+    last_measure_time: Timestamp | None = Field(default=None, description="When it was last measured.")
+    failures: int = Field(default=0, ge=0, description="Failed measurements so far.")
+    analysis: list[Measurement] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Last measurements, newest first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+
+
+class Served(Part):
+    """A version that served."""
+
+    version: Word = Field(description="Name of the ModelVersion.")
+    revision: Word = Field(description="Hash of version and runtime.")
+    start_time: Timestamp = Field(description="When it took all traffic, or its rollout began.")
+    end_time: Timestamp | None = Field(default=None, description="When it ended; left out while it serves.")
+    outcome: Literal["Serving", "Replaced", "RolledBack"] = Field(description="How it ended.")
+    message: Text | None = Field(default=None, description="Why it ended.")
+
+
+class MonitoringStatus(Part):
+    """What monitoring says."""
+
+    state: Literal["NotConfigured", "OK", "Alert"] = Field(description="Whether an alert fires for the stable version.")
+    worst_feature: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None, description="Feature with the greatest value among the alerts."
+    )
+    value: Word | None = Field(default=None, description="Its value when the alert was delivered.")
+
+
+class InferenceServiceStatus(Part):
+    """What is true now."""
+
+    observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status is about.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    phase: Literal["Pending", "Deploying", "Stable", "RollingOut", "RollingBack", "RolledBack"] = Field(
+        default="Pending", description="For scripts."
+    )
+    url: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="URL inside the cluster.")
+    stable: StableTrack | None = Field(default=None, description="The version that serves.")
+    canary: CanaryTrack | None = Field(default=None, description="The version that is being rolled out.")
+    failed_revision: Word | None = Field(
+        default=None, description="Revision that was taken back; not tried again until it changes."
+    )
+    failed_message: Message | None = Field(default=None, description="Why it was taken back.")
+    retried_annotation: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="Value of modelmill.dev/retry that was last answered."
+    )
+    history: list[Served] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Which version served from when to when, newest first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    alerts: list[Alert] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Firing alerts that named this object.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+    )
+    monitoring: MonitoringStatus | None = Field(default=None, description="What monitoring says.")
+    replicas: int = Field(default=0, ge=0, description="Pods of the service, for the scale subresource.")
+    selector: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Selector of the pods, for the scale subresource."
+    )
+    weight: Word | None = Field(default=None, description="Actual and wanted weight, for the WEIGHT column.")
+    ready_replicas: Word | None = Field(default=None, description="Ready and wanted pods, for the REPLICAS column.")
+    drift: Word | None = Field(default=None, description="ok, alert or off, for the DRIFT column.")
+    step: Word | None = Field(default=None, description="Step of the rollout, for the STEP column.")
+
+
+def columns() -> list[dict[str, Any]]:
+    """Return the printer columns of `kubectl get`; priority 1 = only with -o wide."""
+    ready = ".status.conditions[?(@.type=='Ready')]"
+    return [
+        {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Stable", "type": "string", "jsonPath": ".status.stable.version"},
+        {"name": "Canary", "type": "string", "jsonPath": ".status.canary.version"},
+        {"name": "Weight", "type": "string", "jsonPath": ".status.weight"},
+        {"name": "Replicas", "type": "string", "jsonPath": ".status.readyReplicas"},
+        {"name": "Drift", "type": "string", "jsonPath": ".status.drift"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
+        {"name": "Step", "type": "string", "jsonPath": ".status.step", "priority": 1},
+        {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
+        {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
+    ]
