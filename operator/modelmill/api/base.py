@@ -79,7 +79,9 @@ class Condition(Part):
     reason: Annotated[str, Field(max_length=64)] = Field(description="Why, as one CamelCase word.")
     message: Annotated[str, Field(max_length=4096)] = Field(description="What happened and what to do, for people.")
     last_transition_time: Timestamp = Field(description="When the status last changed.")
-    observed_generation: int | None = Field(default=None, ge=0, description="Generation of the spec that this is about.")
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="Generation of the spec that this is about."
+    )
 
 
 class Alert(Part):

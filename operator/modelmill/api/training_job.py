@@ -121,9 +121,7 @@ class ContainerTrain(Part):
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["name"],
-            **rules(
-                ("self.all(e, !e.name.startsWith('MODELMILL_'))", "names that begin with MODELMILL_ are reserved")
-            ),
+            **rules(("self.all(e, !e.name.startsWith('MODELMILL_'))", "names that begin with MODELMILL_ are reserved")),
         },
     )
 

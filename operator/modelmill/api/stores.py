@@ -1,0 +1,21 @@
+"""How a container gets the credentials and the address of a store. The operator itself never reads a Secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelmill.api.base import Store
+from modelmill.contracts import names
+
+
+def store_environment(store: Store) -> list[dict[str, Any]]:
+    """Return the `env` entries of a container that uses the store."""
+    env: list[dict[str, Any]] = [{"name": names.ENV_REGION, "value": store.region or "us-east-1"}]
+    if store.endpoint:
+        env.append({"name": names.ENV_ENDPOINT, "value": store.endpoint})
+    if store.secret_ref is not None:
+        env += [
+            {"name": key, "valueFrom": {"secretKeyRef": {"name": store.secret_ref.name, "key": key}}}
+            for key in (names.ENV_ACCESS_KEY, names.ENV_SECRET_KEY)
+        ]
+    return env

@@ -1,0 +1,108 @@
+"""What pods say about themselves: why a container waits or failed, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Waiting reasons that do not go away without a person or a registry's help. Source: kubelet images and container packages.
+BLOCKED = {
+    "ErrImagePull": "ImagePullFailed",
+    "ImagePullBackOff": "ImagePullFailed",
+    "ErrImageNeverPull": "ImagePullFailed",
+    "InvalidImageName": "ImagePullFailed",
+    "CreateContainerConfigError": "ContainerConfigInvalid",
+    "CreateContainerError": "ContainerConfigInvalid",
+    "CrashLoopBackOff": "CrashLoop",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A container that terminated. `message` is its termination message, `reason` the kubelet's word (OOMKilled, Error)."""
+
+    container: str
+    exit_code: int
+    reason: str
+    message: str
+
+    def describe(self) -> str:
+        """Return container, exit code, reason and the last line of the message."""
+        lines = [line.strip() for line in self.message.strip().splitlines() if line.strip()]
+        last = f": {lines[-1][:500]}" if lines else ""
+        reason = f" ({self.reason})" if self.reason and self.reason not in ("Error", "Completed") else ""
+        return f"container {self.container} exited with code {self.exit_code}{reason}{last}"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A container that cannot start."""
+
+    container: str
+    reason: str
+    message: str
+
+
+def container_statuses(pod: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Yield the statuses of init containers, then of containers."""
+    status = pod.get("status") or {}
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def ended(pod: Mapping[str, Any], container: str) -> Ended | None:
+    """Return how the container ended, now or in its last try; None while it never did."""
+    for status in container_statuses(pod):
+        if status["name"] != container:
+            continue
+        for state in (status.get("state") or {}, status.get("lastState") or {}):
+            if "terminated" in state:
+                return _ended(container, state["terminated"])
+    return None
+
+
+def first_failure(pod: Mapping[str, Any]) -> Ended | None:
+    """Return the first container that ended with another code than 0, in order of start."""
+    for status in container_statuses(pod):
+        found = ended(pod, status["name"])
+        if found is not None and found.exit_code != 0:
+            return found
+    return None
+
+
+def blocked(pod: Mapping[str, Any]) -> Blocked | None:
+    """Return why the pod cannot go on without help, or None."""
+    for status in container_statuses(pod):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        word = waiting.get("reason", "")
+        if word not in BLOCKED:
+            continue
+        last = ended(pod, status["name"])
+        if word == "CrashLoopBackOff" and last is not None:
+            return Blocked(status["name"], BLOCKED[word], last.describe())
+        message = f"container {status['name']} with image {status.get('image', '?')}: {word}"
+        if waiting.get("message"):
+            message += f": {waiting['message'][:500]}"
+        return Blocked(status["name"], BLOCKED[word], message)
+    return None
+
+
+def unschedulable(pod: Mapping[str, Any]) -> str | None:
+    """Return the scheduler's message when the pod found no node, or None."""
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message") or condition.get("reason") or "not scheduled")
+    return None
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Tell whether the pod has the condition Ready and is not being deleted."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return False
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _ended(container: str, state: Mapping[str, Any]) -> Ended:
+    return Ended(container, int(state.get("exitCode", 0)), state.get("reason") or "", state.get("message") or "")

@@ -1,0 +1,1 @@
+"""ModelVersion: approval, use and protection of what is served."""

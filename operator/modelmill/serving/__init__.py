@@ -1,0 +1,1 @@
+"""InferenceService: serving pods, rollout and its analysis."""

@@ -1,0 +1,1 @@
+"""TrainingJob: when it runs, what a run does, what becomes of its result."""

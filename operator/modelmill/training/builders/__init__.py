@@ -1,0 +1,1 @@
+"""Children of a TrainingJob: one pure function per child, parent in, object out."""

@@ -1,0 +1,76 @@
+"""The ModelVersion that a run makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelmill.api import base, kinds
+from modelmill.contracts.result import PUBLISHED, StageResult
+from modelmill.engine.plan import Manifest
+from modelmill.training.view import View
+
+
+def number_text(value: float) -> str:
+    """Return a metric as text: six significant digits, which is more than a hold-out can tell apart."""
+    return f"{value:.6g}"
+
+
+def metric_texts(metrics: dict[str, float]) -> dict[str, str]:
+    """Return metrics as the API carries them: decimal texts by name."""
+    return {name: number_text(value) for name, value in sorted(metrics.items())}
+
+
+def build_model_version(view: View, run: Manifest, result: StageResult, finished: str) -> dict[str, Any]:
+    """Return the ModelVersion of a run that published. It has no owner: versions outlive their TrainingJob.
+
+    A version that failed its gates is kept as Rejected. One that passed is Approved when the TrainingJob says Automatic,
+    else it waits for a person.
+    """
+    artifact, data = result.artifact, result.data
+    if artifact is None or data is None:
+        raise ValueError(f"a result with outcome {result.outcome} has no artifact to make a version of")
+    passed = result.outcome == PUBLISHED
+    automatic = view.spec.versions.approval == "Automatic"
+    approval = kinds.REJECTED if not passed else kinds.APPROVED if automatic else kinds.PENDING
+    spec: dict[str, Any] = {
+        "model": view.spec.model,
+        "artifact": {"uri": artifact.uri, "digest": artifact.digest},
+        "store": view.spec.store.model_dump(by_alias=True, exclude_none=True),
+        "format": artifact.format,
+        "bytes": artifact.bytes,
+        "trained": finished,
+        "primary": view.spec.evaluation.primary.model_dump(by_alias=True),
+        "metrics": metric_texts(result.metrics),
+        "gates": [gate[:1024] for gate in result.gates],
+        "lineage": {
+            "trainingJob": view.name,
+            "run": run["number"],
+            "runUid": f"{view.uid}-{run['number']}",
+            "reason": run["reason"],
+            "dataDigest": data.digest,
+            "dataRows": data.rows,
+            "holdoutRows": data.holdout_rows,
+        },
+        "approval": approval,
+    }
+    if result.champion is not None:
+        spec["champion"] = {
+            "version": result.champion.name,
+            "metrics": metric_texts(result.champion.metrics),
+        }
+    return {
+        "apiVersion": base.API_VERSION,
+        "kind": "ModelVersion",
+        "metadata": {
+            "name": run["version"],
+            "namespace": view.namespace,
+            "labels": {
+                kinds.MANAGED_BY_LABEL: kinds.MANAGED_BY,
+                kinds.MODEL_LABEL: view.spec.model,
+                kinds.TRAINING_JOB_LABEL: view.name,
+                kinds.OWNER_UID_LABEL: view.uid,
+            },
+            "ownerReferences": [],
+        },
+        "spec": spec,
+    }

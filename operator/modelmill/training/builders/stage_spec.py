@@ -1,0 +1,89 @@
+"""What a run tells its stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelmill.api.training_job import Gate, TrainingJobSpec
+from modelmill.contracts import stage
+from modelmill.engine.plan import Manifest
+from modelmill.training.view import View
+
+
+def stage_spec(view: View, number: int, version: str, champion: Manifest | None) -> stage.StageSpec:
+    """Return the stages' view of run `number`. Decimal texts of the resource become numbers."""
+    spec = view.spec
+    return stage.StageSpec(
+        namespace=view.namespace,
+        training_job=view.name,
+        run=number,
+        run_uid=f"{view.uid}-{number}",
+        model=spec.model,
+        version=version,
+        store=stage.Store(spec.store.uri, spec.store.endpoint, spec.store.region),
+        data=_data(spec),
+        estimator=_estimator(spec),
+        primary_metric=spec.evaluation.primary.metric,
+        primary_direction=spec.evaluation.primary.direction,
+        gates=tuple(_gate(gate) for gate in spec.evaluation.gates),
+        champion=_champion(champion),
+        train_image=spec.train.container.image if spec.train.container else "",
+    )
+
+
+def parameter_value(value: int | str) -> Any:
+    """Return the number, truth value or null that a parameter's text means, or the text itself.
+
+    Kubernetes objects carry no floats, so `'0.05'` is a number; `'true'`, `'false'` and `'null'` are what YAML means by them.
+    """
+    if not isinstance(value, str):
+        return value
+    words = {"true": True, "false": False, "null": None, "None": None, "True": True, "False": False}
+    if value in words:
+        return words[value]
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _data(spec: TrainingJobSpec) -> stage.Data:
+    holdout = spec.data.holdout
+    return stage.Data(
+        uri=spec.data.train.uri,
+        format=spec.data.train.format,
+        target=spec.data.target,
+        exclude=tuple(spec.data.features.exclude),
+        holdout=stage.Holdout(
+            fraction=float(holdout.fraction) if holdout.fraction is not None else 0.0,
+            strategy=holdout.strategy,
+            column=holdout.column,
+            uri=holdout.uri,
+        ),
+    )
+
+
+def _estimator(spec: TrainingJobSpec) -> stage.Estimator | None:
+    sklearn = spec.train.sklearn
+    if sklearn is None:
+        return None
+    parameters = {name: parameter_value(value) for name, value in sklearn.parameters.items()}
+    return stage.Estimator(sklearn.estimator, parameters, sklearn.preprocessing)
+
+
+def _gate(gate: Gate) -> stage.Gate:
+    return stage.Gate(
+        metric=gate.metric,
+        minimum=float(gate.minimum) if gate.minimum is not None else None,
+        maximum=float(gate.maximum) if gate.maximum is not None else None,
+        min_improvement=float(gate.versus_champion.min_improvement) if gate.versus_champion is not None else None,
+    )
+
+
+def _champion(version: Manifest | None) -> stage.Champion | None:
+    if version is None:
+        return None
+    artifact = version["spec"]["artifact"]
+    return stage.Champion(version["metadata"]["name"], artifact["uri"], artifact["digest"])
