@@ -1,0 +1,50 @@
+"""`modelmill-server fetch` and `modelmill-server [serve] FOLDER --port 8080`; the environment sets the rest."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from modelmill.contracts.names import HTTP_PORT
+from modelmill_server import __version__
+from modelmill_server.failure import StartError, leave_message
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 when a repeat may help, 3 when not, 2 for wrong usage."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        if arguments[:1] == ["fetch"]:
+            from modelmill_server import fetch
+
+            return fetch.main()
+        return _serve(arguments[1:] if arguments[:1] == ["serve"] else arguments)
+    except StartError as failure:
+        print(failure.line(), file=sys.stderr)
+        leave_message(failure)
+        return failure.exit_code
+
+
+def _serve(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="modelmill-server", description="Serve one model artifact over HTTP.")
+    parser.add_argument("folder", nargs="?", help="artifact folder; default: $MODELMILL_MODEL_FOLDER")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all IPv4)")  # noqa: S104
+    parser.add_argument("--port", type=int, default=HTTP_PORT)
+    parser.add_argument("--version", action="version", version=__version__)
+    options = parser.parse_args(arguments)
+    from modelmill_server.settings import from_environment
+
+    settings = from_environment(os.environ, options.folder, options.host, options.port)
+    # Before numpy is imported: its libraries and scikit-learn's read these once, and else take every CPU of the node.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, str(settings.threads))
+    from modelmill_server.serve import run
+
+    return run(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

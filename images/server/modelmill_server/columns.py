@@ -1,0 +1,170 @@
+"""Features as requests bring them: one column per feature, strictly checked, in the order of the signature."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from modelmill.contracts.artifact import Tensor
+
+Column = list[Any]
+"""One value per row: float, int, bool or str; None where missing."""
+
+# The largest finite FP32: models take single precision, beyond it a number would become infinite.
+Number = Annotated[float, Meta(ge=-3.4028234e38, le=3.4028234e38)]
+FLOAT, INT, BOOL, TEXT = "float", "int", "bool", "text"
+FAMILY = {
+    "BOOL": BOOL, "BYTES": TEXT, "FP16": FLOAT, "FP32": FLOAT, "FP64": FLOAT,
+    "INT8": INT, "INT16": INT, "INT32": INT, "INT64": INT, "UINT8": INT, "UINT16": INT, "UINT32": INT, "UINT64": INT,
+}  # fmt: skip
+TYPES: dict[str, Any] = {FLOAT: Number, BOOL: bool, TEXT: str}
+for _name in [name for name, family in FAMILY.items() if family == INT]:
+    _bits, _signed = int(_name.lstrip("UINT")), not _name.startswith("U")
+    # A bound of msgspec is an int64 at most, so UINT64 is left to numpy.
+    _low, _high = (-(1 << _bits - 1), (1 << _bits - 1) - 1) if _signed else (0, min((1 << _bits) - 1, (1 << 63) - 1))
+    TYPES[_name] = Annotated[int, Meta(ge=_low, le=_high)]
+SPOKEN = {FLOAT: "a number", INT: "a whole number", BOOL: "true or false", TEXT: "text"}
+
+_NESTED = re.compile(rb"\s*\[\s*\[")
+_WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `(\w+)`")
+_BOUND = re.compile(r"Expected `(\w+)` (>=|<=) ")
+_ROW = re.compile(r"`\$\[(\d+)\]")
+
+
+class RejectedError(Exception):
+    """A request that is not answered with a prediction.
+
+    status: HTTP status. feature, reason: what is counted as an invalid value; reason is one of missing, unknown, type, null,
+    range, shape.
+    """
+
+    def __init__(self, status: int, message: str, feature: str | None = None, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.feature = feature
+        self.reason = reason
+
+
+def bad(message: str, feature: str | None = None, reason: str | None = None) -> RejectedError:
+    """Return a 400."""
+    return RejectedError(400, message, feature, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input of the model. family: float, int, bool or text; categorical: only equal values mean the same."""
+
+    name: str
+    index: int
+    datatype: str
+    family: str
+    nullable: bool
+    categorical: bool
+
+    @property
+    def type(self) -> Any:
+        """The element type that values of this feature have, for msgspec."""
+        kind = TYPES[self.datatype if self.family == INT else self.family]
+        return kind | None if self.nullable else kind
+
+
+def features_of(inputs: Sequence[Tensor]) -> tuple[Feature, ...]:
+    """Return the features of a signature. Raises ValueError naming the input with a datatype that is not known."""
+    found = []
+    for index, tensor in enumerate(inputs):
+        family = FAMILY.get(tensor.datatype)
+        if family is None:
+            raise ValueError(f"input {tensor.name!r} has the unknown datatype {tensor.datatype!r}")
+        found.append(
+            Feature(tensor.name, index, tensor.datatype, family, tensor.nullable, tensor.kind == "categorical")
+        )
+    return tuple(found)
+
+
+class Decoders:
+    """Strict JSON decoders for tensor data, by (declared datatype, nullable, nested); made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, bool, bool], msgspec.json.Decoder[Any]] = {}
+        for datatype, family in FAMILY.items():
+            for nullable in (False, True):
+                kind = TYPES[datatype if family == INT else family]
+                item = kind | None if nullable else kind
+                self._made[datatype, nullable, False] = msgspec.json.Decoder(list[item])  # type: ignore[valid-type]
+                self._made[datatype, nullable, True] = msgspec.json.Decoder(list[list[item]])  # type: ignore[valid-type]
+
+    def decode(self, data: msgspec.Raw, datatype: str, *, nullable: bool) -> tuple[Column, bool]:
+        """Return the values and whether they are nested once. Raises msgspec.ValidationError, msgspec.DecodeError."""
+        nested = nested_rows(data)
+        return self._made[datatype, nullable, nested].decode(data), nested
+
+
+def nested_rows(data: msgspec.Raw) -> bool:
+    """Return whether tensor data is given as a list of rows."""
+    return _NESTED.match(data) is not None
+
+
+def to_family(feature: Feature, declared: str, values: Column) -> Column:
+    """Return values of another declared datatype as the feature's own.
+
+    Raises RejectedError when that would lose something.
+    """
+    family = FAMILY[declared]
+    if family == feature.family or (feature.family == FLOAT and family == INT and not feature.categorical):
+        return values
+    if TEXT in (family, feature.family):
+        raise bad(
+            f"input {feature.name!r} has datatype {declared}: the model takes {feature.datatype}", feature.name, "type"
+        )
+    if feature.family == FLOAT:
+        return [None if value is None else float(value) for value in values]
+    for row, value in enumerate(values):
+        whole = value is None or value == int(value)
+        if not whole or (feature.family == BOOL and value not in (0, 1, None)):
+            raise bad(
+                f"input {feature.name!r} is {value!r} at row {row}: it must be {SPOKEN[feature.family]}",
+                feature.name,
+                "type",
+            )
+    made = bool if feature.family == BOOL else int
+    return [None if value is None else made(value) for value in values]
+
+
+def from_python(feature: Feature, values: Any) -> Column:
+    """Return a column from decoded JSON values. Raises RejectedError naming the feature and the row."""
+    try:
+        return msgspec.convert(values, list[feature.type])  # type: ignore[name-defined]
+    except msgspec.ValidationError as error:
+        if feature.family in (INT, BOOL):
+            # A frame with gaps has its whole numbers as 3.0; JSON of another language has 1 for true.
+            kind = Number | None if feature.nullable else Number
+            try:
+                return to_family(feature, "FP64", msgspec.convert(values, list[kind]))  # type: ignore[valid-type]
+            except msgspec.ValidationError:
+                pass
+        raise explain(error, feature) from None
+
+
+def explain(error: Exception, feature: Feature, declared: str | None = None, width: int = 1) -> RejectedError:
+    """Return the 400 that says in a person's words what msgspec found wrong in the values of `feature`."""
+    text = str(error)
+    row = _ROW.search(text)
+    where = f" at row {int(row[1]) // width}" if row else ""
+    wanted = SPOKEN[FAMILY[declared or feature.datatype]]
+    name = feature.name
+    wrong = _WRONG_TYPE.search(text)
+    if wrong and wrong[2] == "null":
+        return bad(f"input {name!r} is missing (null or NaN){where}: the model needs a value", name, "null")
+    if wrong:
+        got = {"str": "text", "bool": "true or false", "float": "a number with a fraction"}.get(wrong[2], wrong[2])
+        reason = "shape" if wrong[2] in ("array", "object") else "type"
+        return bad(f"input {name!r} has {got}{where}: it must be {wanted}", name, reason)
+    if "out of range" in text or _BOUND.search(text):
+        return bad(f"input {name!r} has a number out of range{where}", name, "range")
+    return bad(f"input {name!r}: {text}", name, "type")

@@ -1,0 +1,103 @@
+"""An artifact folder on disk: read, verified against its own manifest, parsed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmill.contracts import names
+from modelmill.contracts.artifact import (
+    FORMATS,
+    Golden,
+    Manifest,
+    Profile,
+    digest,
+    parse_golden,
+    parse_manifest,
+    parse_profile,
+)
+from modelmill_server.failure import StartError
+
+MODEL_FILES = {"onnx": names.ONNX_FILE, "skops": names.SKOPS_FILE}
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFolder:
+    """A verified artifact. digest: `sha256:` + hex of manifest.json. model_file: the file that is served."""
+
+    path: Path
+    digest: str
+    manifest: Manifest
+    profile: Profile
+    golden: Golden
+    model_file: Path
+
+
+def open_folder(path: Path, expected_digest: str | None = None) -> ArtifactFolder:
+    """Read and verify the artifact in `path`.
+
+    Raises StartError: ArtifactMissing without a manifest.json, ArtifactCorrupt naming the file when a digest, a size or the
+    content of a document is wrong.
+    """
+    content = _read(path / names.MANIFEST_FILE, "ArtifactMissing")
+    found = digest(content)
+    if expected_digest and found != expected_digest:
+        raise _corrupt(names.MANIFEST_FILE, f"its digest is {found}, expected {expected_digest}")
+    try:
+        manifest = parse_manifest(content)
+    except ValueError as error:
+        raise _corrupt(names.MANIFEST_FILE, str(error)) from None
+    verify_files(path, manifest)
+    if manifest.format not in FORMATS:
+        raise _corrupt(names.MANIFEST_FILE, f"format {manifest.format!r} is none of {', '.join(FORMATS)}")
+    listed = {file.name for file in manifest.files}
+    for needed in (MODEL_FILES[manifest.format], names.PROFILE_FILE, names.GOLDEN_FILE):
+        if needed not in listed:
+            raise _corrupt(names.MANIFEST_FILE, f"it does not list {needed}")
+    try:
+        profile = parse_profile(_read(path / names.PROFILE_FILE))
+        golden = parse_golden(_read(path / names.GOLDEN_FILE))
+    except ValueError as error:
+        raise StartError("ArtifactCorrupt", str(error)) from None
+    return ArtifactFolder(path, found, manifest, profile, golden, path / MODEL_FILES[manifest.format])
+
+
+def verify_files(path: Path, manifest: Manifest) -> None:
+    """Compare every file with its entry in the manifest. Raises StartError (ArtifactCorrupt) naming the first that differs."""
+    for file in manifest.files:
+        plain_name(file.name)
+        problem = mismatch(path / file.name, file.size, file.sha256)
+        if problem:
+            raise _corrupt(file.name, problem)
+
+
+def mismatch(path: Path, size: int, sha256: str) -> str:
+    """Return what is wrong with a file, or an empty text."""
+    try:
+        with path.open("rb") as stream:
+            found_size = path.stat().st_size
+            if found_size != size:
+                return f"it has {found_size} bytes, the manifest says {size}"
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return "" if found == sha256 else f"its sha256 is {found}, the manifest says {sha256}"
+
+
+def plain_name(name: str) -> str:
+    """Return `name` when it stays inside its folder. Raises StartError (ArtifactCorrupt) otherwise."""
+    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise _corrupt(names.MANIFEST_FILE, f"the file name {name!r} is not a plain name")
+    return name
+
+
+def _read(path: Path, reason: str = "ArtifactCorrupt") -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StartError(reason, f"{path} cannot be read: {error.strerror}") from None
+
+
+def _corrupt(name: str, problem: str) -> StartError:
+    return StartError("ArtifactCorrupt", f"{name}: {problem}")

@@ -1,0 +1,150 @@
+"""The life of a server: listen, load and verify, serve, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import time
+
+from granian.constants import HTTPModes
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from modelmill_server.app import Application
+from modelmill_server.failure import StartError, leave_message
+from modelmill_server.folder import open_folder
+from modelmill_server.inference import Inference
+from modelmill_server.model import ServedModel
+from modelmill_server.monitoring import Monitor
+from modelmill_server.settings import Settings
+
+log = logging.getLogger("modelmill_server")
+
+FAILURE_SHOWN_SECONDS = 2.0  # readiness answers with the reason for so long before the process ends
+QUIET_SECONDS = 2.0  # without a request for so long after SIGTERM, nobody sends here any more
+STOP_SECONDS = 5.0  # for closing connections, once nothing runs
+MAX_CONNECTIONS = 8192
+
+
+def load(settings: Settings) -> tuple[ServedModel, Monitor, Inference]:
+    """Verify the artifact, load its model, replay its golden rows, warm up. Raises StartError."""
+    begin = time.perf_counter()
+    artifact = open_folder(settings.folder, settings.digest)
+    model = ServedModel(artifact, settings.model_name, settings.model_version, settings.threads)
+    rows = model.replay_golden()
+    manifest = artifact.manifest
+    try:
+        monitor = Monitor(
+            model=model.name,
+            version=model.version,
+            info={"format": manifest.format, "engine": model.engine.name, "digest": artifact.digest},
+            created=manifest.created,
+            profile=artifact.profile,
+            features=model.features,
+            most=settings.drift_features,
+        )
+    except ValueError as error:
+        raise StartError("ArtifactCorrupt", f"manifest.json: created: {error}") from None
+    inference = Inference(model, monitor, settings)
+    inference.warm_up(settings.warmup_requests)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: no need to look at it again and again
+    log.info(
+        "model %s version %s loaded with %s in %.2f s: %d golden rows agree, requests up to %d bytes run on the event loop",
+        model.name, model.version, model.engine.name, time.perf_counter() - begin, rows, inference.inline_bytes,
+    )  # fmt: skip
+    return model, monitor, inference
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit code."""
+    _require_free(settings.host, settings.port)
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = Application(settings)
+    server = Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=30_000),
+        websockets=False,
+        backlog=1024,
+        backpressure=MAX_CONNECTIONS,
+        log_level=LogLevels.error,
+    )
+    serving = loop.create_task(server.serve())
+    loading = loop.run_in_executor(None, load, settings)
+    watching = loop.create_task(_watch_bodies(app))
+    stopping = loop.create_task(stop.wait())
+    await asyncio.wait([loading, serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    if serving.done():
+        serving.result()
+        raise StartError("ListenFailed", f"the server on port {settings.port} ended", final=False)
+    if loading.done():
+        try:
+            app.attach(*loading.result())
+            log.info("ready on %s:%d", settings.host, settings.port)
+        except StartError as failure:
+            code = failure.exit_code
+            await _show(app, failure, stop)
+        else:
+            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await _drain(app, settings)
+    watching.cancel()
+    server.stop()  # type: ignore[no-untyped-call]
+    await asyncio.wait([serving], timeout=STOP_SECONDS)
+    log.info("ended")
+    return code
+
+
+async def _watch_bodies(app: Application) -> None:
+    while True:
+        await asyncio.sleep(1)
+        app.cut_slow_bodies()
+
+
+async def _show(app: Application, failure: StartError, stop: asyncio.Event) -> None:
+    """Tell a failure in the log, in the termination message, and for a moment in the readiness answer."""
+    log.error("%s", failure.line())
+    leave_message(failure)
+    app.fail(failure.line())
+    try:
+        await asyncio.wait_for(stop.wait(), FAILURE_SHOWN_SECONDS)
+    except TimeoutError:
+        return
+
+
+async def _drain(app: Application, settings: Settings) -> None:
+    """Answer what still comes, as not ready, until it is quiet or the time is over; then finish what runs."""
+    begin = time.perf_counter()
+    app.drain()
+    log.info("shutting down: not ready any more, requests are answered for up to %d s", settings.drain_seconds)
+    while time.perf_counter() - begin < settings.drain_seconds:
+        if time.perf_counter() - max(app.last_request, begin) > QUIET_SECONDS:
+            break
+        await asyncio.sleep(0.1)
+    while app.running:  # noqa: ASYNC110 - once per life; an event would cost every request
+        await asyncio.sleep(0.02)
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raise StartError (ListenFailed) when the port is taken: granian would share it silently."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartError("ListenFailed", f"{host}:{port}: {error.strerror}", final=False) from None
+
+
+def run(settings: Settings) -> int:
+    """Run `serve` on an event loop of its own."""
+    return asyncio.run(serve(settings))

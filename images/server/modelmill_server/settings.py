@@ -1,0 +1,90 @@
+"""What the environment and the command line set. Limits have defaults that suit a small pod."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmill.contracts import names
+from modelmill_server.failure import StartError
+
+ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
+ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one server runs.
+
+    model_name, model_version: as in the URL paths and metric labels; None takes the manifest's.
+    max_request_bytes, max_rows, max_concurrent: requests beyond them get 413, 413 and 503.
+    drift_features: how many features are counted, most important first.
+    drain_seconds: longest time in which requests are still taken after SIGTERM. body_seconds: time a body may take to arrive.
+    """
+
+    folder: Path
+    host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on the pod's address
+    port: int = names.HTTP_PORT
+    digest: str | None = None
+    model_name: str | None = None
+    model_version: str | None = None
+    max_request_bytes: int = 16 * 1024 * 1024
+    max_rows: int = 10_000
+    max_concurrent: int = 256
+    drift_features: int = 10
+    warmup_requests: int = 10
+    drain_seconds: int = 10
+    body_seconds: int = 30
+    threads: int = 1
+
+
+def from_environment(environ: Mapping[str, str], folder: str | None, host: str, port: int) -> Settings:
+    """Return the settings. Raises StartError (ConfigInvalid) naming the variable that has no usable value."""
+    folder = folder or environ.get(names.ENV_MODEL_FOLDER)
+    if not folder:
+        raise StartError("ConfigInvalid", f"no artifact folder: give it as an argument or in {names.ENV_MODEL_FOLDER}")
+    return Settings(
+        folder=Path(folder),
+        host=host,
+        port=port,
+        digest=environ.get(names.ENV_ARTIFACT_DIGEST) or None,
+        model_name=environ.get(names.ENV_MODEL_NAME) or None,
+        model_version=environ.get(names.ENV_MODEL_VERSION) or None,
+        max_request_bytes=_number(environ, names.ENV_MAX_REQUEST_BYTES, 16 * 1024 * 1024, 1),
+        max_rows=_number(environ, names.ENV_MAX_ROWS, 10_000, 1),
+        max_concurrent=_number(environ, names.ENV_MAX_CONCURRENT, 256, 1),
+        drift_features=_number(environ, names.ENV_DRIFT_FEATURES, 10, 0),
+        warmup_requests=_number(environ, names.ENV_WARMUP_REQUESTS, 10, 0),
+        drain_seconds=_number(environ, ENV_DRAIN_SECONDS, 10, 0),
+        body_seconds=_number(environ, ENV_BODY_SECONDS, 30, 1),
+        threads=cpu_threads(),
+    )
+
+
+def cpu_threads(path: Path = CPU_MAX) -> int:
+    """Return the whole CPUs of the container's limit; 1 without a limit, so that a pod does not spread over its node.
+
+    Source: cgroup v2 `cpu.max`, "QUOTA PERIOD" in microseconds or "max PERIOD".
+    """
+    try:
+        quota, period = path.read_text(encoding="ascii").split()
+        limit = int(quota) // int(period) if quota != "max" else 1
+    except (OSError, ValueError):
+        return 1
+    return max(1, min(limit, os.cpu_count() or 1))
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, least: int) -> int:
+    text = environ.get(name)
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise StartError("ConfigInvalid", f"{name} is {text!r}: it must be a whole number") from None
+    if value < least:
+        raise StartError("ConfigInvalid", f"{name} is {value}: it must be at least {least}")
+    return value
