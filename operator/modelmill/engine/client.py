@@ -1,0 +1,143 @@
+"""A thin asynchronous client of the Kubernetes API: plain objects in, plain objects out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from modelmill.engine import metrics
+from modelmill.engine.errors import Unreachable, api_error
+from modelmill.engine.login import Login
+from modelmill.engine.plan import Resource
+
+FIELD_MANAGER = "modelmill"
+TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+PAGE = 500
+
+
+class Client:
+    """Requests to one API server over one pool of connections. Every error is one of `errors.ApiError`."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        connector = aiohttp.TCPConnector(limit=64, ssl=login.tls if login.tls is not None else False)
+        self.session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, json_serialize=_dumps)
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return self._login.server
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.session.close()
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        """Return the object. Raises NotFound."""
+        return await self._send("GET", resource.path(namespace, name))
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, label_selector: str | None = None
+    ) -> tuple[list[dict[str, Any]], str]:
+        """Return all objects, read in pages, and the resourceVersion of the list."""
+        items: list[dict[str, Any]] = []
+        query = {"limit": str(PAGE)}
+        if label_selector:
+            query["labelSelector"] = label_selector
+        while True:
+            page = await self._send("GET", resource.path(namespace), query=query)
+            items += page.get("items") or ()
+            token = page["metadata"].get("continue")
+            if not token:
+                # Items of a typed list carry neither apiVersion nor kind.
+                for item in items:
+                    item.setdefault("apiVersion", resource.api_version)
+                    item.setdefault("kind", resource.kind)
+                return items, page["metadata"].get("resourceVersion", "")
+            query["continue"] = token
+
+    async def create(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST the object. Raises AlreadyExists."""
+        path = resource.path(body["metadata"]["namespace"])
+        return await self._send("POST", path, body, query={"fieldManager": FIELD_MANAGER})
+
+    async def apply(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Server-side apply with force: what we state is ours, what we do not state is left alone."""
+        path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._send("PATCH", path, body, query=query, content_type="application/apply-patch+yaml")
+
+    async def replace(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        """PUT the object with its resourceVersion. Raises Conflict when it is out of date."""
+        path = resource.path(body["metadata"].get("namespace"), body["metadata"]["name"])
+        return await self._send("PUT", path, body, query={"fieldManager": FIELD_MANAGER})
+
+    async def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        """PUT the status of the object with its resourceVersion. Raises Conflict when it is out of date."""
+        path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"], "status")
+        return await self._send("PUT", path, body, query={"fieldManager": FIELD_MANAGER})
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """JSON merge patch (RFC 7396)."""
+        path = resource.path(namespace, name)
+        return await self._send("PATCH", path, body, content_type="application/merge-patch+json")
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete in the background, only when the object still has this uid. Raises NotFound, Conflict."""
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
+        await self._send("DELETE", resource.path(namespace, name), options)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        headers = {"Accept": "application/json", **self._login.headers()}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = _dumps(body).encode()
+        began = time.monotonic()
+        code = "error"
+        try:
+            async with self.session.request(
+                method, self._login.server + path, params=query, data=data, headers=headers
+            ) as response:
+                code = str(response.status)
+                raw = await response.read()
+                if response.status >= 400:
+                    raise _refusal(response, raw)
+                answer: dict[str, Any] = json.loads(raw)
+                return answer
+        except (TimeoutError, asyncio.TimeoutError, aiohttp.ClientError) as error:
+            raise Unreachable(0, type(error).__name__, f"{method} {path}: {error}") from error
+        finally:
+            metrics.REQUESTS.labels(code, method).inc()
+            metrics.REQUEST_SECONDS.labels(method).observe(time.monotonic() - began)
+
+
+def _refusal(response: aiohttp.ClientResponse, raw: bytes) -> Exception:
+    try:
+        status = json.loads(raw)
+        reason, message = status.get("reason", ""), status.get("message", "")
+    except (ValueError, AttributeError):
+        reason, message = "", raw[:300].decode(errors="replace")
+    after = response.headers.get("Retry-After", "")
+    return api_error(response.status, reason, message, float(after) if after.isdigit() else None)
+
+
+def _dumps(body: Any) -> str:
+    return json.dumps(body, separators=(",", ":"))

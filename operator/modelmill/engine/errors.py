@@ -1,0 +1,87 @@
+"""What can go wrong between the engine and the API server.
+
+EngineError
+├── LoginError          no kubeconfig and no service account, or one that cannot be read
+├── NameConflict        a child's name is taken by an object that is not ours
+└── ApiError            the API server answered with an error, or did not answer
+    ├── Unreachable     no answer: connection refused, cut, or timed out
+    ├── NotFound        404
+    ├── AlreadyExists   409 on POST
+    ├── Conflict        409 on a write with a resourceVersion or uid that is out of date
+    ├── Forbidden       401, 403
+    ├── Invalid         400, 422
+    ├── TooManyRequests 429
+    └── ServerFailure   5xx
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Anything that the engine raises."""
+
+
+class LoginError(EngineError):
+    """There is no way to reach an API server; the text says what was looked for."""
+
+
+class NameConflict(EngineError):
+    """A child cannot be made because an object of another owner has its name."""
+
+
+class ApiError(EngineError):
+    """The API server refused. `status` is the HTTP code, 0 when there was no answer."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+
+class Unreachable(ApiError):
+    """No answer."""
+
+
+class NotFound(ApiError):
+    """404."""
+
+
+class AlreadyExists(ApiError):
+    """409 with reason AlreadyExists."""
+
+
+class Conflict(ApiError):
+    """409 with another reason."""
+
+
+class Forbidden(ApiError):
+    """401 or 403."""
+
+
+class Invalid(ApiError):
+    """400 or 422."""
+
+
+class TooManyRequests(ApiError):
+    """429; `retry_after` in seconds when the server said so."""
+
+
+class ServerFailure(ApiError):
+    """5xx."""
+
+
+def api_error(status: int, reason: str, message: str, retry_after: float | None = None) -> ApiError:
+    """Return the error of the tree above for an HTTP status and the `reason` of the Status object."""
+    kinds: dict[int, type[ApiError]] = {
+        400: Invalid,
+        401: Forbidden,
+        403: Forbidden,
+        404: NotFound,
+        409: AlreadyExists if reason == "AlreadyExists" else Conflict,
+        422: Invalid,
+        429: TooManyRequests,
+    }
+    kind = kinds.get(status, ServerFailure if status >= 500 else ApiError)
+    return kind(status, reason or "Unknown", message, retry_after)

@@ -1,0 +1,172 @@
+"""Carries a plan out: create, apply, delete, finalizer, status, events, in this order, and nothing that changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from modelmill.engine.cache import Cache
+from modelmill.engine.client import FIELD_MANAGER, Client
+from modelmill.engine.errors import AlreadyExists, Conflict, NameConflict, NotFound
+from modelmill.engine.events import EventRecorder
+from modelmill.engine.plan import Delete, Manifest, Plan, Resource
+
+SPEC_HASH = "modelmill.dev/spec-hash"
+OWNER_UID_LABEL = "modelmill.dev/owner-uid"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+FINALIZER = "modelmill.dev/in-use"
+
+_Child = tuple[Resource, str, str]
+
+
+class Executor:
+    """Carries plans out for parents of any kind. `resources` finds the Resource of a manifest."""
+
+    def __init__(self, client: Client, cache: Cache, events: EventRecorder, resources: list[Resource]) -> None:
+        self._client = client
+        self._cache = cache
+        self._events = events
+        self._resources = {(one.api_version, one.kind): one for one in resources}
+        # resourceVersion that a level child had when it was last seen to be as we want it; None: it never compares equal.
+        self._seen: dict[_Child, str | None] = {}
+
+    async def execute(self, resource: Resource, parent: Manifest, plan: Plan) -> None:
+        """Do what the plan says. Raises ApiError or NameConflict; what was done before stays done and is found next time."""
+        for manifest in plan.create:
+            await self._create(parent, manifest)
+        for manifest in plan.apply:
+            await self._apply(parent, manifest)
+        for delete in plan.delete:
+            await self._delete(delete)
+        if plan.finalizer is not None:
+            parent = await self._finalizer(resource, parent, wanted=plan.finalizer)
+        if plan.status is not None and plan.status != parent.get("status", {}):
+            written = await self._client.replace_status(resource, {**parent, "status": plan.status})
+            self._cache.put(resource, written)
+        for event in plan.events:
+            self._events.record(parent, event)
+
+    async def _create(self, parent: Manifest, manifest: Manifest) -> None:
+        resource = self._resource(manifest)
+        body = _owned(parent, manifest)
+        meta = body["metadata"]
+        if _is_ours(parent, self._cache.get(resource, meta["namespace"], meta["name"])):
+            return
+        try:
+            created = await self._client.create(resource, body)
+        except AlreadyExists:
+            created = await self._client.get(resource, meta["namespace"], meta["name"])
+            if not _is_ours(parent, created):
+                name = f"{resource.kind} {meta['namespace']}/{meta['name']}"
+                raise NameConflict(f"{name} belongs to somebody else; rename or delete it") from None
+        self._cache.put(resource, created)
+
+    async def _apply(self, parent: Manifest, manifest: Manifest) -> None:
+        resource = self._resource(manifest)
+        body = _owned(parent, manifest)
+        meta = body["metadata"]
+        fingerprint = _fingerprint(body)
+        meta["annotations"] = {**(meta.get("annotations") or {}), SPEC_HASH: fingerprint}
+        child: _Child = (resource, meta["namespace"], meta["name"])
+        cached = self._cache.get(*child)
+        if cached is not None:
+            if not _is_ours(parent, cached):
+                raise NameConflict(f"{resource.kind} {meta['namespace']}/{meta['name']} belongs to somebody else")
+            if self._as_wanted(child, cached, body, fingerprint):
+                return
+        applied = await self._client.apply(resource, body)
+        # An API server that writes a value in another way (cpu "1000m" as "1") must not make us apply for ever.
+        self._seen[child] = applied["metadata"]["resourceVersion"] if _covers(applied, body) else None
+        self._cache.put(resource, applied)
+
+    def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str) -> bool:
+        if (cached["metadata"].get("annotations") or {}).get(SPEC_HASH) != fingerprint:
+            return False
+        version = cached["metadata"]["resourceVersion"]
+        if child not in self._seen:
+            self._seen[child] = version if _covers(cached, body) else None
+            return True
+        seen = self._seen[child]
+        if seen is None or seen == version:
+            return True
+        if _covers(cached, body):
+            self._seen[child] = version
+            return True
+        return False
+
+    async def _delete(self, delete: Delete) -> None:
+        try:
+            await self._client.delete(delete.resource, delete.namespace, delete.name, delete.uid)
+        except (NotFound, Conflict):
+            # Gone, or a namesake: in both cases what was to be deleted is not there.
+            gone = {"metadata": {"namespace": delete.namespace, "name": delete.name, "uid": delete.uid}}
+            self._cache.drop(delete.resource, gone)
+        self._seen.pop((delete.resource, delete.namespace, delete.name), None)
+
+    async def _finalizer(self, resource: Resource, parent: Manifest, *, wanted: bool) -> Manifest:
+        meta = parent["metadata"]
+        have = list(meta.get("finalizers") or ())
+        if (FINALIZER in have) == wanted:
+            return parent
+        want = [*have, FINALIZER] if wanted else [one for one in have if one != FINALIZER]
+        body = {"metadata": {"finalizers": want, "resourceVersion": meta["resourceVersion"]}}
+        patched = await self._client.patch(resource, meta["namespace"], meta["name"], body)
+        self._cache.put(resource, patched)
+        return patched
+
+    def _resource(self, manifest: Manifest) -> Resource:
+        return self._resources[manifest["apiVersion"], manifest["kind"]]
+
+
+def _owned(parent: Manifest, manifest: Manifest) -> dict[str, Any]:
+    """Return a copy with owner reference and label. A manifest that names its owners, even none, keeps them."""
+    meta = dict(manifest["metadata"])
+    meta["labels"] = {**(meta.get("labels") or {}), MANAGED_BY_LABEL: FIELD_MANAGER}
+    if "ownerReferences" not in meta:
+        meta["ownerReferences"] = [
+            {
+                "apiVersion": parent["apiVersion"],
+                "kind": parent["kind"],
+                "name": parent["metadata"]["name"],
+                "uid": parent["metadata"]["uid"],
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+    return {**manifest, "metadata": meta}
+
+
+def _is_ours(parent: Manifest, child: Manifest | None) -> bool:
+    if child is None:
+        return False
+    uid = parent["metadata"]["uid"]
+    owners = child["metadata"].get("ownerReferences") or ()
+    if owners:
+        return any(owner["uid"] == uid and owner.get("controller") for owner in owners)
+    return bool((child["metadata"].get("labels") or {}).get(OWNER_UID_LABEL) == uid)
+
+
+def _fingerprint(body: Manifest) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _covers(actual: Any, wanted: Any) -> bool:
+    """Tell whether `actual` says everything that `wanted` says; it may say more (defaults, other owners' fields)."""
+    if isinstance(wanted, Mapping):
+        return isinstance(actual, Mapping) and all(
+            name in actual and _covers(actual[name], value) for name, value in wanted.items() if not _nothing(value)
+        )
+    if isinstance(wanted, list | tuple):
+        return (
+            isinstance(actual, list)
+            and len(actual) == len(wanted)
+            and all(_covers(a, w) for a, w in zip(actual, wanted, strict=True))
+        )
+    return bool(actual == wanted)
+
+
+def _nothing(value: Any) -> bool:
+    """Tell whether the API server leaves the value out: empty maps, lists and texts."""
+    return value is None or (isinstance(value, Mapping | list | tuple | str) and len(value) == 0)

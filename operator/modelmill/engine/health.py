@@ -1,0 +1,57 @@
+"""The HTTP side of the operator: /healthz, /readyz, /metrics and routes that the application adds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MAX_BODY = 1024 * 1024
+MAX_LAG = 20.0
+
+
+class Health:
+    """What the probes ask. `ready` is set when this process can lead or does; `beat` by a heartbeat on the event loop."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self._beat = time.monotonic()
+
+    async def heartbeat(self) -> None:
+        """Note once a second that the event loop runs."""
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(1)
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """200 while the event loop runs freely; a blocked one answers late or reports its lag."""
+        lag = time.monotonic() - self._beat - 1
+        if lag > MAX_LAG:
+            return web.Response(status=500, text=f"the event loop lagged {lag:.0f} s\n")
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """200 when the API server was reached; standbys are ready too, or a rolling update could not finish."""
+        return web.Response(text="ok\n") if self.ready else web.Response(status=503, text="not ready\n")
+
+
+async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Handler]]) -> web.AppRunner:
+    """Start the server on all addresses; routes are (method, path, handler). The body limit is 1 MiB."""
+    app = web.Application(client_max_size=MAX_BODY)
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/readyz", health.readyz)
+    app.router.add_get("/metrics", _metrics)
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner
+
+
+async def _metrics(_: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,103 @@
+"""A keyed work queue: the one guarantee everything rests on is that a key is never worked on twice at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from modelmill.engine import metrics
+
+K = TypeVar("K", bound=Hashable)
+
+BACKOFF_FIRST = 1.0
+BACKOFF_LAST = 300.0
+
+
+class WorkQueue(Generic[K]):
+    """Keys that wait for work.
+
+    A key added while it waits is one key. A key added while it is worked on waits until `done`, then once more. Delayed keys
+    have one timer each: the latest delay counts. Times are the event loop's, so that tests can inject them.
+    """
+
+    def __init__(self, name: str, jitter: Callable[[], float] = random.random) -> None:
+        self._name = name
+        self._jitter = jitter
+        self._ready: deque[K] = deque()
+        self._waiting: dict[K, float] = {}
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._wakeup = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def add(self, key: K) -> None:
+        """Let the key be worked on as soon as possible."""
+        if key in self._working:
+            self._again.add(key)
+            return
+        if key in self._waiting:
+            return
+        self._waiting[key] = asyncio.get_running_loop().time()
+        self._ready.append(key)
+        metrics.QUEUE_ADDS.labels(self._name).inc()
+        metrics.QUEUE_DEPTH.labels(self._name).set(len(self._ready))
+        self._wakeup.set()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Let the key be worked on after a delay; replaces an earlier delay of the key."""
+        self.cancel_timer(key)
+        loop = asyncio.get_running_loop()
+        self._timers[key] = loop.call_later(seconds, self._fire, key)
+
+    def cancel_timer(self, key: K) -> None:
+        """Forget the delay of the key, if it has one."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+    def retry(self, key: K, at_least: float = 0.0) -> float:
+        """Let a key that failed be worked on again after its backoff; return the seconds.
+
+        1 s, doubled with each failure in a row up to 5 min, each shortened at random by up to a half.
+        """
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 20), BACKOFF_LAST) * (1 - self._jitter() / 2)
+        delay = max(delay, at_least)
+        metrics.QUEUE_RETRIES.labels(self._name).inc()
+        self.add_after(key, delay)
+        return delay
+
+    def forget(self, key: K) -> None:
+        """End the row of failures of the key."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> K:
+        """Return the next key, to be given back with `done`."""
+        while not self._ready:
+            self._wakeup.clear()
+            await self._wakeup.wait()
+        key = self._ready.popleft()
+        since = self._waiting.pop(key)
+        self._working.add(key)
+        metrics.QUEUE_DEPTH.labels(self._name).set(len(self._ready))
+        metrics.QUEUE_SECONDS.labels(self._name).observe(asyncio.get_running_loop().time() - since)
+        return key
+
+    def done(self, key: K) -> None:
+        """Give the key back; it waits again when it was added meanwhile."""
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def _fire(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add(key)

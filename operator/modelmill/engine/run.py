@@ -1,0 +1,137 @@
+"""The process: login, health, election, watches and the control loop, from start to SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import kopf
+import structlog
+import uvloop
+
+from modelmill.engine.cache import Cache
+from modelmill.engine.client import Client
+from modelmill.engine.election import Election
+from modelmill.engine.events import EventRecorder
+from modelmill.engine.executor import Executor
+from modelmill.engine.health import Handler, Health, serve
+from modelmill.engine.login import login
+from modelmill.engine.plan import Controller, Watch
+from modelmill.engine.runtime import ControlLoop
+from modelmill.engine.watches import build_registry, build_settings
+
+log = structlog.get_logger(__name__)
+
+Routes = Sequence[tuple[str, str, Handler]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the process runs.
+
+    namespaces: watched ones; empty means all. identity: name of this process in the Lease, the pod's name.
+    """
+
+    namespaces: Sequence[str] = ()
+    lease_namespace: str = "default"
+    lease_name: str = "modelmill-operator"
+    identity: str = "local"
+    port: int = 8080
+
+
+def run(
+    controllers: Sequence[Controller],
+    watches: Sequence[Watch],
+    settings: Settings,
+    routes: Callable[[Client], Routes] = lambda _: (),
+) -> None:
+    """Run until SIGTERM or SIGINT. `routes` gets the client and returns what the HTTP server answers beside the probes.
+
+    Raises LoginError when there is no API server to talk to.
+    """
+    configure_logging()
+    uvloop.run(_main(controllers, watches, settings, routes))
+
+
+def configure_logging() -> None:
+    """One JSON object a line on standard error, for ours and for kopf's records."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+async def _main(
+    controllers: Sequence[Controller],
+    watches: Sequence[Watch],
+    settings: Settings,
+    routes: Callable[[Client], Routes],
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    client = Client(login())
+    health = Health()
+    server = await serve(health, settings.port, routes(client))
+    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity)
+    work = asyncio.create_task(_lead(client, health, election, controllers, watches, settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+    failure = work.exception() if work.done() else None
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await work
+    await election.release()
+    await server.cleanup()
+    await client.close()
+    if failure is not None:
+        raise failure
+
+
+async def _lead(
+    client: Client,
+    health: Health,
+    election: Election,
+    controllers: Sequence[Controller],
+    watches: Sequence[Watch],
+    settings: Settings,
+) -> None:
+    cache = Cache({watch.resource: watch.index_labels for watch in watches})
+    events = EventRecorder(client, settings.identity)
+    executor = Executor(client, cache, events, [watch.resource for watch in watches])
+    control = ControlLoop(client, cache, executor, controllers, watches, settings.namespaces)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(health.heartbeat())
+        health.ready = True
+        await election.acquire()
+        group.create_task(election.keep())
+        group.create_task(events.run())
+        await control.resync()
+        group.create_task(_watch(client, watches, settings, control))
+        group.create_task(control.run())
+
+
+async def _watch(client: Client, watches: Sequence[Watch], settings: Settings, control: ControlLoop) -> None:
+    """Run kopf's watch streams; when they end, the process ends and starts anew with a fresh listing."""
+    namespaced = bool(settings.namespaces)
+    await kopf.operator(
+        registry=build_registry(client, watches, control.on_event),
+        settings=build_settings(watches, namespaced=namespaced),
+        standalone=True,
+        clusterwide=not namespaced,
+        namespaces=list(settings.namespaces),
+    )
+    raise RuntimeError("the watch streams ended")
