@@ -206,9 +206,11 @@ def _known(cls: type[Any], raw: dict[str, Any]) -> Any:
 
 
 def _tensor(raw: dict[str, Any]) -> Tensor:
-    return _known(Tensor, {**raw, "shape": tuple(raw["shape"]), "classes": tuple(raw.get("classes") or ())})
+    tensor: Tensor = _known(Tensor, {**raw, "shape": tuple(raw["shape"]), "classes": tuple(raw.get("classes") or ())})
+    return tensor
 
 
 def _feature(raw: dict[str, Any]) -> FeatureProfile:
     tuples = {name: tuple(raw.get(name) or ()) for name in ("ratios", "edges", "categories")}
-    return _known(FeatureProfile, {**raw, **tuples})
+    feature: FeatureProfile = _known(FeatureProfile, {**raw, **tuples})
+    return feature

@@ -80,11 +80,11 @@ class Cache:
 
     def replace(
         self, resource: Resource, objects: Sequence[Manifest], namespaces: Sequence[str] | None
-    ) -> list[Manifest]:
-        """Take a whole list; return the cached objects that are not in it and were forgotten.
+    ) -> Sequence[Manifest]:
+        """Take a whole list; return the cached objects of these namespaces that are not in it.
 
-        An object created after the list was read is not in the list either, so only those that the cache knew when the list
-        began may be dropped: the caller passes the list at once, and newer ones are recognised by their resourceVersion.
+        They stay in the cache: one that was created after the list was read is among them, so the caller drops only those
+        that are older than the list.
         """
         listed = {obj["metadata"]["uid"] for obj in objects}
         gone = [

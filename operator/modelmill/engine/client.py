@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Mapping
@@ -122,7 +121,7 @@ class Client:
                     raise _refusal(response, raw)
                 answer: dict[str, Any] = json.loads(raw)
                 return answer
-        except (TimeoutError, asyncio.TimeoutError, aiohttp.ClientError) as error:
+        except (TimeoutError, aiohttp.ClientError) as error:
             raise Unreachable(0, type(error).__name__, f"{method} {path}: {error}") from error
         finally:
             metrics.REQUESTS.labels(code, method).inc()

@@ -97,7 +97,7 @@ def _tls(cluster: dict[str, Any], user: dict[str, Any], folder: Path) -> ssl.SSL
 
 def _content(source: dict[str, Any], name: str, folder: Path) -> bytes | None:
     if f"{name}-data" in source:
-        return base64.b64decode(source[f"{name}-data"])
+        return base64.b64decode(str(source[f"{name}-data"]))
     if name in source:
-        return (folder / source[name]).read_bytes()
+        return Path(folder, str(source[name])).read_bytes()
     return None

@@ -64,6 +64,6 @@ class View:
 
     def next_number(self) -> int:
         """Number of the next run: above every run and every version of the model that was seen."""
-        last = (self.status.get("lastRun") or {}).get("number", 0)
+        last = int((self.status.get("lastRun") or {}).get("number", 0))
         numbers = [version_number(version["metadata"]["name"]) for version in self.family()]
         return max([last, *numbers]) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelmill.api import kinds
+from modelmill.api import base, kinds
 from modelmill.api.pod_security import container_security, pod_security
 from modelmill.api.stores import store_environment
 from modelmill.contracts import names, stage
@@ -14,8 +14,8 @@ from modelmill.training.view import View
 
 WORK = "/modelmill"
 STAGE_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
-TRAINED_HASH_ANNOTATION = f"{kinds.GROUP}/trained-hash"
-CHAMPION_ANNOTATION = f"{kinds.GROUP}/champion"
+TRAINED_HASH_ANNOTATION = f"{base.GROUP}/trained-hash"
+CHAMPION_ANNOTATION = f"{base.GROUP}/champion"
 
 
 def job_name(view: View, number: int) -> str:
