@@ -24,8 +24,14 @@ class Client:
 
     def __init__(self, login: Login) -> None:
         self._login = login
-        connector = aiohttp.TCPConnector(limit=64, ssl=login.tls if login.tls is not None else False)
-        self.session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, json_serialize=_dumps)
+        self.session = self.new_session()
+
+    def new_session(self) -> aiohttp.ClientSession:
+        """Return another pool of connections with the same identity; whoever uses it closes it."""
+        connector = aiohttp.TCPConnector(limit=64, ssl=self._login.tls if self._login.tls is not None else False)
+        return aiohttp.ClientSession(
+            connector=connector, timeout=TIMEOUT, json_serialize=_dumps, middlewares=(self._authenticate,)
+        )
 
     @property
     def server(self) -> str:
@@ -35,6 +41,12 @@ class Client:
     async def close(self) -> None:
         """Close the connections."""
         await self.session.close()
+
+    async def _authenticate(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.update(self._login.headers())
+        return await handler(request)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """Return the object. Raises NotFound."""
@@ -104,7 +116,7 @@ class Client:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> dict[str, Any]:
-        headers = {"Accept": "application/json", **self._login.headers()}
+        headers = {"Accept": "application/json"}
         data = None
         if body is not None:
             headers["Content-Type"] = content_type

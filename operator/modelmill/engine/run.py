@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
@@ -28,6 +27,7 @@ from modelmill.engine.watches import build_registry, build_settings
 log = structlog.get_logger(__name__)
 
 Routes = Sequence[tuple[str, str, Handler]]
+STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +80,18 @@ async def _main(
     routes: Callable[[Client], Routes],
 ) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     client = Client(login())
     health = Health()
     server = await serve(health, settings.port, routes(client))
     election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity)
-    work = asyncio.create_task(_lead(client, health, election, controllers, watches, settings))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    process = _Process(client, election, health, settings, stop)
+    process.handle_signals()
+    work = asyncio.create_task(process.lead(controllers, watches))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
     failure = work.exception() if work.done() else None
     work.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await work
+    await asyncio.wait((work,), timeout=STOP_SECONDS)
     await election.release()
     await server.cleanup()
     await client.close()
@@ -101,37 +99,52 @@ async def _main(
         raise failure
 
 
-async def _lead(
-    client: Client,
-    health: Health,
-    election: Election,
-    controllers: Sequence[Controller],
-    watches: Sequence[Watch],
-    settings: Settings,
-) -> None:
-    cache = Cache({watch.resource: watch.index_labels for watch in watches})
-    events = EventRecorder(client, settings.identity)
-    executor = Executor(client, cache, events, [watch.resource for watch in watches])
-    control = ControlLoop(client, cache, executor, controllers, watches, settings.namespaces)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(health.heartbeat())
-        health.ready = True
-        await election.acquire()
-        group.create_task(election.keep())
-        group.create_task(events.run())
-        await control.resync()
-        group.create_task(_watch(client, watches, settings, control))
-        group.create_task(control.run())
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What the tasks of one process share."""
 
+    client: Client
+    election: Election
+    health: Health
+    settings: Settings
+    stop: asyncio.Event
 
-async def _watch(client: Client, watches: Sequence[Watch], settings: Settings, control: ControlLoop) -> None:
-    """Run kopf's watch streams; when they end, the process ends and starts anew with a fresh listing."""
-    namespaced = bool(settings.namespaces)
-    await kopf.operator(
-        registry=build_registry(client, watches, control.on_event),
-        settings=build_settings(watches, namespaced=namespaced),
-        standalone=True,
-        clusterwide=not namespaced,
-        namespaces=list(settings.namespaces),
-    )
-    raise RuntimeError("the watch streams ended")
+    def handle_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
+
+    async def lead(self, controllers: Sequence[Controller], watches: Sequence[Watch]) -> None:
+        """Stand by until this process leads, then work until it is cancelled."""
+        cache = Cache({watch.resource: watch.index_labels for watch in watches})
+        events = EventRecorder(self.client, self.settings.identity)
+        executor = Executor(self.client, cache, events, [watch.resource for watch in watches])
+        control = ControlLoop(self.client, cache, executor, controllers, watches, self.settings.namespaces)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.health.heartbeat())
+            self.health.ready = True
+            await self.election.acquire()
+            group.create_task(self.election.keep())
+            group.create_task(events.run())
+            await control.resync()
+            group.create_task(self._watch(watches, control))
+            group.create_task(control.run())
+
+    async def _watch(self, watches: Sequence[Watch], control: ControlLoop) -> None:
+        """Run kopf's watch streams; when they end, the process ends and starts anew with a fresh listing."""
+        namespaced = bool(self.settings.namespaces)
+        started = asyncio.Event()
+        streams = asyncio.create_task(
+            kopf.operator(
+                registry=build_registry(self.client, watches, control.on_event),
+                settings=build_settings(watches, namespaced=namespaced),
+                standalone=True,
+                clusterwide=not namespaced,
+                namespaces=list(self.settings.namespaces),
+                ready_flag=started,
+            )
+        )
+        await started.wait()
+        # kopf has put its own handlers in place of ours.
+        self.handle_signals()
+        await streams
+        raise RuntimeError("the watch streams ended")

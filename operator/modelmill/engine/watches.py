@@ -56,7 +56,8 @@ def build_registry(client: Client, watches: Sequence[Watch], on_event: OnEvent) 
 
     @kopf.on.login(registry=registry)
     async def _login(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.session)
+        # A session of its own: kopf closes it when it stops, while the last writes still need theirs.
+        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.new_session())
 
     for watch in watches:
         _register(registry, watch.resource, on_event)
