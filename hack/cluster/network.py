@@ -11,7 +11,7 @@ from progress import Failed, output
 from settings import NODE_ADDRESS, NODE_BRIDGE, POD_BRIDGE
 
 # Chains of kube-proxy, kubelet and the CNI plugins.
-OWNED_CHAIN = re.compile(r"\b(KUBE|CNI)-[A-Z0-9-]+\b")
+OWNED_CHAIN = re.compile(r"\b(KUBE|CNI)-[A-Za-z0-9-]+\b")
 TABLES = ("filter", "nat", "mangle")
 
 
