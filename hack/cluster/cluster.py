@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from imageload import load_into_node
 from leftovers import remove_leftovers, stop_pods
 from network import ensure_node_address
 from node import Node
-from processes import Processes
+from processes import Processes, start_time
 from progress import Failed, locked, say, step
 from services import endpoints
 from settings import API_PORT, NODE_ADDRESS, Layout, is_root, state_root
@@ -122,5 +121,5 @@ def _refuse_strangers(layout: Layout) -> None:
         except OSError:
             continue
         pid = int(process.parent.name)
-        if pid != os.getpid() and (record is None or pid != record.pid):
+        if start_time(pid) is not None and (record is None or pid != record.pid):
             raise Failed(f"another kubelet (process {pid}) runs on this machine; use its cluster with CLUSTER=current")

@@ -41,7 +41,10 @@ def remove_leftovers(layout: Layout) -> None:
     for link in Path("/var/log/containers").glob("*.log"):
         if link.is_symlink() and link.readlink().is_relative_to(layout.root):
             link.unlink()
-    for result in Path("/var/lib/cni/results").glob(f"modelmill-{layout.name}-*"):
+    results = Path("/var/lib/cni/results")
+    for result in results.glob(f"modelmill-{layout.name}-*-eth0"):
+        sandbox = result.name.rsplit("-", 2)[1]
+        (results / f"cni-loopback-{sandbox}-lo").unlink(missing_ok=True)
         result.unlink()
 
 
