@@ -1,0 +1,113 @@
+"""What Alertmanager's webhook says, version 4: parsed tolerantly, every text bounded.
+
+Source: Alertmanager, notify/webhook and template.Data; newer servers add fields, older ones lack some, so unknown fields are
+ignored and none but `alerts` is required.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelmill.api.conditions import parse_timestamp, timestamp
+from modelmill.api.kinds import short_hash
+
+FIRING = "firing"
+RESOLVED = "resolved"
+DRIFT = "Drift"
+KINDS = (DRIFT, "Quality", "Staleness")
+KIND_LABEL = "modelmill_kind"
+MAX_TEXT = 4096
+_LENGTHS = {"name": 128, "feature": 128, "version": 63, "value": 32, "message": 1024}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One alert of a notification. `starts_at` is UTC with whole seconds; `id` is the identity of the episode."""
+
+    firing: bool
+    id: str
+    starts_at: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+    @property
+    def kind(self) -> str | None:
+        """Drift, Quality or Staleness: from the label `modelmill_kind`, else from the end of the alert's name."""
+        told = self.labels.get(KIND_LABEL)
+        if told is not None:
+            return told if told in KINDS else None
+        name = self.labels.get("alertname", "")
+        return next((kind for kind in KINDS if name.endswith(kind)), None)
+
+    def recorded(self) -> dict[str, str]:
+        """Return the alert as `status.alerts` keeps it. Only for one that has a kind."""
+        texts = {
+            "name": self.labels.get("alertname") or "unnamed",
+            "feature": self.labels.get("feature"),
+            "version": self.labels.get("model_version"),
+            "value": self.annotations.get("value"),
+            "message": self.annotations.get("summary"),
+        }
+        kept = {name: text[: _LENGTHS[name]] for name, text in texts.items() if text}
+        return {"id": self.id, "kind": self.kind or "", "startsAt": self.starts_at, **kept}
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One POST. malformed: alerts that cannot be read. truncated: alerts that Alertmanager left out (max_alerts)."""
+
+    notices: tuple[Notice, ...]
+    malformed: int
+    truncated: int
+
+
+class NotificationError(ValueError):
+    """A body that is no notification; the text says why."""
+
+
+def parse(body: bytes) -> Notification:
+    """Return the notification. Raises NotificationError when the body is no JSON object with a list `alerts`."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise NotificationError(f"the body is not JSON: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("alerts"), list):
+        raise NotificationError("the body is no object with a list `alerts`")
+    notices = [_notice(raw) for raw in document["alerts"]]
+    truncated = document.get("truncatedAlerts")
+    return Notification(
+        notices=tuple(notice for notice in notices if notice is not None),
+        malformed=notices.count(None),
+        truncated=truncated if isinstance(truncated, int) and truncated > 0 else 0,
+    )
+
+
+def _notice(raw: Any) -> Notice | None:
+    """Return one alert, or None when it has no readable status, labels or start."""
+    if not isinstance(raw, dict) or raw.get("status") not in (FIRING, RESOLVED):
+        return None
+    labels = _texts(raw.get("labels"))
+    try:
+        moment = parse_timestamp(str(raw.get("startsAt")))
+    except (ValueError, OverflowError):
+        return None
+    fingerprint = raw.get("fingerprint")
+    if not isinstance(fingerprint, str) or not fingerprint:
+        fingerprint = short_hash(labels)
+    return Notice(
+        firing=raw["status"] == FIRING,
+        id=short_hash(fingerprint, moment.isoformat()),
+        starts_at=timestamp(moment),
+        labels=labels,
+        annotations=_texts(raw.get("annotations")),
+    )
+
+
+def _texts(raw: Any) -> dict[str, str]:
+    """Return the texts of a map, bounded; anything else is left out, and null is an empty map."""
+    if not isinstance(raw, dict):
+        return {}
+    return {name: value[:MAX_TEXT] for name, value in raw.items() if isinstance(value, str)}

@@ -1,0 +1,215 @@
+"""Takes alerts from Alertmanager and keeps them in the status of the object that they name.
+
+An alert is in the API server before Alertmanager hears 200. Any replica may answer: the resourceVersion of the object is the
+lock. Alertmanager repeats an answer of 5xx soon, and one of 4xx at every group_interval for ever, so that an alert that
+nobody can use is answered 200 too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import web
+from prometheus_client import Counter
+
+from modelmill.api import kinds
+from modelmill.engine.errors import ApiError, Conflict, NotFound
+from modelmill.engine.plan import Resource
+from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
+
+MAX_BODY = 1024 * 1024
+READ_SECONDS = 10.0
+MAX_ALERTS = 32
+TRIES = 5
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+TARGETS = {"inferenceservice": Resource(*kinds.INFERENCE_SERVICE), "trainingjob": Resource(*kinds.TRAINING_JOB)}
+"""Label of an alert that names its target, and the target's kind."""
+
+ALERTS = Counter("modelmill_alerts_total", "Alerts that Alertmanager delivered, by what became of them.", ["outcome"])
+REFUSED = Counter("modelmill_alert_requests_refused_total", "Requests to /alerts that were not answered 200.", ["code"])
+
+log = structlog.get_logger(__name__)
+
+Target = tuple[Resource, str, str]
+
+
+class Objects(Protocol):
+    """What is needed of the API server's client."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        """Return the object. Raises NotFound."""
+
+    async def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        """PUT the status of the object with its resourceVersion. Raises Conflict when it is out of date."""
+
+
+class AlertIntake:
+    """Answers `POST /alerts`.
+
+    token_file: holds the bearer token; read at each request, so that it may be rotated. Missing or empty: nothing is taken.
+    namespaces: those that the operator watches; empty means all.
+    """
+
+    def __init__(self, objects: Objects, token_file: Path, namespaces: Collection[str] = ()) -> None:
+        self._objects = objects
+        self._token_file = token_file
+        self._namespaces = frozenset(namespaces)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer 200 when every alert is recorded or of no use, 503 to be sent it again, 401 and 413 as they say."""
+        refusal = await self._unauthorized(request)
+        if refusal is not None:
+            return refusal
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                body = await _read(request)
+        except TimeoutError:
+            return _refuse(503, f"the body did not arrive within {READ_SECONDS:.0f} s")
+        if body is None:
+            return _refuse(413, f"the body is larger than {MAX_BODY} bytes: set max_alerts of the receiver")
+        try:
+            notification = parse(body)
+        except NotificationError as error:
+            _ignore("malformed", error=str(error)[:200])
+            return web.json_response({"error": str(error)[:200]})
+        if notification.malformed:
+            _ignore("malformed", notification.malformed)
+        if notification.truncated:
+            _ignore("truncated", notification.truncated)
+        failed = False
+        for target, notices in self._by_target(notification.notices).items():
+            failed |= not await self._record(target, notices)
+        return _refuse(503, "not everything could be recorded; send it again") if failed else web.json_response({})
+
+    async def _unauthorized(self, request: web.Request) -> web.Response | None:
+        try:
+            token = (await asyncio.to_thread(self._token_file.read_bytes)).strip()
+        except OSError as error:
+            log.warning("no alert is taken: the token cannot be read", file=str(self._token_file), error=str(error))
+            token = b""
+        if not token:
+            return _refuse(503, "no alert is taken: the operator has no token")
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(errors="surrogateescape"), token):
+            return _refuse(401, "a bearer token is needed")
+        return None
+
+    def _by_target(self, notices: Sequence[Notice]) -> dict[Target, list[Notice]]:
+        """Return the usable alerts by the object that they name, in their order."""
+        found: dict[Target, list[Notice]] = {}
+        for notice in notices:
+            labels = notice.labels
+            namespace = labels.get("namespace", "")
+            named = [(resource, labels[label]) for label, resource in TARGETS.items() if labels.get(label)]
+            if not namespace or len(named) != 1 or not all(map(_is_name, (namespace, named[0][1]))):
+                _ignore("no_target", alert=labels.get("alertname", "")[:128])
+            elif self._namespaces and namespace not in self._namespaces:
+                _ignore("unwatched_namespace", namespace=namespace)
+            elif notice.kind is None:
+                _ignore("unknown_kind", alert=labels.get("alertname", "")[:128])
+            else:
+                found.setdefault((named[0][0], namespace, named[0][1]), []).append(notice)
+        return found
+
+    async def _record(self, target: Target, notices: Sequence[Notice]) -> bool:
+        """Make the target's status say which alerts fire. Return False when that has to be tried again later."""
+        resource, namespace, name = target
+        about = f"{resource.kind} {namespace}/{name}"
+        for _ in range(TRIES):
+            try:
+                current = await self._objects.get(resource, namespace, name)
+                alerts, outcomes = merged(resource.kind, current, notices)
+                status = current.get("status") or {}
+                if alerts != list(status.get("alerts") or ()):
+                    await self._objects.replace_status(resource, {**current, "status": {**status, "alerts": alerts}})
+            except NotFound:
+                _ignore("unknown_target", len(notices), target=about)
+                return True
+            except Conflict:
+                continue
+            except ApiError as error:
+                log.warning("alert not recorded", target=about, error=str(error))
+                return False
+            for outcome in outcomes:
+                ALERTS.labels(outcome).inc()
+            log.info("alerts", target=about, outcomes=outcomes)
+            return True
+        log.warning("alert not recorded", target=about, error=f"the object changed {TRIES} times meanwhile")
+        return False
+
+
+def merged(
+    kind: str, current: Mapping[str, Any], notices: Sequence[Notice]
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Return the alerts that the object should record after these notices, and what became of each notice.
+
+    A repeated alert is left as it was recorded first. Outcomes: recorded, repeated, resolved, not_recorded (a resolution of
+    what was never recorded), not_enabled, other_version, full.
+    """
+    alerts: dict[str, Mapping[str, Any]] = {
+        alert["id"]: alert for alert in (current.get("status") or {}).get("alerts") or ()
+    }
+    outcomes = []
+    for notice in notices:
+        if not notice.firing:
+            outcomes.append("resolved" if alerts.pop(notice.id, None) is not None else "not_recorded")
+            continue
+        refused = _refused(kind, current, notice)
+        if notice.id in alerts:
+            outcomes.append("repeated")
+        elif refused is not None:
+            outcomes.append(refused)
+        elif len(alerts) >= MAX_ALERTS:
+            outcomes.append("full")
+        else:
+            alerts[notice.id] = notice.recorded()
+            outcomes.append("recorded")
+    return list(alerts.values()), outcomes
+
+
+def _refused(kind: str, current: Mapping[str, Any], notice: Notice) -> str | None:
+    """Return why the object takes no such alert, or None: it must have opted in, and the version must still serve."""
+    spec = current["spec"]
+    if kind == "TrainingJob":
+        enabled = ((spec.get("triggers") or {}).get("alerts") or {}).get("enabled")
+        return None if enabled else "not_enabled"
+    if spec.get("monitoring") is None:
+        return "not_enabled"
+    version = notice.labels.get("model_version")
+    stable = ((current.get("status") or {}).get("stable") or {}).get("version")
+    return "other_version" if version and version != stable else None
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether the text can be an object's name: in a URL path it must not reach anything else."""
+    return len(text) <= 253 and _NAME.fullmatch(text) is not None
+
+
+def _refuse(code: int, why: str) -> web.Response:
+    REFUSED.labels(str(code)).inc()
+    headers = {"WWW-Authenticate": "Bearer"} if code == 401 else None
+    return web.json_response({"error": why}, status=code, headers=headers)
+
+
+def _ignore(outcome: str, count: int = 1, **about: Any) -> None:
+    ALERTS.labels(outcome).inc(count)
+    log.warning("alert ignored", outcome=outcome, count=count, **about)
+
+
+async def _read(request: web.Request) -> bytes | None:
+    """Return the body, or None when it is larger than MAX_BODY; no more than that is ever held."""
+    if (request.content_length or 0) > MAX_BODY:
+        return None
+    body = bytearray()
+    async for chunk in request.content.iter_chunked(65_536):
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
