@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from modelmill.contracts.artifact import Tensor
+from modelmill.contracts.artifact import SKOPS_TRUSTED, Tensor
 from modelmill_server.columns import TEXT, Column, Feature, bad
 from modelmill_server.failure import StartError
 
@@ -99,7 +99,7 @@ def _whole(value: Any, feature: Feature) -> int:
 
 
 class SkopsEngine:
-    """A scikit-learn estimator from a skops file that holds default trusted types only.
+    """A scikit-learn estimator from a skops file that holds trusted types only: skops' own, and `SKOPS_TRUSTED`.
 
     It is given a float64 array when every feature is numeric, else an object array, NaN where missing.
     """
@@ -108,11 +108,11 @@ class SkopsEngine:
         import skops.io
         from sklearn import __version__, set_config
 
-        untrusted = skops.io.get_untrusted_types(file=path)
+        untrusted = [name for name in skops.io.get_untrusted_types(file=path) if name not in SKOPS_TRUSTED]
         if untrusted:
             raise StartError("ModelLoadFailed", f"{path.name} holds types that are not trusted: {', '.join(untrusted)}")
         self.name = f"scikit-learn {__version__}"
-        self._model: Any = skops.io.load(path)
+        self._model: Any = skops.io.load(path, trusted=list(SKOPS_TRUSTED))
         self._text = any(feature.family == TEXT for feature in features)
         # The input is an array by construction, and infinite values never get here.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")

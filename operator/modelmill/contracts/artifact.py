@@ -19,6 +19,18 @@ from modelmill.contracts.names import BIN_MISSING, BIN_OTHER
 
 MANIFEST_VERSION: Final = 1
 FORMATS: Final = ("onnx", "skops")
+# What a skops file may hold beside skops' own trusted types: containers of numbers, without which no imputer, tree or
+# neighbour search could be stored. A forged tree may crash the process that loads it; none of these runs code of the file.
+SKOPS_TRUSTED: Final = (
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.tree._tree.Tree",
+)
 NUMERIC: Final = "numeric"
 CATEGORICAL: Final = "categorical"
 

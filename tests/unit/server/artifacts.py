@@ -99,9 +99,7 @@ def golden_of(estimator: Any, frame: pd.DataFrame, signature: Signature) -> Gold
 
 def profile_of(estimator: Any, frame: pd.DataFrame) -> Profile:
     """Return the reference profile of the training data; the first column is the most important one."""
-    features = {
-        str(name): profile_column(frame[name], 1.0 / (place + 1)) for place, name in enumerate(frame.columns)
-    }
+    features = {str(name): profile_column(frame[name], 1.0 / (place + 1)) for place, name in enumerate(frame.columns)}
     return Profile(features, profile_column(pd.Series(estimator.predict(frame)), 0.0), len(frame))
 
 
