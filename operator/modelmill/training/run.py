@@ -99,6 +99,11 @@ def _job_failed(condition: Mapping[str, Any], pods: Sequence[Manifest], attempts
     except ResultError:
         cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
         return _failed(cause, failure.describe(), attempts, finished)
+    if result.outcome not in (FAILED, DATA_REJECTED):
+        # It said that it published and then failed: success needs exit code 0 as well.
+        return _failed(
+            "StageFailed", f"container {failure.container} exited with code {failure.exit_code}", attempts, finished
+        )
     text = " ".join(result.reasons) or result.reason
     message = f"container {failure.container} exited with code {failure.exit_code}: {text}"
     return Ending(result, attempts, finished, result.reason or result.outcome, message)

@@ -1,0 +1,67 @@
+# One-word commands; `make help` lists them. Each works from a clean clone and may be run twice.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+STAMP := .venv/.requirements
+PYTHON := .venv/bin/python
+CLUSTER_TOOL := $(or $(SYSTEM_PYTHON),python3) hack/cluster
+CODE := operator/modelmill images/trainer/modelmill_trainer images/server/modelmill_server hack tests
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+venv: $(STAMP) ## Python environment with everything that is checked and tested
+$(STAMP): requirements/dev.txt
+	@echo "==> Python environment in .venv"
+	@test -x .venv/bin/python || python3 -m venv .venv
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip -q
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $(STAMP)
+
+cluster-up: ## Bring the test cluster up, with S3, Prometheus and Alertmanager
+	@$(CLUSTER_TOOL) up
+	@$(CLUSTER_TOOL) services up
+
+cluster-down: ## End the test cluster; nothing is left behind
+	@$(CLUSTER_TOOL) down
+
+images: ## Build the three images and load them into the cluster
+	@$(CLUSTER_TOOL) images --load
+
+demo: venv cluster-up images ## Play the whole life of a model on real data
+	@$(PYTHON) -m hack.demo
+
+test: venv cluster-up images ## Run every test: unit, integration and e2e
+	@$(PYTHON) -m pytest
+
+test-unit: venv ## Run the unit tests only
+	@$(PYTHON) -m pytest tests/unit
+
+check: venv ## Format, lint, types, import rules, generated files
+	@echo "==> format and lint"
+	@.venv/bin/ruff format --check -q $(CODE)
+	@.venv/bin/ruff check -q $(CODE)
+	@echo "==> types"
+	@.venv/bin/mypy
+	@echo "==> import rules"
+	@PYTHONPATH=operator:images/trainer:images/server .venv/bin/lint-imports --no-cache | tail -4
+	@echo "==> generated files"
+	@PYTHONPATH=operator $(PYTHON) hack/generate/all.py --check
+
+generate: venv ## Write the generated files anew
+	@PYTHONPATH=operator $(PYTHON) hack/generate/all.py
+
+format: venv ## Format the code
+	@.venv/bin/ruff format -q $(CODE)
+	@.venv/bin/ruff check -q --fix $(CODE)
+
+lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
+	@for extra in operator trainer server; do \
+	  uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	    --python-version 3.11 --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
+	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements/dev.txt
+
+bench: venv ## Measure the control loop on a real API server without a kubelet
+	@$(PYTHON) hack/bench/control_loop.py
+
+.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock bench

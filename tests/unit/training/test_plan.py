@@ -1,0 +1,422 @@
+"""TrainingJob: every way in which a run starts, goes on and ends, decided by the pure plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelmill.api.conditions import find
+from modelmill.api.training_job import TrainingJobSpec
+from modelmill.contracts import result
+from modelmill.engine.plan import Plan
+from modelmill.training.plan import plan
+from modelmill.training.view import View
+from tests.unit import objects as o
+
+IMAGE = "trainer:1"
+
+
+def view(parent: dict[str, Any], **more: Any) -> View:
+    defaults: dict[str, Any] = {"jobs": {}, "pods": {}, "versions": [], "services": [], "now": o.NOW}
+    spec = TrainingJobSpec.model_validate(parent["spec"])
+    return View(parent=parent, spec=spec, status=parent.get("status") or {}, **{**defaults, **more})
+
+
+def started(**spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a TrainingJob with run 1 in progress, and the manifest of its Job."""
+    parent = o.training_job(**spec)
+    first = plan(view(parent), IMAGE)
+    return o.with_status(parent, first.status or {}), dict(first.create[0])
+
+
+def finished(outcome: Any = None, **spec: Any) -> dict[str, Any]:
+    """Return a TrainingJob whose run 1 has ended at o.NOW."""
+    parent, manifest = started(**spec)
+    ending = complete(parent, manifest, outcome or o.published())
+    return o.with_status(parent, ending.status or {})
+
+
+def complete(parent: dict[str, Any], manifest: dict[str, Any], outcome: result.StageResult) -> Plan:
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", [], [o.ended("publish", 0, result.encode(outcome), "Completed")], "Succeeded")]}
+    return plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods=pods), IMAGE)
+
+
+def failed(parent: dict[str, Any], manifest: dict[str, Any], pod: dict[str, Any], reason: str = "") -> Plan:
+    name = manifest["metadata"]["name"]
+    jobs = {name: o.job(manifest, o.condition("Failed", reason), failed=1)}
+    return plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE)
+
+
+def status_of(made: Plan) -> dict[str, Any]:
+    assert made.status is not None
+    return dict(made.status)
+
+
+def service(
+    alerts: list[dict[str, Any]], training_job: str = "cars", on: tuple[str, ...] = ("Drift",)
+) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "svc", "namespace": "ml"},
+        "spec": {"monitoring": {"retrain": {"trainingJob": training_job, "on": list(on)}}},
+        "status": {"alerts": alerts},
+    }
+
+
+def test_creation_starts_run_one_with_its_job_first() -> None:
+    made = plan(view(o.training_job()), IMAGE)
+    (job,) = made.create
+    assert job["kind"] == "Job"
+    run = status_of(made)["currentRun"]
+    assert run["number"] == 1
+    assert run["reason"] == "Spec"
+    assert run["version"] == "cars-1"
+    assert run["job"] == job["metadata"]["name"]
+    assert [event.reason for event in made.events] == ["RunStarted"]
+
+
+def test_job_keeps_credentials_from_the_train_stage() -> None:
+    _, manifest = started()
+    pod = manifest["spec"]["template"]["spec"]
+    by_name = {c["name"]: {e["name"] for e in c["env"]} for c in [*pod["initContainers"], *pod["containers"]]}
+    assert "AWS_SECRET_ACCESS_KEY" in by_name["fetch"]
+    assert "AWS_SECRET_ACCESS_KEY" in by_name["publish"]
+    assert "AWS_SECRET_ACCESS_KEY" not in by_name["train"]
+    mounts = {c["name"]: {m["name"] for m in c["volumeMounts"]} for c in pod["initContainers"]}
+    assert "holdout" not in mounts["train"]
+
+
+def test_any_image_runs_unchanged() -> None:
+    _, manifest = started(train={"container": {"image": "mine:1", "args": ["--fast"]}})
+    train = manifest["spec"]["template"]["spec"]["initContainers"][1]
+    assert train["image"] == "mine:1"
+    assert train["args"] == ["--fast"]
+    assert "command" not in train
+    rules = manifest["spec"]["podFailurePolicy"]["rules"]
+    assert [r["onExitCodes"]["containerName"] for r in rules if "onExitCodes" in r] == ["fetch", "publish"]
+
+
+def test_restart_between_job_and_status_finds_the_same_job() -> None:
+    parent = o.training_job()
+    first = plan(view(parent), IMAGE)
+    manifest = dict(first.create[0])
+    again = plan(view(parent, jobs={manifest["metadata"]["name"]: o.job(manifest)}), IMAGE)
+    assert again.create == ()
+    assert status_of(again)["currentRun"] == status_of(first)["currentRun"]
+
+
+def test_number_is_above_every_version_of_the_model() -> None:
+    versions = [o.model_version("cars-7", "Rejected"), o.model_version("other-9")]
+    versions[1]["spec"]["model"] = "other"
+    made = plan(view(o.training_job(), versions=versions), IMAGE)
+    assert status_of(made)["currentRun"]["number"] == 8
+
+
+def test_champion_is_the_newest_approved_version() -> None:
+    versions = [
+        o.model_version("cars-1", created="2026-01-01T00:00:00Z"),
+        o.model_version("cars-2", created="2026-01-01T00:00:01Z"),
+        o.model_version("cars-3", "Pending", created="2026-01-01T00:00:02Z"),
+    ]
+    made = plan(view(o.training_job(), versions=versions), IMAGE)
+    assert status_of(made)["currentRun"]["champion"] == "cars-2"
+
+
+def test_published_run_makes_an_approved_version_then_the_status() -> None:
+    parent, manifest = started()
+    made = complete(parent, manifest, o.published())
+    (version,) = made.create
+    assert version["metadata"]["name"] == "cars-1"
+    assert version["metadata"]["ownerReferences"] == []
+    assert version["spec"]["approval"] == "Approved"
+    assert version["spec"]["metrics"] == {"mae": "2", "r2": "0.91"}
+    status = status_of(made)
+    assert "currentRun" not in status
+    assert status["lastRun"]["outcome"] == "Published"
+    assert status["latestVersion"] == "cars-1"
+    assert status["best"] == "r2=0.91"
+
+
+@pytest.mark.parametrize(
+    ("approval", "outcome", "expected"),
+    [
+        ("Manual", result.PUBLISHED, "Pending"),
+        ("Automatic", result.PUBLISHED, "Approved"),
+        ("Automatic", result.GATE_FAILED, "Rejected"),
+        ("Manual", result.GATE_FAILED, "Rejected"),
+    ],
+)
+def test_approval_follows_gates_and_policy(approval: str, outcome: str, expected: str) -> None:
+    parent, manifest = started(versions={"approval": approval})
+    made = complete(parent, manifest, o.published(outcome))
+    assert made.create[0]["spec"]["approval"] == expected
+
+
+def test_failed_gates_are_not_an_error() -> None:
+    status = finished(o.published(result.GATE_FAILED, reason="GateFailed", reasons=("r2 0.2 < 0.7",)))["status"]
+    ready = find(status, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("True", "GateFailed")
+    assert "r2 0.2 < 0.7" in ready["message"]
+    assert status["consecutiveFailures"] == 0
+
+
+def test_final_result_is_latched_when_the_job_disappears() -> None:
+    parent = finished()
+    made = plan(view(parent), IMAGE)
+    assert made.create == ()
+    assert made.status == parent["status"]
+
+
+def test_planning_twice_changes_nothing() -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", [o.running("fetch")], [])]}
+    once = plan(view(parent, jobs={name: o.job(manifest)}, pods=pods), IMAGE)
+    twice = plan(
+        view(o.with_status(parent, status_of(once)), jobs={name: o.job(manifest)}, pods=pods, now=o.later(99)), IMAGE
+    )
+    assert twice.status == once.status
+    assert twice.create == ()
+
+
+@pytest.mark.parametrize(
+    ("init", "main", "phase"),
+    [
+        ([], [], "Pending"),
+        ([o.running("fetch")], [], "Fetching"),
+        ([o.ended("fetch", 0), o.running("train")], [], "Training"),
+        ([o.ended("fetch", 0), o.ended("train", 0)], [o.running("publish")], "Publishing"),
+    ],
+)
+def test_phase_is_the_stage_that_runs(init: list[Any], main: list[Any], phase: str) -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", init, main)]}
+    made = plan(view(parent, jobs={name: o.job(manifest)}, pods=pods), IMAGE)
+    assert status_of(made)["currentRun"]["phase"] == phase
+
+
+def test_image_that_cannot_be_pulled_is_said_at_once() -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", [o.waiting("train", "ImagePullBackOff", "not found", "nowhere/x:1")], [])]}
+    made = plan(view(parent, jobs={name: o.job(manifest)}, pods=pods), IMAGE)
+    stalled = find(status_of(made), "Stalled")
+    assert stalled is not None
+    assert (stalled["status"], stalled["reason"]) == ("True", "ImagePullFailed")
+    assert "nowhere/x:1" in stalled["message"]
+    assert [event.reason for event in made.events] == ["ImagePullFailed"]
+
+
+FAILURES = [
+    (
+        o.pod("p", [o.ended("fetch", 0), o.ended("train", 1, "loading\nKeyError: 'x'\n")], []),
+        "TrainingFailed",
+        "KeyError: 'x'",
+    ),
+    (o.pod("p", [o.ended("fetch", 0), o.ended("train", 137, "", "OOMKilled")], []), "OutOfMemory", "limits.memory"),
+    (
+        o.pod(
+            "p",
+            [o.ended("fetch", 3, result.encode(result.StageResult("DataRejected", "TargetMissing", ("no mpg",))))],
+            [],
+        ),
+        "TargetMissing",
+        "no mpg",
+    ),
+]
+
+
+@pytest.mark.parametrize(("pod", "cause", "text"), FAILURES)
+def test_failure_names_container_code_and_last_line(pod: dict[str, Any], cause: str, text: str) -> None:
+    parent, manifest = started()
+    status = status_of(failed(parent, manifest, pod))
+    ready = find(status, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("False", cause)
+    assert text in ready["message"]
+    assert "exited with code" in ready["message"]
+    assert status["phase"] == "Failed"
+    assert "latestVersion" not in status
+
+
+def test_rejected_data_is_a_condition_of_its_own() -> None:
+    parent, manifest = started()
+    data = find(status_of(failed(parent, manifest, FAILURES[2][0])), "DataValid")
+    assert data is not None
+    assert (data["status"], data["reason"]) == ("False", "TargetMissing")
+
+
+def test_deadline_is_told_apart() -> None:
+    parent, manifest = started()
+    made = failed(parent, manifest, o.pod("p", [o.running("fetch")], []), "DeadlineExceeded")
+    assert status_of(made)["lastRun"]["cause"] == "DeadlineExceeded"
+
+
+def test_deleted_job_ends_the_run_and_does_not_run_again() -> None:
+    parent, _ = started()
+    made = plan(view(parent), IMAGE)
+    assert made.create == ()
+    assert status_of(made)["lastRun"]["cause"] == "JobDeleted"
+
+
+def test_result_may_come_a_little_after_the_completion() -> None:
+    parent, manifest = started()
+    jobs = {manifest["metadata"]["name"]: o.job(manifest, o.condition("Complete"))}
+    early = plan(view(parent, jobs=jobs, now=o.later(1)), IMAGE)
+    assert early.requeue_after == pytest.approx(1.0)
+    assert "currentRun" in status_of(early)
+    late = plan(view(parent, jobs=jobs, now=o.later(60)), IMAGE)
+    assert status_of(late)["lastRun"]["cause"] == "ResultLost"
+
+
+def test_success_needs_a_valid_message() -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", [], [o.ended("publish", 0, "oops", "Completed")], "Succeeded")]}
+    made = plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods=pods), IMAGE)
+    assert status_of(made)["lastRun"]["cause"] == "ResultInvalid"
+    assert made.create == ()
+
+
+def test_change_of_what_trains_runs_again_and_other_changes_do_not() -> None:
+    parent = finished()
+    assert plan(view(parent), IMAGE).create == ()
+    other = {**parent, "spec": {**parent["spec"], "description": "new words"}}
+    assert plan(view(other), IMAGE).create == ()
+    changed = {**parent, "spec": {**parent["spec"], "data": {**parent["spec"]["data"], "target": "hp"}}}
+    assert status_of(plan(view(changed), IMAGE))["currentRun"]["number"] == 2
+
+
+def test_annotation_runs_once_for_each_text() -> None:
+    parent = finished()
+    parent["metadata"]["annotations"] = {"modelmill.dev/run": "monday"}
+    made = plan(view(parent), IMAGE)
+    assert status_of(made)["currentRun"]["reason"] == "Manual"
+    assert status_of(made)["handledAnnotation"] == "monday"
+    after = o.with_status(parent, {**status_of(made), "currentRun": None})
+    assert plan(view(after), IMAGE).create == ()
+
+
+def test_alert_waits_for_the_cooldown_from_the_end_of_the_last_run() -> None:
+    parent = finished()
+    early = plan(view(parent, services=[service([o.alert()])], now=o.later(599)), IMAGE)
+    assert early.create == ()
+    assert early.requeue_after == pytest.approx(1.0)
+    (pending,) = status_of(early)["pendingTriggers"]
+    assert "cooldown until" in pending["message"]
+    due = plan(view(parent, services=[service([o.alert()])], now=o.later(600)), IMAGE)
+    run = status_of(due)["currentRun"]
+    assert (run["reason"], run["triggers"]) == ("Alert", ["a1"])
+
+
+def test_resolved_alert_cancels_the_waiting_run() -> None:
+    parent = finished()
+    waited = o.with_status(parent, status_of(plan(view(parent, services=[service([o.alert()])]), IMAGE)))
+    made = plan(view(waited, services=[service([])], now=o.later(700)), IMAGE)
+    assert made.create == ()
+    assert "pendingTriggers" not in status_of(made)
+
+
+def test_one_episode_never_runs_twice_and_many_alerts_run_once() -> None:
+    parent = finished()
+    alerts = [o.alert("a1"), o.alert("a2", feature="hp")]
+    due = plan(view(parent, services=[service(alerts)], now=o.later(600)), IMAGE)
+    assert status_of(due)["currentRun"]["triggers"] == ["a1", "a2"]
+    running_now = o.with_status(parent, status_of(due))
+    ended = o.with_status(parent, status_of(complete(running_now, dict(due.create[0]), o.published())))
+    again = plan(view(ended, services=[service(alerts)], now=o.later(99_999)), IMAGE)
+    assert again.create == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "target", "on"),
+    [
+        ({"triggers": {"alerts": {"enabled": False}}}, "cars", ("Drift",)),
+        ({}, "others", ("Drift",)),
+        ({}, "cars", ("Quality",)),
+    ],
+)
+def test_alert_needs_a_target_that_opted_in(spec: dict[str, Any], target: str, on: tuple[str, ...]) -> None:
+    parent = finished(**spec)
+    made = plan(view(parent, services=[service([o.alert()], target, on)], now=o.later(9999)), IMAGE)
+    assert made.create == ()
+
+
+def test_too_many_failures_stop_alerts_until_a_person_acts() -> None:
+    parent = finished()
+    parent["status"]["consecutiveFailures"] = 2
+    world = {"services": [service([o.alert()])], "now": o.later(9999)}
+    held = plan(view(parent, **world), IMAGE)
+    assert held.create == ()
+    assert find(status_of(held), "RetrainSuspended") is not None
+    parent["metadata"]["annotations"] = {"modelmill.dev/run": "now"}
+    acted = plan(view(parent, **world), IMAGE)
+    assert status_of(acted)["consecutiveFailures"] == 0
+    assert status_of(acted)["currentRun"]["triggers"] == ["a1"]
+
+
+def test_suspended_starts_nothing_and_remembers() -> None:
+    made = plan(view(o.training_job(runPolicy={"suspend": True})), IMAGE)
+    assert made.create == ()
+    assert status_of(made)["phase"] == "Suspended"
+    assert status_of(made)["pendingTriggers"][0]["reason"] == "Spec"
+
+
+def test_job_is_deleted_only_after_its_time_and_its_result() -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    jobs = {name: o.job(manifest, o.condition("Complete"))}
+    parent = o.with_status(parent, status_of(complete(parent, manifest, o.published())))
+    kept = plan(view(parent, jobs=jobs, now=o.later(10)), IMAGE)
+    assert kept.delete == ()
+    assert kept.requeue_after == pytest.approx(86_390)
+    gone = plan(view(parent, jobs=jobs, now=o.later(86_400)), IMAGE)
+    assert [one.name for one in gone.delete] == [name]
+
+
+def test_deleted_training_job_is_left_alone() -> None:
+    parent = o.training_job()
+    parent["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    assert plan(view(parent), IMAGE) == Plan()
+
+
+@given(st.lists(st.sampled_from(["tick", "alert", "resolve", "finish", "fail", "annotate"]), max_size=25))
+def test_any_order_of_events_keeps_one_run_and_loses_no_number(events: list[str]) -> None:
+    parent: dict[str, Any] = o.training_job(retrain={"cooldownSeconds": 0, "maxConsecutiveFailures": 100})
+    jobs: dict[str, Any] = {}
+    pods: dict[str, Any] = {}
+    alerts: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    for turn, event in enumerate(events):
+        current = (parent.get("status") or {}).get("currentRun")
+        if event == "alert":
+            alerts = [*alerts, o.alert(f"a{turn}")]
+        elif event == "resolve":
+            alerts = []
+        elif event == "annotate":
+            parent["metadata"]["annotations"] = {"modelmill.dev/run": str(turn)}
+        elif event in ("finish", "fail") and current:
+            name = current["job"]
+            kind = "Complete" if event == "finish" else "Failed"
+            message = result.encode(o.published())
+            jobs[name] = o.job(jobs[name], o.condition(kind), failed=int(event == "fail"))
+            pods[name] = [o.pod("p", [], [o.ended("publish", 0 if event == "finish" else 1, message)])]
+        now = o.later(turn)
+        seen = view(parent, jobs=jobs, pods=pods, services=[service(alerts)], now=now)
+        made = plan(seen, IMAGE)
+        assert plan(replace(seen), IMAGE) == made
+        for child in made.create:
+            if child["kind"] == "Job":
+                assert child["metadata"]["name"] not in jobs
+                jobs[child["metadata"]["name"]] = o.job(dict(child))
+                numbers.append(int(child["metadata"]["labels"]["modelmill.dev/run-number"]))
+        parent = o.with_status(parent, status_of(made))
+    assert numbers == list(range(1, len(numbers) + 1))
+    unfinished = [job for job in jobs.values() if not job["status"]["conditions"]]
+    assert len(unfinished) <= 1
