@@ -71,9 +71,7 @@ class Evaluator:
         (folder / "rules.yaml").write_text(content)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self.promtool, *arguments], cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        return subprocess.run([self.promtool, *arguments], cwd=self.folder, capture_output=True, text=True, check=False)
 
     def check(self, inputs: list[dict[str, str]], **tests: Any) -> None:
         document = {
@@ -153,17 +151,13 @@ def test_a_bin_that_is_never_seen_live_counts(evaluator: Evaluator) -> None:
     reference = {"0": 0.4, "1": 0.4, "2": 0.2}
     wanted = psi({"0": 0.5, "1": 0.5}, reference)
     assert wanted == pytest.approx(1.5641, abs=1e-4)
-    evaluator.check(
-        series(STABLE_PODS[0], {"0": 50, "1": 50}, reference), promql_expr_test=[near(PSI, wanted)]
-    )
+    evaluator.check(series(STABLE_PODS[0], {"0": 50, "1": 50}, reference), promql_expr_test=[near(PSI, wanted)])
 
 
 def test_empty_bins_of_the_reference_stay_finite(evaluator: Evaluator) -> None:
     reference = {"0": 1.0, "missing": 0.0}
     wanted = psi({"0": 0.5, "missing": 0.5}, reference)
-    evaluator.check(
-        series(STABLE_PODS[0], {"0": 50, "missing": 50}, reference), promql_expr_test=[near(PSI, wanted)]
-    )
+    evaluator.check(series(STABLE_PODS[0], {"0": 50, "missing": 50}, reference), promql_expr_test=[near(PSI, wanted)])
 
 
 def test_the_same_shares_are_no_drift(evaluator: Evaluator) -> None:
@@ -245,7 +239,9 @@ def test_predictions_drift_too(evaluator: Evaluator) -> None:
     )
 
 
-@pytest.mark.parametrize("hostile", ['v"} or vector(1) or up{a="', "v\\", "v\n# comment", "{{ .Value }}", "v` or vector(1)"])
+@pytest.mark.parametrize(
+    "hostile", ['v"} or vector(1) or up{a="', "v\\", "v\n# comment", "{{ .Value }}", "v` or vector(1)"]
+)
 def test_text_cannot_leave_its_quotes(promtool: str, tmp_path: Path, service: Any, hostile: str) -> None:
     evaluator = Evaluator(promtool, tmp_path, service(DRIFT, version=hostile))
     done = evaluator.run("check", "rules", "rules.yaml")

@@ -1,0 +1,404 @@
+"""The webhook over real HTTP on loopback; the API server is played by a dictionary with resource versions."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from modelmill.api.base import Alert
+from modelmill.engine.errors import Conflict, NotFound, Unreachable
+from modelmill.engine.plan import Resource
+from modelmill.monitoring.alertmanager import NotificationError, parse
+from modelmill.monitoring.intake import MAX_ALERTS, MAX_BODY, AlertIntake
+
+TOKEN = "s3cret"
+SERVICE = ("inferenceservices", "ml", "fuel-economy")
+JOB = ("trainingjobs", "ml", "fuel-economy")
+
+
+class ApiServer:
+    """Objects by (plural, namespace, name). `disturb` runs before each write, as another writer would."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.reads = 0
+        self.writes = 0
+        self.down = False
+        self.disturb: Callable[[dict[str, Any]], None] = lambda _: None
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        self.reads += 1
+        if self.down:
+            raise Unreachable(0, "ClientConnectorError", "refused")
+        try:
+            return copy.deepcopy(self.objects[resource.plural, namespace, name])
+        except KeyError:
+            raise NotFound(404, "NotFound", name) from None
+
+    async def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        meta = body["metadata"]
+        stored = self.objects[resource.plural, meta["namespace"], meta["name"]]
+        self.disturb(stored)
+        if stored["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+            raise Conflict(409, "Conflict", "the object has been modified")
+        self.writes += 1
+        stored["status"] = copy.deepcopy(body["status"])
+        bump(stored)
+        return copy.deepcopy(stored)
+
+    def alerts(self, key: tuple[str, str, str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.objects[key].get("status", {}).get("alerts", [])
+        return found
+
+
+def bump(stored: dict[str, Any]) -> None:
+    stored["metadata"]["resourceVersion"] = str(int(stored["metadata"]["resourceVersion"]) + 1)
+
+
+def one(
+    status: str = "firing",
+    *,
+    fingerprint: str = "560231dd6bf78a3a",
+    starts: str = "2026-11-20T20:52:25.912753305Z",
+    labels: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
+    """One alert in the shape that Alertmanager 0.25 sends; a label of None is left out."""
+    merged: dict[str, str | None] = {
+        "alertname": "ModelmillFeatureDrift",
+        "namespace": "ml",
+        "inferenceservice": "fuel-economy",
+        "model_version": "fuel-economy-1",
+        "feature": "Horsepower",
+        "modelmill_kind": "Drift",
+        "severity": "warning",
+    } | dict(labels or {})
+    return {
+        "status": status,
+        "labels": {name: value for name, value in merged.items() if value is not None},
+        "annotations": {"summary": "Feature Horsepower drifted", "value": "2.310"},
+        "startsAt": starts,
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus/graph",
+        "fingerprint": fingerprint,
+    }
+
+
+def notification(*alerts: Any, **more: Any) -> dict[str, Any]:
+    return {
+        "receiver": "modelmill",
+        "status": "firing",
+        "alerts": list(alerts),
+        "groupLabels": {},
+        "commonLabels": {},
+        "commonAnnotations": {},
+        "externalURL": "http://alertmanager:9093",
+        "version": "4",
+        "groupKey": "{}:{}",
+        "truncatedAlerts": 0,
+        **more,
+    }
+
+
+@pytest.fixture
+def api(service: Callable[..., dict[str, Any]]) -> ApiServer:
+    server = ApiServer()
+    server.objects[SERVICE] = service()
+    server.objects[JOB] = {
+        "metadata": {"name": "fuel-economy", "namespace": "ml", "uid": "u-2", "resourceVersion": "1"},
+        "spec": {"triggers": {"alerts": {"enabled": True}}},
+    }
+    return server
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text(TOKEN + "\n")
+    return path
+
+
+@pytest.fixture
+async def http(api: ApiServer, token_file: Path) -> AsyncIterator[TestClient[Any, Any]]:
+    app = web.Application()
+    app.router.add_post("/alerts", AlertIntake(api, token_file).handle)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def post(http: TestClient[Any, Any], body: Any, token: str | None = TOKEN, **headers: str) -> int:
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    async with http.post("/alerts", data=data, headers=headers) as response:
+        await response.read()
+        return response.status
+
+
+def put(path: Path, content: str | None) -> None:
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+
+
+def counted(outcome: str) -> float:
+    return REGISTRY.get_sample_value("modelmill_alerts_total", {"outcome": outcome}) or 0.0
+
+
+async def test_a_firing_alert_is_recorded(http: TestClient[Any, Any], api: ApiServer) -> None:
+    assert await post(http, notification(one())) == 200
+    (alert,) = api.alerts(SERVICE)
+    assert alert == {
+        "id": alert["id"],
+        "name": "ModelmillFeatureDrift",
+        "kind": "Drift",
+        "startsAt": "2026-11-20T20:52:25Z",
+        "feature": "Horsepower",
+        "version": "fuel-economy-1",
+        "value": "2.310",
+        "message": "Feature Horsepower drifted",
+    }
+    assert Alert.model_validate(alert).model_dump(by_alias=True) == alert
+    assert api.objects[SERVICE]["status"]["phase"] == "Stable"
+
+
+async def test_a_repeated_alert_writes_nothing(http: TestClient[Any, Any], api: ApiServer) -> None:
+    for _ in range(3):
+        assert await post(http, notification(one(), one())) == 200
+    assert api.writes == 1
+    assert len(api.alerts(SERVICE)) == 1
+
+
+async def test_another_episode_of_the_same_alert_is_another_alert(http: TestClient[Any, Any], api: ApiServer) -> None:
+    await post(http, notification(one()))
+    await post(http, notification(one(starts="2026-11-20T21:00:00Z")))
+    assert len({alert["id"] for alert in api.alerts(SERVICE)}) == 2
+
+
+async def test_a_resolved_alert_goes_and_the_others_stay(http: TestClient[Any, Any], api: ApiServer) -> None:
+    other = one(fingerprint="aaaaaaaaaaaaaaaa", labels={"feature": "Weight_in_lbs"})
+    await post(http, notification(one(), other))
+    assert await post(http, notification(one("resolved"), other)) == 200
+    assert [alert["feature"] for alert in api.alerts(SERVICE)] == ["Weight_in_lbs"]
+
+
+async def test_a_resolution_of_nothing_writes_nothing(http: TestClient[Any, Any], api: ApiServer) -> None:
+    assert await post(http, notification(one("resolved"))) == 200
+    assert api.writes == 0
+
+
+async def test_a_training_job_can_be_named(http: TestClient[Any, Any], api: ApiServer) -> None:
+    named = one(labels={"inferenceservice": None, "trainingjob": "fuel-economy"})
+    assert await post(http, notification(named)) == 200
+    assert len(api.alerts(JOB)) == 1
+    assert api.alerts(SERVICE) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "outcome"),
+    [
+        ({"inferenceservice": "unknown"}, "unknown_target"),
+        ({"inferenceservice": None}, "no_target"),
+        ({"namespace": None}, "no_target"),
+        ({"trainingjob": "fuel-economy"}, "no_target"),
+        ({"namespace": "../../secrets"}, "no_target"),
+        ({"inferenceservice": ".."}, "no_target"),
+        ({"inferenceservice": "fuel-economy/status"}, "no_target"),
+        ({"modelmill_kind": "Weather"}, "unknown_kind"),
+        ({"modelmill_kind": None, "alertname": "KubePodCrashLooping"}, "unknown_kind"),
+        ({"model_version": "fuel-economy-0"}, "other_version"),
+    ],
+)
+async def test_what_nobody_can_use_is_answered_200_and_counted(
+    http: TestClient[Any, Any], api: ApiServer, labels: Mapping[str, str | None], outcome: str
+) -> None:
+    before = counted(outcome)
+    assert await post(http, notification(one(labels=labels))) == 200
+    assert counted(outcome) == before + 1
+    assert api.writes == 0
+
+
+async def test_targets_must_have_opted_in(http: TestClient[Any, Any], api: ApiServer) -> None:
+    del api.objects[SERVICE]["spec"]["monitoring"]
+    api.objects[JOB]["spec"] = {}
+    before = counted("not_enabled")
+    named = one(labels={"inferenceservice": None, "trainingjob": "fuel-economy"})
+    assert await post(http, notification(one(), named)) == 200
+    assert counted("not_enabled") == before + 2
+    assert api.writes == 0
+
+
+async def test_an_alert_of_the_users_own_needs_only_a_telling_name(http: TestClient[Any, Any], api: ApiServer) -> None:
+    own = one(
+        labels={"alertname": "FuelEconomyQuality", "modelmill_kind": None, "model_version": None, "feature": None}
+    )
+    assert await post(http, notification(own)) == 200
+    (alert,) = api.alerts(SERVICE)
+    assert alert["kind"] == "Quality"
+    assert "version" not in alert
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", "s3cre", "\udcff"])
+async def test_without_the_token_nothing_is_taken(
+    http: TestClient[Any, Any], api: ApiServer, token: str | None
+) -> None:
+    assert await post(http, notification(one()), token) == 401
+    assert api.reads == 0
+
+
+async def test_the_token_may_be_rotated(http: TestClient[Any, Any], api: ApiServer, token_file: Path) -> None:
+    put(token_file, "new")
+    assert await post(http, notification(one())) == 401
+    assert await post(http, notification(one()), "new") == 200
+    assert len(api.alerts(SERVICE)) == 1
+
+
+@pytest.mark.parametrize("content", [None, "", " \n"])
+async def test_an_operator_without_token_takes_nothing(
+    http: TestClient[Any, Any], api: ApiServer, token_file: Path, content: str | None
+) -> None:
+    put(token_file, content)
+    assert await post(http, notification(one()), "") == 503
+    assert api.reads == 0
+
+
+async def test_a_large_body_is_refused(http: TestClient[Any, Any], api: ApiServer) -> None:
+    largest = json.dumps(notification(one())).encode()
+    fits = largest + b" " * (MAX_BODY - len(largest))
+    assert await post(http, fits) == 200
+    assert await post(http, fits + b" ") == 413
+
+
+async def test_a_large_body_of_unknown_length_is_refused(http: TestClient[Any, Any], api: ApiServer) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(MAX_BODY // 65_536 + 1):
+            yield b" " * 65_536
+
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with http.post("/alerts", data=chunks(), headers=headers) as response:
+        assert response.status == 413
+    assert api.reads == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"alerts": {}}', b"\xff", b"[" * 200_000, b"9" * 5000])
+async def test_a_body_that_is_none_is_not_sent_again(http: TestClient[Any, Any], api: ApiServer, body: bytes) -> None:
+    before = counted("malformed")
+    assert await post(http, body) == 200
+    assert counted("malformed") == before + 1
+
+
+async def test_a_bad_alert_does_not_hide_a_good_one(http: TestClient[Any, Any], api: ApiServer) -> None:
+    bad: list[Any] = [None, 3, {}, {**one(), "startsAt": "yesterday"}, {**one(), "status": ["firing"]}]
+    bare = {"status": "firing", "labels": one()["labels"], "annotations": None, "startsAt": "2026-11-20T20:52:25Z"}
+    assert await post(http, {"alerts": [*bad, bare]}) == 200
+    (alert,) = api.alerts(SERVICE)
+    assert "value" not in alert
+
+
+async def test_an_api_server_that_is_down_is_503_and_the_repetition_works(
+    http: TestClient[Any, Any], api: ApiServer
+) -> None:
+    api.down = True
+    assert await post(http, notification(one())) == 503
+    api.down = False
+    assert await post(http, notification(one())) == 200
+    assert len(api.alerts(SERVICE)) == 1
+
+
+async def test_a_conflict_is_tried_again_on_what_the_other_wrote(http: TestClient[Any, Any], api: ApiServer) -> None:
+    def once(stored: dict[str, Any]) -> None:
+        stored["status"]["phase"] = "RollingOut"
+        bump(stored)
+        api.disturb = lambda _: None
+
+    api.disturb = once
+    assert await post(http, notification(one())) == 200
+    assert len(api.alerts(SERVICE)) == 1
+    assert api.objects[SERVICE]["status"]["phase"] == "RollingOut"
+
+
+async def test_conflicts_without_end_are_503(http: TestClient[Any, Any], api: ApiServer) -> None:
+    api.disturb = bump
+    assert await post(http, notification(one())) == 503
+    assert api.writes == 0
+
+
+async def test_one_target_that_fails_does_not_keep_another_from_being_recorded(
+    http: TestClient[Any, Any], api: ApiServer
+) -> None:
+    api.disturb = lambda stored: bump(stored) if "monitoring" in stored["spec"] else None
+    named = one(labels={"inferenceservice": None, "trainingjob": "fuel-economy"})
+    assert await post(http, notification(one(), named)) == 503
+    assert len(api.alerts(JOB)) == 1
+
+
+async def test_the_status_stays_bounded(http: TestClient[Any, Any], api: ApiServer) -> None:
+    many = [one(fingerprint=f"{number:016x}") for number in range(MAX_ALERTS + 5)]
+    before = counted("full")
+    assert await post(http, notification(*many)) == 200
+    assert len(api.alerts(SERVICE)) == MAX_ALERTS
+    assert counted("full") == before + 5
+
+
+async def test_texts_are_cut_to_what_the_schema_allows(http: TestClient[Any, Any], api: ApiServer) -> None:
+    long = one(labels={"alertname": "x" * 5000 + "Drift", "feature": "y" * 5000})
+    long["annotations"] = {"summary": "z" * 50_000, "value": "9" * 500}
+    long["labels"] |= {"modelmill_kind": "Drift"}
+    assert await post(http, notification(long)) == 200
+    (alert,) = api.alerts(SERVICE)
+    Alert.model_validate(alert)
+
+
+async def test_namespaces_that_are_not_watched_are_not_read(api: ApiServer, token_file: Path) -> None:
+    app = web.Application()
+    app.router.add_post("/alerts", AlertIntake(api, token_file, ["team-a"]).handle)
+    before = counted("unwatched_namespace")
+    async with TestClient(TestServer(app)) as client:
+        assert await post(client, notification(one())) == 200
+    assert counted("unwatched_namespace") == before + 1
+    assert api.reads == 0
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+alert_like = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.sampled_from(["firing", "resolved", "other"]) | json_values,
+        "labels": st.dictionaries(st.sampled_from(["alertname", "namespace", "modelmill_kind", "feature"]), st.text()),
+        "annotations": json_values,
+        "startsAt": st.sampled_from(["2026-11-20T20:52:25.9Z", "0001-01-01T00:00:00+14:00"]) | json_values,
+        "fingerprint": json_values,
+    },
+)
+
+
+@given(st.lists(alert_like | json_values, max_size=5))
+def test_any_alert_is_parsed_or_counted(alerts: list[Any]) -> None:
+    found = parse(json.dumps({"alerts": alerts}).encode())
+    assert len(found.notices) + found.malformed == len(alerts)
+    for notice in found.notices:
+        if notice.kind is not None:
+            Alert.model_validate(notice.recorded())
+
+
+@given(st.binary(max_size=200))
+def test_any_body_is_parsed_or_refused(body: bytes) -> None:
+    try:
+        parse(body)
+    except NotificationError:
+        return
+    assert "alerts" in json.loads(body)

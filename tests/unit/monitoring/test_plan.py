@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from modelmill.api.inference_service import InferenceServiceStatus
+from modelmill.monitoring.plan import Fragment, fragment
+
+
+def alert(ident: str = "a", **more: Any) -> dict[str, Any]:
+    return {
+        "id": ident,
+        "name": "ModelmillFeatureDrift",
+        "kind": "Drift",
+        "startsAt": "2026-11-20T20:52:25Z",
+        "feature": "Horsepower",
+        "version": "fuel-economy-1",
+        "value": "2.310",
+        **more,
+    }
+
+
+def condition(result: Fragment, kind: str) -> tuple[str, str, str]:
+    (found,) = [one for one in result.conditions if one.type == kind]
+    return found.status, found.reason, found.message
+
+
+def test_without_monitoring_there_is_nothing_to_do(service: Any) -> None:
+    parent = service(alerts=[alert()])
+    del parent["spec"]["monitoring"]
+    result = fragment(parent)
+    assert not result.apply
+    assert not result.conditions
+    assert result.merged_into(parent["status"]) == {
+        "phase": "Stable",
+        "stable": parent["status"]["stable"],
+        "monitoring": {"state": "NotConfigured"},
+        "drift": "off",
+    }
+
+
+def test_before_a_version_serves(service: Any) -> None:
+    result = fragment(service(version=None))
+    assert list(result.apply) == []
+    assert condition(result, "MonitoringReady")[:2] == ("False", "NoStableVersion")
+    assert condition(result, "DriftDetected")[0] == "False"
+
+
+def test_quiet(service: Any) -> None:
+    result = fragment(service())
+    assert [child["metadata"]["name"] for child in result.apply] == ["fuel-economy-modelmill-rules"]
+    assert result.status == {"monitoring": {"state": "OK"}, "drift": "ok"}
+    status, reason, message = condition(result, "MonitoringReady")
+    assert (status, reason) == ("True", "RulesWritten")
+    assert "fuel-economy-modelmill-rules" in message
+    assert condition(result, "DriftDetected")[:2] == ("False", "NoAlert")
+
+
+def test_drift_names_the_worst_feature_and_what_happens(service: Any) -> None:
+    alerts = [alert("a", feature="Year", value="0.300"), alert("b"), alert("c", feature="Origin", value="no number")]
+    retrain = {"trainingJob": "fuel-economy-training", "on": ["Drift"]}
+    result = fragment(service({"psiThreshold": "0.25"}, retrain=retrain, alerts=alerts))
+    assert result.status["monitoring"] == {"state": "Alert", "worstFeature": "Horsepower", "value": "2.310"}
+    assert result.status["drift"] == "alert"
+    status, reason, message = condition(result, "DriftDetected")
+    assert (status, reason) == ("True", "FeatureDrift")
+    assert message.startswith("Horsepower has PSI 2.310, Year has PSI 0.300, Origin has PSI no number, above 0.25")
+    assert "fuel-economy-1 keeps serving" in message
+    assert "TrainingJob fuel-economy-training retrains" in message
+
+
+@pytest.mark.parametrize(
+    ("retrain", "told"), [(None, "not set"), ({"trainingJob": "x", "on": ["Quality"]}, "lacks Drift")]
+)
+def test_drift_says_when_nothing_retrains(service: Any, retrain: dict[str, Any] | None, told: str) -> None:
+    message = condition(fragment(service(retrain=retrain, alerts=[alert()])), "DriftDetected")[2]
+    assert "nothing is retrained" in message
+    assert told in message
+
+
+def test_alerts_of_a_version_that_no_longer_serves_are_dropped(service: Any) -> None:
+    alerts = [alert("old", version="fuel-economy-0"), {**alert("own"), "kind": "Quality"}]
+    del alerts[1]["version"]
+    parent = service(alerts=alerts)
+    result = fragment(parent)
+    assert result.merged_into(parent["status"])["alerts"] == [alerts[1]]
+    assert result.status["drift"] == "ok"
+    assert result.status["monitoring"] == {"state": "Alert"}
+    assert condition(result, "DriftDetected")[0] == "False"
+
+
+def test_the_last_alert_leaves_no_empty_list(service: Any) -> None:
+    parent = service(alerts=[alert(version="fuel-economy-0")])
+    assert "alerts" not in fragment(parent).merged_into(parent["status"])
+
+
+def test_twice_is_the_same_and_fits_the_schema(service: Any) -> None:
+    parent = service(alerts=[alert(str(number), feature=f"f{number}") for number in range(32)])
+    first = fragment(parent)
+    again = {**parent, "status": first.merged_into(parent["status"])}
+    second = fragment(again)
+    assert json.dumps([first.apply, first.status], sort_keys=True) == json.dumps(
+        [second.apply, second.status], sort_keys=True
+    )
+    assert first.conditions == second.conditions
+    InferenceServiceStatus.model_validate(again["status"])
+    assert "and 28 more" in condition(first, "DriftDetected")[2]
