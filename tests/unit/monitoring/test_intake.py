@@ -81,7 +81,8 @@ def one(
         "feature": "Horsepower",
         "modelmill_kind": "Drift",
         "severity": "warning",
-    } | dict(labels or {})
+        **(labels or {}),
+    }
     return {
         "status": status,
         "labels": {name: value for name, value in merged.items() if value is not None},
