@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
-from skops.io import dump
 from sklearn.base import is_classifier
+from skops.io import dump
 
 from modelmill.contracts.artifact import (
     CATEGORICAL,
