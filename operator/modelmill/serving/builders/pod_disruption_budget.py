@@ -1,0 +1,20 @@
+"""The PodDisruptionBudget of the serving pods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelmill.api import kinds
+from modelmill.serving.view import View
+
+
+def build_pod_disruption_budget(view: View) -> dict[str, Any] | None:
+    """Return the budget: one pod may go at a time. None with one replica, where it would block every drain of a node."""
+    if view.spec.replicas < 2:
+        return None
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": view.name, "namespace": view.namespace, "labels": {kinds.SERVICE_LABEL: view.name}},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {kinds.SERVICE_LABEL: view.name}}},
+    }

@@ -1,0 +1,60 @@
+"""Whether the pods of a revision can ever become ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelmill.contracts.names import EXIT_FINAL
+from modelmill.contracts.result import ResultError, decode
+from modelmill.engine.plan import Manifest
+from modelmill.engine.pods import Ended, blocked, container_statuses, ended, is_ready, unschedulable
+from modelmill.serving.view import View
+
+HOPELESS_RESTARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a revision from being ready. hopeless: waiting longer will not help."""
+
+    reason: str
+    message: str
+    hopeless: bool = False
+
+
+def trouble(view: View, revision: str) -> Trouble | None:
+    """Return what keeps the pods of the revision from being ready, the hopeless first; None when nothing is known."""
+    found = [one for pod in view.pods_of(revision) if not is_ready(pod) for one in _of_pod(pod)]
+    return next((one for one in found if one.hopeless), found[0] if found else None)
+
+
+def _of_pod(pod: Manifest) -> list[Trouble]:
+    found = []
+    for status in container_statuses(pod):
+        end = ended(pod, status["name"])
+        if end is None or end.exit_code == 0:
+            continue
+        restarts = int(status.get("restartCount", 0))
+        found.append(_of_end(end, restarts))
+    stuck = blocked(pod)
+    if stuck is not None:
+        found.append(Trouble(stuck.reason, stuck.message))
+    no_node = unschedulable(pod)
+    if no_node is not None:
+        found.append(Trouble("Unschedulable", f"no node takes the pod: {no_node}"))
+    return found
+
+
+def _of_end(end: Ended, restarts: int) -> Trouble:
+    reason, text = "CrashLoop", end.describe()
+    if end.reason == "OOMKilled":
+        reason, text = "OutOfMemory", f"{text}; raise spec.runtime.resources.limits.memory"
+    try:
+        result = decode(end.message.strip())
+    except ResultError:
+        pass  # not a program of ours, or killed before it could say why
+    else:
+        reason = result.reason or reason
+        text = f"container {end.container} exited with code {end.exit_code}: {' '.join(result.reasons)}"
+    hopeless = end.exit_code == EXIT_FINAL or restarts >= HOPELESS_RESTARTS
+    return Trouble(reason, text, hopeless)

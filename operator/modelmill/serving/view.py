@@ -1,0 +1,75 @@
+"""What an InferenceService's plan looks at: one immutable picture of the object and of what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from modelmill.api.inference_service import InferenceServiceSpec
+from modelmill.api.kinds import REVISION_LABEL
+from modelmill.engine.plan import Manifest
+from modelmill.engine.pods import is_ready
+from modelmill.serving.analysis import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One InferenceService and its world.
+
+    versions: ModelVersions of the namespace. deployments: Deployments that it owns. pods: its pods.
+    samples: what was scraped since the last conclusive measurement, when one is due; else None.
+    """
+
+    parent: Manifest
+    spec: InferenceServiceSpec
+    status: Mapping[str, Any]
+    versions: Sequence[Manifest]
+    deployments: Sequence[Manifest]
+    pods: Sequence[Manifest]
+    server_image: str
+    pull_policy: str
+    now: datetime
+    samples: Samples | None = field(default=None)
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the InferenceService."""
+        return str(self.parent["metadata"]["namespace"])
+
+    @property
+    def name(self) -> str:
+        """Name of the InferenceService."""
+        return str(self.parent["metadata"]["name"])
+
+    @property
+    def generation(self) -> int:
+        """Generation of the spec."""
+        return int(self.parent["metadata"].get("generation", 1))
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Annotations of the InferenceService."""
+        return self.parent["metadata"].get("annotations") or {}
+
+    def version(self, name: str) -> Manifest | None:
+        """Return the ModelVersion of this name."""
+        return next((one for one in self.versions if one["metadata"]["name"] == name), None)
+
+    def deployment(self, revision: str) -> Manifest | None:
+        """Return the Deployment of this revision."""
+        return next((one for one in self.deployments if revision_of(one) == revision), None)
+
+    def pods_of(self, revision: str) -> list[Manifest]:
+        """Return the pods of this revision."""
+        return [pod for pod in self.pods if revision_of(pod) == revision]
+
+    def ready(self, revision: str) -> int:
+        """Return how many pods of this revision are ready."""
+        return sum(is_ready(pod) for pod in self.pods_of(revision))
+
+
+def revision_of(obj: Manifest) -> str:
+    """Return the revision that a child belongs to."""
+    return str((obj["metadata"].get("labels") or {}).get(REVISION_LABEL, ""))
