@@ -6,21 +6,30 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 
 from modelmill import __version__
 from modelmill.api import kinds
+from modelmill.api.conditions import merge
 from modelmill.engine import metrics
+from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
-from modelmill.engine.kinds import JOBS, PODS
-from modelmill.engine.plan import Controller, Resource, Watch
-from modelmill.engine.run import Settings, run
+from modelmill.engine.kinds import CONFIG_MAPS, DEPLOYMENTS, JOBS, POD_DISRUPTION_BUDGETS, PODS, SERVICES
+from modelmill.engine.plan import Controller, Manifest, Plan, Reconciler, Resource, Watch, World
+from modelmill.engine.run import Routes, Settings, run
+from modelmill.monitoring.intake import AlertIntake
+from modelmill.monitoring.plan import fragment
 from modelmill.registry import reconciler as registry
+from modelmill.serving import reconciler as serving
+from modelmill.serving.scrape import Scraper
 from modelmill.training import reconciler as training
 
 TRAINING_JOBS = Resource(*kinds.TRAINING_JOB)
 MODEL_VERSIONS = Resource(*kinds.MODEL_VERSION)
 INFERENCE_SERVICES = Resource(*kinds.INFERENCE_SERVICE)
+MONITORING_CONDITIONS = ("DriftDetected", "MonitoringReady")
 OURS = f"{kinds.MANAGED_BY_LABEL}={kinds.MANAGED_BY}"
 
 
@@ -28,7 +37,7 @@ OURS = f"{kinds.MANAGED_BY_LABEL}={kinds.MANAGED_BY}"
 class Config:
     """What the environment of the operator's pod says.
 
-    alert_token_file: file with the bearer token of POST /alerts; without one the endpoint refuses everything.
+    alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     """
 
     trainer_image: str
@@ -57,9 +66,13 @@ def config_from(environment: Mapping[str, str]) -> Config:
 
 def watches() -> Sequence[Watch]:
     """Return the kinds that are kept in the cache; children only when they carry our label."""
-    ours = [Watch(one) for one in (TRAINING_JOBS, MODEL_VERSIONS, INFERENCE_SERVICES)]
-    children = [Watch(one, OURS) for one in (JOBS, PODS)]
-    return [*ours, *children]
+    return [
+        Watch(TRAINING_JOBS),
+        Watch(MODEL_VERSIONS, index_labels=[kinds.MODEL_LABEL]),
+        Watch(INFERENCE_SERVICES),
+        Watch(PODS, OURS, index_labels=[kinds.SERVICE_LABEL]),
+        *(Watch(one, OURS) for one in (JOBS, DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)),
+    ]
 
 
 def controllers(config: Config) -> Sequence[Controller]:
@@ -78,7 +91,40 @@ def controllers(config: Config) -> Sequence[Controller]:
             registry.reconcile,
             maps={INFERENCE_SERVICES: registry.keys_of_service},
         ),
+        Controller(
+            "inferenceservice",
+            INFERENCE_SERVICES,
+            monitored(serving.InferenceServiceReconciler(config.server_image, config.image_pull_policy, Scraper())),
+            owns=[DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS],
+            maps={PODS: serving.keys_of_pod, MODEL_VERSIONS: serving.keys_of_version},
+        ),
     ]
+
+
+def monitored(reconcile: Reconciler) -> Reconciler:
+    """Return the reconciler of serving with what monitoring adds to its plan: rules, alerts and two conditions."""
+
+    async def both(parent: Manifest, world: World, now: datetime) -> Plan:
+        plan = await reconcile(parent, world, now)
+        if plan.status is None or "deletionTimestamp" in parent["metadata"]:
+            return plan
+        part = fragment({**parent, "status": plan.status})
+        status = part.merged_into(plan.status)
+        generation = int(parent["metadata"].get("generation", 1))
+        others = [one for one in status["conditions"] if one["type"] not in MONITORING_CONDITIONS]
+        before = (parent.get("status") or {}).get("conditions") or ()
+        status["conditions"] = [*others, *merge(before, part.conditions, generation, now)]
+        return replace(plan, apply=[*plan.apply, *part.apply], status=status)
+
+    return both
+
+
+def routes(config: Config, client: Client) -> Routes:
+    """Return what the operator answers beside its probes: the webhook of Alertmanager, when there is a token for it."""
+    if config.alert_token_file is None:
+        return ()
+    intake = AlertIntake(client, Path(config.alert_token_file), config.settings.namespaces)
+    return (("POST", "/alerts", intake.handle),)
 
 
 def main() -> int:
@@ -90,7 +136,7 @@ def main() -> int:
         return 2
     metrics.BUILD.labels(__version__).set(1)
     try:
-        run(controllers(config), watches(), config.settings)
+        run(controllers(config), watches(), config.settings, lambda client: routes(config, client))
     except LoginError as error:
         print(f"modelmill: {error}", file=sys.stderr)
         return 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from modelmill.api.inference_service import Analysis, Check
 
 _K = TypeVar("_K")
 
-PASS = "Pass"  # noqa: S105 - a verdict
+PASS = "Pass"
 FAIL = "Fail"
 INSUFFICIENT = "Insufficient"
 
@@ -58,7 +58,8 @@ def judge(analysis: Analysis, samples: Samples) -> Verdict:
     requests = int(samples.canary.requests)
     if requests < analysis.min_requests:
         return Verdict(INSUFFICIENT, requests, f"{requests} of {analysis.min_requests} requests needed")
-    failed, passed = [], []
+    failed: list[str] = []
+    passed: list[str] = []
     for check in analysis.checks:
         good, text = _check(check, samples, analysis.min_requests)
         (passed if good else failed).append(text)
@@ -94,7 +95,12 @@ def quantile(sample: Sample, q: float) -> float:
     return lower
 
 
-MEASURES = {"ErrorRatio": error_ratio, "LatencyP95Seconds": lambda sample: quantile(sample, 0.95)}
+def latency_p95(sample: Sample) -> float:
+    """Return the 95th percentile of the durations in seconds."""
+    return quantile(sample, 0.95)
+
+
+MEASURES: dict[str, Callable[[Sample], float]] = {"ErrorRatio": error_ratio, "LatencyP95Seconds": latency_p95}
 
 
 def _check(check: Check, samples: Samples, min_requests: int) -> tuple[bool, str]:
