@@ -144,7 +144,7 @@ class RetrainOn(Part):
     """What an alert does."""
 
     training_job: Name = Field(description="TrainingJob of the namespace to run; it must have triggers.alerts.enabled.")
-    on: list[Literal["Drift", "Quality", "Staleness"]] = Field(
+    alerts: list[Literal["Drift", "Quality", "Staleness"]] = Field(
         min_length=1,
         max_length=3,
         description="Kinds of alerts that start a run.",

@@ -93,8 +93,8 @@ def _consequence(monitoring: Monitoring) -> str:
     retrain = monitoring.retrain
     if retrain is None:
         return "nothing is retrained, since spec.monitoring.retrain is not set"
-    if DRIFT not in retrain.on:
-        return f"nothing is retrained, since spec.monitoring.retrain.on lacks {DRIFT}"
+    if DRIFT not in retrain.alerts:
+        return f"nothing is retrained, since spec.monitoring.retrain.alerts lacks {DRIFT}"
     job = retrain.training_job
     return f"TrainingJob {job} retrains if its triggers.alerts is enabled: kubectl get trainingjobs.modelmill.dev {job}"
 

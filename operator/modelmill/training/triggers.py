@@ -82,7 +82,7 @@ def all_alerts(view: View) -> list[Mapping[str, Any]]:
     for service in view.services:
         retrain = ((service["spec"].get("monitoring") or {}).get("retrain")) or {}
         if retrain.get("trainingJob") == view.name:
-            alerts += [a for a in firing_alerts(service.get("status") or {}) if a["kind"] in retrain["on"]]
+            alerts += [a for a in firing_alerts(service.get("status") or {}) if a["kind"] in retrain["alerts"]]
     return alerts
 
 

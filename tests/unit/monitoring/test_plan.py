@@ -60,7 +60,7 @@ def test_quiet(service: Any) -> None:
 
 def test_drift_names_the_worst_feature_and_what_happens(service: Any) -> None:
     alerts = [alert("a", feature="Year", value="0.300"), alert("b"), alert("c", feature="Origin", value="no number")]
-    retrain = {"trainingJob": "fuel-economy-training", "on": ["Drift"]}
+    retrain = {"trainingJob": "fuel-economy-training", "alerts": ["Drift"]}
     result = fragment(service({"psiThreshold": "0.25"}, retrain=retrain, alerts=alerts))
     assert result.status["monitoring"] == {"state": "Alert", "worstFeature": "Horsepower", "value": "2.310"}
     assert result.status["drift"] == "alert"
@@ -72,7 +72,7 @@ def test_drift_names_the_worst_feature_and_what_happens(service: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("retrain", "told"), [(None, "not set"), ({"trainingJob": "x", "on": ["Quality"]}, "lacks Drift")]
+    ("retrain", "told"), [(None, "not set"), ({"trainingJob": "x", "alerts": ["Quality"]}, "lacks Drift")]
 )
 def test_drift_says_when_nothing_retrains(service: Any, retrain: dict[str, Any] | None, told: str) -> None:
     message = condition(fragment(service(retrain=retrain, alerts=[alert()])), "DriftDetected")[2]

@@ -62,7 +62,7 @@ def service(
 ) -> dict[str, Any]:
     return {
         "metadata": {"name": "svc", "namespace": "ml"},
-        "spec": {"monitoring": {"retrain": {"trainingJob": training_job, "on": list(on)}}},
+        "spec": {"monitoring": {"retrain": {"trainingJob": training_job, "alerts": list(on)}}},
         "status": {"alerts": alerts},
     }
 

@@ -1,0 +1,129 @@
+"""Bins are counted as the profile says, and the text is what Prometheus reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from modelmill.contracts import names
+from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile, Tensor
+from modelmill_server.columns import features_of
+from modelmill_server.monitoring import VECTOR_ROWS, BinCounter, Monitor
+
+numbers = st.one_of(
+    st.none(), st.floats(-1e6, 1e6), st.integers(-10, 10), st.sampled_from([0.0, 1.0, 2.5, float("nan")])
+)
+edges = st.lists(st.one_of(st.floats(-1e3, 1e3), st.sampled_from([0.0, 1.0, 2.5])), max_size=9, unique=True).map(sorted)
+words = st.one_of(st.none(), st.sampled_from(["a", "b", "missing", "other", ""]), st.text(max_size=3))
+
+
+def counted(counter: BinCounter) -> dict[str, int]:
+    return {name: count for name, count in zip(counter.bins, counter.counts, strict=True) if count}
+
+
+@given(edges, st.lists(numbers, min_size=1, max_size=3 * VECTOR_ROWS))
+def test_numbers_are_counted_in_the_bin_of_the_profile(cuts: list[float], values: list[Any]) -> None:
+    profile = FeatureProfile(NUMERIC, (1.0 / (len(cuts) + 1),) * (len(cuts) + 1), edges=tuple(cuts))
+    counter = BinCounter(profile)
+    counter.add(values)
+    assert counted(counter) == Counter(profile.bin_of(value) for value in values)
+
+
+@given(st.lists(words.filter(lambda word: word is not None), max_size=5, unique=True), st.lists(words, min_size=1))
+def test_words_are_counted_in_the_bin_of_the_profile(known: list[str], values: list[Any]) -> None:
+    profile = FeatureProfile(CATEGORICAL, (0.1,) * len(known), categories=tuple(known))
+    counter = BinCounter(profile)
+    counter.add(values)
+    assert counted(counter) == Counter(profile.bin_of(value) for value in values)
+
+
+def test_whole_numbers_as_categories_are_called_by_their_text() -> None:
+    counter = BinCounter(FeatureProfile(CATEGORICAL, (0.5, 0.5), categories=("4", "6")))
+    counter.add([4, 6, 8, 4])
+    assert counted(counter) == {"4": 2, "6": 1, "other": 1}
+
+
+def monitor(most: int = 10) -> Monitor:
+    shares = (0.25, 0.75)
+    profile = Profile(
+        {
+            "plain": FeatureProfile(NUMERIC, shares, edges=(1.0,), importance=0.1),
+            'na"sty\\\n': FeatureProfile(CATEGORICAL, shares, categories=('q"', "b\\\n"), importance=0.9),
+        },
+        FeatureProfile(NUMERIC, shares, edges=(0.0,)),
+        100,
+    )
+    features = features_of(
+        [Tensor("plain", "FP64", (-1,)), Tensor('na"sty\\\n', "BYTES", (-1,)), Tensor("bare", "FP64", (-1,))]
+    )
+    return Monitor(
+        model='m"',
+        version="v\\1",
+        info={"format": "onnx"},
+        created="2026-01-02T03:04:05+00:00",
+        profile=profile,
+        features=features,
+        most=most,
+    )
+
+
+def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+    return found
+
+
+def test_text_is_read_by_prometheus_with_every_name_as_it_was() -> None:
+    made = monitor()
+    made.count_rows([[0.0, 2.0], ['q"', "b\\\n"], [1.0, 1.0]], [-1.0, 1.0])
+    made.count_invalid('na"sty\\\n', "type")
+    made.observe(200, 0.002)
+    made.observe(400, 100.0)
+    found = samples(made.render())
+    assert {labels["model_name"] for values in found.values() for labels, _ in values} == {'m"'}
+    assert {labels["model_version"] for values in found.values() for labels, _ in values} == {"v\\1"}
+    bins = {(labels["feature"], labels["bin"]): value for labels, value in found[names.METRIC_FEATURE_BIN]}
+    assert bins['na"sty\\\n', 'q"'] == bins['na"sty\\\n', "b\\\n"] == bins["plain", "0"] == bins["plain", "1"] == 1
+    assert [value for _, value in found[names.METRIC_FEATURE_INVALID]] == [1]
+    assert {labels["code"]: value for labels, value in found[names.METRIC_REQUESTS]} == {"200": 1, "400": 1}
+    buckets = {labels["le"]: value for labels, value in found[f"{names.METRIC_REQUEST_DURATION}_bucket"]}
+    assert (buckets["0.001"], buckets["0.0025"], buckets["10.0"], buckets["+Inf"]) == (0, 1, 1, 2)
+    assert found[f"{names.METRIC_REQUEST_DURATION}_count"][0][1] == 2
+
+
+def test_all_metrics_of_the_contract_are_there_before_any_request() -> None:
+    found = samples(monitor().render())
+    expected = {value for name, value in vars(names).items() if name.startswith("METRIC_")}
+    expected.remove(names.METRIC_REQUEST_DURATION)
+    expected.remove(names.METRIC_FEATURE_INVALID)  # has a series for each reason that occurred
+    assert expected | {f"{names.METRIC_REQUEST_DURATION}_{part}" for part in ("bucket", "sum", "count")} == set(found)
+    assert {value for _, value in found[names.METRIC_FEATURE_BIN]} == {0}
+
+
+def test_most_important_features_are_counted() -> None:
+    made = monitor(most=1)
+    made.count_rows([[0.0], ['q"'], [1.0]], None)
+    found = samples(made.render())
+    assert {labels["feature"] for labels, _ in found[names.METRIC_FEATURE_BIN]} == {'na"sty\\\n'}
+    assert {value for _, value in found[names.METRIC_PREDICTION_BIN]} == {0}
+    assert {
+        labels["feature"] for labels, _ in samples(monitor(most=0).render()).get(names.METRIC_FEATURE_BIN, [])
+    } == set()
+
+
+def test_long_columns_are_counted_like_short_ones() -> None:
+    profile = FeatureProfile(NUMERIC, (0.2,) * 5, edges=(0.0, 1.0, 1.5, 3.0))
+    values = [*np.linspace(-1.0, 4.0, 500).tolist(), 0.0, 1.0, 1.5, 3.0, None]
+    long, short = BinCounter(profile), BinCounter(profile)
+    long.add(values)
+    for value in values:
+        short.add([value])
+    assert long.counts == short.counts
+    assert sum(long.counts) == len(values)

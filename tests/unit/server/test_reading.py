@@ -1,0 +1,159 @@
+"""Requests become columns, or a refusal that names the field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelmill.contracts.artifact import Tensor
+from modelmill_server import rows, v2
+from modelmill_server.columns import FAMILY, RejectedError, features_of, from_python, to_family
+from modelmill_server.documents import decode
+
+FEATURES = features_of(
+    [
+        Tensor("gap", "FP64", (-1,), nullable=True),
+        Tensor("number", "FP64", (-1,)),
+        Tensor("whole", "INT64", (-1,)),
+        Tensor("flag", "BOOL", (-1,)),
+        Tensor("word", "BYTES", (-1,), kind="categorical", nullable=True),
+    ]
+)
+V2 = v2.Reader(FEATURES, ("predict", "predict_proba"), 100)
+ROWS = rows.Reader(FEATURES, 100)
+
+singles = st.floats(-1e30, 1e30)
+rows_of_values = st.lists(
+    st.tuples(
+        st.one_of(st.none(), singles),
+        singles,
+        st.integers(-(2**63), 2**63 - 1),
+        st.booleans(),
+        st.one_of(st.none(), st.text()),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(rows_of_values, st.booleans(), st.randoms())
+def test_every_form_gives_the_same_columns(table: list[Any], nested: bool, random: Any) -> None:
+    columns = [list(column) for column in zip(*table, strict=True)]
+    names = [feature.name for feature in FEATURES]
+    inputs = [
+        {
+            "name": feature.name,
+            "shape": [len(table), 1] if nested else [len(table)],
+            "datatype": feature.datatype,
+            "data": [[value] for value in column] if nested else column,
+        }
+        for feature, column in zip(FEATURES, columns, strict=True)
+    ]
+    random.shuffle(inputs)
+    query = V2.read(json.dumps({"inputs": inputs}, ensure_ascii=True).encode())
+    assert query.columns == columns
+    assert (query.rows, query.wanted) == (len(table), ("predict", "predict_proba"))
+    order = list(range(len(names)))
+    random.shuffle(order)
+    records = [dict(zip(names, row, strict=True)) for row in table]
+    for document in (
+        {"instances": table},
+        {"instances": records},
+        {"dataframe_records": records},
+        {"dataframe_split": {"columns": [names[i] for i in order], "data": [[row[i] for i in order] for row in table]}},
+        {"dataframe_split": {"data": table, "index": [1]}},
+        {"inputs": dict(zip(names, columns, strict=True))},
+    ):
+        assert ROWS.read_mlflow(json.dumps(document).encode()).columns == columns
+
+
+NUMBERS = features_of(
+    [Tensor("a", "FP32", (-1,)), Tensor("b", "INT32", (-1,)), Tensor("c", "FP64", (-1,), nullable=True)]
+)
+
+
+@given(st.lists(st.tuples(singles, st.integers(-9, 9), st.one_of(st.none(), singles)), min_size=1, max_size=9))
+def test_matrix_is_split_into_columns(table: list[Any]) -> None:
+    reader = v2.Reader(NUMBERS, ("predict",), 100)
+    flat = [value for row in table for value in row]
+    want = [list(column) for column in zip(*table, strict=True)]
+    for data in (flat, table):
+        tensor = {"name": "x", "shape": [len(table), 3], "datatype": "FP64", "data": data}
+        assert reader.read(json.dumps({"inputs": [tensor]}).encode()).columns == want
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        ({"shape": [1, 2], "data": [1.0, 2.0]}, "has 2 columns: the model takes 3"),
+        ({"shape": [2, 3], "data": [1.0, 2.0]}, "has 2 values"),
+        ({"shape": [1, 3], "data": [[1.0, 2.0]]}, "has 2 values at row 0"),
+        ({"shape": [2, 3], "data": [1, 2, 3, 1, 2, "x"]}, "has text at row 1"),
+        ({"shape": [1, 3], "data": [1, 2.5, 3]}, "'b' is 2.5 at row 0"),
+        ({"shape": [2, 3], "data": [1, 2, 3, None, 2, 3]}, "'a' is missing (null or NaN) at row 1"),
+        ({"shape": [1, 3], "data": ["a", "b", "c"], "datatype": "BYTES"}, "has datatype 'BYTES'"),
+        ({"shape": [0, 3], "data": []}, "no rows"),
+    ],
+)
+def test_bad_matrix_is_refused(tensor: dict[str, Any], words: str) -> None:
+    reader = v2.Reader(NUMBERS, ("predict",), 100)
+    with pytest.raises(RejectedError) as refused:
+        reader.read(json.dumps({"inputs": [{"name": "x", "datatype": "FP64", **tensor}]}).encode())
+    assert words in refused.value.message
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("opening", [b'{"inputs":[', b'{"x":NaN,"inputs":[', b"["])
+def test_depth_has_a_limit(opening: bytes) -> None:
+    with pytest.raises(RejectedError) as refused:
+        decode(msgspec.json.Decoder(dict[str, Any]), opening + b"[" * 100_000)
+    assert refused.value.status == 400
+
+
+def test_every_datatype_can_be_read() -> None:
+    features = features_of([Tensor(name, name, (-1,)) for name in FAMILY])
+    reader = v2.Reader(features, ("predict",), 10)
+    values = {"float": 1.5, "int": 1, "bool": True, "text": "é"}
+    inputs = [{"name": name, "shape": [1], "datatype": name, "data": [values[FAMILY[name]]]} for name in FAMILY]
+    assert reader.read(json.dumps({"inputs": inputs}).encode()).columns == [[values[kind]] for kind in FAMILY.values()]
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "values", "want"),
+    [
+        ("whole", "FP64", [1.0, -3.0], [1, -3]),
+        ("number", "INT64", [1, 2], [1, 2]),
+        ("number", "BOOL", [True], [1.0]),
+        ("flag", "INT64", [0, 1], [False, True]),
+        ("whole", "BOOL", [True], [1]),
+        ("gap", "INT8", [None, 5], [None, 5]),
+    ],
+)
+def test_other_numeric_datatypes_are_taken_when_nothing_is_lost(
+    name: str, declared: str, values: list[Any], want: list[Any]
+) -> None:
+    feature = next(feature for feature in FEATURES if feature.name == name)
+    got = to_family(feature, declared, values)
+    assert got == want
+    assert [type(value) for value in got] == [type(value) for value in want]
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "values"),
+    [("whole", "FP64", [1.5]), ("flag", "INT64", [2]), ("number", "BYTES", []), ("word", "FP64", [])],
+)
+def test_other_datatypes_are_refused_when_something_would_be_lost(name: str, declared: str, values: list[Any]) -> None:
+    feature = next(feature for feature in FEATURES if feature.name == name)
+    with pytest.raises(RejectedError, match=name):
+        to_family(feature, declared, values)
+
+
+def test_a_frame_with_whole_numbers_as_floats_is_taken() -> None:
+    assert from_python(FEATURES[2], [1.0, 2]) == [1, 2]
+    with pytest.raises(RejectedError, match="'whole'"):
+        from_python(FEATURES[2], [1.5])
