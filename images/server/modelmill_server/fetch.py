@@ -107,7 +107,7 @@ class S3Source:
         config = Config(
             connect_timeout=5,
             read_timeout=20,
-            retries={"mode": "standard", "max_attempts": 3},
+            retries={"mode": "standard", "max_attempts": 2},
             s3={"addressing_style": "path"},
         )
         region = os.environ.get(names.ENV_REGION) or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
