@@ -1,0 +1,76 @@
+{{- define "modelmill.name" -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "modelmill.selectorLabels" -}}
+app.kubernetes.io/name: modelmill-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "modelmill.labels" -}}
+{{ include "modelmill.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: modelmill
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "modelmill.serviceAccountName" -}}
+{{- if .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
+{{- else if .Values.serviceAccount.create -}}
+{{- include "modelmill.name" . -}}
+{{- else -}}
+default
+{{- end -}}
+{{- end -}}
+
+{{- define "modelmill.tokenSecretName" -}}
+{{- .Values.alerts.tokenSecretName | default (printf "%s-alerts" (include "modelmill.name" .)) -}}
+{{- end -}}
+
+{{/* Image of one component: what the values say, else the release's own. Arguments: root context, component. */}}
+{{- define "modelmill.image" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- index $root.Values.images $component | default (printf "modelmill/%s:%s" $component $root.Chart.AppVersion) -}}
+{{- end -}}
+
+{{/*
+What the operator may do in the namespaces that it watches: exactly the requests that its engine makes. There is no wildcard
+and nothing on secrets.
+*/}}
+{{- define "modelmill.rules" -}}
+- apiGroups: [modelmill.dev]
+  resources: [trainingjobs, modelversions, inferenceservices]
+  # patch: the finalizer that keeps a served version. Specs are never written.
+  verbs: [get, list, watch, patch]
+- apiGroups: [modelmill.dev]
+  resources: [modelversions]
+  verbs: [create]
+- apiGroups: [modelmill.dev]
+  resources: [trainingjobs/status, modelversions/status, inferenceservices/status]
+  verbs: [update]
+- apiGroups: [modelmill.dev]
+  # Needed to own children where the admission plugin OwnerReferencesPermissionEnforcement is on.
+  resources: [trainingjobs/finalizers, modelversions/finalizers, inferenceservices/finalizers]
+  verbs: [update]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [services, configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end -}}
