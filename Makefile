@@ -28,7 +28,7 @@ images: ## Build the three images and load them into the cluster
 	@$(CLUSTER_TOOL) images --load
 
 demo: venv cluster-up images ## Play the whole life of a model on real data
-	@$(PYTHON) -m hack.demo
+	@$(PYTHON) hack/demo
 
 test: venv cluster-up images ## Run every test: unit, integration and e2e
 	@$(PYTHON) -m pytest

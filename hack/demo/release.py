@@ -1,0 +1,42 @@
+"""Installs the operator by its Helm chart, with the images that were built for this cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kube import Kube
+
+SYSTEM = "modelmill-system"
+RELEASE = "modelmill"
+
+
+def install(kube: Kube, say: Callable[[str], None]) -> None:
+    """Install or upgrade the release and wait until the operator is available."""
+    images = kube.status["images"]
+    token = kube.status["alert_token"]
+    secret = f"""
+apiVersion: v1
+kind: Namespace
+metadata: {{name: {SYSTEM}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: modelmill-alert-token, namespace: {SYSTEM}}}
+stringData: {{token: "{token}"}}
+"""
+    kube.run("kubectl", "apply", "-f", "-", text=secret)
+    kube.run(*helm_command(images))
+    kube.run("kubectl", "rollout", "status", "deployment/modelmill-operator", "-n", SYSTEM, "--timeout=120s")
+    say(f"helm upgrade --install {RELEASE} charts/modelmill: the operator is available")
+
+
+def helm_command(images: dict[str, str]) -> list[str]:
+    """Return the command that installs the chart with these images."""
+    values = {
+        "operator.image": images["operator"],
+        "trainer.image": images["trainer"],
+        "server.image": images["server"],
+        "alerts.tokenSecretName": "modelmill-alert-token",
+    }
+    settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+    return ["helm", "upgrade", "--install", RELEASE, "charts/modelmill", "-n", SYSTEM, "--create-namespace", *settings]
