@@ -1,36 +1,21 @@
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.programs import debian_program
 
 from modelmill.api.base import API_VERSION
 
-CLUSTER = Path(__file__).resolve().parents[3] / "hack" / "cluster"
 VERSION = "fuel-economy-1"
 REVISION = "0123456789"
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """Path of promtool: installed, or out of Debian's package of Prometheus."""
-    found = shutil.which("promtool")
-    if found:
-        return found
-    program = "import sys; sys.path.insert(0, sys.argv[1]); import debian; print(debian.unpacked('prometheus'))"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(CLUSTER)], capture_output=True, text=True, check=False, env=os.environ
-    )
-    path = Path(done.stdout.strip().splitlines()[-1], "usr", "bin", "promtool") if done.returncode == 0 else None
-    if path is None or not path.exists():
-        pytest.skip(f"promtool is not to be had: {done.stderr.strip()[-300:]}")
-    return str(path)
+    """Path of promtool."""
+    return debian_program("promtool", "prometheus")
 
 
 @pytest.fixture
