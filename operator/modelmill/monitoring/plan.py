@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelmill.api.conditions import FALSE, TRUE, Condition
+from modelmill.api.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.api.inference_service import InferenceServiceSpec, Monitoring
 from modelmill.api.kinds import RULES_LABEL, firing_alerts
 from modelmill.engine.plan import Manifest
@@ -45,6 +45,8 @@ def fragment(parent: Manifest) -> Fragment:
     alerts = [alert for alert in firing_alerts(status) if alert.get("version") in (None, stable)]
     drifted = sorted((alert for alert in alerts if alert["kind"] == DRIFT), key=_value, reverse=True)
     shown: dict[str, Any] = {"monitoring": _monitoring(alerts, drifted), "drift": "alert" if drifted else "ok"}
+    if stable is None:
+        shown["drift"] = "off"
     if alerts:
         shown["alerts"] = alerts
     return Fragment(
@@ -73,6 +75,8 @@ def _monitoring(alerts: Sequence[Mapping[str, Any]], drifted: Sequence[Mapping[s
 
 def _drift_detected(drifted: Sequence[Mapping[str, Any]], monitoring: Monitoring, stable: str | None) -> Condition:
     drift = monitoring.drift
+    if stable is None:
+        return Condition("DriftDetected", UNKNOWN, "NoStableVersion", "nothing is measured before a version serves")
     if not drifted:
         text = (
             f"no alert says that a feature's PSI is above {drift.psi_threshold} over {drift.window_seconds} s; "

@@ -45,7 +45,8 @@ def test_before_a_version_serves(service: Any) -> None:
     result = fragment(service(version=None))
     assert list(result.apply) == []
     assert condition(result, "MonitoringReady")[:2] == ("False", "NoStableVersion")
-    assert condition(result, "DriftDetected")[0] == "False"
+    assert condition(result, "DriftDetected")[:2] == ("Unknown", "NoStableVersion")
+    assert result.status["drift"] == "off"
 
 
 def test_quiet(service: Any) -> None:
