@@ -1,0 +1,23 @@
+"""A real API server with etcd on loopback, without nodes, for the time of a test module."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def light_cluster(name: str) -> Iterator[Path]:
+    """Bring an API server of this name up, yield the path of its kubeconfig, and take it down."""
+    tool = [sys.executable, str(ROOT / "hack" / "cluster"), "apiserver"]
+    subprocess.run([*tool, "up", "--name", name], check=True, capture_output=True)
+    try:
+        done = subprocess.run([*tool, "kubeconfig", "--name", name], check=True, capture_output=True, text=True)
+        yield Path(done.stdout.strip().splitlines()[-1])
+    finally:
+        subprocess.run([*tool, "down", "--name", name], check=True, capture_output=True)
