@@ -13,9 +13,9 @@ import msgspec
 from modelmill_server import rows, v2
 from modelmill_server.columns import RejectedError
 from modelmill_server.failure import StartError
-from modelmill_server.model import PREDICT, Output, ServedModel
+from modelmill_server.model import Output, ServedModel
 from modelmill_server.monitoring import Monitor
-from modelmill_server.query import UNKNOWN, Query
+from modelmill_server.query import PREDICT, UNKNOWN, Query
 from modelmill_server.settings import Settings
 
 log = logging.getLogger("modelmill_server")
@@ -94,7 +94,9 @@ class Inference:
         return encode(V2Answer(self._model.name, self._model.version, tensors, query.id))
 
     def _count(self, query: Query, outputs: list[Output]) -> None:
-        predictions = next((item.data for item in outputs if item.name == PREDICT and len(item.shape) == 1), None)
+        predictions = next(
+            (item.data for item in outputs if item.name == PREDICT and len(item.data) == query.rows), None
+        )
         self._monitor.count_rows(query.columns, predictions)
 
     def warm_up(self, requests: int) -> None:

@@ -13,9 +13,7 @@ from modelmill_server.columns import Column, Feature, RejectedError, features_of
 from modelmill_server.engines import Engine, load_engine
 from modelmill_server.failure import StartError
 from modelmill_server.folder import ArtifactFolder
-from modelmill_server.query import Query
-
-PREDICT = "predict"
+from modelmill_server.query import PREDICT, Query
 
 
 @dataclass(slots=True)
@@ -91,6 +89,8 @@ def _output(tensor: Tensor, values: Any, rows: int) -> Output:
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1 and len(tensor.shape) == 1:
         array = array.reshape(-1)
+    if tensor.datatype == "BOOL":  # an ONNX classifier has labels of text or whole numbers only
+        array = array.astype(np.bool_)
     if array.shape[:1] != (rows,):
         raise ValueError(f"output {tensor.name!r} has shape {array.shape} for {rows} rows")
     return Output(tensor.name, list(array.shape), tensor.datatype, array.reshape(-1).tolist())

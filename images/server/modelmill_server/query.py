@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from modelmill_server.columns import Column, Feature, RejectedError, bad
 
+PREDICT = "predict"  # the output that every model has
+UNKNOWN = "(unknown)"  # the feature label for names that are the client's own: those must not become series
+
 
 @dataclass(slots=True)
 class Query:
@@ -37,9 +40,6 @@ def unknown(name: str, features: tuple[Feature, ...]) -> RejectedError:
     """Return the 400 for an input that the model does not have."""
     expected = _listed("input", [feature.name for feature in features])
     return bad(f"unknown input {name[:100]!r}: the model takes the {expected}", UNKNOWN, "unknown")
-
-
-UNKNOWN = "(unknown)"  # the feature label for names that are the client's own: those must not become series
 
 
 def _listed(word: str, found: list[str]) -> str:

@@ -11,9 +11,8 @@ import msgspec
 
 from modelmill_server.columns import Column, Feature, bad, from_python
 from modelmill_server.documents import decode
-from modelmill_server.query import Query, check_rows, require_all, unknown
+from modelmill_server.query import PREDICT, Query, check_rows, require_all, unknown
 
-PREDICT = "predict"
 V1_FORMS = ("instances", "inputs")
 MLFLOW_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 

@@ -36,7 +36,7 @@ class Settings:
     max_concurrent: int = 256
     drift_features: int = 10
     warmup_requests: int = 10
-    drain_seconds: int = 10
+    drain_seconds: int = 15
     body_seconds: int = 30
     threads: int = 1
 
@@ -58,7 +58,7 @@ def from_environment(environ: Mapping[str, str], folder: str | None, host: str, 
         max_concurrent=_number(environ, names.ENV_MAX_CONCURRENT, 256, 1),
         drift_features=_number(environ, names.ENV_DRIFT_FEATURES, 10, 0),
         warmup_requests=_number(environ, names.ENV_WARMUP_REQUESTS, 10, 0),
-        drain_seconds=_number(environ, ENV_DRAIN_SECONDS, 10, 0),
+        drain_seconds=_number(environ, ENV_DRAIN_SECONDS, 15, 0),
         body_seconds=_number(environ, ENV_BODY_SECONDS, 30, 1),
         threads=cpu_threads(),
     )

@@ -142,8 +142,10 @@ class Reader:
         check_rows(rows, self._max_rows)
         declared = tensor.datatype
         family = FAMILY.get(declared)
-        if family is None or family == TEXT:
+        if family is None:
             raise _no_datatype(tensor.name[:100], declared)
+        if family == TEXT:
+            raise bad(f"input {tensor.name[:100]!r} has datatype {declared}: the model's features are numbers")
         nullable = any(feature.nullable for feature in features)
         whole = Feature(tensor.name[:100], 0, declared, FLOAT, nullable, False)
         values, nested = self._values(tensor, whole, declared, 1 if nested_rows(tensor.data) else width)

@@ -52,6 +52,10 @@ def iris_numbers() -> tuple[pd.DataFrame, Any]:
     return iris(lambda target: target.to_numpy())
 
 
+def iris_flags() -> tuple[pd.DataFrame, Any]:
+    return iris(lambda target: target.to_numpy() == 1)
+
+
 def cars(missing_text: Any = np.nan) -> tuple[pd.DataFrame, Any]:
     """Return made-up cars: numbers with gaps, whole numbers, and categories, which have gaps where `missing_text` is NaN."""
     random = np.random.default_rng(1)
@@ -88,6 +92,7 @@ CASES: dict[str, tuple[Callable[[], tuple[pd.DataFrame, Any]], BaseEstimator, bo
     "logistic": (iris_names, LogisticRegression(max_iter=500), True, "onnx", False),
     "forest-names": (iris_names, RandomForestClassifier(20, random_state=0), False, "onnx", True),
     "tree-numbers": (iris_numbers, DecisionTreeClassifier(random_state=0), True, "onnx", False),
+    "logistic-flags": (iris_flags, LogisticRegression(), True, "onnx", False),
     "vectors": (iris_names, SVC(), True, "skops", False),
     "boosting-names": (iris_names, GradientBoostingClassifier(n_estimators=20, random_state=0), True, "skops", False),
     "cars-onnx": (lambda: cars("unknown"), Ridge(), True, "onnx", False),
@@ -117,7 +122,7 @@ def tensors(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def assert_same(got: Any, want: Any) -> None:
     want = np.asarray(want)
-    if want.dtype.kind in "OUiS":
+    if want.dtype.kind in "OUiSb":
         assert got == want.tolist()
     else:
         np.testing.assert_allclose(np.asarray(got), want.reshape(-1), rtol=1e-3, atol=1e-3)

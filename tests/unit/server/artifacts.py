@@ -84,7 +84,7 @@ def signature_of(estimator: Any, frame: pd.DataFrame) -> Signature:
     if not is_classifier(estimator):
         return Signature("regression", inputs, (Tensor("predict", "FP64", (-1,)),))
     classes = tuple(estimator.classes_.tolist())
-    datatype = "BYTES" if isinstance(classes[0], str) else "INT64"
+    datatype = {str: "BYTES", bool: "BOOL"}.get(type(classes[0]), "INT64")
     outputs = [Tensor("predict", datatype, (-1,), classes=classes)]
     if hasattr(estimator, "predict_proba"):
         outputs.append(Tensor("predict_proba", "FP64", (-1, len(classes)), classes=classes))

@@ -96,7 +96,10 @@ def test_matrix_is_split_into_columns(table: list[Any]) -> None:
         ({"shape": [2, 3], "data": [1, 2, 3, 1, 2, "x"]}, "has text at row 1"),
         ({"shape": [1, 3], "data": [1, 2.5, 3]}, "'b' is 2.5 at row 0"),
         ({"shape": [2, 3], "data": [1, 2, 3, None, 2, 3]}, "'a' is missing (null or NaN) at row 1"),
-        ({"shape": [1, 3], "data": ["a", "b", "c"], "datatype": "BYTES"}, "has datatype BYTES: the model's features are numbers"),
+        (
+            {"shape": [1, 3], "data": ["a", "b", "c"], "datatype": "BYTES"},
+            "has datatype BYTES: the model's features are numbers",
+        ),
         ({"shape": [0, 3], "data": []}, "no rows"),
     ],
 )
