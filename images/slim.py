@@ -9,8 +9,6 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-# Test folders that other packages import at run time.
-KEPT_TESTS = {"numpy/testing", "numpy/_core/tests", "sklearn/utils/_test_common"}
 TEST_FOLDERS = {"test", "tests", "testdata", "_tests"}
 UNUSED_SUFFIXES = {".pyi", ".pyx", ".pxd", ".h", ".hpp", ".c", ".cpp", ".a", ".lib"}
 INSTALLERS = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel")
@@ -21,8 +19,7 @@ AWS_SERVICES = {"s3", "sts", "sso", "sso-oidc", "signin"}
 def main() -> None:
     site = Path(sysconfig.get_paths()["purelib"])
     for folder in sorted(path for path in site.rglob("*") if path.is_dir() and not path.is_symlink()):
-        relative = str(folder.relative_to(site))
-        if folder.exists() and folder.name in TEST_FOLDERS and relative not in KEPT_TESTS:
+        if folder.exists() and folder.name in TEST_FOLDERS:
             shutil.rmtree(folder)
     for file in site.rglob("*"):
         if file.suffix in UNUSED_SUFFIXES and file.is_file():

@@ -55,8 +55,13 @@ class ApiClient:
         return conditions.get("Ready") == "True" and not node.get("spec", {}).get("taints")
 
 
+def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
+    """Run the kubectl that was built beside the API server and return what it printed."""
+    build("kubectl")
+    return output([binary("kubectl"), "--kubeconfig", str(kubeconfig), *arguments], stdin=stdin)
+
+
 def apply(kubeconfig: Path, manifests: str) -> None:
     """Apply manifests (YAML or JSON text) by server-side apply."""
-    build("kubectl")
-    flags = ["apply", "--server-side", "--force-conflicts", "--field-manager=modelmill-cluster", "-f", "-"]
-    output([binary("kubectl"), "--kubeconfig", str(kubeconfig), *flags], stdin=manifests)
+    flags = ["--server-side", "--force-conflicts", "--field-manager=modelmill-cluster", "--filename", "-"]
+    kubectl(kubeconfig, "apply", *flags, stdin=manifests)

@@ -50,7 +50,10 @@ def _make_monitoring(context: Path) -> None:
     for package, names in (("prometheus", ("prometheus", "promtool")), ("prometheus-alertmanager", ("prometheus-alertmanager",))):
         for name in names:
             shutil.copy(unpacked(package) / "usr/bin" / name, context / name)
-    shutil.copy(HERE / "images/monitoring/prometheus_reloader.py", context)
+    for template in (unpacked("prometheus-alertmanager") / "usr/share/prometheus/alertmanager").glob("*.tmpl"):
+        shutil.copy(template, context)
+    for program_file in (HERE / "images/monitoring").glob("*.py"):
+        shutil.copy(program_file, context)
 
 
 RECIPES = {
