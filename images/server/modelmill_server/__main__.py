@@ -20,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[:1] == ["fetch"]:
             from modelmill_server import fetch
 
+            logging.getLogger("botocore").setLevel(logging.WARNING)
+
             return fetch.main()
         return _serve(arguments[1:] if arguments[:1] == ["serve"] else arguments)
     except StartError as failure:

@@ -22,7 +22,8 @@ PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt
 MAX_MANIFEST = 4 << 20
 AUTH_CODES = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "401", "403",
-     "Forbidden", "Unauthorized", "AuthorizationHeaderMalformed", "RequestTimeTooSkewed"}
+     "Forbidden", "Unauthorized", "AuthorizationHeaderMalformed", "RequestTimeTooSkewed",
+     "XAdminUserNotFound"}  # versitygw, for a key that it does not know
 )  # fmt: skip
 MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
 

@@ -153,6 +153,7 @@ def refused(fetched: Fetched, code: int, reason: str) -> str:
     [
         (403, "SignatureDoesNotMatch", 3, "StoreAuthFailed"),
         (403, "InvalidAccessKeyId", 3, "StoreAuthFailed"),
+        (404, "XAdminUserNotFound", 3, "StoreAuthFailed"),
         (404, "NoSuchBucket", 3, "BucketNotFound"),
         (404, "NoSuchKey", 3, "ArtifactMissing"),
         (503, "SlowDown", 1, "StoreUnreachable"),

@@ -133,7 +133,7 @@ def column_of(column: pd.Series) -> list[Any]:
 
 
 def kind_of(column: pd.Series) -> str:
-    return CATEGORICAL if column.dtype == object else NUMERIC
+    return CATEGORICAL if column.dtype.kind in "Ob" else NUMERIC
 
 
 def datatype_of(column: pd.Series) -> str:
