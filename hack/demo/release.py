@@ -33,9 +33,9 @@ stringData: {{token: "{token}"}}
 def helm_command(images: dict[str, str]) -> list[str]:
     """Return the command that installs the chart with these images."""
     values = {
-        "operator.image": images["operator"],
-        "trainer.image": images["trainer"],
-        "server.image": images["server"],
+        "images.operator": images["operator"],
+        "images.trainer": images["trainer"],
+        "images.server": images["server"],
         "alerts.tokenSecretName": "modelmill-alert-token",
     }
     settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
