@@ -17,6 +17,7 @@ AWS_SERVICES = {"s3", "sts", "sso", "sso-oidc", "signin"}
 
 
 def main() -> None:
+    """Clean the environment of the Python that runs this."""
     site = Path(sysconfig.get_paths()["purelib"])
     for folder in sorted(path for path in site.rglob("*") if path.is_dir() and not path.is_symlink()):
         if folder.exists() and folder.name in TEST_FOLDERS:

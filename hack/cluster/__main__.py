@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -47,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     add("kubeconfig", _kubeconfig, "print the path of the kubeconfig")
     add("load", _load, "bring a built image into the cluster").add_argument("image")
     images = add("images", _images, "build images; prints NAME=IMAGE:TAG for each")
-    images.add_argument("images", nargs="*", metavar="NAME", help=f"of {', '.join(RECIPES)}; default: {' '.join(PRODUCT)}")
+    images.add_argument(
+        "images", nargs="*", metavar="NAME", help=f"of {', '.join(RECIPES)}; default: {' '.join(PRODUCT)}"
+    )
     images.add_argument("--load", action="store_true", help="load them into the cluster as well")
     services = add("services", _services, "S3, Prometheus and Alertmanager in the cluster")
     services.add_argument("action", choices=["up", "down"])
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@functools.cache
 def _is_current() -> bool:
     choice, reason = chosen_cluster()
     say(f"cluster: {choice} ({reason})")

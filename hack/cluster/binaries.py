@@ -102,7 +102,9 @@ def _version_flags() -> str:
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")
     fields = {"gitVersion": KUBERNETES, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return " ".join(["-s -w", *(f"-X {package}.{key}={value}" for package in packages for key, value in fields.items())])
+    return " ".join(
+        ["-s -w", *(f"-X {package}.{key}={value}" for package in packages for key, value in fields.items())]
+    )
 
 
 def _build_kubernetes(names: list[str]) -> None:
@@ -115,7 +117,17 @@ def _build_kubernetes(names: list[str]) -> None:
     for name in names:
         partial = home / f".{name}.new"
         with step(f"building {name}", log):
-            argv = [_go(), "build", "-v", "-trimpath", "-ldflags", _version_flags(), "-o", str(partial), KUBERNETES_TOOLS[name]]
+            argv = [
+                _go(),
+                "build",
+                "-v",
+                "-trimpath",
+                "-ldflags",
+                _version_flags(),
+                "-o",
+                str(partial),
+                KUBERNETES_TOOLS[name],
+            ]
             run(argv, log, cwd=KUBERNETES_MODULE, env=env)
         partial.replace(home / name)
 

@@ -27,7 +27,9 @@ class Authority:
             argv = [*_request(self.key, f"/CN=modelmill-{name}"), "-x509", "-days", DAYS, *extensions]
             openssl([*argv, "-out", str(self.certificate)])
 
-    def issue(self, name: str, user: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> tuple[Path, Path]:
+    def issue(
+        self, name: str, user: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()
+    ) -> tuple[Path, Path]:
         """A certificate and its key for a user or a server, made when missing.
 
         Args:
@@ -99,7 +101,9 @@ def write_kubeconfig(path: Path, authority: Authority, server: str, certificate:
     return path
 
 
-def component_kubeconfig(layout: Layout, authority: Authority, server: str, user: str, group: str | None = None) -> Path:
+def component_kubeconfig(
+    layout: Layout, authority: Authority, server: str, user: str, group: str | None = None
+) -> Path:
     """The kubeconfig of one component, for the user of that name (the colon of `system:x` is no file name)."""
     name = user.replace(":", "-")
     certificate, key = authority.issue(name, user, groups=[group] if group else [])

@@ -145,7 +145,9 @@ class ControlPlane:
         addresses = ["127.0.0.1", API_SERVICE_ADDRESS, self.where.address]
         hosts = [*(f"DNS:{name}" for name in ("localhost", *names)), *(f"IP:{a}" for a in dict.fromkeys(addresses))]
         certificate, key = self.authority.issue("apiserver", "kube-apiserver", hosts=hosts)
-        reconciler = [f"--advertise-address={self.where.address}"] if self.where.nodes else ["--endpoint-reconciler-type=none"]
+        reconciler = (
+            [f"--advertise-address={self.where.address}"] if self.where.nodes else ["--endpoint-reconciler-type=none"]
+        )
         return [
             f"--etcd-servers=http://127.0.0.1:{self.where.etcd_port}",
             f"--bind-address={self.where.address}",
@@ -163,7 +165,9 @@ class ControlPlane:
 
     def _identity_flags(self) -> list[str]:
         private, public = signing_key(self.layout.pki)
-        kubelet_certificate, kubelet_key = self.authority.issue("apiserver-kubelet", "apiserver-kubelet", groups=["system:masters"])
+        kubelet_certificate, kubelet_key = self.authority.issue(
+            "apiserver-kubelet", "apiserver-kubelet", groups=["system:masters"]
+        )
         proxy_certificate, proxy_key = self.front_proxy.issue("front-proxy", "front-proxy")
         return [
             "--authorization-mode=Node,RBAC",

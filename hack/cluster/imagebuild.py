@@ -32,7 +32,12 @@ class Recipe:
 
 
 def _product(name: str, *sources: str) -> Recipe:
-    common = (f"requirements/{name}.txt", "images/slim.py", "operator/modelmill/__init__.py", "operator/modelmill/contracts")
+    common = (
+        f"requirements/{name}.txt",
+        "images/slim.py",
+        "operator/modelmill/__init__.py",
+        "operator/modelmill/contracts",
+    )
     return Recipe(REPOSITORY / f"images/{name}/Dockerfile", (*common, *sources), wheels=name)
 
 
@@ -47,7 +52,10 @@ def _make_s3(context: Path) -> None:
 
 
 def _make_monitoring(context: Path) -> None:
-    for package, names in (("prometheus", ("prometheus", "promtool")), ("prometheus-alertmanager", ("prometheus-alertmanager",))):
+    for package, names in (
+        ("prometheus", ("prometheus", "promtool")),
+        ("prometheus-alertmanager", ("prometheus-alertmanager",)),
+    ):
         for name in names:
             shutil.copy(unpacked(package) / "usr/bin" / name, context / name)
     for template in (unpacked("prometheus-alertmanager") / "usr/share/prometheus/alertmanager").glob("*.tmpl"):
@@ -108,7 +116,14 @@ def buildah_build(context: Path, image: str, arguments: dict[str, str] | None = 
     """Build a Dockerfile in a folder; unchanged layers are taken from the store."""
     flags = [option for key, value in (arguments or {}).items() for option in ("--build-arg", f"{key}={value}")]
     log = cache_root() / "logs" / f"image-{image.rpartition('/')[2].partition(':')[0]}.log"
-    command = [*buildah(), "bud", "--layers", "--format", "oci", "--pull=false" if image.startswith("localhost/") else "--pull"]
+    command = [
+        *buildah(),
+        "bud",
+        "--layers",
+        "--format",
+        "oci",
+        "--pull=false" if image.startswith("localhost/") else "--pull",
+    ]
     run([*command, *flags, "--tag", image, str(context)], log, env={"BUILDAH_ISOLATION": "chroot"})
 
 

@@ -41,7 +41,7 @@ def load_by_hook(image: str) -> None:
     if not hook:
         raise Failed(
             "CLUSTER_LOAD_HOOK is not set: it must name a command that brings an image into your cluster. It is called "
-            "with the image's name and a docker archive, for example a script with `kind load image-archive \"$2\"`."
+            'with the image\'s name and a docker archive, for example a script with `kind load image-archive "$2"`.'
         )
     with tempfile.TemporaryDirectory(dir=cache_root()) as folder, step(f"loading {image} by {hook}"):
         archive = f"{folder}/image.tar"

@@ -22,9 +22,13 @@ def ensure_node_address() -> None:
     if NODE_ADDRESS not in _ip("-4", "addr", "show", "dev", NODE_BRIDGE):
         _ip("addr", "add", f"{NODE_ADDRESS}/32", "dev", NODE_BRIDGE)
     _ip("link", "set", NODE_BRIDGE, "up")
-    forward = Path("/proc/sys/net/ipv4/ip_forward")
-    if forward.read_text().strip() != "1":
-        forward.write_text("1")
+    filtered = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not filtered.exists():
+        # Without it, answers between pods on the bridge would bypass the address translation of Services.
+        _tool("modprobe", "br_netfilter")
+    for switch in (Path("/proc/sys/net/ipv4/ip_forward"), filtered):
+        if switch.exists() and switch.read_text().strip() != "1":
+            switch.write_text("1")
 
 
 def remove_bridges() -> None:
@@ -72,7 +76,7 @@ def _ip(*arguments: str) -> str:
 
 
 def _tool(name: str, *arguments: str) -> str | None:
-    """Output of a tool that may be missing or unusable here (IPv6 tables in a kernel without them)."""
+    """Output of a tool that may be missing or of no use here (IPv6 tables, modules of a kernel without any)."""
     found = program(name)
     if found is None:
         return None

@@ -43,8 +43,12 @@ class Node:
         found = program("containerd")
         if found is None:
             raise Failed("containerd is missing")
-        self.processes.ensure("containerd", [found, "--config", str(config)], files=[config], env={"PATH": path_with_binaries()})
-        self.processes.wait("containerd", lambda: ctr(self.layout, "version") is not None, seconds=60, what="answer from containerd")
+        self.processes.ensure(
+            "containerd", [found, "--config", str(config)], files=[config], env={"PATH": path_with_binaries()}
+        )
+        self.processes.wait(
+            "containerd", lambda: ctr(self.layout, "version") is not None, seconds=60, what="answer from containerd"
+        )
 
     def start_dns(self, client: ApiClient) -> None:
         """CoreDNS on the node's address, and the Service that leads to it."""
@@ -69,7 +73,9 @@ class Node:
         authority, where = self.plane.authority, self.plane.where
         user = f"system:node:{self.layout.name}"
         kubeconfig = component_kubeconfig(self.layout, authority, where.url, user, "system:nodes")
-        certificate, key = authority.issue("kubelet-server", user, groups=["system:nodes"], hosts=[f"IP:{NODE_ADDRESS}"])
+        certificate, key = authority.issue(
+            "kubelet-server", user, groups=["system:nodes"], hosts=[f"IP:{NODE_ADDRESS}"]
+        )
         resolver = self.layout.config / "resolv.conf"
         resolver.write_text("")
         values = {
@@ -120,7 +126,14 @@ class Node:
             "ranges": [[{"subnet": POD_NETWORK}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         }
-        bridge = {"type": "bridge", "bridge": POD_BRIDGE, "isGateway": True, "ipMasq": True, "hairpinMode": True, "ipam": ipam}
+        bridge = {
+            "type": "bridge",
+            "bridge": POD_BRIDGE,
+            "isGateway": True,
+            "ipMasq": True,
+            "hairpinMode": True,
+            "ipam": ipam,
+        }
         chain = {
             "cniVersion": "1.0.0",
             "name": f"modelmill-{self.layout.name}",

@@ -67,7 +67,9 @@ class Processes:
         record = self.records.get(name)
         return record is not None and start_time(record.pid) == record.started
 
-    def ensure(self, name: str, argv: Sequence[str], *, files: Sequence[Path] = (), env: Mapping[str, str] | None = None) -> bool:
+    def ensure(
+        self, name: str, argv: Sequence[str], *, files: Sequence[Path] = (), env: Mapping[str, str] | None = None
+    ) -> bool:
         """Start a component unless it runs with these arguments and files already; True when it was started."""
         digest = digest_of(argv, files)
         if self.alive(name):
@@ -122,7 +124,9 @@ class Processes:
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.alive(name):
-                raise Failed(f"{name} ended while waiting for {what}; the end of {self.log(name)}:\n{tail(self.log(name))}")
+                raise Failed(
+                    f"{name} ended while waiting for {what}; the end of {self.log(name)}:\n{tail(self.log(name))}"
+                )
             if time.monotonic() > deadline:
                 raise Failed(f"no {what} after {seconds:.0f} s; the end of {self.log(name)}:\n{tail(self.log(name))}")
             time.sleep(0.1)

@@ -65,7 +65,13 @@ def run(argv: Sequence[str], log: Path, *, cwd: Path | None = None, env: dict[st
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         ended = subprocess.run(
-            list(argv), cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            list(argv),
+            check=False,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
     if ended.returncode != 0:
         raise Failed(f"`{' '.join(argv)}` ended with {ended.returncode}; the end of {log}:\n{tail(log)}")

@@ -77,7 +77,9 @@ def _ensure_secrets(kubeconfig: Path) -> None:
     for name, data in wanted.items():
         if f"secret/{name}" not in existing:
             metadata = {"name": name, "namespace": NAMESPACE}
-            apply(kubeconfig, json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}))
+            apply(
+                kubeconfig, json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
+            )
 
 
 def _manifest(name: str, images: dict[str, str]) -> str:
