@@ -1,0 +1,110 @@
+"""The command line: `fetch`, `train`, `publish`, or `run` for one after the other."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from modelmill.contracts import names, result
+from modelmill.contracts.stage import STAGE_VERSION, StageSpec, decode
+from modelmill_trainer.failure import StageError, leave
+from modelmill_trainer.folders import Folders, folders
+
+STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the stages and return the exit code: 0, or 3 when trying again will not help, or 1 when it may."""
+    # As a container's first process it would ignore the signal without a handler.
+    signal.signal(signal.SIGTERM, _terminate)
+    options = _parser().parse_args(arguments)
+    try:
+        spec = _spec(options.stage_file)
+        where = folders(options.work)
+        for stage in STAGES if options.stage == "run" else (options.stage,):
+            _run(stage, spec, where)
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        failure = _explained(error, options.stage)
+        leave(failure.result())
+        print(f"{options.stage}: {failure.line()}", file=sys.stderr)
+        return failure.exit_code
+    return 0
+
+
+def _run(stage: str, spec: StageSpec, where: Folders) -> None:
+    # Each stage imports only what it needs.
+    if stage == names.STAGE_FETCH:
+        from modelmill_trainer.fetch import fetch
+
+        fetch(spec, where)
+    elif stage == names.STAGE_TRAIN:
+        from modelmill_trainer.train import train
+
+        train(spec, where)
+    else:
+        from modelmill_trainer.publish import publish
+
+        leave(publish(spec, where))
+
+
+def _explained(error: Exception, stage: str) -> StageError:
+    if isinstance(error, StageError):
+        return error
+    if isinstance(error, result.ResultError):
+        return StageError("MetricInvalid", str(error))
+    if isinstance(error, MemoryError):
+        mend = "raise podTemplate.resources.limits.memory"
+        return StageError("OutOfMemory", f"{stage} needs more memory than there is: {mend}")
+    if isinstance(error, OSError):
+        return StageError("DiskFailed", f"{error.filename or stage}: {error.strerror or error}", final=False)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    return StageError("InternalError", f"{type(error).__name__} at {place}: {error}; run it with --debug for the trace")
+
+
+def _spec(path: Path | None) -> StageSpec:
+    source = str(path) if path is not None else names.ENV_STAGE
+    text = path.read_text(encoding="utf-8") if path is not None else os.environ.get(names.ENV_STAGE, "")
+    if not text:
+        raise StageError("SpecInvalid", f"{names.ENV_STAGE} is not set: set it, or give --stage-file FILE")
+    try:
+        raw = json.loads(text)
+        if path is not None and isinstance(raw, dict):
+            raw = _local(raw)
+        return decode(json.dumps(raw))
+    except KeyError as error:
+        raise StageError("SpecInvalid", f"{source} lacks the field {error}") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StageError("SpecInvalid", f"{source}: {error}") from None
+
+
+def _local(raw: dict[str, object]) -> dict[str, object]:
+    """Fill in what only a cluster knows, for a file that a person wrote."""
+    model = raw.get("model", "model")
+    known = {
+        "v": STAGE_VERSION, "namespace": "local", "training_job": model, "run": 1, "run_uid": "local",
+        "model": model, "version": f"{model}-1",
+    }  # fmt: skip
+    return known | raw
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="modelmill-trainer", description="The stages of a training run.")
+    parser.add_argument("stage", choices=[*STAGES, "run"], help="run: all three, one after the other")
+    parser.add_argument("--stage-file", type=Path, help=f"JSON of the run; left out: the variable {names.ENV_STAGE}")
+    parser.add_argument("--work", type=Path, help="folder for input, hold-out and output; left out: the variables")
+    parser.add_argument("--debug", action="store_true", help="print the trace of a failure")
+    return parser
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signal.SIGTERM)

@@ -1,0 +1,93 @@
+"""A scikit-learn estimator by its import path, with parameters that are checked before anything is fitted."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+
+from modelmill.contracts.stage import Estimator
+from modelmill_trainer.failure import StageError, meant
+
+TREES = ("Tree", "Forest", "Boost")
+
+
+def build(wanted: Estimator, seed: int) -> Any:
+    """Return the unfitted estimator; `seed` is its random_state unless the parameters have one.
+
+    Raises StageError: EstimatorUnknown with close matches, ParameterInvalid naming the parameter.
+    """
+    cls = _resolve(wanted.estimator)
+    known = list(inspect.signature(cls).parameters)
+    problems = [
+        f"train.sklearn.parameters.{name}: {cls.__name__} has no such parameter; {meant(name, known)}"
+        for name in wanted.parameters
+        if name not in known
+    ]
+    if problems:
+        raise StageError("ParameterInvalid", *problems)
+    parameters = dict(wanted.parameters)
+    if "random_state" in known:
+        parameters.setdefault("random_state", seed)
+    try:
+        made = cls(**parameters)
+    except TypeError as error:
+        raise StageError("ParameterInvalid", f"train.sklearn.parameters: {error}") from None
+    if not (is_classifier(made) or is_regressor(made)):
+        raise StageError("EstimatorUnknown", f"train.sklearn.estimator {wanted.estimator} is no classifier and no regressor")
+    require_valid(made)
+    return made
+
+
+def require_valid(estimator: Any) -> None:
+    """Raise StageError (ParameterInvalid) when the estimator itself says that a parameter's value is wrong."""
+    try:
+        estimator._validate_params()
+    except ValueError as error:
+        raise StageError("ParameterInvalid", f"train.sklearn.parameters: {error}") from None
+
+
+def needs_scaling(estimator: Any) -> bool:
+    """Return whether the size of a number's unit matters to the estimator."""
+    return not any(word in type(estimator).__name__ for word in TREES)
+
+
+def _resolve(path: str) -> Any:
+    module_name, _, name = path.rpartition(".")
+    if not module_name.startswith("sklearn.") and module_name != "sklearn":
+        raise StageError("EstimatorUnknown", f"train.sklearn.estimator {path!r} is not in scikit-learn: use train.container for it")
+    try:
+        found = getattr(importlib.import_module(module_name), name, None)
+    except ImportError:
+        found = None
+    usable = (
+        inspect.isclass(found)
+        and issubclass(found, BaseEstimator)
+        and found.__module__.startswith("sklearn.")
+        and all(hasattr(found, method) for method in ("fit", "predict"))
+    )
+    if not usable:
+        what = "does not exist" if found is None else "is no estimator with fit and predict"
+        raise StageError("EstimatorUnknown", f"train.sklearn.estimator {path!r} {what}; {_close(path)}")
+    return found
+
+
+def _close(path: str) -> str:
+    from sklearn.utils import all_estimators
+
+    # By the class name, since people mistake the module as often as the class.
+    public = {
+        name: f"{'.'.join(part for part in cls.__module__.split('.') if not part.startswith('_'))}.{name}"
+        for name, cls in all_estimators(type_filter=["classifier", "regressor"])
+    }
+    wanted = path.rpartition(".")[2]
+    by_lower = {name.lower(): name for name in public}
+    if wanted.lower() in by_lower:
+        return f"did you mean {public[by_lower[wanted.lower()]]}?"
+    hint = meant(wanted, public)
+    for name in sorted(public, key=len, reverse=True):
+        if f" {name}?" in hint or f" {name} or" in hint:
+            return f"did you mean {public[name]}?"
+    return "see the list of estimators in scikit-learn's API reference"

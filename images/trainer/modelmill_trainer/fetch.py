@@ -1,0 +1,128 @@
+"""The fetch stage: data pinned by digest, checked, divided; and the champion's artifact."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from modelmill.contracts import artifact, names
+from modelmill.contracts.stage import StageSpec
+from modelmill_trainer.artifact_folder import fetch_artifact
+from modelmill_trainer.failure import StageError
+from modelmill_trainer.folders import Folders
+from modelmill_trainer.snapshot import Fetched, data_digest, download
+from modelmill_trainer.stores import open_folder
+
+FORMATS = ("csv", "parquet", "jsonl")
+
+
+def fetch(spec: StageSpec, folders: Folders) -> None:
+    """Fill the input and hold-out folders. Raises StageError."""
+    begin = time.monotonic()
+    if spec.data.format not in FORMATS:
+        raise StageError("SpecInvalid", f"data.train.format {spec.data.format!r} is none of {', '.join(FORMATS)}")
+    for folder in (folders.input / "train", folders.champion):
+        shutil.rmtree(folder, ignore_errors=True)
+    if spec.champion is not None:
+        fetch_artifact(spec.champion, spec.store, folders.champion)
+        print(f"fetch: champion {spec.champion.name} from {spec.champion.uri}", flush=True)
+    for folder in (folders.input, folders.holdout):
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
+        train, held = _download(spec, Path(name))
+        size = sum(item.size for item in (*train, *held))
+        print(f"fetch: {len(train) + len(held)} objects, {size} bytes in {time.monotonic() - begin:.2f} s", flush=True)
+        facts = _divide(spec, folders, train, held)
+    for note in facts["notes"]:
+        print(f"fetch: {note}", flush=True)
+    print(
+        f"fetch: {facts['rows']} rows to train on, {facts['holdout_rows']} to measure on, {len(facts['features'])} features, "
+        f"data {facts['digest'][:19]}, {time.monotonic() - begin:.2f} s",
+        flush=True,
+    )
+
+
+def _download(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:
+    store, data = spec.store, spec.data
+    train = download(
+        open_folder(data.uri, store.endpoint, store.region, "data.train.uri"), into / "train", "data.train.uri"
+    )
+    if not data.holdout.uri:
+        return train, []
+    field = "data.holdout.uri"
+    return train, download(open_folder(data.holdout.uri, store.endpoint, store.region, field), into / "holdout", field)
+
+
+def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched]) -> dict[str, Any]:
+    # Late: an unreachable store is told without waiting for pandas.
+    from modelmill_trainer.dataset import make_split
+    from modelmill_trainer.tables import read_objects, write_rows
+
+    data = spec.data
+    table = read_objects(train, data.format)
+    apart = read_objects(held, data.format) if held else None
+    split = make_split(table, apart, data, spec.seed)
+    train_file = folders.train(data.format)
+    write_rows(split.train, train_file, data.format)
+    write_rows(split.holdout, folders.held_out(data.format), data.format)
+    facts = {
+        "v": 1,
+        "uri": data.uri,
+        "holdout_uri": data.holdout.uri,
+        "format": data.format,
+        "digest": data_digest(train, held),
+        "objects": [item.document() for item in train],
+        "holdout_objects": [item.document() for item in held],
+        "target": data.target,
+        "features": split.features,
+        "excluded": list(data.exclude),
+        "kinds": split.kinds,
+        "missing": {
+            name: int(split.train[name].isna().sum() + split.holdout[name].isna().sum()) for name in split.features
+        },
+        "rows": len(split.train),
+        "holdout_rows": len(split.holdout),
+        "dropped_rows": split.dropped,
+        "holdout": _spoken_holdout(spec),
+        "notes": split.notes,
+        "train_sha256": artifact.digest(train_file.read_bytes()),
+    }
+    folders.snapshot.write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+    params = {
+        "v": 1,
+        "model": spec.model,
+        "version": spec.version,
+        "run": spec.run,
+        "seed": spec.seed,
+        "format": data.format,
+        "train": f"train/{train_file.name}",
+        "target": data.target,
+        "features": [{"name": name, "kind": split.kinds[name]} for name in split.features],
+        "target_kind": split.kinds[data.target],
+        "rows": len(split.train),
+        "parameters": spec.estimator.parameters if spec.estimator is not None else {},
+    }
+    folders.params.write_text(json.dumps(params, ensure_ascii=False, indent=1), encoding="utf-8")
+    return facts
+
+
+def _spoken_holdout(spec: StageSpec) -> str:
+    holdout = spec.data.holdout
+    if holdout.uri:
+        return f"given apart at {holdout.uri}"
+    if holdout.strategy == "Latest":
+        return f"the {holdout.fraction:.0%} of the rows with the greatest {holdout.column}"
+    return f"a random {holdout.fraction:.0%} of the rows, seed {spec.seed}"
+
+
+def read_snapshot(folders: Folders) -> dict[str, Any]:
+    """Return what fetch found out about the data. Raises StageError (InputMissing)."""
+    try:
+        facts: dict[str, Any] = json.loads(folders.snapshot.read_bytes())
+    except FileNotFoundError:
+        raise StageError("InputMissing", f"{folders.holdout} has no {names.DATA_FILE}: run the fetch stage first") from None
+    return facts

@@ -1,0 +1,56 @@
+"""Where the stages of one run find each other's files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelmill.contracts import names
+from modelmill_trainer.failure import StageError
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """input: `train/train.<format>`, `champion/`, `params.json`. holdout: `holdout.<format>`, `data.json`. output: the model."""
+
+    input: Path
+    holdout: Path
+    output: Path
+    metrics: Path
+
+    @property
+    def champion(self) -> Path:
+        """The folder of the champion's artifact; it exists when there is one."""
+        return self.input / "champion"
+
+    @property
+    def params(self) -> Path:
+        """What the train stage is told about its data."""
+        return self.input / "params.json"
+
+    @property
+    def snapshot(self) -> Path:
+        """What is known about the data; beside the hold-out, where the train stage cannot change it."""
+        return self.holdout / names.DATA_FILE
+
+    def train(self, form: str) -> Path:
+        """The rows to train on."""
+        return self.input / "train" / f"train.{form}"
+
+    def held_out(self, form: str) -> Path:
+        """The rows to measure on."""
+        return self.holdout / f"holdout.{form}"
+
+
+def folders(work: Path | None) -> Folders:
+    """Return the folders under `work`, or those that the environment names. Raises StageError (SpecInvalid)."""
+    if work is not None:
+        return Folders(work / "input", work / "holdout", work / "output", work / "output" / "metrics.json")
+    found = {name: os.environ.get(name, "") for name in (names.ENV_INPUT, names.ENV_OUTPUT, names.ENV_HOLDOUT)}
+    missing = [name for name, value in found.items() if not value]
+    if missing:
+        raise StageError("SpecInvalid", f"{' and '.join(missing)} not set: set them, or give --work FOLDER")
+    output = Path(found[names.ENV_OUTPUT])
+    metrics = Path(os.environ.get(names.ENV_METRICS) or output / "metrics.json")
+    return Folders(Path(found[names.ENV_INPUT]), Path(found[names.ENV_HOLDOUT]), output, metrics)

@@ -1,0 +1,74 @@
+"""The data of a run, pinned: every object downloaded once, with its size and sha256, and one digest over all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelmill.contracts.artifact import canonical, digest
+from modelmill_trainer.failure import StageError, rejected
+from modelmill_trainer.stores import Entry, Folder
+
+PARALLEL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One object on disk. name: relative to the data's URI, or the URI's last part when that names one object."""
+
+    name: str
+    size: int
+    sha256: str
+    path: Path
+
+    def document(self) -> dict[str, Any]:
+        """Return what data.json says about it."""
+        return {"name": self.name, "size": self.size, "sha256": self.sha256}
+
+
+def download(folder: Folder, into: Path, field: str) -> list[Fetched]:
+    """Download every object of `folder`, sorted by name; those called `_…` or `.…` are marks of other programs.
+
+    Raises StageError: DataEmpty naming the `field` when there is none, or whatever the store refuses.
+    """
+    entries = [entry for entry in folder.entries() if not _is_mark(entry.name) and entry.size]
+    if not entries:
+        raise rejected(
+            "DataEmpty",
+            f"{field} is {folder.uri}, where there is no object with content: put the data there or correct the URI",
+        )
+    into.mkdir(parents=True, exist_ok=True)
+
+    def one(place: int, entry: Entry) -> Fetched:
+        return _download(folder, entry, into / f"{place:06d}")
+
+    if len(entries) == 1:
+        return [one(0, entries[0])]
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return list(pool.map(one, range(len(entries)), entries))
+
+
+def data_digest(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> str:
+    """Return the digest over names, sizes and contents of all objects."""
+    return digest(canonical({"train": [o.document() for o in train], "holdout": [o.document() for o in holdout]}))
+
+
+def _is_mark(name: str) -> bool:
+    return any(part.startswith(("_", ".")) for part in name.split("/"))
+
+
+def _download(folder: Folder, entry: Entry, path: Path) -> Fetched:
+    found, size = hashlib.sha256(), 0
+    with path.open("wb") as stream:
+        for chunk in folder.chunks(entry.name, entry.etag):
+            found.update(chunk)
+            size += len(chunk)
+            stream.write(chunk)
+    name = entry.name or folder.uri.rstrip("/").rsplit("/", 1)[-1]
+    if size != entry.size:
+        raise StageError("DataChanged", f"{name} has {size} bytes, it was listed with {entry.size}", final=False)
+    return Fetched(name, size, found.hexdigest(), path)

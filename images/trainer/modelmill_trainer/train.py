@@ -1,0 +1,99 @@
+"""The built-in train stage: a scikit-learn estimator behind automatic preprocessing, left as model.skops."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from typing import Any
+
+import sklearn
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+
+from modelmill.contracts import names
+from modelmill.contracts.stage import StageSpec
+from modelmill_trainer.estimators import build, needs_scaling
+from modelmill_trainer.failure import StageError, rejected
+from modelmill_trainer.folders import Folders
+from modelmill_trainer.kinds import NUMBER, model_frame, target_values
+from modelmill_trainer.preprocessing import Plan, choose, pipeline
+from modelmill_trainer.tables import read_rows
+
+
+def train(spec: StageSpec, folders: Folders) -> None:
+    """Fit the estimator of the spec on the fetched rows. Raises StageError."""
+    begin = time.monotonic()
+    if spec.estimator is None:
+        raise StageError("SpecInvalid", "train.sklearn is not set: this stage trains scikit-learn estimators only")
+    params = _params(folders)
+    estimator = build(spec.estimator, spec.seed)
+    kinds = {item["name"]: item["kind"] for item in params["features"]}
+    target = params["target"]
+    _require_task(estimator, target, params["target_kind"])
+    form = params["format"]
+    frame = read_rows(folders.train(form), form, {**kinds, target: params["target_kind"]})
+    if spec.estimator.preprocessing == "None":
+        plan = Plan(numbers=list(kinds))
+        model = Pipeline([("model", estimator)])
+    else:
+        plan = choose(frame, kinds, list(kinds))
+        for note in plan.notes:
+            print(f"train: {note}", flush=True)
+        if not plan.features:
+            raise rejected("ColumnMissing", "no column is left as a feature: see the lines before this one", *plan.notes)
+        model = pipeline(plan, estimator, scale=needs_scaling(estimator))
+    print(
+        f"train: {type(estimator).__name__} of scikit-learn {sklearn.__version__} on {len(frame)} rows, "
+        f"{len(plan.numbers)} numbers and {len(plan.categories)} categories, seed {spec.seed}",
+        flush=True,
+    )
+    features = [name for name in kinds if name in plan.features]
+    x = model_frame(frame, features, kinds)
+    y = target_values(frame[target], params["target_kind"])
+    fitting = time.monotonic()
+    _fit(model, x, y)
+    print(f"train: fitted in {time.monotonic() - fitting:.2f} s", flush=True)
+    import skops.io
+
+    folders.output.mkdir(parents=True, exist_ok=True)
+    path = folders.output / names.SKOPS_FILE
+    try:
+        skops.io.dump(model, path)
+    except TypeError as error:
+        raise StageError(
+            "ModelInvalid", f"{spec.estimator.estimator} cannot be stored as skops: {error}; use another estimator"
+        ) from None
+    print(f"train: {path.name}, {path.stat().st_size} bytes, {time.monotonic() - begin:.2f} s", flush=True)
+
+
+def _fit(model: Pipeline, x: Any, y: Any) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            model.fit(x, y)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # an estimator may raise anything
+            first = str(error).split("\n\n", maxsplit=1)[0]
+            raise StageError("TrainingFailed", f"{type(model.steps[-1][1]).__name__}.fit: {type(error).__name__}: {first}") from error
+    for text in dict.fromkeys(str(warning.message).split("\n", maxsplit=1)[0] for warning in caught):
+        print(f"train: warning: {text}", flush=True)
+
+
+def _params(folders: Folders) -> dict[str, Any]:
+    try:
+        params: dict[str, Any] = json.loads(folders.params.read_bytes())
+    except FileNotFoundError:
+        raise StageError("InputMissing", f"{folders.input} has no params.json: run the fetch stage first") from None
+    return params
+
+
+def _require_task(estimator: Any, target: str, kind: str) -> None:
+    if is_classifier(estimator) or kind == NUMBER:
+        return
+    raise rejected(
+        "TargetInvalid",
+        f"data.target {target!r} has {'labels' if kind == 'text' else 'true and false'}, and {type(estimator).__name__} predicts "
+        "numbers: use a classifier or another target",
+    )
