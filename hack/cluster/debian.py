@@ -23,7 +23,7 @@ FULL = {
     "mount": "mount",
     f"{CNI_BIN}/bridge": "containernetworking-plugins",
 }
-BUILD = {"buildah": "buildah", "debootstrap": "debootstrap"}
+BUILD = {"buildah": "buildah", "skopeo": "skopeo", "debootstrap": "debootstrap"}
 NONINTERACTIVE = {"DEBIAN_FRONTEND": "noninteractive"}
 
 

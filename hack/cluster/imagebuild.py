@@ -88,7 +88,7 @@ def build_images(names: Sequence[str]) -> dict[str, str]:
 
 def pause_image() -> str:
     """The image that holds a pod's namespaces; it needs no base."""
-    install({"buildah": "buildah"})
+    install(BUILD)
     with locked(cache_root() / "images.lock"), _context() as folder:
         if not exists(PAUSE_IMAGE):
             _make_pause(Path(folder))
@@ -103,12 +103,17 @@ def exists(image: str) -> bool:
     return image in output([*buildah(), "images", "--format", "{{.Name}}:{{.Tag}}"]).split()
 
 
+def buildah_home() -> Path:
+    """The folder of the store of built images."""
+    return cache_root() / "buildah"
+
+
 def buildah() -> list[str]:
     """buildah with a store of our own."""
     found = program("buildah")
     if found is None:
         raise Failed("buildah is missing")
-    home = cache_root() / "buildah"
+    home = buildah_home()
     return [found, "--root", str(home / "storage"), "--runroot", str(home / "run"), "--storage-driver", "overlay"]
 
 

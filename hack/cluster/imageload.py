@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from imagebuild import buildah
+from debian import BUILD, install, program
+from imagebuild import buildah, buildah_home
 from node import ctr, import_image, node_images
 from progress import Failed, locked, run, step
 from settings import Layout, cache_root
@@ -24,7 +25,7 @@ def load_into_node(layout: Layout, image: str) -> bool:
     with locked(cache_root() / "load.lock"), step(f"loading {image}"):
         store = cache_root() / "oci"
         log = cache_root() / "logs" / "load.log"
-        run([*buildah(), "push", "--disable-compression", image, f"oci:{store}:{image}"], log)
+        run([*_skopeo(image), f"oci:{store}:{image}"], log)
         index = json.loads((store / "index.json").read_text())
         (entry,) = [m for m in index["manifests"] if m["annotations"]["org.opencontainers.image.ref.name"] == image]
         present = set((ctr(layout, "content", "list", "--quiet") or "").split())
@@ -48,6 +49,14 @@ def load_by_hook(image: str) -> None:
         run([*buildah(), "push", image, f"docker-archive:{archive}:{image}"], cache_root() / "logs" / "load.log")
         if subprocess.run([hook, image, archive], check=False).returncode != 0:
             raise Failed(f"{hook} failed to load {image}")
+
+
+def _skopeo(image: str) -> list[str]:
+    """A copy of a built image whose layers stay uncompressed: a known layer is then recognised and not packed again."""
+    install(BUILD)
+    source = f"containers-storage:[overlay@{buildah_home() / 'storage'}+{buildah_home() / 'run'}]{image}"
+    command = [program("skopeo") or "skopeo", "--insecure-policy", "copy", "--quiet"]
+    return [*command, "--dest-oci-accept-uncompressed-layers", source]
 
 
 def _blobs(store: Path, entry: dict[str, Any]) -> list[str]:

@@ -26,7 +26,13 @@ def wanted() -> dict[str, str]:
     call = urllib.request.Request(f"{server}/api/v1/configmaps?{QUERY}", headers=headers)
     with urllib.request.urlopen(call, timeout=10, context=tls) as answer:
         items = json.load(answer)["items"]
-    return {Path(name).name: text for item in items for name, text in (item.get("data") or {}).items()}
+    return {
+        # Equal keys in ConfigMaps of two namespaces are two files.
+        f"{item['metadata']['namespace']}.{item['metadata']['name']}.{key}": text
+        for item in items
+        for key, text in (item.get("data") or {}).items()
+        if key.endswith(".yaml")
+    }
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
