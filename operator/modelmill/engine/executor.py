@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelmill.engine.cache import Cache
@@ -31,6 +31,11 @@ class Executor:
         self._resources = {(one.api_version, one.kind): one for one in resources}
         # resourceVersion that a level child had when it was last seen to be as we want it; None: it never compares equal.
         self._seen: dict[_Child, str | None] = {}
+        self._changed: Callable[[Resource, Manifest], None] = lambda resource, obj: None
+
+    def on_change(self, changed: Callable[[Resource, Manifest], None]) -> None:
+        """Call `changed` with each object that the cache first has from an answer, not from a watch."""
+        self._changed = changed
 
     async def execute(self, resource: Resource, parent: Manifest, plan: Plan) -> None:
         """Do what the plan says. Raises ApiError or NameConflict; what was done before stays done and is found next time."""
@@ -44,7 +49,7 @@ class Executor:
             parent = await self._finalizer(resource, parent, wanted=plan.finalizer)
         if plan.status is not None and plan.status != parent.get("status", {}):
             written = await self._client.replace_status(resource, {**parent, "status": plan.status})
-            self._cache.put(resource, written)
+            self._take(resource, written)
         for event in plan.events:
             self._events.record(parent, event)
 
@@ -61,7 +66,7 @@ class Executor:
             if not _is_ours(parent, created):
                 name = f"{resource.kind} {meta['namespace']}/{meta['name']}"
                 raise NameConflict(f"{name} belongs to somebody else; rename or delete it") from None
-        self._cache.put(resource, created)
+        self._take(resource, created)
 
     async def _apply(self, parent: Manifest, manifest: Manifest) -> None:
         resource = self._resource(manifest)
@@ -79,7 +84,7 @@ class Executor:
         applied = await self._client.apply(resource, body)
         # An API server that writes a value in another way (cpu "1000m" as "1") must not make us apply for ever.
         self._seen[child] = applied["metadata"]["resourceVersion"] if _covers(applied, body) else None
-        self._cache.put(resource, applied)
+        self._take(resource, applied)
 
     def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str) -> bool:
         if (cached["metadata"].get("annotations") or {}).get(SPEC_HASH) != fingerprint:
@@ -113,8 +118,13 @@ class Executor:
         want = [*have, FINALIZER] if wanted else [one for one in have if one != FINALIZER]
         body = {"metadata": {"finalizers": want, "resourceVersion": meta["resourceVersion"]}}
         patched = await self._client.patch(resource, meta["namespace"], meta["name"], body)
-        self._cache.put(resource, patched)
+        self._take(resource, patched)
         return patched
+
+    def _take(self, resource: Resource, obj: Manifest) -> None:
+        # The watch will bring the same version again, and then it is no news: whom it concerns must hear of it now.
+        if self._cache.put(resource, obj):
+            self._changed(resource, obj)
 
     def _resource(self, manifest: Manifest) -> Resource:
         return self._resources[manifest["apiVersion"], manifest["kind"]]

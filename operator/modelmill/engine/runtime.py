@@ -46,6 +46,7 @@ class ControlLoop:
         self._queues: dict[Resource, WorkQueue[Key]] = {one.resource: WorkQueue(one.name) for one in controllers}
         self._listed = False
         self._owners = {(one.resource.kind, one.resource.group): one.resource for one in controllers}
+        executor.on_change(self._wake)
 
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
         """Take one watch event (type None: from kopf's own listing)."""
@@ -141,12 +142,14 @@ class ControlLoop:
     async def _refresh(self, resource: Resource, key: Key, queue: WorkQueue[Key]) -> None:
         """Read a parent anew after a refused write, then plan again."""
         try:
-            self._cache.put(resource, await self._client.get(resource, key.namespace, key.name))
+            current = await self._client.get(resource, key.namespace, key.name)
         except NotFound:
             return
         except ApiError:
             queue.retry(key)
             return
+        if self._cache.put(resource, current):
+            self._wake(resource, current)
         queue.add(key)
 
     def _failed(self, controller: Controller, queue: WorkQueue[Key], key: Key, error: str) -> None:
