@@ -21,10 +21,15 @@ FINALIZER = "modelmill.dev/in-use"
 _Child = tuple[Resource, str, str]
 
 
+OnWritten = Callable[[Resource, Manifest, Manifest], None]
+"""Told of every object that was written: its kind, the object, and the parent whose plan it was."""
+
+
 class Executor:
     """Carries plans out for parents of any kind. `resources` finds the Resource of a manifest."""
 
     def __init__(self, client: Client, cache: Cache, events: EventRecorder, resources: list[Resource]) -> None:
+        self.on_written: OnWritten = lambda _resource, _obj, _parent: None
         self._client = client
         self._cache = cache
         self._events = events

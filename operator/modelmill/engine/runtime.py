@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,6 +45,7 @@ class ControlLoop:
         self._namespaces = tuple(namespaces)
         self._queues: dict[Resource, WorkQueue[Key]] = {one.resource: WorkQueue(one.name) for one in controllers}
         self._listed = False
+        executor.on_written = self._on_written
         self._owners = {(one.resource.kind, one.resource.group): one.resource for one in controllers}
         executor.on_change(self._wake)
 
@@ -157,21 +158,31 @@ class ControlLoop:
         delay = queue.retry(key)
         log.warning("will try again", controller=controller.name, object=str(key), error=error, seconds=round(delay, 1))
 
+    def _on_written(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
+        """Take a write of our own: it concerns the same keys as a watch event, but not the one that wrote."""
+        writer = (parent["kind"], _key(parent))
+        for kind, key in self._concerned(resource, obj):
+            if (kind.kind, key) != writer:
+                self._queues[kind].add(key)
+
     def _wake(self, resource: Resource, obj: Manifest) -> None:
         """Add every key that the change of `obj` concerns."""
-        if not self._listed:
-            return
+        if self._listed:
+            for kind, key in self._concerned(resource, obj):
+                self._queues[kind].add(key)
+
+    def _concerned(self, resource: Resource, obj: Manifest) -> Iterator[tuple[Resource, Key]]:
         if resource in self._queues:
-            self._queues[resource].add(_key(obj))
+            yield resource, _key(obj)
         for owner in obj["metadata"].get("ownerReferences") or ():
             kind = self._owners.get((owner["kind"], owner["apiVersion"].partition("/")[0]))
             if owner.get("controller") and kind is not None and resource in self._controllers[kind].owns:
-                self._queues[kind].add(Key(obj["metadata"]["namespace"], owner["name"]))
+                yield kind, Key(obj["metadata"]["namespace"], owner["name"])
         for controller in self._controllers.values():
             keys = controller.maps.get(resource)
             if keys is not None:
                 for key in keys(obj, self._cache):
-                    self._queues[controller.resource].add(key)
+                    yield controller.resource, key
 
 
 def _key(obj: Manifest) -> Key:
