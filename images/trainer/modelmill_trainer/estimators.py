@@ -54,6 +54,12 @@ def needs_scaling(estimator: Any) -> bool:
     return not any(word in type(estimator).__name__ for word in TREES)
 
 
+def forget_training(estimator: Any) -> None:
+    """Drop what a fitted estimator keeps for going on with its training: skops does not trust an optimizer."""
+    if hasattr(estimator, "_optimizer"):
+        del estimator._optimizer
+
+
 def _resolve(path: str) -> Any:
     module_name, _, name = path.rpartition(".")
     if not module_name.startswith("sklearn.") and module_name != "sklearn":

@@ -76,9 +76,9 @@ def model_frame(frame: pd.DataFrame, features: list[str], kinds: dict[str, str])
 
 
 def target_values(column: pd.Series, kind: str) -> Any:
-    """Return the target as an array: int64 when all are whole numbers, else float64; bool; or text."""
+    """Return the target as an array: int64 when all are whole numbers or truth values (0 and 1), else float64; or text."""
     if kind == BOOLEAN:
-        return column.astype("float64").to_numpy() > 0.5
+        return column.astype("float64").to_numpy().astype("int64")
     if kind == NUMBER:
         values = column.to_numpy(dtype="float64")
         return values.astype("int64") if (np.abs(values) < 2**53).all() and (values == np.floor(values)).all() else values

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from modelmill.contracts import names
 from modelmill.contracts.stage import StageSpec
-from modelmill_trainer.estimators import build, needs_scaling
+from modelmill_trainer.estimators import build, forget_training, needs_scaling
 from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.kinds import NUMBER, model_frame, target_values
@@ -54,16 +54,13 @@ def train(spec: StageSpec, folders: Folders) -> None:
     fitting = time.monotonic()
     _fit(model, x, y)
     print(f"train: fitted in {time.monotonic() - fitting:.2f} s", flush=True)
-    import skops.io
+    # Late: it imports the whole of scikit-learn, and a parameter that is wrong should be told before.
+    from modelmill_trainer import skops_file
 
     folders.output.mkdir(parents=True, exist_ok=True)
     path = folders.output / names.SKOPS_FILE
-    try:
-        skops.io.dump(model, path)
-    except TypeError as error:
-        raise StageError(
-            "ModelInvalid", f"{spec.estimator.estimator} cannot be stored as skops: {error}; use another estimator"
-        ) from None
+    forget_training(estimator)
+    skops_file.write(model, path)
     print(f"train: {path.name}, {path.stat().st_size} bytes, {time.monotonic() - begin:.2f} s", flush=True)
 
 

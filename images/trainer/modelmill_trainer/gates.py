@@ -1,0 +1,78 @@
+"""Whether a result is good enough. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from modelmill.contracts.result import ChampionFacts
+from modelmill.contracts.stage import Gate
+from modelmill_trainer.failure import StageError, meant
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One gate. text: one sentence with the fact against what was wanted."""
+
+    passed: bool
+    text: str
+
+
+def judge(
+    gates: Sequence[Gate], metrics: Mapping[str, float], champion: ChampionFacts | None, primary: str, direction: str
+) -> list[Verdict]:
+    """Return a verdict for each bound of each gate.
+
+    Without a champion a comparison passes; with one that could not be scored it fails, since nothing says that the new version is
+    better. Raises StageError (MetricInvalid) for a metric that there is not.
+    """
+    require_metrics(gates, metrics, primary)
+    verdicts = []
+    for gate in gates:
+        if gate.metric is not None:
+            value = metrics[gate.metric]
+            if gate.minimum is not None:
+                verdicts.append(_bound(gate.metric, value, ">=", "below", gate.minimum, value >= gate.minimum))
+            if gate.maximum is not None:
+                verdicts.append(_bound(gate.metric, value, "<=", "above", gate.maximum, value <= gate.maximum))
+        elif gate.min_improvement is not None:
+            verdicts.append(_compare(gate.min_improvement, metrics, champion, primary, direction))
+    return verdicts
+
+
+def require_metrics(gates: Sequence[Gate], metrics: Mapping[str, float], primary: str) -> None:
+    """Raise StageError (MetricInvalid) naming each metric that is asked for and was not measured."""
+    wanted = {"evaluation.primary.metric": primary}
+    wanted |= {f"evaluation.gates[{place}].metric": gate.metric for place, gate in enumerate(gates) if gate.metric}
+    problems = [
+        f"{field} is {name!r}, which was not measured; {meant(name, metrics)}"
+        for field, name in wanted.items()
+        if name not in metrics
+    ]
+    if problems:
+        raise StageError("MetricInvalid", *problems)
+
+
+def improvement(new: float, old: float, direction: str) -> float:
+    """Return by how much `new` is better, in the metric's unit; negative when worse."""
+    return new - old if direction == "Maximize" else old - new
+
+
+def _bound(name: str, value: float, sign: str, wrong: str, bound: float, passed: bool) -> Verdict:
+    return Verdict(passed, f"{name} {value:.4g} {sign if passed else f'is {wrong}'} {bound:g}")
+
+
+def _compare(
+    wanted: float, metrics: Mapping[str, float], champion: ChampionFacts | None, primary: str, direction: str
+) -> Verdict:
+    if champion is None:
+        return Verdict(True, "there is no champion to compare with")
+    if primary not in champion.metrics:
+        why = champion.message or f"{primary} was not measured on it"
+        return Verdict(False, f"the champion {champion.name} cannot be compared: {why}; approve by hand, or remove the gate")
+    new, old = metrics[primary], champion.metrics[primary]
+    gain = improvement(new, old, direction)
+    passed = gain >= wanted
+    word = "better" if gain >= 0 else "worse"
+    text = f"{primary} {new:.4g} is {abs(gain):.3g} {word} than {old:.4g} of the champion {champion.name}"
+    return Verdict(passed, text if passed else f"{text}; wanted is {wanted:g} better or more")

@@ -1,0 +1,48 @@
+"""Where a version comes from: a flat map of text in its manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from modelmill.contracts.stage import StageSpec
+
+ENV_GIT_REVISION = "MODELMILL_GIT_REVISION"
+LIBRARIES = ("scikit-learn", "numpy", "pandas", "skops", "skl2onnx", "onnxruntime")
+
+
+def lineage(spec: StageSpec, facts: dict[str, Any], created: str, serving: str) -> dict[str, str]:
+    """Return everything that is needed to make the version again. serving: why it has its format."""
+    found = {
+        "training_job": spec.training_job,
+        "namespace": spec.namespace,
+        "run": str(spec.run),
+        "run_uid": spec.run_uid,
+        "trained": created,
+        "data_uri": spec.data.uri,
+        "data_digest": facts["digest"],
+        "target": spec.data.target,
+        "holdout": facts["holdout"],
+        "seed": str(spec.seed),
+        "serving": serving,
+        "python": platform.python_version(),
+    }
+    if spec.estimator is not None:
+        found["estimator"] = spec.estimator.estimator
+        found["parameters"] = json.dumps(spec.estimator.parameters, sort_keys=True)
+        found["preprocessing"] = spec.estimator.preprocessing
+    if spec.train_image:
+        found["train_image"] = spec.train_image
+    if os.environ.get(ENV_GIT_REVISION):
+        found["git_revision"] = os.environ[ENV_GIT_REVISION]
+    if spec.champion is not None:
+        found["champion"] = f"{spec.champion.name} {spec.champion.digest}"
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

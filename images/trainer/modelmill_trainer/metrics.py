@@ -1,0 +1,99 @@
+"""How good a model is on the hold-out, in scikit-learn's metrics."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+
+from modelmill_trainer.failure import StageError
+from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Outputs
+
+REGRESSION_METRICS = ("r2", "mae", "rmse", "mape")
+CLASSIFICATION_METRICS = (
+    "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc", "log_loss",
+)  # fmt: skip
+LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
+MAX_OWN_METRICS = 32
+
+
+def evaluate(task: str, target: np.ndarray, outputs: Outputs, classes: tuple[Any, ...]) -> dict[str, float]:
+    """Return the metrics of a task that make sense for these rows.
+
+    mape only without targets near zero; roc_auc for two classes that both occur; log_loss when every label is a known class.
+    Raises StageError (ModelInvalid) when predictions are not finite.
+    """
+    if task == CLASSIFICATION:
+        return _classification(target, outputs, classes)
+    return _regression(target, outputs[PREDICT])
+
+
+def _regression(target: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    predicted = predicted.astype("float64")
+    bad = int((~np.isfinite(predicted)).sum())
+    if bad:
+        raise StageError("ModelInvalid", f"the model predicts NaN or infinity for {bad} of {len(predicted)} rows of the hold-out")
+    target = target.astype("float64")
+    found = {
+        "r2": float(metrics.r2_score(target, predicted)),
+        "mae": float(metrics.mean_absolute_error(target, predicted)),
+        "rmse": float(metrics.root_mean_squared_error(target, predicted)),
+    }
+    if np.abs(target).min() > 1e-6 * np.abs(target).max():
+        found["mape"] = float(metrics.mean_absolute_percentage_error(target, predicted))
+    return found
+
+
+def _classification(target: np.ndarray, outputs: Outputs, classes: tuple[Any, ...]) -> dict[str, float]:
+    place = {label: index for index, label in enumerate(classes)}
+    # A label that the model has never seen is a class of its own, and always a mistake.
+    truth = np.array([place.get(label, len(classes)) for label in target.tolist()])
+    guess = np.array([place.get(label, len(classes) + 1) for label in outputs[PREDICT].tolist()])
+    if (guess > len(classes)).all():
+        raise StageError("ModelInvalid", f"the model predicts {outputs[PREDICT][0]!r}, which is none of its classes {list(classes)[:10]}")
+    found = {
+        "accuracy": float(metrics.accuracy_score(truth, guess)),
+        "balanced_accuracy": float(metrics.recall_score(truth, guess, labels=sorted(set(truth)), average="macro", zero_division=0)),
+    }
+    for name, score in (("f1", metrics.f1_score), ("precision", metrics.precision_score), ("recall", metrics.recall_score)):
+        found[f"{name}_macro"] = float(score(truth, guess, average="macro", zero_division=0))
+    probabilities = outputs.get(PROBABILITIES)
+    if probabilities is None:
+        return found
+    if not np.isfinite(probabilities).all():
+        raise StageError("ModelInvalid", "the model gives probabilities that are NaN or infinite")
+    if len(classes) == 2 and set(truth) == {0, 1}:
+        found["roc_auc"] = float(metrics.roc_auc_score(truth, probabilities[:, 1]))
+    if (truth < len(classes)).all():
+        chances = probabilities.astype("float64")
+        chances /= chances.sum(axis=1, keepdims=True)
+        found["log_loss"] = float(metrics.log_loss(truth, chances, labels=list(range(len(classes)))))
+    return found
+
+
+def own_metrics(path: Path) -> dict[str, float]:
+    """Return what the train stage measured itself. Raises StageError (MetricInvalid) naming the metric."""
+    if not path.is_file():
+        return {}
+    try:
+        raw = json.loads(path.read_bytes())["metrics"]
+        items = list(raw.items())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StageError("MetricInvalid", f'{path.name} must be {{"metrics": {{"name": number}}}}') from None
+    if len(items) > MAX_OWN_METRICS:
+        raise StageError("MetricInvalid", f"{path.name} has {len(items)} metrics: at most {MAX_OWN_METRICS}")
+    for name, value in items:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise StageError("MetricInvalid", f"{path.name}: {name} is {value!r}: a metric must be a finite number")
+    return {str(name): float(value) for name, value in items}
+
+
+def primary_of(task: str, metric: str | None, direction: str) -> tuple[str, str]:
+    """Return the primary metric and its direction; left out, r2 or accuracy."""
+    if metric is None:
+        return ("accuracy" if task == CLASSIFICATION else "r2"), "Maximize"
+    return metric, direction

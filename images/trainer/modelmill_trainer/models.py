@@ -1,0 +1,210 @@
+"""Models as publish uses them, whatever their format: features in, outputs out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from modelmill.contracts import names
+from modelmill.contracts.artifact import Manifest
+from modelmill_trainer.failure import StageError
+
+REGRESSION, CLASSIFICATION = "regression", "classification"
+PREDICT, PROBABILITIES = "predict", "predict_proba"
+MODEL_DOCUMENT = "model.json"
+MAX_DOCUMENT = 1 << 20
+MISSING_TEXT = ""  # ONNX strings have no missing value
+
+Outputs = dict[str, np.ndarray]
+"""`predict`: [rows]; `predict_proba`, for classifiers that have it: [rows, classes]."""
+
+
+class Model(Protocol):
+    """A loaded model. features: columns it takes, in order. classes: labels in the order of the probabilities."""
+
+    task: str
+    features: list[str]
+    classes: tuple[Any, ...]
+
+    def outputs(self, frame: pd.DataFrame) -> Outputs:
+        """Return the outputs for rows of `kinds.model_frame`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the train stage left. file: the model. form: skops or onnx. said: the content of model.json."""
+
+    file: Path
+    form: str
+    said: dict[str, Any]
+
+
+def find_model(output: Path) -> Left:
+    """Return the model that the train stage left. Raises StageError: ModelMissing, ModelInvalid."""
+    said: dict[str, Any] = {}
+    document = output / MODEL_DOCUMENT
+    if document.is_file():
+        try:
+            if document.stat().st_size > MAX_DOCUMENT:
+                raise ValueError(f"it has more than {MAX_DOCUMENT} bytes")
+            said = json.loads(document.read_bytes())
+            form, file = str(said["format"]), output / str(said.get("file") or f"model.{said['format']}")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: {type(error).__name__}: {error}; it needs a format") from None
+        if form not in ("skops", "onnx"):
+            raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: format {form!r} is none of skops, onnx")
+        if file.resolve().parent != output.resolve():
+            raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: file {file.name!r} must be a plain name")
+        if not file.is_file():
+            raise StageError("ModelMissing", f"{MODEL_DOCUMENT} names {file.name}, which the train stage did not leave")
+        return Left(file, form, said)
+    for name, form in ((names.SKOPS_FILE, "skops"), (names.ONNX_FILE, "onnx")):
+        if (output / name).is_file():
+            return Left(output / name, form, said)
+    found = ", ".join(sorted(path.name for path in output.iterdir())[:10]) if output.is_dir() else ""
+    raise StageError(
+        "ModelMissing",
+        f"the train stage left no {names.SKOPS_FILE} and no {names.ONNX_FILE} in {names.ENV_OUTPUT} ({output}), which has "
+        f"{found or 'nothing'}",
+    )
+
+
+def load_left(left: Left, features: list[str], labels: list[Any]) -> Model:
+    """Return the train stage's model. `features` are the data's, `labels` the target's sorted different values."""
+    if left.form == "skops":
+        from modelmill_trainer import skops_file
+
+        return SklearnModel(skops_file.load(left.file), features)
+    chosen = [str(name) for name in left.said.get("features") or features]
+    classes = tuple(left.said.get("classes") or labels)
+    return OnnxModel(left.file.read_bytes(), chosen, left.said.get("task"), classes)
+
+
+def load_artifact(folder: Path, manifest: Manifest) -> Model:
+    """Return the model of a published artifact in its served format. Raises StageError (ModelInvalid)."""
+    features = [tensor.name for tensor in manifest.signature.inputs]
+    if manifest.format == "skops":
+        from modelmill_trainer import skops_file
+
+        return SklearnModel(skops_file.load(folder / names.SKOPS_FILE), features)
+    classes = next((tensor.classes for tensor in manifest.signature.outputs if tensor.classes), ())
+    return OnnxModel((folder / names.ONNX_FILE).read_bytes(), features, manifest.signature.task, classes)
+
+
+class SklearnModel:
+    """A fitted scikit-learn estimator."""
+
+    def __init__(self, estimator: Any, features: list[str]) -> None:
+        """Take the features that the estimator names, or all `features` when it was fitted without names."""
+        from sklearn.base import is_classifier, is_regressor
+
+        self.estimator = estimator
+        if not hasattr(estimator, "predict") or not (is_classifier(estimator) or is_regressor(estimator)):
+            raise StageError("ModelInvalid", f"the model is a {type(estimator).__name__}: no classifier and no regressor")
+        self.task = CLASSIFICATION if is_classifier(estimator) else REGRESSION
+        named = getattr(estimator, "feature_names_in_", None)
+        self._named = named is not None
+        self.features = [str(name) for name in named] if named is not None else list(features)
+        count = getattr(estimator, "n_features_in_", len(self.features))
+        if count != len(self.features):
+            raise StageError("ModelInvalid", f"the model takes {count} features without names, the data has {len(features)}")
+        self.classes = tuple(np.asarray(estimator.classes_).tolist()) if self.task == CLASSIFICATION else ()
+
+    def outputs(self, frame: pd.DataFrame) -> Outputs:
+        """Return `predict`, and `predict_proba` for classifiers that have it."""
+        rows: Any = frame[self.features] if self._named else frame[self.features].to_numpy()
+        found = {PREDICT: _flat(self.estimator.predict(rows))}
+        if self.task == CLASSIFICATION and hasattr(self.estimator, PROBABILITIES):
+            found[PROBABILITIES] = np.asarray(self.estimator.predict_proba(rows))
+        return found
+
+
+class OnnxModel:
+    """An ONNX graph on the CPU: one input for each feature, of shape [rows, 1], or one of [rows, features]."""
+
+    def __init__(self, content: bytes, features: list[str], task: str | None, classes: tuple[Any, ...]) -> None:
+        """Load the graph. Without `task` two outputs, or labels, mean classification."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors have no public base
+            raise StageError("ModelInvalid", f"the ONNX model cannot be loaded: {error}") from None
+        self.features = list(features)
+        self._inputs = self._session.get_inputs()
+        self._named = {item.name for item in self._inputs} == set(features)
+        self._matrix = len(self._inputs) == 1 and len(features) > 1
+        if not self._matrix and len(self._inputs) != len(features):
+            raise StageError(
+                "ModelInvalid",
+                f"the ONNX model has {len(self._inputs)} inputs, the data {len(features)} features: name them in model.json",
+            )
+        found = self._session.get_outputs()
+        labels = len(found) > 1 or "string" in found[0].type or "int" in found[0].type or "bool" in found[0].type
+        self.task = task or (CLASSIFICATION if labels else REGRESSION)
+        if self.task not in (REGRESSION, CLASSIFICATION):
+            raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: task {task!r} is none of {REGRESSION}, {CLASSIFICATION}")
+        self.classes = tuple(classes) if self.task == CLASSIFICATION else ()
+        # The label comes first and its probabilities second, as the converters have it.
+        wanted = 1 if self.task == REGRESSION else 2
+        self._outputs = [item.name for item in found][:wanted]
+
+    def outputs(self, frame: pd.DataFrame) -> Outputs:
+        """Return `predict`, and `predict_proba` for classifiers with a second output."""
+        found = self._session.run(self._outputs, self._feed(frame))
+        made = {PREDICT: _flat(found[0])}
+        if len(found) > 1:
+            made[PROBABILITIES] = self._probabilities(found[1])
+        return made
+
+    def _feed(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        if self._matrix:
+            kind = _numpy_type(self._inputs[0])
+            return {self._inputs[0].name: np.ascontiguousarray(frame[self.features].to_numpy(), kind)}
+        feed = {}
+        for place, item in enumerate(self._inputs):
+            column = frame[item.name if self._named else self.features[place]]
+            kind = _numpy_type(item)
+            if kind is np.object_:
+                column = column.where(column.notna(), MISSING_TEXT).astype(str)
+            feed[item.name] = column.to_numpy().astype(kind).reshape(-1, 1)
+        return feed
+
+    def _probabilities(self, raw: Any) -> np.ndarray:
+        if isinstance(raw, list):  # ZipMap: one dictionary per row
+            self.classes = tuple(raw[0])
+            return np.array([[row[label] for label in self.classes] for row in raw])
+        made = np.asarray(raw)
+        if made.ndim != 2 or made.shape[1] != len(self.classes):
+            raise StageError(
+                "ModelInvalid",
+                f"the ONNX model gives probabilities of shape {made.shape} for the {len(self.classes)} classes "
+                f"{list(self.classes)[:10]}: name its classes in {MODEL_DOCUMENT}",
+            )
+        return made
+
+
+def _numpy_type(item: Any) -> Any:
+    types = {
+        "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32,
+        "tensor(bool)": np.bool_, "tensor(string)": np.object_,
+    }  # fmt: skip
+    if item.type not in types:
+        raise StageError("ModelInvalid", f"the ONNX model's input {item.name!r} has the type {item.type}: use float, int64 or string")
+    return types[item.type]
+
+
+def _flat(raw: Any) -> np.ndarray:
+    made = np.asarray(raw)
+    if made.ndim == 2 and made.shape[1] == 1:
+        made = made.reshape(-1)
+    if made.ndim != 1:
+        raise StageError("ModelInvalid", f"the model predicts an array of shape {made.shape}: one value for each row is supported")
+    return made

@@ -1,0 +1,187 @@
+"""The publish stage: evaluate, compare, gate, describe, upload, and say how it ended."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modelmill.contracts import names, result
+from modelmill.contracts.artifact import Manifest, Signature, canonical, digest
+from modelmill.contracts.stage import StageSpec
+from modelmill_trainer import champion, golden
+from modelmill_trainer.artifact_folder import files_of, publish_artifact
+from modelmill_trainer.failure import StageError
+from modelmill_trainer.fetch import read_snapshot
+from modelmill_trainer.folders import Folders
+from modelmill_trainer.gates import Verdict, judge
+from modelmill_trainer.kinds import TEXT, model_frame, target_values
+from modelmill_trainer.lineage import lineage
+from modelmill_trainer.metrics import evaluate, own_metrics, primary_of
+from modelmill_trainer.models import CLASSIFICATION, PREDICT, Left, Model, Outputs, SklearnModel, find_model, load_left
+from modelmill_trainer.reference import make_profile, permutation_importance
+from modelmill_trainer.signature import make_signature, require_features
+from modelmill_trainer.stores import join
+from modelmill_trainer.tables import read_rows
+
+COMPARED_ROWS = 500
+
+
+@dataclass(slots=True)
+class Measured:
+    """A model with its rows. frame, target: the hold-out as the model takes it; outputs: its answers for it."""
+
+    spec: StageSpec
+    facts: dict[str, Any]
+    left: Left
+    model: Model
+    train: pd.DataFrame
+    frame: pd.DataFrame
+    target: np.ndarray
+    outputs: Outputs
+    metrics: dict[str, float]
+    champion: result.ChampionFacts | None
+    primary: str
+    direction: str
+    verdicts: list[Verdict]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+def publish(spec: StageSpec, folders: Folders) -> result.StageResult:
+    """Judge the model that the train stage left, store it, and return the result. Raises StageError."""
+    begin = time.monotonic()
+    measured = measure(spec, folders)
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in measured.metrics.items())
+    print(f"publish: on {len(measured.target)} rows of the hold-out: {shown}", flush=True)
+    for verdict in measured.verdicts:
+        print(f"publish: gate {'passed' if verdict.passed else 'FAILED'}: {verdict.text}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
+        source = Path(name)
+        form = write_artifact(measured, source)
+        size = sum(path.stat().st_size for path in source.iterdir())
+        uri, found = publish_artifact(source, join(spec.store.uri, spec.namespace, spec.model), spec.store)
+    print(f"publish: {form}, {size} bytes at {uri}, {time.monotonic() - begin:.2f} s", flush=True)
+    failed = tuple(verdict.text for verdict in measured.verdicts if not verdict.passed)
+    ending = result.StageResult(
+        outcome=result.PUBLISHED if measured.passed else result.GATE_FAILED,
+        reason="" if measured.passed else "GateFailed",
+        reasons=failed,
+        artifact=result.Artifact(uri, found, size, form),
+        data=result.DataFacts(measured.facts["digest"], measured.facts["rows"], measured.facts["holdout_rows"]),
+        metrics=measured.metrics,
+        champion=measured.champion,
+        gates=tuple(verdict.text for verdict in measured.verdicts),
+    )
+    print(f"publish: {ending.outcome}", flush=True)
+    return ending
+
+
+def measure(spec: StageSpec, folders: Folders) -> Measured:
+    """Load the model and score it and the champion on the hold-out. Raises StageError."""
+    facts = read_snapshot(folders)
+    left = find_model(folders.output)
+    kinds, form, column = facts["kinds"], facts["format"], facts["target"]
+    train, holdout = _rows(folders, facts)
+    known = target_values(train[column], kinds[column])
+    labels = sorted(set(known.tolist()), key=str) if kinds[column] == TEXT or known.dtype.kind == "i" else []
+    model = load_left(left, facts["features"], labels)
+    require_features(model, facts)
+    target = target_values(holdout[column], kinds[column])
+    if model.task != CLASSIFICATION and target.dtype.kind == "O":
+        raise StageError("ModelInvalid", f"the model predicts numbers, and data.target {column!r} has labels")
+    frame = model_frame(holdout, model.features, kinds)
+    outputs = _outputs(model, frame)
+    metrics = own_metrics(folders.metrics) | evaluate(model.task, target, outputs, model.classes)
+    rival = champion.score(spec.champion, folders.champion, holdout, kinds, target, model.task)
+    primary, direction = primary_of(model.task, spec.primary_metric, spec.primary_direction)
+    verdicts = judge(spec.gates, metrics, rival, primary, direction)
+    return Measured(
+        spec, facts, left, model, model_frame(train, model.features, kinds), frame, target, outputs, metrics, rival, primary,
+        direction, verdicts,
+    )  # fmt: skip
+
+
+def write_artifact(measured: Measured, into: Path) -> str:
+    """Write every file of the artifact and return its format."""
+    spec, model, facts = measured.spec, measured.model, measured.facts
+    predicted_train = _outputs(model, measured.train)[PREDICT]
+    importance = permutation_importance(model, measured.frame, measured.target, spec.seed)
+    profile = make_profile(measured.train, predicted_train, importance)
+    candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(COMPARED_ROWS + len(measured.frame))
+    every = np.concatenate([measured.outputs[PREDICT], predicted_train])[: len(candidates)]
+    rows = candidates.iloc[golden.choose_rows(candidates, every)].reset_index(drop=True)
+    absolute = golden.tolerance(model.task, every)
+    answers = _outputs(model, rows)
+    form, serving = _model_files(measured, into, pd.concat([rows, candidates.head(COMPARED_ROWS)], ignore_index=True), absolute)
+    (into / names.PROFILE_FILE).write_bytes(canonical(profile))
+    (into / names.GOLDEN_FILE).write_bytes(canonical(golden.make_golden(rows, facts["kinds"], answers, absolute)))
+    (into / names.DATA_FILE).write_bytes(canonical(facts))
+    trained = datetime.fromtimestamp(measured.left.file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    origin = lineage(spec, facts, trained, serving)
+    signature = make_signature(model, facts, measured.outputs)
+    from modelmill_trainer.report.page import render
+
+    (into / names.REPORT_FILE).write_text(render(measured, signature, profile, origin, form), encoding="utf-8")
+    (into / names.MANIFEST_FILE).write_bytes(canonical(_manifest(measured, into, form, signature, origin, trained)))
+    return form
+
+
+def _model_files(measured: Measured, into: Path, compared: pd.DataFrame, absolute: float) -> tuple[str, str]:
+    """Write the model and return (format, why it is served in this format)."""
+    content = measured.left.file.read_bytes()
+    if not isinstance(measured.model, SklearnModel):
+        (into / names.ONNX_FILE).write_bytes(content)
+        return "onnx", "the train stage left ONNX"
+    from modelmill_trainer.conversion import convert
+
+    (into / names.SKOPS_FILE).write_bytes(content)
+    expected = _outputs(measured.model, compared)
+    conversion = convert(measured.model, measured.facts["kinds"], compared, expected, absolute)
+    print(f"publish: {conversion.reason}", flush=True)
+    if conversion.content is None:
+        return "skops", conversion.reason
+    (into / names.ONNX_FILE).write_bytes(conversion.content)
+    return "onnx", conversion.reason
+
+
+def _manifest(
+    measured: Measured, folder: Path, form: str, signature: Signature, origin: dict[str, str], trained: str
+) -> Manifest:
+    return Manifest(
+        format=form,
+        files=files_of(folder),
+        signature=signature,
+        metrics=measured.metrics,
+        lineage=origin,
+        created=trained,
+        model=measured.spec.model,
+        version=measured.spec.version,
+    )
+
+
+def _rows(folders: Folders, facts: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    form = facts["format"]
+    path = folders.train(form)
+    if not path.is_file() or digest(path.read_bytes()) != facts["train_sha256"]:
+        raise StageError("InputChanged", f"the train stage changed {path.name}: it must leave {names.ENV_INPUT} as it is")
+    return read_rows(path, form, facts["kinds"]), read_rows(folders.held_out(form), form, facts["kinds"])
+
+
+def _outputs(model: Model, frame: pd.DataFrame) -> Outputs:
+    try:
+        return model.outputs(frame)
+    except (StageError, MemoryError):
+        raise
+    except Exception as error:  # a model may raise anything
+        text = " ".join(str(error).split())[:400]
+        raise StageError("ModelInvalid", f"the model cannot predict rows of the data: {type(error).__name__}: {text}") from error
