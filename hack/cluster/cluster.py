@@ -43,20 +43,27 @@ def up(name: str) -> Layout:
     build(*KUBERNETES_TOOLS, "coredns")
     with locked(state_root() / "node.lock"):
         _refuse_strangers(layout)
-        layout.root.mkdir(parents=True, exist_ok=True)
-        processes = _processes(layout)
-        pause = pause_image()
-        with step(f"starting cluster {name}", processes.log("kubelet")):
-            ensure_node_address()
-            where = endpoint(layout, processes, NODE_ADDRESS, API_PORT, nodes=True)
-            plane = ControlPlane(layout, processes, where)
-            node = Node(layout, processes, plane)
-            node.start_runtime()
-            load_into_node(layout, pause)
-            client = plane.start(controllers=True, scheduler=True)
-            node.start_dns(client)
-            node.start_kubelet(client)
+        try:
+            _start(layout)
+        except Failed as error:
+            raise Failed(f"{error}\nIf this stays so, `python3 hack/cluster down` and `up` begin anew.") from error
     return layout
+
+
+def _start(layout: Layout) -> None:
+    layout.root.mkdir(parents=True, exist_ok=True)
+    processes = _processes(layout)
+    pause = pause_image()
+    with step(f"starting cluster {layout.name}", processes.log("kubelet")):
+        ensure_node_address()
+        where = endpoint(layout, processes, NODE_ADDRESS, API_PORT, nodes=True)
+        plane = ControlPlane(layout, processes, where)
+        node = Node(layout, processes, plane)
+        node.start_runtime()
+        load_into_node(layout, pause)
+        client = plane.start(controllers=True, scheduler=True)
+        node.start_dns(client)
+        node.start_kubelet(client)
 
 
 def down(name: str) -> None:

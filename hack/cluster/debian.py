@@ -62,7 +62,7 @@ def apt(argv: list[str], log: Path, cwd: Path | None = None) -> None:
 
 
 def unpacked(package: str) -> Path:
-    """A folder with the files of a Debian package, fetched once per version and not installed."""
+    """A folder with the files of a Debian package, fetched once and not installed."""
     log = cache_root() / "logs" / "apt.log"
     folder = cache_root() / "debian" / package
     if (folder / "usr").exists() or (folder / "bin").exists():
