@@ -9,7 +9,7 @@ from pathlib import Path
 
 from debian import program
 from progress import Failed, output
-from settings import Layout
+from settings import Layout, write_changed
 
 DAYS = "3650"
 
@@ -93,12 +93,7 @@ def write_kubeconfig(path: Path, authority: Authority, server: str, certificate:
         "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
         "current-context": context,
     }
-    text = json.dumps(config, indent=1)
-    if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(text)
-    return path
+    return write_changed(path, json.dumps(config, indent=1))
 
 
 def component_kubeconfig(

@@ -15,7 +15,7 @@ from leftovers import remove_leftovers, stop_pods
 from network import ensure_node_address
 from node import Node
 from processes import Processes, start_time
-from progress import Failed, locked, say, step
+from progress import Failed, locked, say, step, tail
 from services import endpoints
 from settings import API_PORT, NODE_ADDRESS, Layout, is_root, state_root
 
@@ -64,6 +64,10 @@ def _start(layout: Layout) -> None:
         client = plane.start(controllers=True, scheduler=True)
         node.start_dns(client)
         node.start_kubelet(client)
+        for component in COMPONENTS:
+            if not processes.alive(component):
+                log = processes.log(component)
+                raise Failed(f"{component} ended right after its start; the end of {log}:\n{tail(log)}")
 
 
 def down(name: str) -> None:

@@ -13,7 +13,7 @@ from apiclient import ApiClient
 from binaries import binary
 from certificates import Authority, component_kubeconfig, signing_key, write_kubeconfig
 from processes import Processes
-from settings import API_SERVICE_ADDRESS, POD_NETWORK, SERVICE_NETWORK, Layout
+from settings import API_SERVICE_ADDRESS, POD_NETWORK, SERVICE_NETWORK, Layout, write_changed
 
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -132,8 +132,7 @@ class ControlPlane:
         self.processes.wait("etcd", healthy, seconds=30, what="healthy etcd")
 
     def _start_apiserver(self, *, service_accounts: bool) -> None:
-        policy = self.layout.folder("config") / "audit-policy.json"
-        policy.write_text(json.dumps(AUDIT_POLICY))
+        policy = write_changed(self.layout.config / "audit-policy.json", json.dumps(AUDIT_POLICY))
         argv = [binary("kube-apiserver"), *self._serving_flags(), *self._identity_flags(), *self._audit_flags(policy)]
         if not service_accounts:
             # Nobody makes the `default` service accounts then, and without them no pod could be created.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -15,7 +17,18 @@ from debian import program
 from network import ensure_node_address
 from processes import Processes
 from progress import Failed, tail
-from settings import CNI_BIN, DNS_ADDRESS, HERE, NODE_ADDRESS, PAUSE_IMAGE, POD_BRIDGE, POD_NETWORK, Layout
+from settings import (
+    API_SERVICE_ADDRESS,
+    CNI_BIN,
+    DNS_ADDRESS,
+    HERE,
+    NODE_ADDRESS,
+    PAUSE_IMAGE,
+    POD_BRIDGE,
+    POD_NETWORK,
+    Layout,
+    write_changed,
+)
 
 TEMPLATES = HERE / "templates"
 
@@ -66,6 +79,7 @@ class Node:
             )
             apply(self.layout.kubeconfig, manifest.read_text())
         self.processes.ensure("coredns", [binary("coredns"), "-conf", str(config)], files=[config])
+        self.processes.wait("coredns", dns_answers, seconds=30, what="answer from the cluster's DNS")
 
     def start_kubelet(self, client: ApiClient) -> None:
         """The kubelet and kube-proxy; returns when the node is ready."""
@@ -76,8 +90,7 @@ class Node:
         certificate, key = authority.issue(
             "kubelet-server", user, groups=["system:nodes"], hosts=[f"IP:{NODE_ADDRESS}"]
         )
-        resolver = self.layout.config / "resolv.conf"
-        resolver.write_text("")
+        resolver = write_changed(self.layout.config / "resolv.conf", "")
         values = {
             "ROOT": str(self.layout.root),
             "CA": str(authority.certificate),
@@ -139,7 +152,22 @@ class Node:
             "name": f"modelmill-{self.layout.name}",
             "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}],
         }
-        (self.layout.folder("config", "cni") / "10-modelmill.conflist").write_text(json.dumps(chain, indent=1))
+        write_changed(self.layout.config / "cni" / "10-modelmill.conflist", json.dumps(chain, indent=1))
+
+
+def dns_answers() -> bool:
+    """Whether the cluster's DNS finds the API server's Service."""
+    name = b"".join(bytes([len(part)]) + part.encode() for part in "kubernetes.default.svc.cluster.local".split("."))
+    header = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+        query.settimeout(1)
+        query.connect((NODE_ADDRESS, 53))
+        try:
+            query.send(header + name + b"\0" + struct.pack(">2H", 1, 1))
+            answer = query.recv(512)
+        except OSError:
+            return False
+    return answer.endswith(socket.inet_aton(API_SERVICE_ADDRESS))
 
 
 def fill(template: Path, values: dict[str, str], target: Path) -> Path:
@@ -147,9 +175,7 @@ def fill(template: Path, values: dict[str, str], target: Path) -> Path:
     text = template.read_text()
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
-    return target
+    return write_changed(target, text)
 
 
 def ctr(layout: Layout, *arguments: str, log: Path | None = None) -> str | None:

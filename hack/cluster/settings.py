@@ -45,6 +45,15 @@ def images_env() -> Path:
     return state_root() / "images.env"
 
 
+def write_changed(path: Path, text: str) -> Path:
+    """Write a file of private settings unless it says that already: kube-proxy ends itself when its file is written."""
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text)
+    return path
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where one cluster keeps its files."""

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 import settings
 
@@ -29,3 +32,15 @@ def test_an_unknown_choice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(SystemExit, match="CLUSTER=kind is not known"):
         settings.chosen_cluster()
+
+
+def test_a_file_that_says_the_same_is_not_written_again(tmp_path: Path) -> None:
+    file = settings.write_changed(tmp_path / "config" / "proxy.yaml", "mode: iptables")
+    os.utime(file, (1, 1))
+
+    settings.write_changed(file, "mode: iptables")
+    assert file.stat().st_mtime == 1
+
+    settings.write_changed(file, "mode: nftables")
+    assert file.read_text() == "mode: nftables"
+    assert file.stat().st_mode & 0o077 == 0
