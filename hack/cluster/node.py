@@ -157,7 +157,7 @@ class Node:
 
 def dns_answers() -> bool:
     """Whether the cluster's DNS finds the API server's Service."""
-    name = b"".join(bytes([len(part)]) + part.encode() for part in "kubernetes.default.svc.cluster.local".split("."))
+    name = b"".join(bytes([len(part)]) + part.encode() for part in ["kubernetes", "default", "svc", "cluster", "local"])
     header = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
         query.settimeout(1)
