@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from modelmill.engine.plan import Manifest, Resource
@@ -19,108 +20,123 @@ class Cache:
     """Objects by kind, namespace and name. The newer resourceVersion wins, whichever way it came.
 
     resourceVersions are compared as numbers: they are etcd revisions, and Kubernetes 1.35 made the order part of the API.
+    Indexes are kept sorted, so that a list costs its length and no more. `clock` gives seconds, for the age of tombstones.
     """
 
-    def __init__(self, index_labels: Mapping[Resource, Iterable[str]] | None = None) -> None:
+    def __init__(
+        self,
+        index_labels: Mapping[Resource, Iterable[str]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._objects: dict[Resource, dict[_Id, Manifest]] = defaultdict(dict)
-        self._owned: dict[tuple[Resource, str], set[_Id]] = defaultdict(set)
-        self._labelled: dict[tuple[Resource, str, str, str], set[_Id]] = defaultdict(set)
-        self._namespaces: dict[tuple[Resource, str], set[_Id]] = defaultdict(set)
+        self._sorted: dict[tuple[object, ...], list[_Id]] = {}
         self._index_labels = {resource: tuple(labels) for resource, labels in (index_labels or {}).items()}
-        self._tombstones: dict[str, float] = {}
+        self._clock = clock
+        # By uid, oldest first: when it was deleted, and at which resourceVersion.
+        self._tombstones: dict[str, tuple[float, int]] = {}
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """Return the object, or None."""
         return self._objects[resource].get((namespace, name))
 
     def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
-        """Return all objects of the kind, sorted by name."""
-        objects = self._objects[resource]
-        ids = objects.keys() if namespace is None else self._namespaces.get((resource, namespace), ())
-        return [objects[one] for one in sorted(ids)]
+        """Return all objects of the kind, sorted by namespace and name."""
+        return self._indexed(resource, (resource,) if namespace is None else (resource, "namespace", namespace))
 
     def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
         """Return the objects whose controller is `uid`, sorted by name."""
-        return [self._objects[resource][one] for one in sorted(self._owned.get((resource, uid), ()))]
+        return self._indexed(resource, (resource, "owner", uid))
 
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         """Return the objects with this value of an indexed label. Raises KeyError when the label is not indexed."""
         if label not in self._index_labels.get(resource, ()):
             raise KeyError(f"label {label} of {resource.plural} is not indexed")
-        ids = self._labelled.get((resource, namespace, label, value), ())
-        return [self._objects[resource][one] for one in sorted(ids)]
+        return self._indexed(resource, (resource, "label", namespace, label, value))
 
     def put(self, resource: Resource, obj: Manifest) -> bool:
         """Take an object; tell whether it was new or newer than what was there."""
         meta = obj["metadata"]
         one = (meta.get("namespace", ""), meta["name"])
-        if meta["uid"] in self._tombstones:
+        version = version_of(obj)
+        tombstone = self._tombstones.get(meta["uid"])
+        if tombstone is not None and version <= tombstone[1]:
             return False
         before = self._objects[resource].get(one)
         if before is not None:
-            same = before["metadata"]["uid"] == meta["uid"]
-            if same and _version(obj) <= _version(before):
+            if version <= version_of(before):
                 return False
             self._remove(resource, one)
         self._objects[resource][one] = obj
         for index in self._entries(resource, obj):
-            index.add(one)
+            insort(self._sorted.setdefault(index, []), one)
         return True
 
-    def drop(self, resource: Resource, obj: Manifest) -> bool:
-        """Forget a deleted object; tell whether it was there. A namesake with another uid stays."""
+    def drop(self, resource: Resource, obj: Manifest, version: int = 0) -> bool:
+        """Forget a deleted object; tell whether it was there. A namesake with another uid stays.
+
+        version: resourceVersion at which it is known to be gone, when `obj` itself is older. An object that comes back newer
+        is taken again: for a watch with a selector, one that loses the label and gets it back is deleted and added.
+        """
         meta = obj["metadata"]
         one = (meta.get("namespace", ""), meta["name"])
-        self._bury(meta["uid"])
         before = self._objects[resource].get(one)
-        if before is None or before["metadata"]["uid"] != meta["uid"]:
-            return False
-        self._remove(resource, one)
-        return True
+        here = before is not None and before["metadata"]["uid"] == meta["uid"]
+        known = version_of(before) if before is not None and here else 0
+        self._bury(meta["uid"], max(version, version_of(obj), known))
+        if here:
+            self._remove(resource, one)
+        return here
 
-    def replace(
-        self, resource: Resource, objects: Sequence[Manifest], namespaces: Sequence[str] | None
-    ) -> Sequence[Manifest]:
-        """Take a whole list; return the cached objects of these namespaces that are not in it.
-
-        They stay in the cache: one that was created after the list was read is among them, so the caller drops only those
-        that are older than the list.
-        """
-        listed = {obj["metadata"]["uid"] for obj in objects}
-        gone = [
+    def missing_from(self, resource: Resource, uids: set[str], namespace: str | None, version: int) -> Sequence[Manifest]:
+        """Return the cached objects of the namespace (all when None) that a list of this version should have had."""
+        return [
             obj
-            for obj in self._objects[resource].values()
-            if obj["metadata"]["uid"] not in listed
-            and (namespaces is None or obj["metadata"].get("namespace", "") in namespaces)
+            for obj in self.list(resource, namespace)
+            if obj["metadata"]["uid"] not in uids and version_of(obj) <= version
         ]
-        for obj in objects:
-            self.put(resource, obj)
-        return gone
+
+    def _indexed(self, resource: Resource, index: tuple[object, ...]) -> Sequence[Manifest]:
+        objects = self._objects[resource]
+        return [objects[one] for one in self._sorted.get(index, ())]
 
     def _remove(self, resource: Resource, one: _Id) -> None:
         obj = self._objects[resource].pop(one)
         for index in self._entries(resource, obj):
-            index.discard(one)
+            ids = self._sorted[index]
+            del ids[bisect_left(ids, one)]
+            if not ids:
+                del self._sorted[index]
 
-    def _entries(self, resource: Resource, obj: Manifest) -> Iterable[set[_Id]]:
+    def _entries(self, resource: Resource, obj: Manifest) -> Iterable[tuple[object, ...]]:
+        """Yield the indexes that the object is in, each once."""
         meta = obj["metadata"]
         namespace = meta.get("namespace", "")
-        yield self._namespaces[resource, namespace]
-        for owner in meta.get("ownerReferences") or ():
-            if owner.get("controller"):
-                yield self._owned[resource, owner["uid"]]
+        yield (resource,)
+        yield (resource, "namespace", namespace)
+        owner = next((one["uid"] for one in meta.get("ownerReferences") or () if one.get("controller")), None)
+        if owner is not None:
+            yield (resource, "owner", owner)
         labels: Mapping[str, str] = meta.get("labels") or {}
         for label in self._index_labels.get(resource, ()):
             if label in labels:
-                yield self._labelled[resource, namespace, label, labels[label]]
+                yield (resource, "label", namespace, label, labels[label])
 
-    def _bury(self, uid: str) -> None:
-        now = time.monotonic()
-        for old in [one for one, since in self._tombstones.items() if now - since > TOMBSTONE_SECONDS]:
-            del self._tombstones[old]
-        self._tombstones[uid] = now
+    def _bury(self, uid: str, version: int) -> None:
+        now = self._clock()
+        while self._tombstones:
+            oldest = next(iter(self._tombstones))
+            if now - self._tombstones[oldest][0] <= TOMBSTONE_SECONDS:
+                break
+            del self._tombstones[oldest]
+        self._tombstones.pop(uid, None)
+        self._tombstones[uid] = (now, version)
 
 
-def _version(obj: Mapping[str, Any]) -> int:
-    text = obj["metadata"].get("resourceVersion", "0")
+def version_of(obj: Mapping[str, Any]) -> int:
+    """Return the resourceVersion as a number; 0 when there is none."""
+    return version_number(obj["metadata"].get("resourceVersion", ""))
+
+
+def version_number(text: str) -> int:
+    """Return a resourceVersion as a number; 0 when it is none."""
     return int(text) if text.isdigit() else 0

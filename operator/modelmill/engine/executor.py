@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from modelmill.engine.cache import Cache
@@ -19,6 +20,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 FINALIZER = "modelmill.dev/in-use"
 
 _Child = tuple[Resource, str, str]
+_LISTS = (list, tuple)
+_EMPTY = (dict, list, tuple, str)
 
 
 OnWritten = Callable[[Resource, Manifest, Manifest], None]
@@ -36,25 +39,20 @@ class Executor:
         self._resources = {(one.api_version, one.kind): one for one in resources}
         # resourceVersion that a level child had when it was last seen to be as we want it; None: it never compares equal.
         self._seen: dict[_Child, str | None] = {}
-        self._changed: Callable[[Resource, Manifest], None] = lambda resource, obj: None
-
-    def on_change(self, changed: Callable[[Resource, Manifest], None]) -> None:
-        """Call `changed` with each object that the cache first has from an answer, not from a watch."""
-        self._changed = changed
 
     async def execute(self, resource: Resource, parent: Manifest, plan: Plan) -> None:
         """Do what the plan says. Raises ApiError or NameConflict; what was done before stays done and is found next time."""
         for manifest in plan.create:
             await self._create(parent, manifest)
-        for manifest in plan.apply:
-            await self._apply(parent, manifest)
+        for together in self._steps(plan.apply):
+            await self._apply_together(parent, together)
         for delete in plan.delete:
             await self._delete(delete)
         if plan.finalizer is not None:
             parent = await self._finalizer(resource, parent, wanted=plan.finalizer)
         if plan.status is not None and plan.status != parent.get("status", {}):
             written = await self._client.replace_status(resource, {**parent, "status": plan.status})
-            self._take(resource, written)
+            self._take(resource, written, parent)
         for event in plan.events:
             self._events.record(parent, event)
 
@@ -71,7 +69,30 @@ class Executor:
             if not _is_ours(parent, created):
                 name = f"{resource.kind} {meta['namespace']}/{meta['name']}"
                 raise NameConflict(f"{name} belongs to somebody else; rename or delete it") from None
-        self._take(resource, created)
+        self._take(resource, created, parent)
+
+    def _steps(self, manifests: Sequence[Manifest]) -> list[list[Manifest]]:
+        """Keep the order of the plan, but make neighbours that do not exist yet in one step: nothing depends on them yet."""
+        steps: list[list[Manifest]] = []
+        before = False
+        for manifest in manifests:
+            meta = manifest["metadata"]
+            missing = self._cache.get(self._resource(manifest), meta["namespace"], meta["name"]) is None
+            if missing and before:
+                steps[-1].append(manifest)
+            else:
+                steps.append([manifest])
+            before = missing
+        return steps
+
+    async def _apply_together(self, parent: Manifest, manifests: Sequence[Manifest]) -> None:
+        if len(manifests) == 1:
+            await self._apply(parent, manifests[0])
+            return
+        outcomes = await asyncio.gather(*(self._apply(parent, one) for one in manifests), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
 
     async def _apply(self, parent: Manifest, manifest: Manifest) -> None:
         resource = self._resource(manifest)
@@ -89,7 +110,7 @@ class Executor:
         applied = await self._client.apply(resource, body)
         # An API server that writes a value in another way (cpu "1000m" as "1") must not make us apply for ever.
         self._seen[child] = applied["metadata"]["resourceVersion"] if _covers(applied, body) else None
-        self._take(resource, applied)
+        self._take(resource, applied, parent)
 
     def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str) -> bool:
         if (cached["metadata"].get("annotations") or {}).get(SPEC_HASH) != fingerprint:
@@ -123,13 +144,13 @@ class Executor:
         want = [*have, FINALIZER] if wanted else [one for one in have if one != FINALIZER]
         body = {"metadata": {"finalizers": want, "resourceVersion": meta["resourceVersion"]}}
         patched = await self._client.patch(resource, meta["namespace"], meta["name"], body)
-        self._take(resource, patched)
+        self._take(resource, patched, parent)
         return patched
 
-    def _take(self, resource: Resource, obj: Manifest) -> None:
-        # The watch will bring the same version again, and then it is no news: whom it concerns must hear of it now.
+    def _take(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
+        """Cache our own write. Its watch event will be no news any more, so those whom it concerns are told now."""
         if self._cache.put(resource, obj):
-            self._changed(resource, obj)
+            self.on_written(resource, obj, parent)
 
     def _resource(self, manifest: Manifest) -> Resource:
         return self._resources[manifest["apiVersion"], manifest["kind"]]
@@ -169,11 +190,11 @@ def _fingerprint(body: Manifest) -> str:
 
 def _covers(actual: Any, wanted: Any) -> bool:
     """Tell whether `actual` says everything that `wanted` says; it may say more (defaults, other owners' fields)."""
-    if isinstance(wanted, Mapping):
-        return isinstance(actual, Mapping) and all(
+    if isinstance(wanted, dict):
+        return isinstance(actual, dict) and all(
             name in actual and _covers(actual[name], value) for name, value in wanted.items() if not _nothing(value)
         )
-    if isinstance(wanted, list | tuple):
+    if isinstance(wanted, _LISTS):
         return (
             isinstance(actual, list)
             and len(actual) == len(wanted)
@@ -184,4 +205,4 @@ def _covers(actual: Any, wanted: Any) -> bool:
 
 def _nothing(value: Any) -> bool:
     """Tell whether the API server leaves the value out: empty maps, lists and texts."""
-    return value is None or (isinstance(value, Mapping | list | tuple | str) and len(value) == 0)
+    return value is None or (not value and isinstance(value, _EMPTY))

@@ -24,7 +24,8 @@ class WorkQueue(Generic[K]):
     """
 
     def __init__(self, name: str, jitter: Callable[[], float] = random.random) -> None:
-        self._name = name
+        self._adds, self._depth = metrics.QUEUE_ADDS.labels(name), metrics.QUEUE_DEPTH.labels(name)
+        self._seconds, self._retries = metrics.QUEUE_SECONDS.labels(name), metrics.QUEUE_RETRIES.labels(name)
         self._jitter = jitter
         self._ready: deque[K] = deque()
         self._waiting: dict[K, float] = {}
@@ -46,8 +47,8 @@ class WorkQueue(Generic[K]):
             return
         self._waiting[key] = asyncio.get_running_loop().time()
         self._ready.append(key)
-        metrics.QUEUE_ADDS.labels(self._name).inc()
-        metrics.QUEUE_DEPTH.labels(self._name).set(len(self._ready))
+        self._adds.inc()
+        self._depth.set(len(self._ready))
         self._wakeup.set()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -71,7 +72,7 @@ class WorkQueue(Generic[K]):
         self._failures[key] = failures + 1
         delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 20), BACKOFF_LAST) * (1 - self._jitter() / 2)
         delay = max(delay, at_least)
-        metrics.QUEUE_RETRIES.labels(self._name).inc()
+        self._retries.inc()
         self.add_after(key, delay)
         return delay
 
@@ -87,8 +88,8 @@ class WorkQueue(Generic[K]):
         key = self._ready.popleft()
         since = self._waiting.pop(key)
         self._working.add(key)
-        metrics.QUEUE_DEPTH.labels(self._name).set(len(self._ready))
-        metrics.QUEUE_SECONDS.labels(self._name).observe(asyncio.get_running_loop().time() - since)
+        self._depth.set(len(self._ready))
+        self._seconds.observe(asyncio.get_running_loop().time() - since)
         return key
 
     def done(self, key: K) -> None:

@@ -65,9 +65,13 @@ def build_registry(client: Client, watches: Sequence[Watch], on_event: OnEvent) 
 
 
 def _register(registry: kopf.OperatorRegistry, resource: Resource, on_event: OnEvent) -> None:
+    types = ("ADDED", "MODIFIED", "DELETED", None)
+    counters = {kind: metrics.WATCH_EVENTS.labels(resource.kind, kind or "LISTED") for kind in types}
+
     async def handle(event: Any, **_: Any) -> None:
         kind = event.get("type")
-        metrics.WATCH_EVENTS.labels(resource.kind, kind or "LISTED").inc()
+        if kind in counters:
+            counters[kind].inc()
         on_event(resource, kind, event["object"])
 
     kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=f"watch-{resource.plural}")(
