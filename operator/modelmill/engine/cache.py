@@ -87,7 +87,9 @@ class Cache:
             self._remove(resource, one)
         return here
 
-    def missing_from(self, resource: Resource, uids: set[str], namespace: str | None, version: int) -> Sequence[Manifest]:
+    def missing_from(
+        self, resource: Resource, uids: set[str], namespace: str | None, version: int
+    ) -> Sequence[Manifest]:
         """Return the cached objects of the namespace (all when None) that a list of this version should have had."""
         return [
             obj

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from modelmill.engine import metrics
-from modelmill.engine.cache import Cache
+from modelmill.engine.cache import Cache, version_number
 from modelmill.engine.client import Client
 from modelmill.engine.errors import ApiError, Conflict, EngineError, NotFound, TooManyRequests
 from modelmill.engine.executor import Executor
@@ -47,7 +47,6 @@ class ControlLoop:
         self._listed = False
         executor.on_written = self._on_written
         self._owners = {(one.resource.kind, one.resource.group): one.resource for one in controllers}
-        executor.on_change(self._wake)
 
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
         """Take one watch event (type None: from kopf's own listing)."""
@@ -62,20 +61,22 @@ class ControlLoop:
     async def resync(self) -> None:
         """List every kind, forget what is gone, and look at every object again: watches may miss deletions."""
         for resource, watch in self._watches.items():
-            scopes: Sequence[str | None] = self._namespaces or (None,)
-            objects: list[dict[str, Any]] = []
-            version = ""
-            for namespace in scopes:
-                items, version = await self._client.list(resource, namespace, watch.label_selector)
-                objects += items
-            for gone in self._cache.replace(resource, objects, self._namespaces or None):
-                if _older(gone, version):
-                    self._cache.drop(resource, gone)
-                    self._wake(resource, gone)
+            for namespace in self._namespaces or (None,):
+                await self._list_anew(resource, namespace, watch.label_selector)
         self._listed = True
         for resource, queue in self._queues.items():
             for obj in self._cache.list(resource):
                 queue.add(_key(obj))
+
+    async def _list_anew(self, resource: Resource, namespace: str | None, selector: str | None) -> None:
+        objects, listed_at = await self._client.list(resource, namespace, selector)
+        version = version_number(listed_at)
+        uids = {obj["metadata"]["uid"] for obj in objects}
+        for gone in self._cache.missing_from(resource, uids, namespace, version):
+            self._cache.drop(resource, gone, version)
+            self._wake(resource, gone)
+        for obj in objects:
+            self._cache.put(resource, obj)
 
     async def run(self) -> None:
         """Reconcile for ever; `resync` must have been awaited once."""
@@ -187,11 +188,6 @@ class ControlLoop:
 
 def _key(obj: Manifest) -> Key:
     return Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
-
-
-def _older(obj: Manifest, version: str) -> bool:
-    own = obj["metadata"].get("resourceVersion", "")
-    return not (own.isdigit() and version.isdigit()) or int(own) <= int(version)
 
 
 def _matters(resource: Resource, before: Manifest, after: Manifest) -> bool:
