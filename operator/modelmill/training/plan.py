@@ -123,7 +123,7 @@ def finish(view: View, run: Mapping[str, Any], ending: Ending) -> Step:
     record: dict[str, Any] = {
         "number": run["number"],
         "reason": run["reason"],
-        "triggers": list(run.get("triggers") or ()),
+        "triggers": answered(view, run, ending),
         "outcome": result.outcome,
         "job": run["job"],
         "attempts": ending.attempts,
@@ -153,6 +153,17 @@ def finish(view: View, run: Mapping[str, Any], ending: Ending) -> Step:
     changes["lastRun"] = record
     changes["runs"] = [record, *(view.status.get("runs") or ())][:KEPT_RUNS]
     return Step(create=create, changes=changes, events=(_ending_event(run, record, view),))
+
+
+def answered(view: View, run: Mapping[str, Any], ending: Ending) -> list[str]:
+    """Return the triggers that the run answers: those it was started for, and alerts that began while it trained.
+
+    One drift shows in one feature after the other; a run that succeeded has seen the data that they are about.
+    """
+    ids = list(run.get("triggers") or ())
+    if ending.succeeded:
+        ids += [str(alert["id"]) for alert in triggers.unanswered_alerts(view) if alert["id"] not in ids]
+    return ids[: triggers.MAX_ALERTS]
 
 
 def expired_jobs(view: View) -> tuple[list[Delete], float | None]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from modelmill.api.conditions import parse_timestamp, timestamp
-from modelmill.api.kinds import RUN_ANNOTATION, firing_alerts
+from modelmill.api.kinds import RUN_ANNOTATION, firing_alerts, newest_approved
 from modelmill.training.view import View
 
 SPEC = "Spec"
@@ -79,11 +79,38 @@ def unanswered_alerts(view: View) -> list[Mapping[str, Any]]:
 def all_alerts(view: View) -> list[Mapping[str, Any]]:
     """Return the firing alerts of this object and of the InferenceServices that retrain by it."""
     alerts = list(firing_alerts(view.status))
-    for service in view.services:
-        retrain = ((service["spec"].get("monitoring") or {}).get("retrain")) or {}
-        if retrain.get("trainingJob") == view.name:
-            alerts += [a for a in firing_alerts(service.get("status") or {}) if a["kind"] in retrain["alerts"]]
+    for service in _services(view):
+        kinds = service["spec"]["monitoring"]["retrain"]["alerts"]
+        alerts += [alert for alert in firing_alerts(service.get("status") or {}) if alert["kind"] in kinds]
     return alerts
+
+
+def rolling_out(view: View) -> str | None:
+    """Return the approved version that is on its way to replace the one that serves, or None.
+
+    An alert about a version whose remedy is being rolled out must not start another run; when the rollout is taken back the
+    service remembers a failed revision and the alert counts again.
+    """
+    newest = newest_approved(view.versions, view.spec.model)
+    if newest is None:
+        return None
+    name = str(newest["metadata"]["name"])
+    for service in _services(view):
+        status = service.get("status") or {}
+        stable = (status.get("stable") or {}).get("version")
+        follows = (service["spec"].get("model") or {}).get("follow") is not None
+        if follows and stable is not None and stable != name and not status.get("failedRevision"):
+            return name
+    return None
+
+
+def _services(view: View) -> list[Mapping[str, Any]]:
+    """Return the InferenceServices that retrain by this TrainingJob."""
+    return [
+        service
+        for service in view.services
+        if ((service["spec"].get("monitoring") or {}).get("retrain") or {}).get("trainingJob") == view.name
+    ]
 
 
 def _person_reasons(view: View) -> list[tuple[str, str]]:
@@ -108,6 +135,11 @@ def _hold(view: View) -> str | None:
 
 def _alert_hold(view: View) -> Waiting | None:
     """Return why an alert may not start a run now, or None."""
+    successor = rolling_out(view)
+    if successor is not None:
+        return Waiting(
+            "", ALERT, f"{successor} is newer than the version that the alerts are about and is being rolled out"
+        )
     if retrain_suspended(view):
         failures = view.status["consecutiveFailures"]
         return Waiting("", ALERT, f"{failures} runs in a row failed; start one with the annotation {RUN_ANNOTATION}")

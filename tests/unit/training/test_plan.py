@@ -334,6 +334,35 @@ def test_one_episode_never_runs_twice_and_many_alerts_run_once() -> None:
     assert again.create == ()
 
 
+def test_alerts_that_begin_while_a_run_trains_are_answered_by_it() -> None:
+    parent = finished()
+    due = plan(view(parent, services=[service([o.alert("a1")])], now=o.later(600)), IMAGE)
+    running_now = o.with_status(parent, status_of(due))
+    manifest = dict(due.create[0])
+    name = manifest["metadata"]["name"]
+    more = [service([o.alert("a1"), o.alert("a2", feature="hp")])]
+    pods = {name: [o.pod("p", [], [o.ended("publish", 0, result.encode(o.published()), "Completed")], "Succeeded")]}
+    jobs = {name: o.job(manifest, o.condition("Complete", moment=o.later(700)))}
+    made = plan(view(running_now, jobs=jobs, pods=pods, services=more, now=o.later(700)), IMAGE)
+    assert status_of(made)["lastRun"]["triggers"] == ["a1", "a2"]
+    after = o.with_status(parent, status_of(made))
+    assert plan(view(after, services=more, now=o.later(99_999)), IMAGE).create == ()
+
+
+def test_alert_waits_while_its_remedy_is_rolled_out_and_counts_again_when_it_is_taken_back() -> None:
+    parent = finished()
+    serving = service([o.alert("late")])
+    serving["spec"]["model"] = {"name": "cars", "follow": "Approved"}
+    serving["status"]["stable"] = {"version": "cars-1"}
+    versions = [o.model_version("cars-1"), o.model_version("cars-2", created="2026-01-02T00:00:00Z")]
+    world = {"services": [serving], "versions": versions, "now": o.later(9999)}
+    held = plan(view(parent, **world), IMAGE)
+    assert held.create == ()
+    assert "cars-2 is newer" in status_of(held)["pendingTriggers"][0]["message"]
+    serving["status"]["failedRevision"] = "abc"
+    assert len(plan(view(parent, **world), IMAGE).create) == 1
+
+
 @pytest.mark.parametrize(
     ("spec", "target", "on"),
     [
