@@ -59,10 +59,10 @@ def files_of(folder: Path) -> tuple[File, ...]:
 
 
 def publish_artifact(source: Path, model_uri: str, store: Store) -> tuple[str, str]:
-    """Upload a folder that has a manifest.json and return (uri, digest).
+    """Upload a folder that has a manifest.json and return (uri, digest). Raises StageError.
 
-    Create-only under a content-addressed name; an object that is there already with the same content is as good. Every file is
-    read back and compared. manifest.json goes last: it is the commit mark. Raises StageError (UploadFailed, StoreAuthFailed, …).
+    Create-only under a content-addressed name; an object that is there already with the same content is as good. Every file
+    is read back and compared. manifest.json goes last: it is the commit mark.
     """
     manifest = digest((source / names.MANIFEST_FILE).read_bytes())
     uri = join(model_uri, manifest.replace(":", "-"))

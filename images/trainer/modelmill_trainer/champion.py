@@ -18,7 +18,9 @@ from modelmill_trainer.metrics import evaluate
 from modelmill_trainer.models import load_artifact
 
 
-def score(champion: Champion | None, folder: Path, holdout: pd.DataFrame, kinds: dict[str, str], target: np.ndarray, task: str) -> ChampionFacts | None:
+def score(
+    champion: Champion | None, folder: Path, holdout: pd.DataFrame, kinds: dict[str, str], target: np.ndarray, task: str
+) -> ChampionFacts | None:
     """Return the champion's metrics, or why it has none: it may need columns or labels that this data lacks.
 
     Raises StageError: ChampionMissing, ChampionCorrupt.

@@ -67,7 +67,9 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
     _require_rows(train, held, data)
     values = train[data.target].nunique()
     if values < 2:
-        raise rejected("TargetInvalid", f"data.target {data.target!r} has {values} value in all rows to train on: nothing to learn")
+        raise rejected(
+            "TargetInvalid", f"data.target {data.target!r} has {values} value in all rows to train on: nothing to learn"
+        )
     return Split(train[[*features, data.target]], held, features, kinds, dropped, notes)
 
 
@@ -125,7 +127,8 @@ def _require_same_kinds(table: Table, apart: Table, columns: list[str]) -> None:
         one, other = table.kinds[name], apart.kinds[name]
         if EMPTY not in (one, other) and one != other:
             raise rejected(
-                "ColumnsDiffer", f"column {name!r} is {one} in data.train.uri and {other} in data.holdout.uri: make them agree"
+                "ColumnsDiffer",
+                f"column {name!r} is {one} in data.train.uri and {other} in data.holdout.uri: make them agree",
             )
 
 
@@ -144,9 +147,7 @@ def _with_target(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, int]:
     return kept, len(frame) - len(kept)
 
 
-def _divide(
-    frame: pd.DataFrame, holdout: Holdout, seed: int, table: Table
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _divide(frame: pd.DataFrame, holdout: Holdout, seed: int, table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (train, hold-out), each in the order of the data."""
     count = min(len(frame), math.ceil(len(frame) * holdout.fraction))
     if holdout.strategy == "Latest":
@@ -171,4 +172,5 @@ def _ranks(frame: pd.DataFrame, name: str, table: Table) -> np.ndarray:
             ) from None
     elif kind not in (NUMBER, BOOLEAN, DATE):
         raise rejected("ColumnInvalid", f"data.holdout.column {name!r} has no values to order the rows by")
-    return column.rank(method="dense", na_option="top").to_numpy()
+    ranks: np.ndarray = column.rank(method="dense", na_option="top").to_numpy()
+    return ranks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from difflib import get_close_matches
 from typing import Any
 
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
@@ -36,7 +37,9 @@ def build(wanted: Estimator, seed: int) -> Any:
     except TypeError as error:
         raise StageError("ParameterInvalid", f"train.sklearn.parameters: {error}") from None
     if not (is_classifier(made) or is_regressor(made)):
-        raise StageError("EstimatorUnknown", f"train.sklearn.estimator {wanted.estimator} is no classifier and no regressor")
+        raise StageError(
+            "EstimatorUnknown", f"train.sklearn.estimator {wanted.estimator} is no classifier and no regressor"
+        )
     require_valid(made)
     return made
 
@@ -63,7 +66,9 @@ def forget_training(estimator: Any) -> None:
 def _resolve(path: str) -> Any:
     module_name, _, name = path.rpartition(".")
     if not module_name.startswith("sklearn.") and module_name != "sklearn":
-        raise StageError("EstimatorUnknown", f"train.sklearn.estimator {path!r} is not in scikit-learn: use train.container for it")
+        raise StageError(
+            "EstimatorUnknown", f"train.sklearn.estimator {path!r} is not in scikit-learn: use train.container for it"
+        )
     try:
         found = getattr(importlib.import_module(module_name), name, None)
     except ImportError:
@@ -85,15 +90,8 @@ def _close(path: str) -> str:
 
     # By the class name, since people mistake the module as often as the class.
     public = {
-        name: f"{'.'.join(part for part in cls.__module__.split('.') if not part.startswith('_'))}.{name}"
+        name.lower(): f"{'.'.join(part for part in cls.__module__.split('.') if not part.startswith('_'))}.{name}"
         for name, cls in all_estimators(type_filter=["classifier", "regressor"])
     }
-    wanted = path.rpartition(".")[2]
-    by_lower = {name.lower(): name for name in public}
-    if wanted.lower() in by_lower:
-        return f"did you mean {public[by_lower[wanted.lower()]]}?"
-    hint = meant(wanted, public)
-    for name in sorted(public, key=len, reverse=True):
-        if f" {name}?" in hint or f" {name} or" in hint:
-            return f"did you mean {public[name]}?"
-    return "see the list of estimators in scikit-learn's API reference"
+    close = get_close_matches(path.rpartition(".")[2].lower(), public, n=1)
+    return f"did you mean {public[close[0]]}?" if close else "see the estimators in scikit-learn's API reference"

@@ -62,8 +62,9 @@ def leave(ending: result.StageResult) -> None:
 def meant(name: str, known: Iterable[str]) -> str:
     """Return a clause that says what may have been meant by an unknown name, and what there is."""
     known = list(known)
-    close = get_close_matches(name, known, n=3, cutoff=0.6)
+    by_lower = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)
     if close:
-        return f"did you mean {' or '.join(close)}?"
+        return f"did you mean {' or '.join(by_lower[one] for one in close)}?"
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
     return f"there are: {', '.join(known[:SHOWN])}{more}"

@@ -124,5 +124,7 @@ def read_snapshot(folders: Folders) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads(folders.snapshot.read_bytes())
     except FileNotFoundError:
-        raise StageError("InputMissing", f"{folders.holdout} has no {names.DATA_FILE}: run the fetch stage first") from None
+        raise StageError(
+            "InputMissing", f"{folders.holdout} has no {names.DATA_FILE}: run the fetch stage first"
+        ) from None
     return facts

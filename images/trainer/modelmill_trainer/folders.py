@@ -12,7 +12,10 @@ from modelmill_trainer.failure import StageError
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """input: `train/train.<format>`, `champion/`, `params.json`. holdout: `holdout.<format>`, `data.json`. output: the model."""
+    """input: `train/train.<format>`, `champion/`, `params.json`. holdout: `holdout.<format>`, `data.json`.
+
+    output: the model. metrics: file that the train stage may leave.
+    """
 
     input: Path
     holdout: Path

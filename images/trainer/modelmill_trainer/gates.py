@@ -23,8 +23,8 @@ def judge(
 ) -> list[Verdict]:
     """Return a verdict for each bound of each gate.
 
-    Without a champion a comparison passes; with one that could not be scored it fails, since nothing says that the new version is
-    better. Raises StageError (MetricInvalid) for a metric that there is not.
+    Without a champion a comparison passes; with one that could not be scored it fails, since nothing says that the new
+    version is better. Raises StageError (MetricInvalid) for a metric that there is not.
     """
     require_metrics(gates, metrics, primary)
     verdicts = []
@@ -69,7 +69,9 @@ def _compare(
         return Verdict(True, "there is no champion to compare with")
     if primary not in champion.metrics:
         why = champion.message or f"{primary} was not measured on it"
-        return Verdict(False, f"the champion {champion.name} cannot be compared: {why}; approve by hand, or remove the gate")
+        return Verdict(
+            False, f"the champion {champion.name} cannot be compared: {why}; approve by hand, or remove the gate"
+        )
     new, old = metrics[primary], champion.metrics[primary]
     gain = improvement(new, old, direction)
     passed = gain >= wanted

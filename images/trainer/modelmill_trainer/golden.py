@@ -17,7 +17,7 @@ TOLERANCE = 1e-4
 
 
 def choose_rows(frame: pd.DataFrame, predicted: np.ndarray) -> list[int]:
-    """Return the places of at most `MAX_ROWS` rows: missing values, categories, extremes, and the rest spread over the predictions."""
+    """Return the places of at most `MAX_ROWS` rows: missing values, categories, and the rest spread over the predictions."""
     chosen: dict[int, None] = {}
     for name in frame.columns:
         missing = np.flatnonzero(frame[name].isna().to_numpy())
@@ -69,7 +69,7 @@ def differences(expected: Outputs, found: Outputs, absolute: float) -> tuple[str
                 return f"{wrong} of {len(wanted)} labels differ", largest
             continue
         gap = np.abs(other.astype("float64") - wanted)
-        largest = max(largest, float(gap.max(initial=0.0)))
+        largest = float(np.maximum(largest, gap.max(initial=0.0)))  # NaN stays NaN
         bad = ~(gap <= absolute + TOLERANCE * np.abs(wanted))
         if bad.any():
             kind = "predictions" if name == PREDICT else "probabilities"

@@ -81,5 +81,7 @@ def target_values(column: pd.Series, kind: str) -> Any:
         return column.astype("float64").to_numpy().astype("int64")
     if kind == NUMBER:
         values = column.to_numpy(dtype="float64")
-        return values.astype("int64") if (np.abs(values) < 2**53).all() and (values == np.floor(values)).all() else values
+        return (
+            values.astype("int64") if (np.abs(values) < 2**53).all() and (values == np.floor(values)).all() else values
+        )
     return column.to_numpy(dtype=object)

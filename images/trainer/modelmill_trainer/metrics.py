@@ -36,7 +36,9 @@ def _regression(target: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     predicted = predicted.astype("float64")
     bad = int((~np.isfinite(predicted)).sum())
     if bad:
-        raise StageError("ModelInvalid", f"the model predicts NaN or infinity for {bad} of {len(predicted)} rows of the hold-out")
+        raise StageError(
+            "ModelInvalid", f"the model predicts NaN or infinity for {bad} of {len(predicted)} rows of the hold-out"
+        )
     target = target.astype("float64")
     found = {
         "r2": float(metrics.r2_score(target, predicted)),
@@ -54,12 +56,21 @@ def _classification(target: np.ndarray, outputs: Outputs, classes: tuple[Any, ..
     truth = np.array([place.get(label, len(classes)) for label in target.tolist()])
     guess = np.array([place.get(label, len(classes) + 1) for label in outputs[PREDICT].tolist()])
     if (guess > len(classes)).all():
-        raise StageError("ModelInvalid", f"the model predicts {outputs[PREDICT][0]!r}, which is none of its classes {list(classes)[:10]}")
+        raise StageError(
+            "ModelInvalid",
+            f"the model predicts {outputs[PREDICT][0]!r}, which is none of its classes {list(classes)[:10]}",
+        )
     found = {
         "accuracy": float(metrics.accuracy_score(truth, guess)),
-        "balanced_accuracy": float(metrics.recall_score(truth, guess, labels=sorted(set(truth)), average="macro", zero_division=0)),
+        "balanced_accuracy": float(
+            metrics.recall_score(truth, guess, labels=sorted(set(truth)), average="macro", zero_division=0)
+        ),
     }
-    for name, score in (("f1", metrics.f1_score), ("precision", metrics.precision_score), ("recall", metrics.recall_score)):
+    for name, score in (
+        ("f1", metrics.f1_score),
+        ("precision", metrics.precision_score),
+        ("recall", metrics.recall_score),
+    ):
         found[f"{name}_macro"] = float(score(truth, guess, average="macro", zero_division=0))
     probabilities = outputs.get(PROBABILITIES)
     if probabilities is None:

@@ -50,12 +50,13 @@ def find_model(output: Path) -> Left:
     document = output / MODEL_DOCUMENT
     if document.is_file():
         try:
-            if document.stat().st_size > MAX_DOCUMENT:
-                raise ValueError(f"it has more than {MAX_DOCUMENT} bytes")
-            said = json.loads(document.read_bytes())
+            with document.open("rb") as stream:
+                said = json.loads(stream.read(MAX_DOCUMENT))
             form, file = str(said["format"]), output / str(said.get("file") or f"model.{said['format']}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: {type(error).__name__}: {error}; it needs a format") from None
+            raise StageError(
+                "ModelInvalid", f"{MODEL_DOCUMENT}: {type(error).__name__}: {error}; it needs a format"
+            ) from None
         if form not in ("skops", "onnx"):
             raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: format {form!r} is none of skops, onnx")
         if file.resolve().parent != output.resolve():
@@ -105,14 +106,18 @@ class SklearnModel:
 
         self.estimator = estimator
         if not hasattr(estimator, "predict") or not (is_classifier(estimator) or is_regressor(estimator)):
-            raise StageError("ModelInvalid", f"the model is a {type(estimator).__name__}: no classifier and no regressor")
+            raise StageError(
+                "ModelInvalid", f"the model is a {type(estimator).__name__}: no classifier and no regressor"
+            )
         self.task = CLASSIFICATION if is_classifier(estimator) else REGRESSION
         named = getattr(estimator, "feature_names_in_", None)
         self._named = named is not None
         self.features = [str(name) for name in named] if named is not None else list(features)
         count = getattr(estimator, "n_features_in_", len(self.features))
         if count != len(self.features):
-            raise StageError("ModelInvalid", f"the model takes {count} features without names, the data has {len(features)}")
+            raise StageError(
+                "ModelInvalid", f"the model takes {count} features without names, the data has {len(features)}"
+            )
         self.classes = tuple(np.asarray(estimator.classes_).tolist()) if self.task == CLASSIFICATION else ()
 
     def outputs(self, frame: pd.DataFrame) -> Outputs:
@@ -150,7 +155,9 @@ class OnnxModel:
         labels = len(found) > 1 or "string" in found[0].type or "int" in found[0].type or "bool" in found[0].type
         self.task = task or (CLASSIFICATION if labels else REGRESSION)
         if self.task not in (REGRESSION, CLASSIFICATION):
-            raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: task {task!r} is none of {REGRESSION}, {CLASSIFICATION}")
+            raise StageError(
+                "ModelInvalid", f"{MODEL_DOCUMENT}: task {task!r} is none of {REGRESSION}, {CLASSIFICATION}"
+            )
         self.classes = tuple(classes) if self.task == CLASSIFICATION else ()
         # The label comes first and its probabilities second, as the converters have it.
         wanted = 1 if self.task == REGRESSION else 2
@@ -197,7 +204,9 @@ def _numpy_type(item: Any) -> Any:
         "tensor(bool)": np.bool_, "tensor(string)": np.object_,
     }  # fmt: skip
     if item.type not in types:
-        raise StageError("ModelInvalid", f"the ONNX model's input {item.name!r} has the type {item.type}: use float, int64 or string")
+        raise StageError(
+            "ModelInvalid", f"the ONNX model's input {item.name!r} has the type {item.type}: use float, int64 or string"
+        )
     return types[item.type]
 
 
@@ -206,5 +215,7 @@ def _flat(raw: Any) -> np.ndarray:
     if made.ndim == 2 and made.shape[1] == 1:
         made = made.reshape(-1)
     if made.ndim != 1:
-        raise StageError("ModelInvalid", f"the model predicts an array of shape {made.shape}: one value for each row is supported")
+        raise StageError(
+            "ModelInvalid", f"the model predicts an array of shape {made.shape}: one value for each row is supported"
+        )
     return made

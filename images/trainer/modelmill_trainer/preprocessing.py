@@ -52,7 +52,9 @@ def choose(frame: pd.DataFrame, kinds: dict[str, str], features: list[str]) -> P
             # Ties in the order of the text, so that the same data gives the same model.
             ordered = sorted(counts.index, key=lambda value: (-counts[value], value))
             if len(ordered) > MAX_CATEGORIES:
-                plan.notes.append(f"column {name!r}: its {MAX_CATEGORIES} most frequent of {len(ordered)} texts are told apart")
+                plan.notes.append(
+                    f"column {name!r}: its {MAX_CATEGORIES} most frequent of {len(ordered)} texts are told apart"
+                )
             plan.categories[name] = ordered[:MAX_CATEGORIES]
     return plan
 

@@ -90,10 +90,10 @@ def measure(spec: StageSpec, folders: Folders) -> Measured:
     """Load the model and score it and the champion on the hold-out. Raises StageError."""
     facts = read_snapshot(folders)
     left = find_model(folders.output)
-    kinds, form, column = facts["kinds"], facts["format"], facts["target"]
+    kinds, column = facts["kinds"], facts["target"]
     train, holdout = _rows(folders, facts)
     known = target_values(train[column], kinds[column])
-    labels = sorted(set(known.tolist()), key=str) if kinds[column] == TEXT or known.dtype.kind == "i" else []
+    labels = sorted(set(known.tolist())) if kinds[column] == TEXT or known.dtype.kind == "i" else []
     model = load_left(left, facts["features"], labels)
     require_features(model, facts)
     target = target_values(holdout[column], kinds[column])
@@ -117,12 +117,16 @@ def write_artifact(measured: Measured, into: Path) -> str:
     predicted_train = _outputs(model, measured.train)[PREDICT]
     importance = permutation_importance(model, measured.frame, measured.target, spec.seed)
     profile = make_profile(measured.train, predicted_train, importance)
-    candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(COMPARED_ROWS + len(measured.frame))
+    candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(
+        COMPARED_ROWS + len(measured.frame)
+    )
     every = np.concatenate([measured.outputs[PREDICT], predicted_train])[: len(candidates)]
     rows = candidates.iloc[golden.choose_rows(candidates, every)].reset_index(drop=True)
     absolute = golden.tolerance(model.task, every)
     answers = _outputs(model, rows)
-    form, serving = _model_files(measured, into, pd.concat([rows, candidates.head(COMPARED_ROWS)], ignore_index=True), absolute)
+    form, serving = _model_files(
+        measured, into, pd.concat([rows, candidates.head(COMPARED_ROWS)], ignore_index=True), absolute
+    )
     (into / names.PROFILE_FILE).write_bytes(canonical(profile))
     (into / names.GOLDEN_FILE).write_bytes(canonical(golden.make_golden(rows, facts["kinds"], answers, absolute)))
     (into / names.DATA_FILE).write_bytes(canonical(facts))
@@ -173,7 +177,9 @@ def _rows(folders: Folders, facts: dict[str, Any]) -> tuple[pd.DataFrame, pd.Dat
     form = facts["format"]
     path = folders.train(form)
     if not path.is_file() or digest(path.read_bytes()) != facts["train_sha256"]:
-        raise StageError("InputChanged", f"the train stage changed {path.name}: it must leave {names.ENV_INPUT} as it is")
+        raise StageError(
+            "InputChanged", f"the train stage changed {path.name}: it must leave {names.ENV_INPUT} as it is"
+        )
     return read_rows(path, form, facts["kinds"]), read_rows(folders.held_out(form), form, facts["kinds"])
 
 
@@ -184,4 +190,6 @@ def _outputs(model: Model, frame: pd.DataFrame) -> Outputs:
         raise
     except Exception as error:  # a model may raise anything
         text = " ".join(str(error).split())[:400]
-        raise StageError("ModelInvalid", f"the model cannot predict rows of the data: {type(error).__name__}: {text}") from error
+        raise StageError(
+            "ModelInvalid", f"the model cannot predict rows of the data: {type(error).__name__}: {text}"
+        ) from error

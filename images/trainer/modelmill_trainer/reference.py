@@ -84,6 +84,8 @@ def permutation_importance(model: Model, frame: pd.DataFrame, target: np.ndarray
 def _score(model: Model, frame: pd.DataFrame, target: Any) -> float:
     predicted = model.outputs(frame)[PREDICT]
     if model.task == CLASSIFICATION:
-        return float(accuracy_score([str(value) for value in target.tolist()], [str(value) for value in predicted.tolist()]))
+        return float(
+            accuracy_score([str(value) for value in target.tolist()], [str(value) for value in predicted.tolist()])
+        )
     spread = float(np.var(target.astype("float64"))) or 1.0
     return -float(mean_squared_error(target, predicted)) / spread

@@ -145,6 +145,6 @@ def _client(endpoint: str | None, region: str | None) -> Any:
     )
     region = region or os.environ.get(names.ENV_REGION) or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     try:
-        return boto3.client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
+        return boto3.session.Session().client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
     except (BotoCoreError, ValueError) as error:
         raise StageError("SpecInvalid", f"store: the S3 client cannot be made: {error}") from None

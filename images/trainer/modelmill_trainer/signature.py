@@ -23,7 +23,9 @@ def require_features(model: Model, facts: dict[str, Any]) -> None:
         )
     unusable = [f"{name} ({facts['kinds'][name]})" for name in model.features if facts["kinds"][name] not in DATATYPES]
     if unusable:
-        raise StageError("ModelInvalid", f"the model takes {', '.join(unusable)}: a request has numbers, truth values and text only")
+        raise StageError(
+            "ModelInvalid", f"the model takes {', '.join(unusable)}: a request has numbers, truth values and text only"
+        )
 
 
 def make_signature(model: Model, facts: dict[str, Any], outputs: Outputs) -> Signature:

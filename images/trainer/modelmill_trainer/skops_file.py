@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED
 
 import skops.io
 
@@ -14,9 +15,11 @@ from modelmill_trainer.failure import StageError
 def write(model: Any, path: Path) -> None:
     """Write the fitted model. Raises StageError (ModelInvalid) when nothing could load it again."""
     try:
-        skops.io.dump(model, path)
+        skops.io.dump(model, path, compression=ZIP_DEFLATED)
     except TypeError as error:
-        raise StageError("ModelInvalid", f"the model cannot be stored as skops: {error}; use another estimator") from None
+        raise StageError(
+            "ModelInvalid", f"the model cannot be stored as skops: {error}; use another estimator"
+        ) from None
     require_trusted(path)
 
 

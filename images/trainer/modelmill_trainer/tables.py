@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ FORMATS = ("csv", "parquet", "jsonl")
 
 @dataclass(slots=True)
 class Table:
-    """All rows of some objects. kinds: kind of each column. sources, starts: each object's name and its first row's place."""
+    """All rows of some objects. kinds: kind of each column.
+
+    sources, starts: each object's name and the place of its first row.
+    """
 
     frame: pd.DataFrame
     kinds: dict[str, str]
@@ -34,7 +38,7 @@ class Table:
 
 
 def read_objects(objects: Sequence[Fetched], form: str) -> Table:
-    """Return the rows of all objects. Raises StageError: DataUnreadable, ColumnsDiffer, ColumnInvalid; each names the object."""
+    """Return the rows of all objects. Raises StageError, which names the object: DataUnreadable, ColumnsDiffer, …"""
     frames: list[pd.DataFrame] = []
     kinds: dict[str, str] = {}
     for item in objects:
@@ -56,12 +60,15 @@ def read_objects(objects: Sequence[Fetched], form: str) -> Table:
     starts = [0]
     for frame in frames[:-1]:
         starts.append(starts[-1] + len(frame))
-    whole = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    with warnings.catch_warnings():
+        # Whether an empty column counts for the type of the whole is the same to us: kinds decide.
+        warnings.simplefilter("ignore", FutureWarning)
+        whole = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     return Table(whole, kinds, tuple(item.name for item in objects), tuple(starts))
 
 
 def read_rows(path: Path, form: str, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """Return rows that `write_rows` wrote, with columns as their kinds say: float64 for numbers and truth values, text with NaN.
+    """Return rows that `write_rows` wrote, as their kinds say: float64 for numbers and truth values, text with NaN.
 
     A column of numbers that are all whole stays int64, which matters for labels only.
     """
@@ -72,9 +79,7 @@ def read_rows(path: Path, form: str, kinds: Mapping[str, str]) -> pd.DataFrame:
         frame = read_frame(path, form)
     for name in frame.columns:
         kind = kinds.get(name)
-        if kind == BOOLEAN:
-            frame[name] = frame[name].astype("float64")
-        elif kind == NUMBER and frame[name].dtype.kind not in "iu":
+        if kind == BOOLEAN or (kind == NUMBER and frame[name].dtype.kind not in "iu"):
             frame[name] = frame[name].astype("float64")
         elif kind == TEXT:
             frame[name] = frame[name].astype(object).where(frame[name].notna(), float("nan"))
@@ -98,6 +103,10 @@ def write_rows(frame: pd.DataFrame, path: Path, form: str) -> None:
 def read_frame(path: Path, form: str) -> pd.DataFrame:
     """Return one file's rows. Raises ValueError or whatever the parser raises."""
     if form == "csv":
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig").iloc[0]
+        if header.duplicated().any():
+            # pandas would number them.
+            raise ValueError(f"more than one column is called {header[header.duplicated()].iloc[0]!r}")
         frame = pd.read_csv(path, float_precision="round_trip", low_memory=False, encoding="utf-8-sig")
         if not isinstance(frame.index, pd.RangeIndex):
             # This is what pandas makes of them without a word.

@@ -16,7 +16,7 @@ from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.estimators import build, forget_training, needs_scaling
 from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.folders import Folders
-from modelmill_trainer.kinds import NUMBER, model_frame, target_values
+from modelmill_trainer.kinds import NUMBER, TEXT, model_frame, target_values
 from modelmill_trainer.preprocessing import Plan, choose, pipeline
 from modelmill_trainer.tables import read_rows
 
@@ -41,7 +41,9 @@ def train(spec: StageSpec, folders: Folders) -> None:
         for note in plan.notes:
             print(f"train: {note}", flush=True)
         if not plan.features:
-            raise rejected("ColumnMissing", "no column is left as a feature: see the lines before this one", *plan.notes)
+            raise rejected(
+                "ColumnMissing", "no column is left as a feature: see the lines before this one", *plan.notes
+            )
         model = pipeline(plan, estimator, scale=needs_scaling(estimator))
     print(
         f"train: {type(estimator).__name__} of scikit-learn {sklearn.__version__} on {len(frame)} rows, "
@@ -73,7 +75,9 @@ def _fit(model: Pipeline, x: Any, y: Any) -> None:
             raise
         except Exception as error:  # an estimator may raise anything
             first = str(error).split("\n\n", maxsplit=1)[0]
-            raise StageError("TrainingFailed", f"{type(model.steps[-1][1]).__name__}.fit: {type(error).__name__}: {first}") from error
+            raise StageError(
+                "TrainingFailed", f"{type(model.steps[-1][1]).__name__}.fit: {type(error).__name__}: {first}"
+            ) from error
     for text in dict.fromkeys(str(warning.message).split("\n", maxsplit=1)[0] for warning in caught):
         print(f"train: warning: {text}", flush=True)
 
@@ -89,8 +93,8 @@ def _params(folders: Folders) -> dict[str, Any]:
 def _require_task(estimator: Any, target: str, kind: str) -> None:
     if is_classifier(estimator) or kind == NUMBER:
         return
+    what = "labels" if kind == TEXT else "true and false"
     raise rejected(
         "TargetInvalid",
-        f"data.target {target!r} has {'labels' if kind == 'text' else 'true and false'}, and {type(estimator).__name__} predicts "
-        "numbers: use a classifier or another target",
+        f"data.target {target!r} has {what}, and {type(estimator).__name__} predicts numbers: use a classifier",
     )

@@ -16,7 +16,7 @@ MAX_POINTS = 1000
 MAX_CLASSES = 20
 MAX_BARS = 20
 BLUE, RED, GREY = "#2563a8", "#b3372f", "#888888"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "modelmill",  # the same plot gives the same bytes
     "text.parse_math": False,  # a column's name may hold a dollar sign
@@ -54,7 +54,14 @@ def confusion(matrix: np.ndarray, labels: Sequence[str]) -> str:
         axes.set(xlabel="predicted", ylabel="actual", title="Confusion")
         for row, column in np.ndindex(matrix.shape):
             share = matrix[row, column] / max(matrix[row].sum(), 1)
-            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color="white" if share > 0.5 else "black")
+            axes.text(
+                column,
+                row,
+                str(matrix[row, column]),
+                ha="center",
+                va="center",
+                color="white" if share > 0.5 else "black",
+            )
     return done[0]
 
 

@@ -34,7 +34,9 @@ def render(measured: Measured, signature: Signature, profile: Profile, lineage: 
     importance = {name: item.importance for name, item in profile.features.items()}
     ordered = dict(sorted(importance.items(), key=lambda item: (-item[1], item[0])))
     quality = _classes(measured) if measured.model.task == CLASSIFICATION else _residuals(measured)
-    return environment.get_template(TEMPLATE).render(
+    return environment.get_template(
+        TEMPLATE
+    ).render(
         spec=measured.spec,
         facts=measured.facts,
         objects=[*measured.facts["objects"], *measured.facts["holdout_objects"]],

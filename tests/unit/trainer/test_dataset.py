@@ -1,0 +1,137 @@
+"""From a table to rows to train on and rows to measure on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelmill.contracts.stage import Data, Holdout
+from modelmill_trainer.dataset import make_split
+from modelmill_trainer.failure import StageError
+from modelmill_trainer.kinds import kind_of
+from modelmill_trainer.tables import Table
+
+
+def table(**columns: Any) -> Table:
+    frame = pd.DataFrame(columns)
+    return Table(frame, {name: kind_of(frame[name], name) for name in frame}, ("a.csv",), (0,))
+
+
+def cars(rows: int = 40) -> dict[str, Any]:
+    return {
+        "weight": np.arange(rows, dtype=float) * 10,
+        "year": [1970 + place % 8 for place in range(rows)],
+        "origin": ["USA", "Japan"] * (rows // 2),
+        "mpg": np.arange(rows, dtype=float),
+    }
+
+
+def data(**changes: Any) -> Data:
+    return Data(**({"uri": "file:///d", "format": "csv", "target": "mpg"} | changes))
+
+
+def refused(*arguments: Any) -> StageError:
+    with pytest.raises(StageError) as caught:
+        make_split(*arguments)
+    return caught.value
+
+
+def test_latest_holds_out_the_greatest_values_and_keeps_excluded_columns_there() -> None:
+    split = make_split(table(**cars()), None, data(exclude=("year",), holdout=Holdout(0.25, "Latest", "year")), 0)
+    assert sorted(split.holdout["year"].unique()) == [1976, 1977]
+    assert split.train["weight"].isin(split.holdout["weight"]).sum() == 0
+    assert list(split.train.columns) == ["weight", "origin", "mpg"]
+    assert list(split.holdout.columns) == ["weight", "year", "origin", "mpg"]
+
+
+def test_latest_orders_dates_in_text_and_puts_rows_without_one_in_training() -> None:
+    days = [f"2026-{1 + place % 12:02d}-01" for place in range(40)]
+    days[11] = None  # type: ignore[call-overload]
+    split = make_split(table(day=days, mpg=np.arange(40.0)), None, data(holdout=Holdout(0.12, "Latest", "day")), 0)
+    assert split.holdout["day"].min() >= "2026-11-01"
+    assert 11 in split.train["mpg"].tolist()
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.2, 0.25, 0.5]))
+def test_random_divides_every_row_once_and_repeats_with_the_seed(seed: int, fraction: float) -> None:
+    source = table(**cars())
+    first, second = (make_split(source, None, data(holdout=Holdout(fraction)), seed) for _ in range(2))
+    assert sorted([*first.train["mpg"], *first.holdout["mpg"]]) == list(range(40))
+    assert first.holdout["mpg"].tolist() == second.holdout["mpg"].tolist()
+    assert len(first.holdout) == 40 * fraction
+
+
+def test_rows_without_a_target_are_dropped_and_counted() -> None:
+    columns = cars()
+    columns["mpg"][:6] = np.nan
+    split = make_split(table(**columns), None, data(), 0)
+    assert split.dropped == 6
+    assert len(split.train) + len(split.holdout) == 34
+    assert any("6 rows" in note for note in split.notes)
+
+
+def test_an_empty_column_is_left_out_and_told() -> None:
+    split = make_split(table(**cars(), nothing=[None] * 40), None, data(), 0)
+    assert "nothing" not in split.features
+    assert any("'nothing'" in note for note in split.notes)
+
+
+def test_a_hold_out_apart_needs_the_features() -> None:
+    apart = table(**{name: values for name, values in cars().items() if name != "weight"})
+    failure = refused(table(**cars()), apart, data(holdout=Holdout(uri="file:///h")), 0)
+    assert (failure.reason, failure.rejected) == ("ColumnMissing", True)
+    assert "weight" in failure.line()
+
+
+@pytest.mark.parametrize(
+    ("change", "spec", "reason", "said"),
+    [
+        ({}, {"target": "MPG"}, "TargetMissing", "did you mean mpg?"),
+        ({}, {"exclude": ("yaer",)}, "ColumnMissing", "did you mean year?"),
+        ({}, {"exclude": ("mpg",)}, "SpecInvalid", "data.features.exclude names the target"),
+        ({}, {"exclude": ("weight", "year", "origin")}, "ColumnMissing", "no column is left"),
+        ({}, {"holdout": Holdout(0.2, "Latest", "yaer")}, "ColumnMissing", "data.holdout.column 'yaer'"),
+        ({}, {"holdout": Holdout(0.2, "Latest", "origin")}, "ColumnInvalid", "numbers or dates"),
+        ({"mpg": [None] * 40}, {}, "TargetInvalid", "no value in any row"),
+        ({"mpg": [3.5] * 40}, {}, "TargetInvalid", "nothing to learn"),
+        ({"mpg": ["1.5"] * 39 + ["n/k"]}, {}, "TargetInvalid", "'n/k' in a.csv, data row 40"),
+        ({"weight": ["?"] + ["12"] * 39}, {}, "ColumnInvalid", "'?' in a.csv, data row 1"),
+        ({}, {"holdout": Holdout(0.9)}, "TooFewRows", "4 rows to train on and 36 to measure on"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused_by_name(
+    change: dict[str, Any], spec: dict[str, Any], reason: str, said: str
+) -> None:
+    failure = refused(table(**(cars() | change)), None, data(**spec), 0)
+    assert failure.reason == reason
+    assert said in failure.line()
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2], "number"),
+        ([1.5, None], "number"),
+        ([True, False], "boolean"),
+        ([True, None], "boolean"),
+        (["a", None], "text"),
+        ([None, None], "empty"),
+        ([float("nan")], "empty"),
+        (pd.to_datetime(["2026-01-01"]), "date"),
+        (pd.Series(["a", "b"], dtype="category"), "text"),
+    ],
+)
+def test_kinds(values: Any, kind: str) -> None:
+    assert kind_of(pd.Series(values), "column 'x'") == kind
+
+
+@pytest.mark.parametrize("values", [["a", 1], [{"a": 1}, {"a": 2}], [1.0, float("inf")], [[1], [2]]])
+def test_a_mixed_nested_or_infinite_column_is_refused(values: list[Any]) -> None:
+    with pytest.raises(StageError, match="column 'x'") as caught:
+        kind_of(pd.Series(values), "column 'x'")
+    assert caught.value.reason == "ColumnInvalid"

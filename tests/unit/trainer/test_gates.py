@@ -1,0 +1,78 @@
+"""Gates: which result passes, and what is said about it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelmill.contracts.result import ChampionFacts
+from modelmill.contracts.stage import Gate
+from modelmill_trainer.failure import StageError
+from modelmill_trainer.gates import improvement, judge
+
+METRICS = {"r2": 0.8, "mae": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed", "text"),
+    [
+        (Gate(metric="r2", minimum=0.7), True, "r2 0.8 >= 0.7"),
+        (Gate(metric="r2", minimum=0.8), True, "r2 0.8 >= 0.8"),
+        (Gate(metric="r2", minimum=0.9), False, "r2 0.8 is below 0.9"),
+        (Gate(metric="mae", maximum=3), True, "mae 2.5 <= 3"),
+        (Gate(metric="mae", maximum=2), False, "mae 2.5 is above 2"),
+        (Gate(min_improvement=0.0), True, "there is no champion to compare with"),
+    ],
+)
+def test_one_gate_without_a_champion(gate: Gate, passed: bool, text: str) -> None:
+    (verdict,) = judge([gate], METRICS, None, "r2", "Maximize")
+    assert (verdict.passed, verdict.text) == (passed, text)
+
+
+@pytest.mark.parametrize(
+    ("primary", "direction", "old", "wanted", "passed"),
+    [
+        ("r2", "Maximize", 0.7, 0.0, True),
+        ("r2", "Maximize", 0.8, 0.0, True),
+        ("r2", "Maximize", 0.75, 0.1, False),
+        ("r2", "Maximize", 0.9, 0.0, False),
+        ("r2", "Maximize", 0.85, -0.1, True),
+        ("mae", "Minimize", 3.0, 0.0, True),
+        ("mae", "Minimize", 3.0, 0.6, False),
+        ("mae", "Minimize", 2.0, 0.0, False),
+    ],
+)
+def test_comparison_with_the_champion(primary: str, direction: str, old: float, wanted: float, passed: bool) -> None:
+    champion = ChampionFacts("fuel-1", {primary: old})
+    (verdict,) = judge([Gate(min_improvement=wanted)], METRICS, champion, primary, direction)
+    assert verdict.passed is passed
+    assert "fuel-1" in verdict.text
+
+
+def test_both_bounds_of_a_gate_count() -> None:
+    verdicts = judge([Gate(metric="r2", minimum=0.1, maximum=0.5)], METRICS, None, "r2", "Maximize")
+    assert [verdict.passed for verdict in verdicts] == [True, False]
+
+
+def test_a_champion_that_cannot_be_scored_fails_the_comparison_and_says_why() -> None:
+    champion = ChampionFacts("fuel-1", message="it needs Weight, which the data of this run lacks")
+    (verdict,) = judge([Gate(min_improvement=0.0)], METRICS, champion, "r2", "Maximize")
+    assert not verdict.passed
+    assert "it needs Weight" in verdict.text
+
+
+def test_every_unknown_metric_is_named_with_its_field() -> None:
+    with pytest.raises(StageError) as caught:
+        judge([Gate(metric="r2", minimum=0), Gate(metric="mea", maximum=1)], METRICS, None, "R2", "Maximize")
+    assert caught.value.reason == "MetricInvalid"
+    text = caught.value.line()
+    assert "evaluation.primary.metric is 'R2'" in text
+    assert "evaluation.gates[1].metric is 'mea'" in text
+    assert "did you mean mae?" in text
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_improvement_is_antisymmetric(new: float, old: float) -> None:
+    assert improvement(new, old, "Maximize") == -improvement(old, new, "Maximize")
+    assert improvement(new, old, "Maximize") == -improvement(new, old, "Minimize")

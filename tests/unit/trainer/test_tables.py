@@ -1,0 +1,82 @@
+"""Rows from and to csv, parquet and jsonl."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelmill_trainer.failure import StageError
+from modelmill_trainer.snapshot import Fetched
+from modelmill_trainer.tables import read_objects, read_rows, write_rows
+
+FRAME = pd.DataFrame(
+    {
+        "number": [0.1 + 0.2, np.nan, 1e-17, 12345678.901234567],
+        "whole": [1, 2, 3, 4],
+        "flag": [True, False, True, None],
+        "text": ["a", 'b,"c"\n', None, "ünï"],
+        "code": ["01", "02", "03", None],
+    }
+)
+KINDS = {"number": "number", "whole": "number", "flag": "boolean", "text": "text", "code": "text"}
+
+
+def objects(folder: Path, **contents: str | bytes) -> list[Fetched]:
+    found = []
+    for name, content in contents.items():
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        found.append(Fetched(name, path.stat().st_size, "", path))
+    return found
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
+def test_every_value_survives(tmp_path: Path, form: str) -> None:
+    write_rows(FRAME, tmp_path / "rows", form)
+    back = read_rows(tmp_path / "rows", form, KINDS)
+    np.testing.assert_array_equal(back["number"], FRAME["number"])
+    assert back["whole"].dtype == "int64"
+    np.testing.assert_array_equal(back["flag"], [1.0, 0.0, 1.0, np.nan])
+    assert back["text"].tolist()[:2] + back["text"].tolist()[3:] == ["a", 'b,"c"\n', "ünï"]
+    assert np.isnan(back["text"].iloc[2])
+    assert back["code"].tolist()[:3] == ["01", "02", "03"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
+def test_kinds_are_found_in_every_format(tmp_path: Path, form: str) -> None:
+    write_rows(FRAME.drop(columns="code"), tmp_path / "rows", form)
+    item = Fetched("rows", 1, "", tmp_path / "rows")
+    assert read_objects([item], form).kinds == {name: kind for name, kind in KINDS.items() if name != "code"}
+
+
+def test_objects_become_one_table_that_knows_where_a_row_came_from(tmp_path: Path) -> None:
+    table = read_objects(objects(tmp_path, a="x,y\n1,2\n3,4\n", b="y,x\n6,5\n"), "csv")
+    assert table.frame.to_dict("list") == {"x": [1, 3, 5], "y": [2, 4, 6]}
+    assert [table.where(row) for row in (0, 1, 2)] == ["a, data row 1", "a, data row 2", "b, data row 1"]
+
+
+@pytest.mark.parametrize(
+    ("form", "contents", "reason", "said"),
+    [
+        ("csv", {"a": "x,y\n1,2\n", "b": "x,z\n1,2\n"}, "ColumnsDiffer", "b lacks y"),
+        ("csv", {"a": "x\n1\n", "b": "x\nabc\n"}, "ColumnsDiffer", "column 'x' is text in b and number"),
+        ("csv", {"a": "x,y\n1,2,3\n4,5,6\n"}, "DataUnreadable", "more fields than its header"),
+        ("csv", {"a": "x,y\n1,2\n3,4,5\n"}, "DataUnreadable", "a cannot be read as csv"),
+        ("csv", {"a": b"x\n\xff\xfe\n"}, "DataUnreadable", "a is not UTF-8"),
+        ("csv", {"a": "x,x.1,x\n1,2,3\n"}, "DataUnreadable", "more than one column is called 'x'"),
+        ("jsonl", {"a": '{"x": 1}\n{"x": \n'}, "DataUnreadable", "line 2 is not JSON"),
+        ("jsonl", {"a": "[1]\n"}, "DataUnreadable", "line 1 is not an object"),
+        ("jsonl", {"a": '{"x": {"y": 1}}\n'}, "ColumnInvalid", "column 'x' of a holds dict"),
+        ("parquet", {"a": "not parquet"}, "DataUnreadable", "a cannot be read as parquet"),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_object(
+    tmp_path: Path, form: str, contents: dict[str, str], reason: str, said: str
+) -> None:
+    with pytest.raises(StageError) as caught:
+        read_objects(objects(tmp_path, **contents), form)
+    assert (caught.value.reason, caught.value.rejected) == (reason, True)
+    assert said in caught.value.line()
