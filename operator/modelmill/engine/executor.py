@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from modelmill.engine.cache import Cache
 from modelmill.engine.client import FIELD_MANAGER, Client
 from modelmill.engine.errors import AlreadyExists, Conflict, NameConflict, NotFound
 from modelmill.engine.events import EventRecorder
+from modelmill.engine.ownership import lost_fields
 from modelmill.engine.plan import Delete, Manifest, Plan, Resource
 
 SPEC_HASH = "modelmill.dev/spec-hash"
@@ -20,12 +22,18 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 FINALIZER = "modelmill.dev/in-use"
 
 _Child = tuple[Resource, str, str]
-_LISTS = (list, tuple)
-_EMPTY = (dict, list, tuple, str)
 
 
 OnWritten = Callable[[Resource, Manifest, Manifest], None]
 """Told of every object that was written: its kind, the object, and the parent whose plan it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A level child that was as we want it. never_ours: paths that the API server dropped even right after our apply."""
+
+    version: str
+    never_ours: frozenset[tuple[str, ...]]
 
 
 class Executor:
@@ -37,8 +45,7 @@ class Executor:
         self._cache = cache
         self._events = events
         self._resources = {(one.api_version, one.kind): one for one in resources}
-        # resourceVersion that a level child had when it was last seen to be as we want it; None: it never compares equal.
-        self._seen: dict[_Child, str | None] = {}
+        self._seen: dict[_Child, _Seen] = {}
 
     async def execute(self, resource: Resource, parent: Manifest, plan: Plan) -> None:
         """Do what the plan says. Raises ApiError or NameConflict; what was done before stays done and is found next time."""
@@ -108,24 +115,26 @@ class Executor:
             if self._as_wanted(child, cached, body, fingerprint):
                 return
         applied = await self._client.apply(resource, body)
-        # An API server that writes a value in another way (cpu "1000m" as "1") must not make us apply for ever.
-        self._seen[child] = applied["metadata"]["resourceVersion"] if _covers(applied, body) else None
+        version = applied["metadata"]["resourceVersion"]
+        self._seen[child] = _Seen(version, lost_fields(applied, body, FIELD_MANAGER))
         self._take(resource, applied, parent)
 
     def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str) -> bool:
+        """Tell whether the child was applied with this body and nobody has changed what we applied."""
         if (cached["metadata"].get("annotations") or {}).get(SPEC_HASH) != fingerprint:
             return False
-        version = cached["metadata"]["resourceVersion"]
-        if child not in self._seen:
-            self._seen[child] = version if _covers(cached, body) else None
+        seen = self._seen.get(child)
+        if seen is not None and seen.version == cached["metadata"]["resourceVersion"]:
             return True
-        seen = self._seen[child]
-        if seen is None or seen == version:
-            return True
-        if _covers(cached, body):
-            self._seen[child] = version
-            return True
-        return False
+        lost = lost_fields(cached, body, FIELD_MANAGER)
+        if lost - (seen.never_ours if seen is not None else frozenset()):
+            return False
+        self._seen[child] = _Seen(cached["metadata"]["resourceVersion"], lost)
+        return True
+
+    def forget(self, resource: Resource, child: Manifest) -> None:
+        """Forget a deleted child."""
+        self._seen.pop((resource, child["metadata"].get("namespace", ""), child["metadata"]["name"]), None)
 
     async def _delete(self, delete: Delete) -> None:
         try:
@@ -186,23 +195,3 @@ def _is_ours(parent: Manifest, child: Manifest | None) -> bool:
 
 def _fingerprint(body: Manifest) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _covers(actual: Any, wanted: Any) -> bool:
-    """Tell whether `actual` says everything that `wanted` says; it may say more (defaults, other owners' fields)."""
-    if isinstance(wanted, dict):
-        return isinstance(actual, dict) and all(
-            name in actual and _covers(actual[name], value) for name, value in wanted.items() if not _nothing(value)
-        )
-    if isinstance(wanted, _LISTS):
-        return (
-            isinstance(actual, list)
-            and len(actual) == len(wanted)
-            and all(_covers(a, w) for a, w in zip(actual, wanted, strict=True))
-        )
-    return bool(actual == wanted)
-
-
-def _nothing(value: Any) -> bool:
-    """Tell whether the API server leaves the value out: empty maps, lists and texts."""
-    return value is None or (not value and isinstance(value, _EMPTY))
