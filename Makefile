@@ -13,7 +13,7 @@ venv: $(STAMP) ## Python environment with everything that is checked and tested
 $(STAMP): requirements/dev.txt
 	@echo "==> Python environment in .venv"
 	@test -x .venv/bin/python || python3 -m venv .venv
-	@.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip -q
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip --upgrade >/dev/null
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $(STAMP)
 
@@ -43,7 +43,7 @@ check: venv ## Format, lint, types, import rules, generated files
 	@echo "==> types"
 	@.venv/bin/mypy
 	@echo "==> import rules"
-	@PYTHONPATH=operator:images/trainer:images/server .venv/bin/lint-imports --no-cache | tail -4
+	@PYTHONPATH=operator:images/trainer:images/server .venv/bin/lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }; rm -f .lint-imports.log
 	@echo "==> generated files"
 	@PYTHONPATH=operator $(PYTHON) hack/generate/all.py --check
 

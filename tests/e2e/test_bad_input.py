@@ -1,4 +1,4 @@
-"""Every bad input ends in a condition that names the field, the container, the exit code and the last line; nothing is published."""
+"""Every bad input ends in a condition with the field, the container, the exit code, the last line; nothing is published."""
 
 from __future__ import annotations
 
