@@ -51,12 +51,16 @@ class ControlLoop:
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
         """Take one watch event (type None: from kopf's own listing)."""
         if kind == "DELETED":
-            self._cache.drop(resource, obj)
-            self._wake(resource, obj)
+            self._gone(resource, obj)
             return
         before = self._cache.get(resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         if self._cache.put(resource, obj) and (before is None or _matters(resource, before, obj)):
             self._wake(resource, obj)
+
+    def _gone(self, resource: Resource, obj: Manifest, version: int = 0) -> None:
+        self._cache.drop(resource, obj, version)
+        self._executor.forget(resource, obj)
+        self._wake(resource, obj)
 
     async def resync(self) -> None:
         """List every kind, forget what is gone, and look at every object again: watches may miss deletions."""
@@ -73,8 +77,7 @@ class ControlLoop:
         version = version_number(listed_at)
         uids = {obj["metadata"]["uid"] for obj in objects}
         for gone in self._cache.missing_from(resource, uids, namespace, version):
-            self._cache.drop(resource, gone, version)
-            self._wake(resource, gone)
+            self._gone(resource, gone, version)
         for obj in objects:
             self._cache.put(resource, obj)
 
@@ -102,6 +105,8 @@ class ControlLoop:
                 await self._reconcile(controller, queue, key)
             finally:
                 queue.done(key)
+            # A reconciliation that writes nothing never waits; a thousand in a row would keep the event loop from the lease.
+            await asyncio.sleep(0)
 
     async def _reconcile(self, controller: Controller, queue: WorkQueue[Key], key: Key) -> None:
         parent = self._cache.get(controller.resource, key.namespace, key.name)
