@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -291,3 +292,18 @@ def test_an_onnx_model_of_another_image(make_run: MakeRun, store: Store) -> None
     assert ending.artifact is not None
     assert ending.artifact.format == "onnx"
     assert ending.metrics["r2"] > 0.5
+
+
+def test_the_example_of_the_how_to_trains(make_run: MakeRun, store: Store, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "train-your-own-image.md").read_text()
+    code = page.split("## A train.py", 1)[1].split("## Try it", 1)[0]
+    (tmp_path / "train.py").write_text(textwrap.dedent(code))
+    run = fetched(make_run, store)
+    environment = {"MODELMILL_INPUT": str(run.input), "MODELMILL_OUTPUT": str(run.output)}
+    subprocess.run([sys.executable, tmp_path / "train.py"], check=True, env=environment)
+    del run.raw["estimator"]
+    ending = run.through("publish").result
+    assert ending is not None
+    assert ending.outcome == result.PUBLISHED
+    assert ending.artifact is not None
+    assert ending.artifact.format == "onnx"
