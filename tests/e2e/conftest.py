@@ -13,7 +13,6 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from botocore.config import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "hack" / "demo"))
@@ -40,7 +39,7 @@ class Cluster:
     s3: Any
 
     def apply(self, *objects: dict[str, Any]) -> None:
-        self.kube.run("kubectl", "apply", "-n", self.namespace, "-f", "-", text=yaml.safe_dump_all(objects))
+        self.kube.run("kubectl", "apply", "-n", self.namespace, "-f", "-", text=json.dumps(_list(objects)))
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         return self.kube.get(kind, name, "-n", self.namespace) or {}
@@ -120,6 +119,11 @@ def cluster(kube: Kube, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     made.apply(secret("keys", store["access_key"], store["secret_key"]))
     yield made
     kube.run("kubectl", "delete", "namespace", namespace, "--wait=false")
+
+
+def _list(objects: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    """Return one List: as JSON, since a column called y is a truth value in YAML 1.1."""
+    return {"apiVersion": "v1", "kind": "List", "items": list(objects)}
 
 
 def secret(name: str, access: str, key: str) -> dict[str, Any]:
