@@ -24,7 +24,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 from hack.bench import load, report  # noqa: E402 - after the path
 from hack.bench.light import AuditLog, LightServer  # noqa: E402 - after the path
 from hack.bench.operator_process import OperatorProcess  # noqa: E402 - after the path
-
 from modelmill.api import kinds  # noqa: E402 - after the path
 from modelmill.engine.client import Client  # noqa: E402 - after the path
 from modelmill.engine.kinds import DEPLOYMENTS, JOBS  # noqa: E402 - after the path

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from hack.generate.manifests import find_helm
 
 ROOT = Path(__file__).resolve().parents[2]

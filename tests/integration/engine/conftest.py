@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
+import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hack.bench import load
 from hack.bench.light import NAMESPACE, AuditLog, LightServer
 from hack.bench.operator_process import OperatorProcess
@@ -73,11 +77,18 @@ Start = Callable[..., OperatorProcess]
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    server = LightServer.up("test-engine")
-    try:
-        yield Cluster(server, server.install(tmp_path_factory.mktemp("operator")))
-    finally:
-        server.down()
+    with (Path(tempfile.gettempdir()) / "modelmill-test-engine.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            name = "test-engine"
+        except BlockingIOError:
+            # Another run of the tests uses that one, and takes it down when it ends.
+            name = f"test-engine-{os.getpid()}"
+        server = LightServer.up(name)
+        try:
+            yield Cluster(server, server.install(tmp_path_factory.mktemp("operator")))
+        finally:
+            server.down()
 
 
 @pytest.fixture(scope="session")

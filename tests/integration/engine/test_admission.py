@@ -6,8 +6,8 @@ import copy
 from typing import Any
 
 import pytest
-from hack.bench import load
 
+from hack.bench import load
 from tests.integration.engine.conftest import Cluster
 
 pytestmark = pytest.mark.integration

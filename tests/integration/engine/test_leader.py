@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from hack.bench import load
 
+from hack.bench import load
 from tests.integration.engine.conftest import LEASE, Cluster, Start
 from tests.integration.engine.test_ownership import created_jobs, run_started
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from hack.bench import load
 from hack.bench.operator_process import OperatorProcess
-
 from modelmill.engine.plan import Resource
 from tests.integration.engine.conftest import Cluster, Start
 

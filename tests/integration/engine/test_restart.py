@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from hack.bench import load
 
+from hack.bench import load
 from tests.integration.engine.conftest import Cluster, Start, objects_of_each_kind
 
 pytestmark = pytest.mark.integration

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from tests.integration.light import ROOT, light_cluster
 
 from modelmill.api import kinds
 from modelmill.engine.client import Client
 from modelmill.engine.login import login
 from modelmill.engine.plan import Resource
 from modelmill.monitoring.intake import AlertIntake
+from tests.integration.light import ROOT, light_cluster
 
 pytestmark = pytest.mark.integration
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from hack.generate.manifests import find_helm
 from tests.integration.light import ROOT, light_cluster
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from sklearn.linear_model import LinearRegression
+
+from modelmill.contracts import result
 from tests.integration.server.conftest import Launcher, free_port, server_environment
 from tests.integration.server.test_outputs import diabetes
 from tests.unit.server.artifacts import write_artifact
-
-from modelmill.contracts import result
 
 KEY = "/models/prefix/ns/demo/sha256-1"
 

@@ -19,11 +19,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+
+from modelmill.contracts import artifact, result
 from tests.integration.server.conftest import Launcher, Running, free_port, server_environment
 from tests.integration.server.test_outputs import cars, on_columns
 from tests.unit.server.artifacts import write_artifact, write_manifest
-
-from modelmill.contracts import artifact, result
 
 INFER = "/v2/models/demo/infer"
 ROW = {"instances": [[100.0, 4, "USA"]]}

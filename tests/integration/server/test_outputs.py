@@ -26,6 +26,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+
 from tests.integration.server.conftest import Launcher, Running
 from tests.unit.server.artifacts import column_of, datatype_of, write_artifact
 

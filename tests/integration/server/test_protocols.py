@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.linear_model import Ridge
+
+from modelmill.contracts import artifact, names
 from tests.integration.server.conftest import Launcher, Running
 from tests.integration.server.test_outputs import cars, on_columns
 from tests.unit.server.artifacts import write_artifact
-
-from modelmill.contracts import artifact, names
 
 INFER = "/v2/models/fuel/infer"
 GOOD = {"power": 100.0, "cylinders": 4, "origin": "USA"}

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.integration.trainer.conftest import BUCKET, ROOT, Ended, Run, Store, car_data, cars, estimator
 
 from modelmill.contracts import names, result
+from tests.integration.trainer.conftest import BUCKET, ROOT, Ended, Run, Store, car_data, cars, estimator
 
 MakeRun = Callable[..., Run]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from hack.generate.manifests import KUBERNETES
 from tests.unit.programs import ROOT, helm
 

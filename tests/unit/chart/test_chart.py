@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.unit.chart.conftest import CHART, NAMESPACE, Refused, Render
-from tests.unit.programs import ROOT, helm
-from tests.unit.schema import validate
 
 from modelmill import __version__
 from modelmill.app import config_from, watches
+from tests.unit.chart.conftest import CHART, NAMESPACE, Refused, Render
+from tests.unit.programs import ROOT, helm
+from tests.unit.schema import validate
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 # Every value of the chart, with another one that must change what is rendered.

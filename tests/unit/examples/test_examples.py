@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
-from tests.unit.programs import ROOT, debian_program
-from tests.unit.schema import validate
 
 from modelmill.api import kinds
 from modelmill.contracts import names
+from tests.unit.programs import ROOT, debian_program
+from tests.unit.schema import validate
 
 EXAMPLES = ROOT / "examples"
 MANIFESTS = sorted(path for folder in ("quickstart", "container-image") for path in (EXAMPLES / folder).glob("*.yaml"))

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.unit.programs import debian_program
 
 from modelmill.api.base import API_VERSION
+from tests.unit.programs import debian_program
 
 VERSION = "fuel-economy-1"
 REVISION = "0123456789"
