@@ -28,14 +28,14 @@ class Client:
         self._login = login
         self.session = self.new_session()
 
-    def new_session(self) -> aiohttp.ClientSession:
+    def new_session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """Return another pool of connections with the same identity; whoever uses it closes it."""
         connector = aiohttp.TCPConnector(limit=64, ssl=self._login.tls if self._login.tls is not None else False)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=TIMEOUT,
             json_serialize=_dumps,
-            middlewares=(self._authenticate,),
+            middlewares=(self._authenticate, *middlewares),
             # Inside a cluster packing and unpacking lists costs more than it saves.
             headers={"Accept-Encoding": "identity"},
         )

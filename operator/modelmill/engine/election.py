@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,17 +27,28 @@ log = structlog.get_logger(__name__)
 
 
 class Election:
-    """A candidate. `acquire` returns when this process leads; `keep` renews and ends the process when it cannot."""
+    """A candidate. `acquire` returns when this process leads; `keep` renews and ends the process when it cannot.
 
-    def __init__(self, client: Client, namespace: str, name: str, identity: str) -> None:
+    leading: whether this process holds the lease. reached: whether the API server has answered.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        identity: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._name = name
         self._identity = identity
-        self._lease: dict[str, Any] = {}
+        self._clock = clock
         # When the holder's record last changed, by our own clock: clocks of other machines are not trusted.
         self._observed: tuple[str, float] = ("", 0.0)
         self.leading = False
+        self.reached = False
 
     async def acquire(self) -> None:
         """Wait until this process is the leader."""
@@ -47,24 +59,28 @@ class Election:
                     metrics.LEADER.labels(self._name).set(1)
                     log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self._identity)
                     return
+            except Conflict:
+                log.info("another candidate was faster", identity=self._identity)
             except ApiError as error:
                 log.warning("election", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
 
     async def keep(self) -> None:
         """Renew for ever. A lease that could not be renewed in time may have a new holder: leave at once."""
-        renewed = time.monotonic()
+        renewed = self._clock()
         while True:
             await asyncio.sleep(RETRY_SECONDS)
+            # The lease runs from the moment that was sent, not from the one in which the answer came.
+            began = self._clock()
             try:
-                async with asyncio.timeout(RENEW_SECONDS):
+                async with asyncio.timeout(max(renewed + RENEW_SECONDS - began, 0.0)):
                     if await self._try():
-                        renewed = time.monotonic()
+                        renewed = began
                     else:
                         self._leave("another process holds the lease")
             except (ApiError, TimeoutError) as error:
-                log.warning("lease not renewed", error=str(error))
-            if time.monotonic() - renewed > RENEW_SECONDS:
+                log.warning("lease not renewed", error=str(error) or "no answer in time")
+            if self._clock() - renewed > RENEW_SECONDS:
                 self._leave("the lease could not be renewed")
 
     async def release(self) -> None:
@@ -72,9 +88,12 @@ class Election:
         if not self.leading:
             return
         self.leading = False
-        spec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
         try:
-            await self._client.replace(LEASES, {**self._lease, "spec": spec})
+            # Read anew: a renewal may have been on its way when this process was told to stop.
+            lease = await self._client.get(LEASES, self._namespace, self._name)
+            if lease["spec"].get("holderIdentity") == self._identity:
+                spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
+                await self._client.replace(LEASES, {**lease, "spec": spec})
         except ApiError as error:
             log.warning("lease not released", error=str(error))
 
@@ -87,7 +106,9 @@ class Election:
         try:
             lease = await self._client.get(LEASES, self._namespace, self._name)
         except NotFound:
+            self.reached = True
             return await self._make()
+        self.reached = True
         spec = lease["spec"]
         holder = spec.get("holderIdentity") or ""
         if holder and holder != self._identity and not self._expired(lease):
@@ -95,10 +116,7 @@ class Election:
         mine = holder == self._identity
         transitions = int(spec.get("leaseTransitions") or 0) + (0 if mine else 1)
         wanted = {**self._record(transitions), "acquireTime": spec.get("acquireTime") if mine else _now()}
-        try:
-            self._lease = await self._client.replace(LEASES, {**lease, "spec": wanted})
-        except Conflict:
-            return False
+        await self._client.replace(LEASES, {**lease, "spec": wanted})
         return True
 
     async def _make(self) -> bool:
@@ -109,7 +127,7 @@ class Election:
             "spec": {**self._record(0), "acquireTime": _now()},
         }
         try:
-            self._lease = await self._client.create(LEASES, body)
+            await self._client.create(LEASES, body)
         except AlreadyExists:
             return False
         return True
@@ -117,10 +135,10 @@ class Election:
     def _expired(self, lease: dict[str, Any]) -> bool:
         record = lease["metadata"]["resourceVersion"]
         if record != self._observed[0]:
-            self._observed = (record, time.monotonic())
+            self._observed = (record, self._clock())
             return False
         duration = float(lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS)
-        return time.monotonic() - self._observed[1] > duration
+        return self._clock() - self._observed[1] > duration
 
     def _record(self, transitions: int) -> dict[str, Any]:
         return {

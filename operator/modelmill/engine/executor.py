@@ -14,7 +14,7 @@ from modelmill.engine.client import FIELD_MANAGER, Client
 from modelmill.engine.errors import AlreadyExists, Conflict, NameConflict, NotFound
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.ownership import lost_fields
-from modelmill.engine.plan import Delete, Manifest, Plan, Resource
+from modelmill.engine.plan import Delete, Event, Manifest, Plan, Resource
 
 SPEC_HASH = "modelmill.dev/spec-hash"
 OWNER_UID_LABEL = "modelmill.dev/owner-uid"
@@ -61,7 +61,11 @@ class Executor:
             written = await self._client.replace_status(resource, {**parent, "status": plan.status})
             self._take(resource, written, parent)
         for event in plan.events:
-            self._events.record(parent, event)
+            self.tell(parent, event)
+
+    def tell(self, parent: Manifest, event: Event) -> None:
+        """Post an Event about the parent, in the background."""
+        self._events.record(parent, event)
 
     async def _create(self, parent: Manifest, manifest: Manifest) -> None:
         resource = self._resource(manifest)

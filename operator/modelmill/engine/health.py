@@ -9,34 +9,48 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from modelmill.engine import metrics
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 1024 * 1024
 MAX_LAG = 20.0
+MAX_CLOSED = 180.0
+"""Seconds; kopf tries a stream again with growing pauses for about a minute, then ends the process by itself."""
 
 
 class Health:
-    """What the probes ask. `ready` is set when this process can lead or does; `beat` by a heartbeat on the event loop."""
+    """What the probes ask. The process sets `ready` and `closed_seconds` when it knows more than it does at its start.
 
-    def __init__(self) -> None:
-        self.ready = False
-        self._beat = time.monotonic()
+    ready: whether the API server answered and, in the leader, every kind was listed. closed_seconds: for how long a watch
+    stream has been closed.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.ready: Callable[[], bool] = lambda: False
+        self.closed_seconds: Callable[[], float] = lambda: 0.0
+        self._clock = clock
+        self._beat = clock()
 
     async def heartbeat(self) -> None:
         """Note once a second that the event loop runs."""
         while True:
-            self._beat = time.monotonic()
+            self._beat = self._clock()
+            metrics.WATCH_CLOSED_SECONDS.set(self.closed_seconds())
             await asyncio.sleep(1)
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """200 while the event loop runs freely; a blocked one answers late or reports its lag."""
-        lag = time.monotonic() - self._beat - 1
+        """200 while the event loop runs freely and the watch streams are open or have not been closed for long."""
+        lag = self._clock() - self._beat - 1
         if lag > MAX_LAG:
             return web.Response(status=500, text=f"the event loop lagged {lag:.0f} s\n")
+        closed = self.closed_seconds()
+        if closed > MAX_CLOSED:
+            return web.Response(status=500, text=f"a watch stream has been closed for {closed:.0f} s\n")
         return web.Response(text="ok\n")
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """200 when the API server was reached; standbys are ready too, or a rolling update could not finish."""
-        return web.Response(text="ok\n") if self.ready else web.Response(status=503, text="not ready\n")
+        """200 when `ready`; standbys are ready too, or a rolling update could not finish."""
+        return web.Response(text="ok\n") if self.ready() else web.Response(status=503, text="not ready\n")
 
 
 async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Handler]]) -> web.AppRunner:

@@ -14,11 +14,21 @@ RECONCILE_ERRORS = Counter("modelmill_reconcile_errors_total", "Reconciliations 
 RECONCILE_SECONDS = Histogram(
     "modelmill_reconcile_time_seconds", "Duration of reconciliations.", ["controller"], buckets=_BUCKETS
 )
+MAX_WORKERS = Gauge("modelmill_max_concurrent_reconciles", "Reconciliations at most at a time.", ["controller"])
 ACTIVE_WORKERS = Gauge("modelmill_active_workers", "Reconciliations in progress.", ["controller"])
 QUEUE_DEPTH = Gauge("modelmill_workqueue_depth", "Keys that wait to be reconciled.", ["name"])
 QUEUE_ADDS = Counter("modelmill_workqueue_adds_total", "Keys added.", ["name"])
 QUEUE_SECONDS = Histogram(
     "modelmill_workqueue_queue_duration_seconds", "How long a key waited.", ["name"], buckets=_BUCKETS
+)
+WORK_SECONDS = Histogram(
+    "modelmill_workqueue_work_duration_seconds", "How long the work on a key took.", ["name"], buckets=_BUCKETS
+)
+UNFINISHED_SECONDS = Gauge(
+    "modelmill_workqueue_unfinished_work_seconds", "Sum of the ages of the work in progress.", ["name"]
+)
+LONGEST_SECONDS = Gauge(
+    "modelmill_workqueue_longest_running_processor_seconds", "Age of the oldest work in progress.", ["name"]
 )
 QUEUE_RETRIES = Counter("modelmill_workqueue_retries_total", "Keys tried again after an error.", ["name"])
 REQUESTS = Counter("modelmill_rest_client_requests_total", "Requests to the API server.", ["code", "method"])
@@ -27,5 +37,6 @@ REQUEST_SECONDS = Histogram(
 )
 LEADER = Gauge("modelmill_leader_election_master_status", "1 while this process is the leader.", ["name"])
 WATCH_EVENTS = Counter("modelmill_watch_events_total", "Watch events by kind.", ["kind", "type"])
+WATCH_CLOSED_SECONDS = Gauge("modelmill_watch_closed_seconds", "For how long a watch stream has been closed.")
 EVENTS_DROPPED = Counter("modelmill_events_dropped_total", "Kubernetes Events that were not posted.")
 BUILD = Gauge("modelmill_build_info", "Version of the operator; always 1.", ["version"])

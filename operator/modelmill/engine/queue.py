@@ -26,10 +26,13 @@ class WorkQueue(Generic[K]):
     def __init__(self, name: str, jitter: Callable[[], float] = random.random) -> None:
         self._adds, self._depth = metrics.QUEUE_ADDS.labels(name), metrics.QUEUE_DEPTH.labels(name)
         self._seconds, self._retries = metrics.QUEUE_SECONDS.labels(name), metrics.QUEUE_RETRIES.labels(name)
+        self._work_seconds = metrics.WORK_SECONDS.labels(name)
+        metrics.UNFINISHED_SECONDS.labels(name).set_function(lambda: sum(self._ages()))
+        metrics.LONGEST_SECONDS.labels(name).set_function(lambda: max(self._ages(), default=0.0))
         self._jitter = jitter
         self._ready: deque[K] = deque()
         self._waiting: dict[K, float] = {}
-        self._working: set[K] = set()
+        self._working: dict[K, float] = {}
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
@@ -87,17 +90,23 @@ class WorkQueue(Generic[K]):
             await self._wakeup.wait()
         key = self._ready.popleft()
         since = self._waiting.pop(key)
-        self._working.add(key)
+        now = asyncio.get_running_loop().time()
+        self._working[key] = now
         self._depth.set(len(self._ready))
-        self._seconds.observe(asyncio.get_running_loop().time() - since)
+        self._seconds.observe(now - since)
         return key
 
     def done(self, key: K) -> None:
         """Give the key back; it waits again when it was added meanwhile."""
-        self._working.discard(key)
+        began = self._working.pop(key)
+        self._work_seconds.observe(asyncio.get_running_loop().time() - began)
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+
+    def _ages(self) -> list[float]:
+        now = asyncio.get_running_loop().time() if self._working else 0.0
+        return [now - began for began in self._working.values()]
 
     def _fire(self, key: K) -> None:
         self._timers.pop(key, None)

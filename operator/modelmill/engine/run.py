@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -22,7 +23,7 @@ from modelmill.engine.health import Handler, Health, serve
 from modelmill.engine.login import login
 from modelmill.engine.plan import Controller, Watch
 from modelmill.engine.runtime import ControlLoop
-from modelmill.engine.watches import build_registry, build_settings
+from modelmill.engine.watches import Streams, build_registry, build_settings
 
 log = structlog.get_logger(__name__)
 
@@ -59,18 +60,28 @@ def run(
 
 
 def configure_logging() -> None:
-    """One JSON object a line on standard error, for ours and for kopf's records."""
+    """One JSON object a line on standard error, for our records and for those of kopf and asyncio."""
+    stamps: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*stamps, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    others = logging.StreamHandler(sys.stderr)
+    others.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *stamps],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[others])
 
 
 async def _main(
@@ -119,23 +130,28 @@ class _Process:
         events = EventRecorder(self.client, self.settings.identity)
         executor = Executor(self.client, cache, events, [watch.resource for watch in watches])
         control = ControlLoop(self.client, cache, executor, controllers, watches, self.settings.namespaces)
+        streams = Streams(watches, self.settings.namespaces, control.on_relisted)
+        self.health.ready = lambda: self.election.reached and (control.listed or not self.election.leading)
+        self.health.closed_seconds = streams.closed_seconds
         async with asyncio.TaskGroup() as group:
             group.create_task(self.health.heartbeat())
-            self.health.ready = True
             await self.election.acquire()
             group.create_task(self.election.keep())
             group.create_task(events.run())
-            await control.resync()
-            group.create_task(self._watch(watches, control))
+            group.create_task(self._watch(watches, control, streams))
+            # Listed while all streams are open: of what is deleted later a stream tells, what was deleted before is not listed.
+            await streams.wait_open()
+            await control.resync_until_done()
+            _tune_garbage_collection()
             group.create_task(control.run())
 
-    async def _watch(self, watches: Sequence[Watch], control: ControlLoop) -> None:
+    async def _watch(self, watches: Sequence[Watch], control: ControlLoop, streams: Streams) -> None:
         """Run kopf's watch streams; when they end, the process ends and starts anew with a fresh listing."""
         namespaced = bool(self.settings.namespaces)
         started = asyncio.Event()
-        streams = asyncio.create_task(
+        watching = asyncio.create_task(
             kopf.operator(
-                registry=build_registry(self.client, watches, control.on_event),
+                registry=build_registry(self.client, watches, control.on_event, streams),
                 settings=build_settings(watches, namespaced=namespaced),
                 standalone=True,
                 clusterwide=not namespaced,
@@ -146,5 +162,12 @@ class _Process:
         await started.wait()
         # kopf has put its own handlers in place of ours.
         self.handle_signals()
-        await streams
+        await watching
         raise RuntimeError("the watch streams ended")
+
+
+def _tune_garbage_collection() -> None:
+    """Look for cycles less often: almost everything that lives long is in the cache, which has none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -12,15 +13,28 @@ from typing import Any
 import structlog
 
 from modelmill.engine import metrics
-from modelmill.engine.cache import Cache, version_number
+from modelmill.engine.cache import Cache, version_number, version_of
 from modelmill.engine.client import Client
-from modelmill.engine.errors import ApiError, Conflict, EngineError, NotFound, TooManyRequests
+from modelmill.engine.errors import (
+    ApiError,
+    Conflict,
+    EngineError,
+    Forbidden,
+    Invalid,
+    NameConflict,
+    NotFound,
+    TooManyRequests,
+)
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Controller, Key, Manifest, Resource, Watch
+from modelmill.engine.plan import Controller, Event, Key, Manifest, Resource, Watch
 from modelmill.engine.queue import WorkQueue
 
 WORKERS = 16
 RESYNC_SECONDS = 600.0
+RESYNC_RETRY_SECONDS = 5.0
+
+_TOLD = (Forbidden, Invalid, NameConflict)
+"""Refusals that a person must mend: a quota, an admission policy, a name that is taken. They are posted as Events."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +59,7 @@ class ControlLoop:
         self._namespaces = tuple(namespaces)
         self._queues: dict[Resource, WorkQueue[Key]] = {one.resource: WorkQueue(one.name) for one in controllers}
         self._listed = False
+        self._relisted = asyncio.Event()
         executor.on_written = self._on_written
         self._owners = {(one.resource.kind, one.resource.group): one.resource for one in controllers}
 
@@ -82,7 +97,7 @@ class ControlLoop:
             self._cache.put(resource, obj)
 
     async def run(self) -> None:
-        """Reconcile for ever; `resync` must have been awaited once."""
+        """Reconcile for ever; `resync_until_done` must have been awaited once."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._resync_forever())
             for controller in self._controllers.values():
@@ -90,12 +105,34 @@ class ControlLoop:
                     group.create_task(self._work(controller))
 
     async def _resync_forever(self) -> None:
+        """List again every ten minutes, and a second after a stream had to: it may have missed deletions meanwhile."""
         while True:
-            await asyncio.sleep(RESYNC_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESYNC_SECONDS * random.uniform(0.9, 1.1)):  # noqa: S311 - jitter
+                    await self._relisted.wait()
+                    await asyncio.sleep(1)
+            self._relisted.clear()
+            await self.resync_until_done()
+
+    @property
+    def listed(self) -> bool:
+        """Whether every watched kind was listed."""
+        return self._listed
+
+    def on_relisted(self) -> None:
+        """Note that a watch stream began anew with a list."""
+        self._relisted.set()
+
+    async def resync_until_done(self) -> None:
+        """Resync, again and again until the API server answers."""
+        while True:
             try:
                 await self.resync()
             except ApiError as error:
                 log.warning("resync failed", error=str(error))
+                await asyncio.sleep(RESYNC_RETRY_SECONDS)
+            else:
+                return
 
     async def _work(self, controller: Controller) -> None:
         queue = self._queues[controller.resource]
@@ -130,12 +167,18 @@ class ControlLoop:
         except Conflict as error:
             result = "requeue"
             log.debug("planned on a stale object", controller=controller.name, object=str(key), error=error.message)
-            await self._refresh(controller.resource, key, queue)
+            await self._refresh(controller, queue, parent, str(error))
+        except NotFound as error:
+            # Mostly the parent has gone meanwhile.
+            result = "requeue"
+            await self._refresh(controller, queue, parent, str(error))
         except TooManyRequests as error:
             result = "requeue"
             queue.retry(key, at_least=error.retry_after or 0.0)
         except EngineError as error:
             result = "error"
+            if isinstance(error, _TOLD):
+                self._executor.tell(parent, Event("Warning", type(error).__name__, str(error)))
             self._failed(controller, queue, key, str(error))
         except Exception as error:
             result = "error"
@@ -146,18 +189,23 @@ class ControlLoop:
             metrics.RECONCILES.labels(controller.name, result).inc()
             metrics.RECONCILE_SECONDS.labels(controller.name).observe(time.monotonic() - began)
 
-    async def _refresh(self, resource: Resource, key: Key, queue: WorkQueue[Key]) -> None:
-        """Read a parent anew after a refused write, then plan again."""
+    async def _refresh(self, controller: Controller, queue: WorkQueue[Key], parent: Manifest, error: str) -> None:
+        """Read a parent anew after a refused write, then plan again: at once when it has changed, else after a backoff."""
+        key = _key(parent)
         try:
-            current = await self._client.get(resource, key.namespace, key.name)
+            current = await self._client.get(controller.resource, key.namespace, key.name)
         except NotFound:
+            self._gone(controller.resource, parent)
             return
-        except ApiError:
-            queue.retry(key)
+        except ApiError as failure:
+            self._failed(controller, queue, key, str(failure))
             return
-        if self._cache.put(resource, current):
-            self._wake(resource, current)
-        queue.add(key)
+        if self._cache.put(controller.resource, current):
+            self._wake(controller.resource, current)
+        if version_of(current) != version_of(parent):
+            queue.add(key)
+        else:
+            self._failed(controller, queue, key, error)
 
     def _failed(self, controller: Controller, queue: WorkQueue[Key], key: Key, error: str) -> None:
         metrics.RECONCILE_ERRORS.labels(controller.name).inc()

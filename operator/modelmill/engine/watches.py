@@ -6,14 +6,22 @@ keep annotations and are edge-triggered.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aiohttp
 import kopf
+import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.plan import Manifest, Resource, Watch
+
+REMIND_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
 
 OnEvent = Callable[[Resource, str | None, Manifest], None]
 
@@ -50,14 +58,80 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def build_registry(client: Client, watches: Sequence[Watch], on_event: OnEvent) -> kopf.OperatorRegistry:
+class Streams:
+    """Which watch streams are open, told from the requests that kopf makes: it has no other sign of it.
+
+    kopf lists a kind anew when the place it watched from is too old, and does not tell which objects were deleted in between;
+    `on_relisted` is called when a stream is open again after that.
+    """
+
+    def __init__(
+        self,
+        watches: Sequence[Watch],
+        namespaces: Sequence[str],
+        on_relisted: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        scopes: Sequence[str | None] = namespaces or (None,)
+        self._responses: dict[str, aiohttp.ClientResponse | None] = {
+            watch.resource.path(namespace): None for watch in watches for namespace in scopes
+        }
+        self._relisted: set[str] = set()
+        self._closed_since: dict[str, float] = {}
+        self._on_relisted = on_relisted
+        self._clock = clock
+        self._opened = asyncio.Event()
+
+    async def wait_open(self) -> None:
+        """Wait until every kind has been watched; what is missing is logged from time to time."""
+        while not self._opened.is_set():
+            try:
+                async with asyncio.timeout(REMIND_SECONDS):
+                    await self._opened.wait()
+            except TimeoutError:
+                missing = [path for path, response in self._responses.items() if response is None]
+                log.warning("not watched yet; are the kinds installed, and may they be watched?", missing=missing)
+
+    def closed_seconds(self) -> float:
+        """Return for how long a stream has been closed, as far as calls of this method have seen; the longest one."""
+        now = self._clock()
+        for path, response in self._responses.items():
+            if response is None or not response.closed:
+                self._closed_since.pop(path, None)
+            else:
+                self._closed_since.setdefault(path, now)
+        return now - min(self._closed_since.values(), default=now)
+
+    async def observe(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Pass a request of kopf on (a middleware of aiohttp)."""
+        response = await handler(request)
+        path, query = request.url.path, request.url.query
+        if path not in self._responses or response.status >= 400:
+            return response
+        if "watch" in query:
+            self._responses[path] = response
+            if path in self._relisted:
+                self._relisted.discard(path)
+                self._on_relisted()
+            if all(self._responses.values()):
+                self._opened.set()
+        elif self._responses[path] is not None:
+            self._relisted.add(path)
+        return response
+
+
+def build_registry(
+    client: Client, watches: Sequence[Watch], on_event: OnEvent, streams: Streams
+) -> kopf.OperatorRegistry:
     """Return a registry with one raw handler for each kind. Kinds are named in full: their plurals exist elsewhere too."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def _login(**_: Any) -> kopf.AiohttpSession:
         # A session of its own: kopf closes it when it stops, while the last writes still need theirs.
-        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.new_session())
+        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.new_session(streams.observe))
 
     for watch in watches:
         _register(registry, watch.resource, on_event)
