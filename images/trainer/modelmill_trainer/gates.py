@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelmill.contracts.result import ChampionFacts
 from modelmill.contracts.stage import Gate
 from modelmill_trainer.failure import StageError, meant
+
+REGRESSION_METRICS = ("r2", "mae", "rmse", "mape")
+CLASSIFICATION_METRICS = (
+    "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc", "log_loss",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +45,15 @@ def judge(
     return verdicts
 
 
-def require_metrics(gates: Sequence[Gate], metrics: Mapping[str, float], primary: str) -> None:
-    """Raise StageError (MetricInvalid) naming each metric that is asked for and was not measured."""
+def require_metrics(gates: Sequence[Gate], metrics: Iterable[str], primary: str) -> None:
+    """Raise StageError (MetricInvalid) naming each metric that is asked for and is not among those measured."""
+    measured = list(metrics)
     wanted = {"evaluation.primary.metric": primary}
     wanted |= {f"evaluation.gates[{place}].metric": gate.metric for place, gate in enumerate(gates) if gate.metric}
     problems = [
-        f"{field} is {name!r}, which was not measured; {meant(name, metrics)}"
+        f"{field} is {name!r}, which is not measured; {meant(name, measured)}"
         for field, name in wanted.items()
-        if name not in metrics
+        if name not in measured
     ]
     if problems:
         raise StageError("MetricInvalid", *problems)

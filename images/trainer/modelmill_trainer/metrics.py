@@ -13,10 +13,6 @@ from sklearn import metrics
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Outputs
 
-REGRESSION_METRICS = ("r2", "mae", "rmse", "mape")
-CLASSIFICATION_METRICS = (
-    "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc", "log_loss",
-)  # fmt: skip
 LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
 MAX_OWN_METRICS = 32
 

@@ -65,6 +65,9 @@ def find_model(output: Path) -> Left:
             raise StageError("ModelMissing", f"{MODEL_DOCUMENT} names {file.name}, which the train stage did not leave")
         return Left(file, form, said)
     for name, form in ((names.SKOPS_FILE, "skops"), (names.ONNX_FILE, "onnx")):
+        # A link could lead to a file of this container that the train stage may not read.
+        if (output / name).is_symlink():
+            raise StageError("ModelInvalid", f"{name} is a link: leave a file")
         if (output / name).is_file():
             return Left(output / name, form, said)
     found = ", ".join(sorted(path.name for path in output.iterdir())[:10]) if output.is_dir() else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,23 +65,24 @@ def publish(spec: StageSpec, folders: Folders) -> result.StageResult:
     print(f"publish: on {len(measured.target)} rows of the hold-out: {shown}", flush=True)
     for verdict in measured.verdicts:
         print(f"publish: gate {'passed' if verdict.passed else 'FAILED'}: {verdict.text}", flush=True)
+    failed = tuple(verdict.text for verdict in measured.verdicts if not verdict.passed)
+    ending = result.StageResult(
+        outcome=result.PUBLISHED if measured.passed else result.GATE_FAILED,
+        reason="" if measured.passed else "GateFailed",
+        reasons=failed,
+        data=result.DataFacts(measured.facts["digest"], measured.facts["rows"], measured.facts["holdout_rows"]),
+        metrics=measured.metrics,
+        champion=measured.champion,
+        gates=tuple(verdict.text for verdict in measured.verdicts),
+    )
+    result.encode(ending)  # a metric that cannot be told is refused before anything is stored
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
         source = Path(name)
         form = write_artifact(measured, source)
         size = sum(path.stat().st_size for path in source.iterdir())
         uri, found = publish_artifact(source, join(spec.store.uri, spec.namespace, spec.model), spec.store)
     print(f"publish: {form}, {size} bytes at {uri}, {time.monotonic() - begin:.2f} s", flush=True)
-    failed = tuple(verdict.text for verdict in measured.verdicts if not verdict.passed)
-    ending = result.StageResult(
-        outcome=result.PUBLISHED if measured.passed else result.GATE_FAILED,
-        reason="" if measured.passed else "GateFailed",
-        reasons=failed,
-        artifact=result.Artifact(uri, found, size, form),
-        data=result.DataFacts(measured.facts["digest"], measured.facts["rows"], measured.facts["holdout_rows"]),
-        metrics=measured.metrics,
-        champion=measured.champion,
-        gates=tuple(verdict.text for verdict in measured.verdicts),
-    )
+    ending = replace(ending, artifact=result.Artifact(uri, found, size, form))
     print(f"publish: {ending.outcome}", flush=True)
     return ending
 

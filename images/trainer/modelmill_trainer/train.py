@@ -16,6 +16,7 @@ from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.estimators import build, forget_training, needs_scaling
 from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.folders import Folders
+from modelmill_trainer.gates import CLASSIFICATION_METRICS, REGRESSION_METRICS, require_metrics
 from modelmill_trainer.kinds import NUMBER, TEXT, model_frame, target_values
 from modelmill_trainer.preprocessing import Plan, choose, pipeline
 from modelmill_trainer.tables import read_rows
@@ -31,6 +32,9 @@ def train(spec: StageSpec, folders: Folders) -> None:
     kinds = {item["name"]: item["kind"] for item in params["features"]}
     target = params["target"]
     _require_task(estimator, target, params["target_kind"])
+    # Told before hours of fitting rather than after.
+    measured = CLASSIFICATION_METRICS if is_classifier(estimator) else REGRESSION_METRICS
+    require_metrics(spec.gates, measured, spec.primary_metric or measured[0])
     form = params["format"]
     frame = read_rows(folders.train(form), form, {**kinds, target: params["target_kind"]})
     if spec.estimator.preprocessing == "None":

@@ -126,6 +126,18 @@ def test_publishing_again_changes_nothing(make_run: MakeRun, store: Store) -> No
     assert {key: store.get(f"s3://{BUCKET}/{key}") for key in store.keys("models/")} == before
 
 
+def test_publishing_completes_what_a_try_before_left_half_done(make_run: MakeRun, store: Store) -> None:
+    put_cars(store)
+    run = s3_run(make_run, store)
+    first = run.all()
+    keys = store.keys("models/")
+    for key in keys:
+        if key.endswith(("/manifest.json", "/golden.json")):
+            store.client.delete_object(Bucket=BUCKET, Key=key)
+    assert run.through("publish").result == first
+    assert store.keys("models/") == keys
+
+
 def test_another_run_on_the_same_data_gives_the_same_model(make_run: MakeRun, store: Store) -> None:
     put_cars(store)
     runs = [s3_run(make_run, store) for _ in range(2)]

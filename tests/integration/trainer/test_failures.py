@@ -105,7 +105,7 @@ def test_an_estimator_that_does_not_work(
     make_run: MakeRun, store: Store, wanted: dict[str, Any], reason: str, said: str
 ) -> None:
     put_cars(store, last=1982)
-    run = make_run(**parts(store, estimator=wanted))
+    run = make_run(**parts(store, estimator=wanted, primary_metric=None))
     run.through("fetch")
     assert said in told(run.stage("train"), reason)
 
@@ -156,6 +156,12 @@ def test_a_pickle_within_skops_is_not_loaded(make_run: MakeRun, store: Store) ->
     assert "subprocess.run" in told(run.stage("publish"), "ModelInvalid")
 
 
+def test_a_link_to_a_file_of_the_publish_container(make_run: MakeRun, store: Store) -> None:
+    run = fetched(make_run, store)
+    (run.output / "model.onnx").symlink_to("/proc/self/environ")
+    assert "is a link" in told(run.stage("publish"), "ModelInvalid")
+
+
 def test_a_model_file_outside_its_folder(make_run: MakeRun, store: Store) -> None:
     run = fetched(make_run, store)
     (run.output / "model.json").write_text(json.dumps({"format": "onnx", "file": "../holdout/holdout.csv"}))
@@ -164,8 +170,11 @@ def test_a_model_file_outside_its_folder(make_run: MakeRun, store: Store) -> Non
 
 def test_a_metric_that_is_not_measured(make_run: MakeRun, store: Store) -> None:
     run = fetched(make_run, store, gates=[{"metric": "acuracy", "minimum": 0.5}])
+    assert "evaluation.gates[0].metric is 'acuracy'" in told(run.stage("train"), "MetricInvalid")
+    run.raw["gates"] = []
     run.through("train")
-    assert "evaluation.gates[0].metric is 'acuracy'" in told(run.stage("publish"), "MetricInvalid")
+    run.raw["gates"] = [{"metric": "loss", "minimum": 0.5}]
+    assert "evaluation.gates[0].metric is 'loss'" in told(run.stage("publish"), "MetricInvalid")
     assert store.keys("models/") == []
 
 
@@ -256,14 +265,24 @@ def test_a_person_runs_it_with_a_file_and_a_folder(tmp_path: Path) -> None:
 
 
 def test_own_metrics_count_for_gates_and_must_be_numbers(make_run: MakeRun, store: Store) -> None:
-    run = fetched(make_run, store, gates=[{"metric": "loss", "maximum": 1}])
+    run = fetched(make_run, store)
     run.through("train")
+    run.raw["gates"] = [{"metric": "loss", "maximum": 1}]
     (run.output / "metrics.json").write_text('{"metrics": {"loss": 0.5}}')
     ending = run.through("publish").result
     assert ending is not None
     assert ending.gates == ("loss 0.5 <= 1",)
     (run.output / "metrics.json").write_text('{"metrics": {"loss": NaN}}')
     assert "loss is nan" in told(run.stage("publish"), "MetricInvalid")
+
+
+def test_a_result_that_is_too_long_is_refused_before_anything_is_stored(make_run: MakeRun, store: Store) -> None:
+    run = fetched(make_run, store)
+    run.through("train")
+    many = {f"{place:02d}-{'long' * 40}": 0.5 for place in range(32)}
+    (run.output / "metrics.json").write_text(json.dumps({"metrics": many}))
+    assert "report fewer metrics" in told(run.stage("publish"), "MetricInvalid")
+    assert store.keys("models/") == []
 
 
 def test_an_onnx_model_of_another_image(make_run: MakeRun, store: Store) -> None:
