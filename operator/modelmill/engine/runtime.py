@@ -213,10 +213,14 @@ class ControlLoop:
         log.warning("will try again", controller=controller.name, object=str(key), error=error, seconds=round(delay, 1))
 
     def _on_written(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
-        """Take a write of our own: it concerns the same keys as a watch event, but not the one that wrote."""
+        """Take a write of our own: it concerns the same keys as a watch event, a child not the one that made it.
+
+        A parent is looked at again after its own status was written: what was decided from the old one may allow more now.
+        """
         writer = (parent["kind"], _key(parent))
+        own = obj["metadata"]["uid"] == parent["metadata"]["uid"]
         for kind, key in self._concerned(resource, obj):
-            if (kind.kind, key) != writer:
+            if own or (kind.kind, key) != writer:
                 self._queues[kind].add(key)
 
     def _wake(self, resource: Resource, obj: Manifest) -> None:
