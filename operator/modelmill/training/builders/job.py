@@ -13,7 +13,7 @@ from modelmill.training.builders.stage_spec import stage_spec
 from modelmill.training.view import View
 
 WORK = "/modelmill"
-STAGE_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
+STAGE_REQUESTS = {"cpu": "100m", "memory": "384Mi"}
 TRAINED_HASH_ANNOTATION = f"{base.GROUP}/trained-hash"
 CHAMPION_ANNOTATION = f"{base.GROUP}/champion"
 
