@@ -31,7 +31,7 @@ demo: venv cluster-up images ## Play the whole life of a model on real data
 	@$(PYTHON) hack/demo
 
 test: venv cluster-up images ## Run every test: unit, integration and e2e
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest tests/unit tests/integration tests/e2e
 
 test-unit: venv ## Run the unit tests only
 	@$(PYTHON) -m pytest tests/unit
