@@ -57,7 +57,8 @@ class Executor:
             await self._delete(delete)
         if plan.finalizer is not None:
             parent = await self._finalizer(resource, parent, wanted=plan.finalizer)
-        if plan.status is not None and plan.status != parent.get("status", {}):
+        gone = "deletionTimestamp" in parent["metadata"] and not parent["metadata"].get("finalizers")
+        if plan.status is not None and plan.status != parent.get("status", {}) and not gone:
             written = await self._client.replace_status(resource, {**parent, "status": plan.status})
             self._take(resource, written, parent)
         for event in plan.events:

@@ -1,0 +1,147 @@
+"""A tiny API server in memory, for tests of what the engine asks for. The real one is used in tests/integration/engine."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from modelmill.engine.client import FIELD_MANAGER
+from modelmill.engine.errors import AlreadyExists, ApiError, Conflict, NotFound
+from modelmill.engine.plan import Resource
+
+WIDGETS = Resource("test.dev", "v1", "widgets", "Widget")
+Id = tuple[str, str, str]
+
+
+class FakeApi:
+    """Has the methods of `engine.client.Client` that executor, runtime, election and events call."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Id, dict[str, Any]] = {}
+        self.requests: list[str] = []
+        self.before: Callable[[str], ApiError | None] = lambda _: None
+        """Asked before each request, with its text; an error it returns is the answer."""
+        self.version = 100
+        self.listed_at: int | None = None
+
+    @property
+    def writes(self) -> list[str]:
+        return [one for one in self.requests if not one.startswith(("GET", "LIST"))]
+
+    def put(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Store an object as somebody else would, and return it as the API server has it."""
+        self.version += 1
+        new = copy.deepcopy(dict(body))
+        meta = new["metadata"]
+        meta.setdefault("namespace", "ml")
+        meta.setdefault("uid", f"{resource.plural}-{meta['name']}-{self.version}")
+        meta["resourceVersion"] = str(self.version)
+        new.setdefault("apiVersion", resource.api_version)
+        new.setdefault("kind", resource.kind)
+        self.objects[resource.plural, meta["namespace"], meta["name"]] = new
+        return copy.deepcopy(new)
+
+    def find(self, resource: Resource, name: str, namespace: str = "ml") -> dict[str, Any]:
+        return self.objects[resource.plural, namespace, name]
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, label_selector: str | None = None
+    ) -> tuple[list[dict[str, Any]], str]:
+        self._request(f"LIST {resource.plural}")
+        found = [
+            copy.deepcopy(one)
+            for (plural, where, _), one in self.objects.items()
+            if plural == resource.plural and namespace in (None, where)
+        ]
+        return found, str(self.listed_at or self.version)
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        self._request(f"GET {resource.plural}/{name}")
+        return copy.deepcopy(self._stored(resource, namespace, name))
+
+    async def create(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        meta = body["metadata"]
+        self._request(f"POST {resource.plural}/{meta['name']}")
+        if (resource.plural, meta["namespace"], meta["name"]) in self.objects:
+            raise AlreadyExists(409, "AlreadyExists", meta["name"])
+        return self.put(resource, body)
+
+    async def apply(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        meta = body["metadata"]
+        self._request(f"APPLY {resource.plural}/{meta['name']}")
+        before = self.objects.get((resource.plural, meta["namespace"], meta["name"]), {"metadata": {}})
+        fields = _fields({name: value for name, value in body.items() if name not in ("apiVersion", "kind")})
+        new = {
+            **before,
+            **body,
+            "metadata": {
+                **before["metadata"],
+                **meta,
+                "managedFields": [{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}],
+            },
+        }
+        return self.put(resource, new)
+
+    async def replace(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        self._request(f"PUT {resource.plural}/{body['metadata']['name']}")
+        self._current(resource, body)
+        return self.put(resource, body)
+
+    async def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        self._request(f"PUT {resource.plural}/{body['metadata']['name']}/status")
+        stored = self._current(resource, body)
+        return self.put(resource, {**stored, "status": body["status"]})
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        self._request(f"PATCH {resource.plural}/{name}")
+        stored = self._current(resource, {"metadata": {"namespace": namespace, "name": name, **body["metadata"]}})
+        finalizers = body["metadata"]["finalizers"]
+        patched = self.put(resource, {**stored, "metadata": {**stored["metadata"], "finalizers": finalizers}})
+        if not finalizers and "deletionTimestamp" in stored["metadata"]:
+            del self.objects[resource.plural, namespace, name]
+        return patched
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        self._request(f"DELETE {resource.plural}/{name}")
+        if self._stored(resource, namespace, name)["metadata"]["uid"] != uid:
+            raise Conflict(409, "Conflict", "uid")
+        del self.objects[resource.plural, namespace, name]
+
+    def _request(self, text: str) -> None:
+        self.requests.append(text)
+        error = self.before(text)
+        if error is not None:
+            raise error
+
+    def _stored(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        try:
+            return self.objects[resource.plural, namespace, name]
+        except KeyError:
+            raise NotFound(404, "NotFound", name) from None
+
+    def _current(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        meta = body["metadata"]
+        stored = self._stored(resource, meta["namespace"], meta["name"])
+        if meta["resourceVersion"] != stored["metadata"]["resourceVersion"]:
+            raise Conflict(409, "Conflict", "the object has been modified")
+        return stored
+
+
+def remove(fields: dict[str, Any], path: tuple[str, ...]) -> None:
+    """Remove a path from a field set, and the nodes that are empty then: an empty one is owned as a whole."""
+    if len(path) > 1:
+        remove(fields[path[0]], path[1:])
+    if len(path) == 1 or not fields[path[0]]:
+        del fields[path[0]]
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the field set of what was applied; lists are owned as a whole here."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {f"f:{name}": _fields(part) for name, part in value.items() if name not in ("name", "namespace")}
+
+
+def widget(name: str = "w", **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "ml", "generation": 1}, "spec": {"size": 1}, "status": status}

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from modelmill.engine.cache import Cache
+from modelmill.engine.errors import Conflict, Invalid, NameConflict, ServerFailure
+from modelmill.engine.executor import FINALIZER, SPEC_HASH, Executor
+from modelmill.engine.kinds import CONFIG_MAPS, DEPLOYMENTS, JOBS
+from modelmill.engine.plan import Delete, Event, Plan, Resource
+from tests.unit.engine.fake_api import WIDGETS, FakeApi, remove, widget
+
+JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "ml"}, "spec": {}}
+ORPHAN = {**JOB, "metadata": {**JOB["metadata"], "ownerReferences": []}}  # type: ignore[dict-item]
+
+
+def level(name: str = "d", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "ml", "labels": {"app": name}},
+        "spec": {"replicas": 1, **spec},
+    }
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def record(self, parent: Any, event: Event) -> None:
+        self.events.append(event)
+
+
+class World:
+    """An executor with its surroundings; `parent` is stored and cached."""
+
+    def __init__(self) -> None:
+        self.api = FakeApi()
+        self.cache = Cache()
+        self.recorder = Recorder()
+        self.parent = self.api.put(WIDGETS, widget())
+        self.cache.put(WIDGETS, self.parent)
+        self.restart()
+
+    def restart(self) -> None:
+        kinds = [WIDGETS, JOBS, DEPLOYMENTS, CONFIG_MAPS]
+        self.executor = Executor(self.api, self.cache, self.recorder, kinds)  # type: ignore[arg-type]
+
+    async def execute(self, plan: Plan) -> list[str]:
+        """Carry the plan out on the cached parent; return the writes it took."""
+        before = len(self.api.writes)
+        parent = self.cache.get(WIDGETS, "ml", "w")
+        assert parent is not None
+        await self.executor.execute(WIDGETS, parent, plan)
+        return self.api.writes[before:]
+
+    def by_hand(self, resource: Resource, name: str, *, takes: tuple[str, ...], value: Any) -> None:
+        """Change a field of a child as somebody else, who becomes its owner; the watch tells of it."""
+        changed = copy.deepcopy(self.api.find(resource, name))
+        node = changed
+        for part in takes[:-1]:
+            node = node[part]
+        node[takes[-1]] = value
+        remove(changed["metadata"]["managedFields"][0]["fieldsV1"], tuple(f"f:{part}" for part in takes))
+        self.cache.put(resource, self.api.put(resource, changed))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_everything_is_done_in_the_order_of_the_plan(world: World) -> None:
+    old = world.api.put(CONFIG_MAPS, {"metadata": {"name": "old"}})
+    plan = Plan(
+        create=[JOB],
+        apply=[level()],
+        delete=[Delete(CONFIG_MAPS, "ml", "old", old["metadata"]["uid"])],
+        finalizer=True,
+        status={"phase": "Running"},
+        events=[Event("Normal", "Started", "run 1")],
+    )
+    assert await world.execute(plan) == [
+        "POST jobs/j",
+        "APPLY deployments/d",
+        "DELETE configmaps/old",
+        "PATCH widgets/w",
+        "PUT widgets/w/status",
+    ]
+    assert world.recorder.events == list(plan.events)
+    stored = world.api.find(WIDGETS, "w")
+    assert stored["status"] == {"phase": "Running"}
+    assert stored["metadata"]["finalizers"] == [FINALIZER]
+
+
+async def test_the_same_plan_again_writes_nothing_nor_after_a_restart(world: World) -> None:
+    plan = Plan(create=[JOB], apply=[level(), level("e")], finalizer=True, status={"phase": "Running"})
+    assert len(await world.execute(plan)) == 5
+    assert await world.execute(plan) == []
+    world.restart()
+    assert await world.execute(plan) == []
+
+
+async def test_children_carry_owner_and_label(world: World) -> None:
+    await world.execute(Plan(create=[JOB], apply=[level()]))
+    for resource, name in ((JOBS, "j"), (DEPLOYMENTS, "d")):
+        meta = world.api.find(resource, name)["metadata"]
+        assert meta["labels"]["app.kubernetes.io/managed-by"] == "modelmill"
+        owner = {"apiVersion": "test.dev/v1", "kind": "Widget", "name": "w", "uid": world.parent["metadata"]["uid"]}
+        assert meta["ownerReferences"] == [{**owner, "controller": True, "blockOwnerDeletion": True}]
+    assert world.api.find(DEPLOYMENTS, "d")["metadata"]["labels"]["app"] == "d"
+
+
+async def test_a_manifest_that_names_no_owner_gets_none(world: World) -> None:
+    await world.execute(Plan(create=[ORPHAN]))
+    assert world.api.find(JOBS, "j")["metadata"]["ownerReferences"] == []
+
+
+async def test_a_job_that_we_made_already_is_success(world: World) -> None:
+    """The cache does not know it yet: the operator was killed after the write."""
+    await world.execute(Plan(create=[JOB]))
+    world.cache.drop(JOBS, world.api.find(JOBS, "j"))
+    world.cache = Cache()
+    world.cache.put(WIDGETS, world.parent)
+    world.restart()
+    assert await world.execute(Plan(create=[JOB], status={"run": 1})) == ["POST jobs/j", "PUT widgets/w/status"]
+    assert world.cache.get(JOBS, "ml", "j") is not None
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"name": "j"},
+        {"name": "j", "ownerReferences": [{"uid": "another", "controller": True}]},
+        {"name": "j", "labels": {"modelmill.dev/owner-uid": "another"}},
+    ],
+)
+async def test_a_job_of_somebody_else_is_a_conflict_and_the_status_is_not_written(
+    world: World, taken: dict[str, Any]
+) -> None:
+    world.api.put(JOBS, {"metadata": taken})
+    with pytest.raises(NameConflict, match="Job ml/j belongs to somebody else"):
+        await world.execute(Plan(create=[JOB], status={"run": 1}))
+    assert world.api.find(WIDGETS, "w")["status"] == {}
+
+
+async def test_an_orphan_is_ours_by_its_label(world: World) -> None:
+    labels = {"modelmill.dev/owner-uid": world.parent["metadata"]["uid"]}
+    world.api.put(JOBS, {"metadata": {"name": "j", "labels": labels}})
+    assert await world.execute(Plan(create=[ORPHAN])) == ["POST jobs/j"]
+
+
+async def test_a_level_child_of_somebody_else_is_not_touched(world: World) -> None:
+    world.cache.put(DEPLOYMENTS, world.api.put(DEPLOYMENTS, {"metadata": {"name": "d"}}))
+    with pytest.raises(NameConflict):
+        await world.execute(Plan(apply=[level()]))
+    assert world.api.writes == []
+
+
+async def test_a_changed_manifest_is_applied(world: World) -> None:
+    await world.execute(Plan(apply=[level()]))
+    before = world.api.find(DEPLOYMENTS, "d")["metadata"]["annotations"][SPEC_HASH]
+    assert await world.execute(Plan(apply=[level(replicas=3)])) == ["APPLY deployments/d"]
+    after = world.api.find(DEPLOYMENTS, "d")
+    assert after["spec"]["replicas"] == 3
+    assert after["metadata"]["annotations"][SPEC_HASH] != before
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_change_by_hand_is_put_back_once(world: World, restarted: bool) -> None:
+    await world.execute(Plan(apply=[level()]))
+    world.by_hand(DEPLOYMENTS, "d", takes=("spec", "replicas"), value=7)
+    if restarted:
+        world.restart()
+    assert await world.execute(Plan(apply=[level()])) == ["APPLY deployments/d"]
+    assert world.api.find(DEPLOYMENTS, "d")["spec"]["replicas"] == 1
+    assert await world.execute(Plan(apply=[level()])) == []
+
+
+async def test_fields_of_others_are_no_reason_to_apply(world: World) -> None:
+    await world.execute(Plan(apply=[level()]))
+    changed = copy.deepcopy(world.api.find(DEPLOYMENTS, "d"))
+    changed["spec"]["paused"] = True
+    changed["status"] = {"replicas": 1}
+    world.cache.put(DEPLOYMENTS, world.api.put(DEPLOYMENTS, changed))
+    assert await world.execute(Plan(apply=[level()])) == []
+
+
+async def test_a_field_that_the_server_never_keeps_does_not_make_it_apply_for_ever(world: World) -> None:
+    """One apply after a restart is all that such a field costs."""
+    apply = world.api.apply
+
+    async def forgetful(resource: Resource, body: Any) -> dict[str, Any]:
+        await apply(resource, body)
+        stored = copy.deepcopy(world.api.find(resource, body["metadata"]["name"]))
+        remove(stored["metadata"]["managedFields"][0]["fieldsV1"], ("f:spec", "f:ignored"))
+        return world.api.put(resource, stored)
+
+    world.api.apply = forgetful  # type: ignore[method-assign]
+    plan = Plan(apply=[level(ignored=[])])
+    assert await world.execute(plan) == ["APPLY deployments/d"]
+    world.restart()
+    assert await world.execute(plan) == ["APPLY deployments/d"]
+    assert await world.execute(plan) == []
+    world.by_hand(DEPLOYMENTS, "d", takes=("spec", "replicas"), value=7)
+    assert await world.execute(plan) == ["APPLY deployments/d"]
+
+
+async def test_a_deleted_child_is_made_again(world: World) -> None:
+    await world.execute(Plan(apply=[level()]))
+    gone = world.api.objects.pop(("deployments", "ml", "d"))
+    world.cache.drop(DEPLOYMENTS, gone)
+    world.executor.forget(DEPLOYMENTS, gone)
+    assert await world.execute(Plan(apply=[level()])) == ["APPLY deployments/d"]
+
+
+async def test_deleting_what_is_gone_or_a_namesake_is_success(world: World) -> None:
+    world.cache.put(CONFIG_MAPS, world.api.put(CONFIG_MAPS, {"metadata": {"name": "a", "uid": "new"}}))
+    await world.execute(Plan(delete=[Delete(CONFIG_MAPS, "ml", "a", "old"), Delete(CONFIG_MAPS, "ml", "b", "any")]))
+    assert world.api.find(CONFIG_MAPS, "a")["metadata"]["uid"] == "new"
+    assert world.cache.get(CONFIG_MAPS, "ml", "a") is not None
+
+
+async def test_a_stale_status_is_refused_and_its_events_are_not_posted(world: World) -> None:
+    world.api.put(WIDGETS, {**world.parent, "spec": {"size": 2}})
+    with pytest.raises(Conflict):
+        await world.execute(Plan(status={"phase": "Done"}, events=[Event("Normal", "Done", "done")]))
+    assert world.api.find(WIDGETS, "w")["status"] == {}
+    assert world.recorder.events == []
+
+
+async def test_a_status_that_is_the_same_is_not_written_but_its_events_are_posted(world: World) -> None:
+    await world.execute(Plan(status={"phase": "Done"}))
+    assert await world.execute(Plan(status={"phase": "Done"}, events=[Event("Normal", "Seen", "again")])) == []
+    assert [one.reason for one in world.recorder.events] == ["Seen"]
+
+
+async def test_finalizers_of_others_stay(world: World) -> None:
+    world.parent["metadata"]["finalizers"] = ["other"]
+    world.cache.put(WIDGETS, world.api.put(WIDGETS, world.parent))
+    await world.execute(Plan(finalizer=True))
+    assert world.api.find(WIDGETS, "w")["metadata"]["finalizers"] == ["other", FINALIZER]
+    assert await world.execute(Plan(finalizer=False)) == ["PATCH widgets/w"]
+    assert world.api.find(WIDGETS, "w")["metadata"]["finalizers"] == ["other"]
+
+
+async def test_the_status_of_an_object_that_goes_with_its_finalizer_is_not_written(world: World) -> None:
+    meta = {**world.parent["metadata"], "finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    world.cache.put(WIDGETS, world.api.put(WIDGETS, {**world.parent, "metadata": meta}))
+    assert await world.execute(Plan(finalizer=False, status={"phase": "Gone"})) == ["PATCH widgets/w"]
+
+
+async def test_neighbours_are_made_together_but_changed_one_after_the_other(world: World) -> None:
+    """One that is refused does not keep the others from being made; the error is told all the same."""
+    refused = Invalid(422, "Invalid", "no")
+    world.api.before = lambda text: refused if text == "APPLY deployments/a" else None
+    with pytest.raises(Invalid):
+        await world.execute(Plan(apply=[level("a"), level("b")], status={"phase": "x"}))
+    assert world.api.writes == ["APPLY deployments/a", "APPLY deployments/b"]
+    world.api.before = lambda _: None
+    await world.execute(Plan(apply=[level("a"), level("b")]))
+    failure = ServerFailure(500, "InternalError", "no")
+    world.api.before = lambda text: failure if text == "APPLY deployments/a" else None
+    before = len(world.api.writes)
+    with pytest.raises(ServerFailure):
+        await world.execute(Plan(apply=[level("a", replicas=2), level("b", replicas=2)]))
+    assert world.api.writes[before:] == ["APPLY deployments/a"]
+
+
+async def test_others_are_told_of_our_own_writes_once(world: World) -> None:
+    told: list[str] = []
+    world.executor.on_written = lambda resource, obj, parent: told.append(f"{resource.kind} {obj['metadata']['name']}")
+    plan = Plan(create=[JOB], apply=[level()], status={"phase": "x"})
+    await world.execute(plan)
+    await world.execute(plan)
+    assert told == ["Job j", "Deployment d", "Widget w"]
