@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.objects import ended as terminated
-from tests.unit.objects import pod, running, waiting
 
 from modelmill.engine import pods
+from tests.unit.objects import ended as terminated
+from tests.unit.objects import pod, running, waiting
 
 
 def crashing(name: str, code: int, message: str, reason: str = "Error") -> dict[str, Any]:
