@@ -11,6 +11,7 @@ from typing import Any
 from modelmill.engine.client import Client
 from modelmill.engine.plan import Resource
 
+AT_ONCE = 64
 STORE = {"uri": "s3://models/prod", "endpoint": "http://s3.store:7070", "secretRef": {"name": "store-credentials"}}
 
 
@@ -122,5 +123,11 @@ async def create_paced(client: Client, resource: Resource, bodies: Sequence[dict
 
 
 async def create_at_once(client: Client, resource: Resource, bodies: Sequence[dict[str, Any]]) -> None:
-    """Create the objects as fast as the API server answers, 64 requests at a time."""
-    await asyncio.gather(*(client.create(resource, body) for body in bodies))
+    """Create the objects as fast as the API server answers, AT_ONCE requests at a time."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(body: dict[str, Any]) -> None:
+        async with slots:
+            await client.create(resource, body)
+
+    await asyncio.gather(*(one(body) for body in bodies))

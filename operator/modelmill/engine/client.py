@@ -17,7 +17,8 @@ from modelmill.engine.login import Login
 from modelmill.engine.plan import Resource
 
 FIELD_MANAGER = "modelmill"
-TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+# Not `connect`: that would count the wait for a free connection of the pool as well.
+TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 PAGE = 500
 
 

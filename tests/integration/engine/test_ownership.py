@@ -49,9 +49,14 @@ def test_a_namesake_of_somebody_else_is_not_adopted(cluster: Cluster, namespace:
     cluster.apply(stranger)
     before = cluster.find("job", name, "-n", namespace)
     cluster.audit.mark()
-    second = start("second")
-    cluster.eventually(lambda: "belongs to somebody else" in second.log.read_text(), "a word about the name")
-    assert name in second.log.read_text()
+    start("second")
+
+    def told() -> list[dict[str, Any]]:
+        return [one for one in cluster.items("events.events.k8s.io", namespace) if one["reason"] == "NameConflict"]
+
+    event = cluster.eventually(told, "an Event about the name")[0]
+    assert event["regarding"]["name"] == "cars"
+    assert name in event["note"]
     after = cluster.find("job", name, "-n", namespace)
     assert before is not None
     assert after is not None
