@@ -109,6 +109,23 @@ class Analysis(Part):
 class Rollout(Part):
     """How a new version replaces the one that serves."""
 
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            (
+                "self.strategy != 'Direct' || ((!has(self.steps) || self.steps.size() == 0) && !has(self.analysis))",
+                "strategy Direct takes neither steps nor analysis: remove them, or use Canary",
+            ),
+            (
+                "self.strategy == 'Direct' || !has(self.analysis)"
+                " || (has(self.steps) && self.steps.exists(step, has(step.weight) && step.weight < 100))",
+                "analysis needs a step with a weight below 100: that is when it measures",
+            ),
+            (
+                "!has(self.steps) || self.steps.filter(step, has(step.weight)).map(step, step.weight).isSorted()",
+                "the weights of the steps must not become smaller",
+            ),
+        )
+    }
     strategy: Literal["Canary", "Direct"] = Field(
         default="Canary",
         description="Canary: step by step, measured. Direct: all at once when the new pods are ready.",
@@ -117,7 +134,8 @@ class Rollout(Part):
         default_factory=list,
         max_length=32,
         description="Weights and pauses, in order; a last step of weight 100 is implied. Weights are met by replica "
-        "counts, so that the actual weight is a multiple of 1/replicas; status.canary.actualWeight tells it.",
+        "counts, so that the actual weight is a multiple of 1/replicas; status.canary.actualWeight tells it. With an analysis "
+        "a step below 100 ends only with a measurement that passes: in its pause, or within one interval when no pause follows.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     analysis: Analysis | None = Field(default=None, description="Measurements; left out: only readiness is waited for.")

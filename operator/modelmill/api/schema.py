@@ -166,7 +166,11 @@ def definitions() -> list[dict[str, Any]]:
             inference_service.columns(),
             "A model served over HTTP. A new version is rolled out step by step, measured, and taken back when it is worse.",
             {
-                "nameRule": short_name,
+                "nameRule": {
+                    "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,42}[a-z0-9])?$')",
+                    "message": "metadata.name must be at most 44 characters of a-z, 0-9 and -, beginning with a letter: its "
+                    "Service has the same name",
+                },
                 "subresources": {
                     "scale": {
                         "specReplicasPath": ".spec.replicas",

@@ -38,10 +38,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Both tracks over the same time."""
+    """Both tracks over the same time. silent: ready pods of the canary that did not answer."""
 
     canary: Sample
     stable: Sample
+    silent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def judge(analysis: Analysis, samples: Samples) -> Verdict:
     """Return the verdict of all checks; with fewer requests than minRequests nothing is concluded."""
     requests = int(samples.canary.requests)
     if requests < analysis.min_requests:
-        return Verdict(INSUFFICIENT, requests, f"{requests} of {analysis.min_requests} requests needed")
+        silent = f"; {samples.silent} pods did not answer the operator at /metrics" if samples.silent else ""
+        return Verdict(INSUFFICIENT, requests, f"{requests} of {analysis.min_requests} requests needed{silent}")
     failed: list[str] = []
     passed: list[str] = []
     for check in analysis.checks:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelmill.contracts.names import EXIT_FINAL
+from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.contracts.result import ResultError, decode
 from modelmill.engine.plan import Manifest
 from modelmill.engine.pods import Ended, blocked, container_statuses, ended, is_ready, unschedulable
+from modelmill.serving.builders.deployment import FETCH
 from modelmill.serving.view import View
 
 HOPELESS_RESTARTS = 3
@@ -24,7 +25,10 @@ class Trouble:
 
 def trouble(view: View, revision: str) -> Trouble | None:
     """Return what keeps the pods of the revision from being ready, the hopeless first; None when nothing is known."""
-    found = [one for pod in view.pods_of(revision) if not is_ready(pod) for one in _of_pod(pod)]
+    waiting = [
+        pod for pod in view.pods_of(revision) if not is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
+    ]
+    found = [one for pod in waiting for one in _of_pod(pod)]
     return next((one for one in found if one.hopeless), found[0] if found else None)
 
 
@@ -56,5 +60,7 @@ def _of_end(end: Ended, restarts: int) -> Trouble:
     else:
         reason = result.reason or reason
         text = f"container {end.container} exited with code {end.exit_code}: {' '.join(result.reasons)}"
-    hopeless = end.exit_code == EXIT_FINAL or restarts >= HOPELESS_RESTARTS
+    # A store that is down may come back until the progress deadline; a server that ends again and again will not.
+    may_recover = end.container == FETCH and end.exit_code == EXIT_RETRY
+    hopeless = end.exit_code == EXIT_FINAL or (restarts >= HOPELESS_RESTARTS and not may_recover)
     return Trouble(reason, text, hopeless)

@@ -1,38 +1,51 @@
 """The rollout as a pure state machine: from the view, what each track should be next.
 
-Invariants: traffic only to ready pods; the stable track gives up pods only as canary pods become ready; a rollback takes the
-traffic away first, then restores the stable track, then removes the canary; a failed revision is not tried again until its
-hash changes or a person asks; everything is resumed from the status.
+Invariants: traffic only to ready pods; the stable track gives up pods only as canary pods become ready; a canary that is
+given up loses its traffic first, then the stable track grows back, then its pods go; a failed revision is not tried again
+until its hash changes or a person asks; everything is resumed from the status.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from modelmill.api.conditions import parse_timestamp, timestamp
-from modelmill.api.inference_service import Step
 from modelmill.api.kinds import RETRY_ANNOTATION
 from modelmill.engine.plan import Event
-from modelmill.serving.analysis import FAIL, INSUFFICIENT, PASS, Verdict, judge
+from modelmill.serving.analysis import FAIL, INSUFFICIENT, Verdict, judge
 from modelmill.serving.health import trouble
+from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served
+from modelmill.serving.steps import (
+    FULL,
+    SOON,
+    Record,
+    canary_replicas,
+    deadline_left,
+    index_of,
+    measure_again,
+    measure_left,
+    progress,
+    steps_of,
+    was_measured,
+    weight_at,
+)
 from modelmill.serving.target import Problem, Target, find_target, may_be_tried
 from modelmill.serving.view import View
 
-KEPT = 10
-FULL = 100
-
-Record = Mapping[str, Any]
+KEPT_MEASUREMENTS = 10
+DRAIN_SECONDS = 30
+"""Longest time that a canary without traffic is kept while the stable track grows back: it may hold the room for that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the tracks should be.
 
-    replicas: pods wanted by revision; any other revision is removed once the stable track is whole.
-    only_revision: see `builders.service`. again: seconds until it must be looked at without an event.
+    changes: fields of the status, None removes one. replicas: pods wanted by revision; the Deployment of any other revision
+    is removed. only_revision: see `builders.service`. again: seconds until it must be looked at without an event.
     """
 
     phase: str
@@ -42,55 +55,47 @@ class Decision:
     events: tuple[Event, ...] = ()
     again: float | None = None
     problem: Problem | None = None
-    target: Target | None = None
 
 
 def decide(view: View) -> Decision:
     """Return what the tracks should be next."""
     target = find_target(view)
+    problem = target if isinstance(target, Problem) else None
     stable, canary = view.status.get("stable"), view.status.get("canary")
     if stable is None:
         return _first(view, target)
-    if not _proven(view, stable):
-        if isinstance(target, Target) and target.revision != stable["revision"]:
+    if not was_whole(view, stable):
+        if isinstance(target, Problem) or target.revision == stable["revision"] or not may_be_tried(view, target):
+            return _prove(view, stable, problem)
+        if not view.ready(stable["revision"]):
             return _first(view, target)
-        return _prove(view, stable, target)
+    if canary is not None:
+        if isinstance(target, Target) and target.revision == canary["revision"] and not _given_up(view, canary):
+            return _advance(view, stable, canary)
+        return _drain(view, stable, canary, problem)
     if isinstance(target, Problem):
         # Nothing better is known: what serves goes on serving, and the condition says what is wrong.
-        return _hold(view, stable, canary, target)
+        return _hold(view, stable, problem)
     if target.revision == stable["revision"]:
-        return _hold(view, stable, canary, None, forget_failure=True)
-    if canary is not None and view.status.get("failedRevision") == canary["revision"]:
-        if target.revision == canary["revision"] and not may_be_tried(view, target):
-            return _roll_back(view, stable, canary)
-    elif canary is not None and canary["revision"] == target.revision:
-        return _advance(view, stable, canary, target)
+        return _hold(view, stable, None, forget_failure=True)
     if not may_be_tried(view, target):
-        return _hold(view, stable, None, None)
+        return _hold(view, stable, None)
     return _start(view, stable, target)
 
 
-def steps_of(view: View) -> list[Step]:
-    """Return the steps that are done: those of the spec, ended by weight 100."""
-    rollout = view.spec.rollout
-    steps = [] if rollout.strategy == "Direct" else list(rollout.steps)
-    last = next((step.weight for step in reversed(steps) if step.weight is not None), None)
-    return steps if last == FULL else [*steps, Step(weight=FULL)]
+def measure_due(view: View) -> bool:
+    """Tell whether a measurement should be taken for this plan."""
+    canary, analysis = view.status.get("canary"), view.spec.rollout.analysis
+    if analysis is None or canary is None or _given_up(view, canary) or not view.ready(canary["revision"]):
+        return False
+    return measure_left(view, canary, analysis) <= 0
 
 
-def canary_replicas(replicas: int, weight: int) -> int:
-    """Return the canary's pods for a weight: rounded to the nearest, at least one, all at 100."""
-    if weight == 0:
-        return 0
-    return replicas if weight == FULL else max(1, min(replicas, (replicas * weight + 50) // 100))
-
-
-def _proven(view: View, stable: Record) -> bool:
-    """Tell whether the stable track ever was whole."""
-    return any(
-        entry["revision"] == stable["revision"] and entry["outcome"] == "Serving"
-        for entry in view.status.get("history") or ()
-    )
+def _given_up(view: View, canary: Record) -> bool:
+    """Tell whether the canary is being removed, whatever the target is now."""
+    steps = steps_of(view)
+    drained = int(canary["weight"]) == 0 and weight_at(steps, index_of(canary, steps)) > 0
+    return drained or view.status.get("failedRevision") == canary["revision"]
 
 
 def _first(view: View, target: Target | Problem) -> Decision:
@@ -103,167 +108,135 @@ def _first(view: View, target: Target | Problem) -> Decision:
         "Deploying",
         {"stable": {**target.track(), "replicas": replicas, "ready": view.ready(target.revision)}, "canary": None},
         {target.revision: replicas},
-        target.revision,
+        _only(view, target.revision),
         (event,),
-        target=target,
+        SOON if view.ready(target.revision) else None,
     )
 
 
-def _prove(view: View, stable: Record, target: Target | Problem) -> Decision:
+def _prove(view: View, stable: Record, problem: Problem | None) -> Decision:
     """The first version is being deployed: it serves when all its pods are ready."""
-    revision, replicas = stable["revision"], view.spec.replicas
-    ready = view.ready(revision)
-    changes: dict[str, Any] = {"stable": {**stable, "replicas": replicas, "ready": ready}}
-    problem = target if isinstance(target, Problem) else None
-    common = {"replicas": {revision: replicas}, "only_revision": revision, "problem": problem}
-    if ready < replicas:
-        return Decision("Deploying", changes, **common)
-    changes["history"] = _served(view, stable)
-    event = Event("Normal", "Serving", f"{stable['version']} serves with {ready} pods")
-    return Decision("Stable", changes, events=(event,), **common)
+    held = replace(_hold(view, stable, problem), phase="Deploying")
+    if view.ready(stable["revision"]) < view.spec.replicas:
+        return held
+    event = Event("Normal", "Serving", f"{stable['version']} serves with {view.spec.replicas} pods")
+    return replace(
+        held,
+        phase="Stable",
+        changes={**held.changes, "history": with_served(view, stable)},
+        events=(event,),
+        again=SOON,
+    )
 
 
-def _hold(
-    view: View, stable: Record, canary: Record | None, problem: Problem | None, *, forget_failure: bool = False
-) -> Decision:
-    """Only the stable track: whole it, then remove a canary that is not wanted any more."""
+def _hold(view: View, stable: Record, problem: Problem | None, *, forget_failure: bool = False) -> Decision:
+    """Only the stable track."""
     revision, replicas = stable["revision"], view.spec.replicas
-    ready = view.ready(revision)
-    changes: dict[str, Any] = {"stable": {**stable, "replicas": replicas, "ready": ready}}
+    changes: dict[str, Any] = {"stable": _stable(view, stable, replicas), "canary": None}
     if forget_failure:
         changes |= {"failedRevision": None, "failedMessage": None}
-    if canary is not None and ready < replicas:
-        changes["canary"] = _track(view, canary, 0)
-        wanted = {revision: replicas, canary["revision"]: canary["replicas"]}
-        return Decision("RollingBack", changes, wanted, revision, problem=problem)
-    changes["canary"] = None
     failed = view.status.get("failedRevision") and not forget_failure
-    return Decision("RolledBack" if failed else "Stable", changes, {revision: replicas}, revision, problem=problem)
+    phase = "RolledBack" if failed else "Stable"
+    return Decision(phase, changes, {revision: replicas}, _only(view, revision), problem=problem)
+
+
+def _drain(view: View, stable: Record, canary: Record, problem: Problem | None = None) -> Decision:
+    """No traffic to the canary; it goes when the stable track is whole, after DRAIN_SECONDS, or at once without ready pods."""
+    held = _hold(view, stable, problem)
+    since = canary["stepTime"] if int(canary["weight"]) == 0 else timestamp(view.now)
+    left = (parse_timestamp(since) + timedelta(seconds=DRAIN_SECONDS) - view.now).total_seconds()
+    whole = view.ready(stable["revision"]) >= view.spec.replicas
+    if whole or left <= 0 or not view.ready(canary["revision"]):
+        return replace(held, again=SOON)
+    return replace(
+        held,
+        phase="RollingBack",
+        changes={**held.changes, "canary": _canary(view, {**canary, "stepTime": since}, 0)},
+        replicas={**held.replicas, canary["revision"]: int(canary["replicas"])},
+        again=left,
+    )
 
 
 def _start(view: View, stable: Record, target: Target) -> Decision:
     """Begin a rollout at step 0."""
-    now = timestamp(view.now)
-    weight = steps_of(view)[0].weight or 0
+    now, weight = timestamp(view.now), weight_at(steps_of(view), 0)
     canary = {
         **target.track(),
-        "replicas": canary_replicas(view.spec.replicas, weight),
-        "ready": view.ready(target.revision),
-        "weight": weight,
-        "actualWeight": 0,
         "step": 0,
         "stepTime": now,
         "startTime": now,
         "failures": 0,
         "analysis": [],
     }
-    changes: dict[str, Any] = {"canary": canary, "failedRevision": None, "failedMessage": None}
+    decision = _tracks(view, stable, canary)
+    changes: dict[str, Any] = {**decision.changes, "failedRevision": None, "failedMessage": None}
     token = view.annotations.get(RETRY_ANNOTATION)
     if token:
         changes["retriedAnnotation"] = token[:256]
     text = f"rolling out {target.version} over {stable['version']}, first weight {weight}"
-    decision = _tracks(view, stable, canary, target)
-    return _with(decision, {**decision.changes, **changes}, (Event("Normal", "RolloutStarted", text),))
+    return replace(
+        decision,
+        changes=changes,
+        events=(Event("Normal", "RolloutStarted", text),),
+        again=_soonest(progress(view, canary).again),
+    )
 
 
-def _advance(view: View, stable: Record, canary: Record, target: Target) -> Decision:
-    """Measure, then go on, wait, roll back or promote."""
+def _advance(view: View, stable: Record, canary: Record) -> Decision:
+    """Measure, then go on, wait, take back or promote."""
     reason = _failure(view, canary)
     if reason is not None:
         return _fail(view, stable, canary, reason)
     canary, verdict = _measured(view, canary)
     analysis = view.spec.rollout.analysis
-    if analysis is not None and canary["failures"] > analysis.failure_limit and verdict is not None:
-        return _fail(view, stable, canary, f"analysis failed: {verdict.message}")
+    if analysis is not None and verdict is not None and canary["failures"] > analysis.failure_limit:
+        return _fail(view, stable, canary, f"AnalysisFailed: {verdict.message}")
+    state = progress(view, canary)
+    if state.failed:
+        return _fail(view, stable, canary, state.failed)
     steps = steps_of(view)
-    index = min(int(canary["step"]), len(steps) - 1)
-    done = _step_done(view, canary, steps, index)
-    if done is not None and done < 0:
-        return _fail(
-            view, stable, canary, f"fewer than {analysis.min_requests if analysis else 0} requests in the step"
-        )
-    if done == 0 and index == len(steps) - 1:
+    index = index_of(canary, steps)
+    if state.done and index == len(steps) - 1:
         return _promote(view, stable, canary)
     events: tuple[Event, ...] = ()
-    if done == 0:
+    if state.done:
         index += 1
-        weight = steps[index].weight if steps[index].weight is not None else canary["weight"]
-        canary = {**canary, "step": index, "stepTime": timestamp(view.now), "weight": weight}
+        canary = {**canary, "step": index, "stepTime": timestamp(view.now)}
+        state = progress(view, canary)
         if steps[index].weight is not None:
-            text = f"{canary['version']}: weight {weight}, step {index + 1} of {len(steps)}"
+            text = f"{canary['version']}: weight {steps[index].weight}, step {index + 1} of {len(steps)}"
             events = (Event("Normal", "WeightSet", text),)
-        done = None
-    decision = _tracks(view, stable, canary, target)
-    return _with(
-        decision, decision.changes, events, _soonest(done, _next_measure(view, canary), _deadline(view, canary))
-    )
-
-
-def _step_done(view: View, canary: Record, steps: list[Step], index: int) -> float | None:
-    """Return 0 when the step is done, seconds when it is known how long it takes, None to wait, -1 when it failed."""
-    step, analysis = steps[index], view.spec.rollout.analysis
-    wanted = canary_replicas(view.spec.replicas, int(canary["weight"]))
-    if view.ready(canary["revision"]) < wanted:
-        return None
-    if step.weight == FULL:
-        return 0
-    passed = any(one["verdict"] == PASS and one["time"] >= canary["stepTime"] for one in canary.get("analysis") or ())
-    if step.weight is not None:
-        pause_follows = index + 1 < len(steps) and steps[index + 1].weight is None
-        return 0 if analysis is None or pause_follows or passed else None
-    left = (parse_timestamp(canary["stepTime"]) + timedelta(seconds=step.pause_seconds or 0) - view.now).total_seconds()
-    if left > 0:
-        return left
-    if analysis is None or passed or analysis.on_insufficient_data == "Pass":
-        return 0
-    return -1 if analysis.on_insufficient_data == "Fail" else None
+    decision = _tracks(view, stable, canary)
+    measure = measure_again(view, canary, analysis) if analysis is not None else None
+    return replace(decision, events=events, again=_soonest(SOON if state.done else state.again, measure))
 
 
 def _measured(view: View, canary: Record) -> tuple[dict[str, Any], Verdict | None]:
-    """Return the canary with the measurement that was taken for this plan, if it was conclusive."""
+    """Return the canary with the measurement that was taken for this plan, if it says something new, and the verdict.
+
+    A failed one always does; of the others, the first of its kind in each step: each is a write of the status.
+    """
     analysis = view.spec.rollout.analysis
     if analysis is None or view.samples is None:
         return dict(canary), None
     verdict = judge(analysis, view.samples)
-    if verdict.verdict == INSUFFICIENT:
-        return dict(canary), None
+    if verdict.verdict != FAIL and was_measured(canary, verdict.verdict):
+        return dict(canary), verdict
     entry = {
         "time": timestamp(view.now),
         "requests": verdict.requests,
         "verdict": verdict.verdict,
-        "message": verdict.message[:1000],
+        "message": verdict.message[:MAX_TEXT],
     }
     failures = int(canary["failures"]) + (verdict.verdict == FAIL)
-    history = [entry, *(canary.get("analysis") or ())][:KEPT]
-    return {**canary, "analysis": history, "failures": failures, "lastMeasureTime": entry["time"]}, verdict
-
-
-def measure_due(view: View) -> bool:
-    """Tell whether the pods should be scraped for this plan."""
-    canary = view.status.get("canary")
-    if view.spec.rollout.analysis is None or canary is None:
-        return False
-    if view.status.get("failedRevision") == canary["revision"] or not view.ready(canary["revision"]):
-        return False
-    due = _next_measure(view, canary)
-    return due is not None and due <= 0
-
-
-def _next_measure(view: View, canary: Record) -> float | None:
-    """Return the seconds until the next measurement; 0 or less when it is due."""
-    analysis = view.spec.rollout.analysis
-    if analysis is None:
-        return None
-    since = max(canary.get("lastMeasureTime") or "", canary["stepTime"])
-    return analysis.interval_seconds - (view.now - parse_timestamp(since)).total_seconds()
-
-
-def _deadline(view: View, canary: Record) -> float | None:
-    """Return the seconds until missing readiness is a failure, None while all pods are ready."""
-    if view.ready(canary["revision"]) >= canary_replicas(view.spec.replicas, int(canary["weight"])):
-        return None
-    limit = timedelta(seconds=view.spec.rollout.progress_deadline_seconds)
-    return (parse_timestamp(canary["stepTime"]) + limit - view.now).total_seconds()
+    measured = {
+        **canary,
+        "analysis": [entry, *(canary.get("analysis") or ())][:KEPT_MEASUREMENTS],
+        "failures": failures,
+    }
+    if verdict.verdict != INSUFFICIENT:
+        measured["lastMeasureTime"] = entry["time"]
+    return measured, verdict
 
 
 def _failure(view: View, canary: Record) -> str | None:
@@ -271,9 +244,11 @@ def _failure(view: View, canary: Record) -> str | None:
     seen = trouble(view, canary["revision"])
     if seen is not None and seen.hopeless:
         return f"{seen.reason}: {seen.message}"
-    left = _deadline(view, canary)
+    steps = steps_of(view)
+    weight = weight_at(steps, index_of(canary, steps))
+    left = deadline_left(view, canary, weight)
     if left is not None and left <= 0:
-        ready, wanted = view.ready(canary["revision"]), canary["replicas"]
+        ready, wanted = view.ready(canary["revision"]), canary_replicas(view.spec.replicas, weight)
         why = f": {seen.message}" if seen is not None else ""
         seconds = view.spec.rollout.progress_deadline_seconds
         return f"ProgressDeadlineExceeded: {ready} of {wanted} pods ready after {seconds} s{why}"
@@ -282,95 +257,57 @@ def _failure(view: View, canary: Record) -> str | None:
 
 def _fail(view: View, stable: Record, canary: Record, why: str) -> Decision:
     """Remember the failed revision and take the traffic away."""
-    decision = _roll_back(view, stable, canary)
-    entry = {
-        "version": canary["version"],
-        "revision": canary["revision"],
-        "startTime": canary["startTime"],
-        "endTime": timestamp(view.now),
-        "outcome": "RolledBack",
-        "message": why[:1000],
-    }
+    decision = _drain(view, stable, canary)
     changes = {
         **decision.changes,
         "failedRevision": canary["revision"],
-        "failedMessage": why[:4000],
-        "history": [entry, *(view.status.get("history") or ())][:KEPT],
+        "failedMessage": why[: MAX_TEXT * 4],
+        "history": with_rolled_back(view, canary, why),
     }
     text = f"{canary['version']} is taken back, {stable['version']} serves: {why}"
-    return _with(decision, changes, (Event("Warning", "RolledBack", text[:1000]),))
-
-
-def _roll_back(view: View, stable: Record, canary: Record) -> Decision:
-    """No traffic to the canary; restore the stable track; then remove the canary."""
-    revision, replicas = stable["revision"], view.spec.replicas
-    ready = view.ready(revision)
-    changes: dict[str, Any] = {"stable": {**stable, "replicas": replicas, "ready": ready}}
-    if ready >= replicas:
-        changes["canary"] = None
-        return Decision("RolledBack", changes, {revision: replicas}, revision)
-    changes["canary"] = _track(view, canary, 0)
-    wanted = {revision: replicas, canary["revision"]: int(canary["replicas"])}
-    return Decision("RollingBack", changes, wanted, revision)
+    phase = "RolledBack" if decision.changes["canary"] is None else "RollingBack"
+    return replace(decision, phase=phase, changes=changes, events=(Event("Warning", "RolledBack", text[:MAX_TEXT]),))
 
 
 def _promote(view: View, stable: Record, canary: Record) -> Decision:
     """The canary's pods are the stable track now."""
-    replicas = view.spec.replicas
     track = {name: canary[name] for name in ("version", "digest", "revision")}
-    promoted = {**track, "replicas": replicas, "ready": view.ready(canary["revision"])}
+    held = _hold(view, track, None)
+    history = with_served(view, track, replaces=stable)
     text = f"{canary['version']} serves all traffic, {stable['version']} is removed"
-    changes = {"stable": promoted, "canary": None, "history": _served(view, promoted, replaces=stable)}
-    return Decision(
-        "Stable", changes, {track["revision"]: replicas}, track["revision"], (Event("Normal", "Promoted", text),)
+    return replace(
+        held, changes={**held.changes, "history": history}, events=(Event("Normal", "Promoted", text),), again=SOON
     )
 
 
-def _tracks(view: View, stable: Record, canary: Record, target: Target) -> Decision:
+def _tracks(view: View, stable: Record, canary: Record) -> Decision:
     """Return the pods of both tracks: the stable one gives up a pod for each ready canary pod, and keeps one."""
-    replicas = view.spec.replicas
-    wanted = canary_replicas(replicas, int(canary["weight"]))
-    ready = view.ready(canary["revision"])
-    keep = max(1, replicas - min(ready, wanted)) if int(canary["weight"]) < FULL else int(stable["replicas"])
+    steps, replicas = steps_of(view), view.spec.replicas
+    weight = weight_at(steps, index_of(canary, steps))
+    wanted, ready = canary_replicas(replicas, weight), view.ready(canary["revision"])
+    keep = int(stable["replicas"]) if weight == FULL else max(1, replicas - min(ready, wanted))
     changes = {
-        "stable": {**stable, "replicas": keep, "ready": view.ready(stable["revision"])},
-        "canary": _track(view, {**canary, "replicas": wanted}, int(canary["weight"])),
+        "stable": _stable(view, stable, keep),
+        "canary": _canary(view, {**canary, "replicas": wanted}, weight),
     }
-    replicas_by_revision = {stable["revision"]: keep, canary["revision"]: wanted}
-    return Decision("RollingOut", changes, replicas_by_revision, target=target)
+    return Decision("RollingOut", changes, {stable["revision"]: keep, canary["revision"]: wanted})
 
 
-def _track(view: View, canary: Record, weight: int) -> dict[str, Any]:
+def _stable(view: View, stable: Record, replicas: int) -> dict[str, Any]:
+    return {**stable, "replicas": replicas, "ready": view.ready(stable["revision"])}
+
+
+def _canary(view: View, canary: Record, weight: int) -> dict[str, Any]:
     ready, stable = view.ready(canary["revision"]), view.ready((view.status.get("stable") or {}).get("revision", ""))
     actual = round(FULL * ready / (ready + stable)) if weight and ready else 0
     return {**canary, "ready": ready, "weight": weight, "actualWeight": actual}
 
 
-def _served(view: View, track: Record, replaces: Record | None = None) -> list[dict[str, Any]]:
-    now = timestamp(view.now)
-    entries = []
-    for old in view.status.get("history") or ():
-        entry = dict(old)
-        if replaces is not None and entry["revision"] == replaces["revision"] and entry["outcome"] == "Serving":
-            entry |= {"endTime": now, "outcome": "Replaced", "message": f"replaced by {track['version']}"}
-        entries.append(entry)
-    new = {"version": track["version"], "revision": track["revision"], "startTime": now, "outcome": "Serving"}
-    return [new, *entries][:KEPT]
+def _only(view: View, revision: str) -> str | None:
+    """Return the revision that gets all the traffic; None for all, when it has no ready pod and another one has."""
+    return None if view.answering() and not view.ready(revision) else revision
 
 
 def _soonest(*seconds: float | None) -> float | None:
-    known = [max(one, 0.2) for one in seconds if one is not None]
+    known = [max(one, SOON) for one in seconds if one is not None]
     return min(known) if known else None
-
-
-def _with(decision: Decision, changes: Record, events: tuple[Event, ...], again: float | None = None) -> Decision:
-    return Decision(
-        decision.phase,
-        changes,
-        decision.replicas,
-        decision.only_revision,
-        events,
-        again if again is not None else decision.again,
-        decision.problem,
-        decision.target,
-    )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from modelmill.api.conditions import FALSE, TRUE, Condition, merge
+from modelmill.api.conditions import FALSE, TRUE, Condition, find, merge
 from modelmill.api.kinds import RETRY_ANNOTATION, SERVICE_LABEL
 from modelmill.serving.health import Trouble, trouble
-from modelmill.serving.rollout import Decision, steps_of
+from modelmill.serving.rollout import Decision
+from modelmill.serving.steps import describe, index_of, steps_of
 from modelmill.serving.view import View
 
 OWN_CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack")
+Track = Mapping[str, Any]
 
 
 def build_status(view: View, decision: Decision) -> dict[str, Any]:
@@ -22,91 +25,111 @@ def build_status(view: View, decision: Decision) -> dict[str, Any]:
     status["conditions"] = [*merge(before, conditions, view.generation, view.now), *others]
     status["observedGeneration"] = view.generation
     status["phase"] = decision.phase
-    status["url"] = f"http://{view.name}.{view.namespace}.svc"
     status["selector"] = f"{SERVICE_LABEL}={view.name}"
+    if decision.replicas:
+        status["url"] = view.url
     status.update(_columns(view, status))
     return status
 
 
-def _columns(view: View, status: dict[str, Any]) -> dict[str, Any]:
+def _columns(view: View, status: Track) -> dict[str, Any]:
     stable, canary = status.get("stable") or {}, status.get("canary") or {}
     ready = int(stable.get("ready", 0)) + int(canary.get("ready", 0))
     wanted = int(stable.get("replicas", 0)) + int(canary.get("replicas", 0))
+    steps = steps_of(view)
     return {
         "replicas": ready,
         "readyReplicas": f"{ready}/{wanted or view.spec.replicas}",
         "weight": f"{canary['actualWeight']}/{canary['weight']}" if canary else "-",
-        "step": f"{canary['step'] + 1}/{len(steps_of(view))}" if canary else "-",
+        "step": f"{index_of(canary, steps) + 1}/{len(steps)}" if canary else "-",
     }
 
 
-def _conditions(view: View, decision: Decision, status: dict[str, Any]) -> list[Condition]:
+def _conditions(view: View, decision: Decision, status: Track) -> list[Condition]:
     stable, canary = status.get("stable"), status.get("canary")
-    serving = int(stable["ready"]) if stable else 0
-    seen = trouble(view, (canary or stable or {}).get("revision", ""))
+    if stable is None:
+        problem = decision.problem
+        reason, message = (problem.reason, problem.message) if problem is not None else ("Pending", "")
+        return [
+            Condition("Ready", FALSE, reason, message),
+            Condition("Available", FALSE, "NoReadyPods", "no version is deployed yet"),
+            Condition("Reconciling", FALSE, "Settled", "nothing is being changed"),
+            _stalled(view, decision, status, None),
+        ]
+    seen = trouble(view, stable["revision"]) or (trouble(view, canary["revision"]) if canary else None)
     conditions = [
-        _ready(view, decision, status, seen),
-        _available(view, stable, serving),
-        _reconciling(decision, status),
-        _stalled(decision, status, seen),
+        _ready(view, decision, stable, canary, seen),
+        _available(view, stable, canary),
+        _reconciling(view, decision, status, seen),
+        _stalled(view, decision, status, seen),
     ]
     if status.get("failedRevision"):
         conditions.append(_rolled_back(status))
     return conditions
 
 
-def _ready(view: View, decision: Decision, status: dict[str, Any], seen: Trouble | None) -> Condition:
-    stable, canary = status.get("stable"), status.get("canary")
-    if stable is None:
-        problem = decision.problem
-        return Condition("Ready", FALSE, problem.reason if problem else "Pending", problem.message if problem else "")
+def _ready(view: View, decision: Decision, stable: Track, canary: Track | None, seen: Trouble | None) -> Condition:
     total = int(stable["ready"]) + (int(canary["ready"]) if canary else 0)
-    count = f"{stable['version']} with {stable['ready']} of {stable['replicas']} pods ready"
+    count = f"{stable['version']} serves with {stable['ready']} of {stable['replicas']} pods ready"
     if decision.phase == "Deploying" or total < view.spec.replicas:
-        reason = seen.reason if seen is not None else "PodsNotReady"
-        why = f": {seen.message}" if seen is not None else ""
-        return Condition("Ready", FALSE, reason, f"{count}{why}")
+        count = count.replace(" serves with ", ": ")
+        if seen is None:
+            return Condition("Ready", FALSE, "PodsNotReady", count)
+        return Condition("Ready", FALSE, seen.reason, f"{count}: {seen.message}")
     if decision.problem is not None:
-        return Condition("Ready", TRUE, decision.problem.reason, f"{count}; {decision.problem.message}")
-    if decision.phase == "RollingOut" and canary:
+        text = f"{count} and goes on serving: {decision.problem.message}"
+        return Condition("Ready", TRUE, decision.problem.reason, text)
+    if canary is not None and decision.phase == "RollingOut":
         return Condition("Ready", TRUE, "RollingOut", f"{count}; {canary['version']} is being rolled out")
+    if decision.phase == "RolledBack":
+        return Condition("Ready", TRUE, "RolledBack", f"{count}; what should serve was taken back")
     return Condition("Ready", TRUE, decision.phase, count)
 
 
-def _available(view: View, stable: dict[str, Any] | None, serving: int) -> Condition:
-    if stable is None or not serving:
-        return Condition("Available", FALSE, "NoReadyPods", "no pod of the stable version is ready")
-    return Condition(
-        "Available", TRUE, "Serving", f"{stable['version']} answers at http://{view.name}.{view.namespace}.svc"
-    )
+def _available(view: View, stable: Track, canary: Track | None) -> Condition:
+    answering = [track["version"] for track in (stable, canary) if track is not None and track["ready"]]
+    if not answering:
+        return Condition("Available", FALSE, "NoReadyPods", f"no pod is ready, {view.url} does not answer")
+    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}")
 
 
-def _reconciling(decision: Decision, status: dict[str, Any]) -> Condition:
-    canary = status.get("canary")
+def _reconciling(view: View, decision: Decision, status: Track, seen: Trouble | None) -> Condition:
+    canary, stable = status.get("canary"), status["stable"]
     if decision.phase == "Deploying":
-        return Condition("Reconciling", TRUE, "Deploying", f"{status['stable']['version']} is being deployed")
+        text = f"{stable['version']} is being deployed; it serves when all {stable['replicas']} pods are ready"
+        return Condition("Reconciling", TRUE, "Deploying", text)
     if decision.phase == "RollingOut" and canary:
+        text = f"{canary['version']}: {describe(view, canary)}"
         last = next(iter(canary.get("analysis") or ()), None)
-        text = f"{canary['version']} has weight {canary['weight']}"
         if last is not None:
-            text += f"; last measurement {last['verdict']}: {last['message']}"
+            text += f"; measured at {last['time']}: {last['verdict']}, {last['message']}"
+        if int(canary["ready"]) < int(canary["replicas"]) and seen is not None:
+            text += f"; {seen.message}"
         return Condition("Reconciling", TRUE, "RollingOut", text)
-    if decision.phase == "RollingBack":
-        return Condition("Reconciling", TRUE, "RollingBack", f"{status['stable']['version']} is being restored")
+    if decision.phase == "RollingBack" and canary:
+        text = f"{canary['version']} gets no traffic; its pods go when {stable['version']} has {stable['replicas']} ready pods"
+        return Condition("Reconciling", TRUE, "RollingBack", text)
     return Condition("Reconciling", FALSE, "Settled", "nothing is being changed")
 
 
-def _stalled(decision: Decision, status: dict[str, Any], seen: Trouble | None) -> Condition:
-    if decision.problem is not None and decision.problem.reason != "NoApprovedVersion":
-        return Condition("Stalled", TRUE, decision.problem.reason, decision.problem.message)
+def _stalled(view: View, decision: Decision, status: Track, seen: Trouble | None) -> Condition:
+    problem, stable = decision.problem, status.get("stable")
+    if problem is not None and problem.reason != "NoApprovedVersion":
+        return Condition("Stalled", TRUE, problem.reason, problem.message)
     if status.get("failedRevision"):
         return Condition("Stalled", TRUE, "RolledBack", _rolled_back(status).message)
-    if decision.phase == "Deploying" and seen is not None and seen.hopeless:
-        return Condition("Stalled", TRUE, seen.reason, seen.message)
+    if decision.phase == "Deploying" and stable:
+        if seen is not None and seen.hopeless:
+            return Condition("Stalled", TRUE, seen.reason, seen.message)
+        progressing = find((view.deployment(stable["revision"]) or {}).get("status") or {}, "Progressing")
+        if progressing is not None and progressing.get("reason") == "ProgressDeadlineExceeded":
+            limit = view.spec.rollout.progress_deadline_seconds
+            text = f"{stable['ready']} of {stable['replicas']} pods ready after {limit} s"
+            return Condition("Stalled", TRUE, "ProgressDeadlineExceeded", text + (f": {seen.message}" if seen else ""))
     return Condition("Stalled", FALSE, "NotStalled", "nothing stands in the way")
 
 
-def _rolled_back(status: dict[str, Any]) -> Condition:
+def _rolled_back(status: Track) -> Condition:
     stable = status["stable"]["version"]
     text = (
         f"{status.get('failedMessage', '')}; {stable} serves; the failed revision is not tried again until the version or "

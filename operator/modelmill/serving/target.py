@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from modelmill.api.kinds import REJECTED, RETRY_ANNOTATION, newest_approved, short_hash
+from modelmill.api.kinds import MODEL_LABEL, REJECTED, RETRY_ANNOTATION, newest_approved, short_hash
 from modelmill.engine.plan import Manifest
 from modelmill.serving.view import View
 
@@ -48,7 +48,7 @@ def find_target(view: View) -> Target | Problem:
         return target_of(view, pinned)
     newest = newest_approved(view.versions, model.name)
     if newest is None:
-        text = f"no ModelVersion of {model.name} is approved yet; approve one, or run its TrainingJob"
+        text = f"no ModelVersion labelled {MODEL_LABEL}={model.name} is approved; approve one, or run its TrainingJob"
         return Problem("NoApprovedVersion", text)
     return target_of(view, newest)
 

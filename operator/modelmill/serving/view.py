@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from modelmill.api.conditions import find, parse_timestamp
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.kinds import REVISION_LABEL
 from modelmill.engine.plan import Manifest
@@ -18,8 +19,8 @@ from modelmill.serving.analysis import Samples
 class View:
     """One InferenceService and its world.
 
-    versions: ModelVersions of the namespace. deployments: Deployments that it owns. pods: its pods.
-    samples: what was scraped since the last conclusive measurement, when one is due; else None.
+    versions: ModelVersions of its model, and those that it names. deployments, budgets: children that it owns. pods: its pods.
+    samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
 
     parent: Manifest
@@ -31,6 +32,7 @@ class View:
     server_image: str
     pull_policy: str
     now: datetime
+    budgets: Sequence[Manifest] = ()
     samples: Samples | None = field(default=None)
 
     @property
@@ -53,6 +55,11 @@ class View:
         """Annotations of the InferenceService."""
         return self.parent["metadata"].get("annotations") or {}
 
+    @property
+    def url(self) -> str:
+        """URL of the Service inside the cluster."""
+        return f"http://{self.name}.{self.namespace}.svc"
+
     def version(self, name: str) -> Manifest | None:
         """Return the ModelVersion of this name."""
         return next((one for one in self.versions if one["metadata"]["name"] == name), None)
@@ -62,12 +69,32 @@ class View:
         return next((one for one in self.deployments if revision_of(one) == revision), None)
 
     def pods_of(self, revision: str) -> list[Manifest]:
-        """Return the pods of this revision."""
-        return [pod for pod in self.pods if revision_of(pod) == revision]
+        """Return the pods of this revision's Deployment.
+
+        A pod that is older than the Deployment belonged to a deleted one of the same name and is about to go.
+        """
+        deployment = self.deployment(revision)
+        if deployment is None:
+            return []
+        since = deployment["metadata"].get("creationTimestamp", "")
+        return [
+            pod
+            for pod in self.pods
+            if revision_of(pod) == revision and pod["metadata"].get("creationTimestamp", "") >= since
+        ]
 
     def ready(self, revision: str) -> int:
         """Return how many pods of this revision are ready."""
         return sum(is_ready(pod) for pod in self.pods_of(revision))
+
+    def ready_since(self, revision: str) -> datetime | None:
+        """Return when readiness of a pod last changed, None when that is not known."""
+        found = [(find(pod["status"], "Ready") or {}).get("lastTransitionTime") for pod in self.pods_of(revision)]
+        return max((parse_timestamp(one) for one in found if one), default=None)
+
+    def answering(self) -> int:
+        """Return how many pods of any revision are ready."""
+        return sum(is_ready(pod) for pod in self.pods)
 
 
 def revision_of(obj: Manifest) -> str:

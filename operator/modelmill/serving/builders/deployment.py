@@ -12,6 +12,7 @@ from modelmill.contracts import names
 from modelmill.engine.plan import Manifest
 from modelmill.serving.view import View
 
+FETCH = "fetch"
 FOLDER = "/modelmill/model"
 DRAIN_SECONDS = 5
 GRACE_SECONDS = 40
@@ -104,7 +105,7 @@ def _fetch(view: View, version: Manifest, store: Store) -> dict[str, Any]:
         {"name": names.ENV_MODEL_FOLDER, "value": FOLDER},
         *store_environment(store),
     ]
-    return _container(view, "fetch", ["fetch"], env, {"requests": {"cpu": "50m", "memory": "128Mi"}})
+    return _container(view, FETCH, ["fetch"], env, {"requests": {"cpu": "50m", "memory": "128Mi"}})
 
 
 def _server(view: View, version: Manifest) -> dict[str, Any]:

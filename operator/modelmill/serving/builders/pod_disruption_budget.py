@@ -9,7 +9,7 @@ from modelmill.serving.view import View
 
 
 def build_pod_disruption_budget(view: View) -> dict[str, Any] | None:
-    """Return the budget: one pod may go at a time. None with one replica, where it would block every drain of a node."""
+    """Return the budget: one pod may go at a time. None with one replica, which it could not protect."""
     if view.spec.replicas < 2:
         return None
     return {

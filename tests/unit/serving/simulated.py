@@ -1,0 +1,309 @@
+"""A small model of what surrounds the plan: Deployment controller, kubelet, Service, traffic, and a clock that is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from modelmill.api.conditions import parse_timestamp, timestamp
+from modelmill.api.inference_service import InferenceServiceSpec, InferenceServiceStatus
+from modelmill.api.schema import structural
+from modelmill.contracts import result
+from modelmill.engine.plan import Manifest, Plan
+from modelmill.engine.pods import is_ready
+from modelmill.serving.analysis import Sample
+from modelmill.serving.measure import Measurer
+from modelmill.serving.plan import plan
+from modelmill.serving.view import View, revision_of
+from tests.unit import objects as o
+from tests.unit.schema import unknown_fields
+
+T = TypeVar("T")
+INF = float("inf")
+STATUS_SCHEMA = structural(InferenceServiceStatus)
+
+ANALYSIS: dict[str, Any] = {
+    "intervalSeconds": 5,
+    "minRequests": 20,
+    "checks": [{"metric": "ErrorRatio", "maximum": "0.01"}],
+    "failureLimit": 0,
+}
+STEPS: list[dict[str, int]] = [{"weight": 25}, {"pauseSeconds": 10}, {"weight": 50}, {"pauseSeconds": 10}]
+
+
+def now_of(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    raise AssertionError("it waits for something")
+
+
+class Traffic:
+    """Counters of the pods, in the place of the scraper. `scrapes` counts the pods that were asked."""
+
+    def __init__(self) -> None:
+        self.codes: dict[str, Counter[str]] = {}
+        self.silent = False
+        self.scrapes = 0
+
+    async def samples(self, pods: Sequence[Manifest]) -> dict[str, Sample]:
+        self.scrapes += len(pods)
+        if self.silent:
+            return {}
+        return {
+            uid: self._sample(self.codes.setdefault(uid, Counter())) for uid in (p["metadata"]["uid"] for p in pods)
+        }
+
+    @staticmethod
+    def _sample(codes: Counter[str]) -> Sample:
+        return Sample(
+            {code: float(n) for code, n in codes.items()}, {0.1: float(codes.total()), INF: float(codes.total())}
+        )
+
+
+class World:
+    """One InferenceService. `run` is driven by events and timers only: a plan that forgets its timer hangs.
+
+    broken: versions whose pods end with a message. slow: versions whose pods start but never become ready. errors: versions
+    that answer 500. rate: requests per second. room: pods that the nodes take.
+    """
+
+    def __init__(self, replicas: int = 4, versions: tuple[str, ...] = ("cars-1",), **rollout: Any) -> None:
+        settings = {"steps": STEPS, "analysis": ANALYSIS, **rollout}
+        spec = {
+            "model": {"name": "cars", "follow": "Approved"},
+            "replicas": replicas,
+            "rollout": {name: value for name, value in settings.items() if value is not None},
+        }
+        self.parent: dict[str, Any] = {
+            "apiVersion": "modelmill.dev/v1alpha1",
+            "kind": "InferenceService",
+            "metadata": {"name": "cars", "namespace": "ml", "uid": "is-uid", "generation": 1, "resourceVersion": "1"},
+            "spec": spec,
+        }
+        self.time = 0
+        self.versions: list[dict[str, Any]] = []
+        for name in versions:
+            self.add(name)
+        self.deployments: dict[str, dict[str, Any]] = {}
+        self.budgets: dict[str, dict[str, Any]] = {}
+        self.pods: list[dict[str, Any]] = []
+        self.service: dict[str, Any] = {}
+        self.broken: set[str] = set()
+        self.slow: set[str] = set()
+        self.errors: set[str] = set()
+        self.rate = 40
+        self.room = 99
+        self.refuse_status = False
+        self.traffic = Traffic()
+        self.measurer = Measurer(self.traffic)  # type: ignore[arg-type]
+        self.events: list[str] = []
+        self.messages: list[str] = []
+        self.writes: Counter[str] = Counter()
+        self.lost = 0
+        self._pods_made = 0
+        self._wake: float | None = 0
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return self.parent.get("status") or {}
+
+    def add(self, name: str) -> None:
+        self.versions.append(o.model_version(name, created=timestamp(o.later(len(self.versions) - 10_000))))
+        self._wake = 0
+
+    def reject(self, name: str) -> None:
+        (version,) = [one for one in self.versions if one["metadata"]["name"] == name]
+        version["spec"]["approval"] = "Rejected"
+        self._wake = 0
+
+    def serving(self) -> World:
+        self.run(5)
+        assert self.status["phase"] == "Stable"
+        return self
+
+    def restart_operator(self) -> None:
+        self.measurer = Measurer(self.traffic)  # type: ignore[arg-type]
+        self._wake = 0
+
+    def run(self, seconds: int) -> None:
+        """Let the time pass, second by second; the operator wakes for changes and for its own timers."""
+        for _ in range(seconds):
+            self.settle()
+            self.time += 1
+            self._serve()
+
+    def settle(self) -> None:
+        """Do what is to be done in this second."""
+        for _ in range(30):
+            if self._wake is None or self._wake > self.time:
+                if not self.kubelet():
+                    return
+                self._wake = self.time
+            self.reconcile()
+        raise AssertionError(f"it never comes to rest: {self.status}")
+
+    def view(self) -> View:
+        return View(
+            parent=self.parent,
+            spec=InferenceServiceSpec.model_validate(self.parent["spec"]),
+            status=self.status,
+            versions=self.versions,
+            deployments=list(self.deployments.values()),
+            pods=self.pods,
+            server_image="server:1",
+            pull_policy="IfNotPresent",
+            now=o.later(self.time),
+            budgets=list(self.budgets.values()),
+        )
+
+    def reconcile(self) -> Plan:
+        """Carry one plan out as the executor does: children, deletions, status, events."""
+        view = now_of(self.measurer.measured(self.view()))
+        made = plan(view)
+        self.measurer.planned(view, made.status)
+        before = self.status
+        for child in made.apply:
+            self._apply(child)
+        for gone in made.delete:
+            tracks = (before.get("stable") or {}, before.get("canary") or {})
+            assert all(f"cars-{track.get('revision')}" != gone.name for track in tracks), "deleted while in a track"
+            self.writes[gone.resource.kind] += 1
+            (self.deployments if gone.resource.kind == "Deployment" else self.budgets).pop(gone.name)
+        self._wake = None if made.requeue_after is None else self.time + made.requeue_after // 1
+        if made.status is not None and made.status != before:
+            if self.refuse_status:
+                self._wake = self.time
+            else:
+                self._write(made)
+        self.check()
+        return made
+
+    def _write(self, made: Plan) -> None:
+        assert made.status is not None
+        assert not list(unknown_fields(made.status, STATUS_SCHEMA, "status"))
+        InferenceServiceStatus.model_validate(made.status)
+        self.writes["status"] += 1
+        self.parent = {**self.parent, "status": dict(made.status)}
+        self.events += [event.reason for event in made.events]
+        self.messages += [event.message for event in made.events]
+
+    def _apply(self, child: Manifest) -> None:
+        name = child["metadata"]["name"]
+        if child["kind"] == "Service":
+            self.writes["Service"] += child != self.service
+            self.service = dict(child)
+            return
+        home = self.deployments if child["kind"] == "Deployment" else self.budgets
+        old = home.get(name)
+        if old is not None and old["spec"] == child["spec"]:
+            return
+        self.writes[child["kind"]] += 1
+        uid = f"{name}-{self.writes.total()}"
+        kept = old["metadata"] if old else {"uid": uid, "creationTimestamp": timestamp(o.later(self.time))}
+        home[name] = {**child, "metadata": {**kept, **child["metadata"]}, "status": (old or {}).get("status", {})}
+
+    def kubelet(self, limit: int = 99) -> bool:
+        """Make the pods what their Deployments want, at most `limit` new ones; tell whether anything changed."""
+        before = [(pod["metadata"]["uid"], str(pod["status"])) for pod in self.pods]
+        owners = {one["metadata"]["uid"]: one for one in self.deployments.values()}
+        self.pods = [pod for pod in self.pods if pod["owner"] in owners]
+        for uid, deployment in owners.items():
+            mine = [pod for pod in self.pods if pod["owner"] == uid]
+            wanted = deployment["spec"]["replicas"]
+            for extra in sorted(mine, key=is_ready)[: max(0, len(mine) - wanted)]:
+                self.pods.remove(extra)
+            for _ in range(min(limit, wanted - len(mine))):
+                self.pods.append(self._pod(deployment))
+        for pod in self.pods:
+            self._start(pod)
+        for uid, deployment in owners.items():
+            self._available(deployment, [pod for pod in self.pods if pod["owner"] == uid])
+        return before != [(pod["metadata"]["uid"], str(pod["status"])) for pod in self.pods]
+
+    def _pod(self, deployment: dict[str, Any]) -> dict[str, Any]:
+        self._pods_made += 1
+        moment = timestamp(o.later(self.time))
+        pod = o.pod(f"{deployment['metadata']['name']}-{self._pods_made}", [], [], "Pending", moment)
+        pod["metadata"]["labels"] = deployment["spec"]["template"]["metadata"]["labels"]
+        pod["owner"] = deployment["metadata"]["uid"]
+        pod["status"]["conditions"] = [{"type": "Ready", "status": "False", "lastTransitionTime": moment}]
+        return pod
+
+    def _start(self, pod: dict[str, Any]) -> None:
+        if pod["status"]["phase"] == "Pending":
+            if sum(one["status"]["phase"] == "Running" for one in self.pods) >= self.room:
+                no_node = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+                pod["status"]["conditions"] = [pod["status"]["conditions"][0], no_node]
+                return
+            pod["status"]["phase"] = "Running"
+            pod["status"]["conditions"] = pod["status"]["conditions"][:1]
+        version = pod["metadata"]["labels"]["modelmill.dev/model-version"]
+        broken = version in self.broken
+        set_ready(pod, not broken and version not in self.slow, self.time)
+        failure = result.encode(result.StageResult("Failed", "GoldenMismatch", ("row 3 differs",)))
+        pod["status"]["containerStatuses"] = [o.ended("server", 3, failure) if broken else o.running("server")]
+
+    def _available(self, deployment: dict[str, Any], pods: list[dict[str, Any]]) -> None:
+        word = "True" if sum(map(is_ready, pods)) >= deployment["spec"]["replicas"] else "False"
+        old = (deployment["status"].get("conditions") or [{}])[0]
+        if old.get("status") != word:
+            moment = timestamp(o.later(self.time))
+            deployment["status"] = {"conditions": [{"type": "Available", "status": word, "lastTransitionTime": moment}]}
+
+    def selected(self) -> list[dict[str, Any]]:
+        """Return the pods that get traffic."""
+        only = (self.service.get("spec") or {}).get("selector", {}).get("modelmill.dev/revision")
+        return [pod for pod in self.pods if is_ready(pod) and only in (None, revision_of(pod))]
+
+    def _serve(self) -> None:
+        pods = self.selected()
+        for number in range(self.rate):
+            if not pods:
+                self.lost += 1
+                continue
+            labels = (pod := pods[number % len(pods)])["metadata"]["labels"]
+            code = "500" if labels["modelmill.dev/model-version"] in self.errors else "200"
+            self.traffic.codes.setdefault(pod["metadata"]["uid"], Counter())[code] += 1
+
+    def check(self) -> None:
+        """What must hold after every reconciliation."""
+        status, spec = self.status, self.parent["spec"]
+        stable, canary = status.get("stable"), status.get("canary")
+        if stable is None or self.refuse_status:
+            return
+        wanted = {revision_of(one): one["spec"]["replicas"] for one in self.deployments.values()}
+        owners = {one["metadata"]["uid"] for one in self.deployments.values()}
+        ready = Counter(revision_of(pod) for pod in self.pods if is_ready(pod) and pod["owner"] in owners)
+        assert wanted[stable["revision"]] >= 1
+        only = self.service["spec"]["selector"].get("modelmill.dev/revision")
+        assert only in (None, stable["revision"])
+        if only is not None and ready.total():
+            assert ready[only], "traffic goes to a revision without ready pods"
+        if canary is None:
+            assert wanted[stable["revision"]] == spec["replicas"]
+            return
+        assert spec["replicas"] - wanted[stable["revision"]] <= ready[canary["revision"]]
+        if canary["weight"] == 0 and canary["replicas"] > 0:
+            assert only == stable["revision"] or not ready[stable["revision"]]
+            assert wanted[stable["revision"]] == spec["replicas"]
+        if canary["weight"]:
+            assert status.get("failedRevision") is None
+            share = ready[canary["revision"]] / max(1, ready[canary["revision"]] + ready[stable["revision"]])
+            assert canary["actualWeight"] == round(100 * share)
+
+
+def set_ready(pod: dict[str, Any], ready: bool, time: int) -> None:
+    """Give the pod's condition Ready a value, as the kubelet does."""
+    condition = pod["status"]["conditions"][0]
+    word = "True" if ready else "False"
+    if condition["status"] != word:
+        condition |= {"status": word, "lastTransitionTime": timestamp(o.later(time))}
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Return the time between two timestamps of the status, s."""
+    return (parse_timestamp(later) - parse_timestamp(earlier)).total_seconds()
