@@ -12,7 +12,7 @@ import aiohttp
 from prometheus_client import Counter, Histogram
 
 from modelmill.engine import metrics
-from modelmill.engine.errors import Unreachable, api_error
+from modelmill.engine.errors import ServerFailure, Unreachable, api_error
 from modelmill.engine.login import Login
 from modelmill.engine.plan import Resource
 
@@ -130,7 +130,7 @@ class Client:
             headers["Content-Type"] = content_type
             data = _dumps(body).encode()
         began = time.monotonic()
-        code = "error"
+        code, raw = "error", b""
         try:
             async with self.session.request(
                 method, self._login.server + path, params=query, data=data, headers=headers
@@ -141,6 +141,9 @@ class Client:
                     raise _refusal(response, raw)
                 answer: dict[str, Any] = json.loads(raw)
                 return answer
+        except ValueError as error:
+            # A proxy in between, or half an answer.
+            raise ServerFailure(500, "NoJSON", f"{method} {path}: {raw[:300].decode(errors='replace')}") from error
         except (TimeoutError, aiohttp.ClientError) as error:
             raise Unreachable(0, type(error).__name__, f"{method} {path}: {error}") from error
         finally:

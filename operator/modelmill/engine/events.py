@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,24 +19,63 @@ from modelmill.engine.plan import Event, Manifest
 
 CONTROLLER = "modelmill.dev/operator"
 WAITING = 1000
+REPEAT_SECONDS = 600.0
+BUDGET, BUDGET_SECONDS = 30, 600.0
+"""Events of one object at most, in this many seconds."""
+MAX_NAME = 253
 
 log = structlog.get_logger(__name__)
 
 
 class EventRecorder:
-    """Posts Events. The name is a hash of object, reason and message: the same Event within its lifetime is one object."""
+    """Posts Events. The name is a hash of object, reason and message: the same Event within its lifetime is one object.
 
-    def __init__(self, client: Client, instance: str) -> None:
+    What was posted lately is not sent again, so that a refusal that is tried again and again costs one request. `clock` gives
+    seconds.
+    """
+
+    def __init__(self, client: Client, instance: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._instance = instance
+        self._clock = clock
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
+        # When each was recorded last, oldest first; and how many of each object since when.
+        self._recorded: dict[str, float] = {}
+        self._budgets: dict[str, tuple[float, int]] = {}
 
     def record(self, parent: Manifest, event: Event) -> None:
-        """Queue an Event; a full queue drops it, counted."""
+        """Queue an Event. One too many, of this object or in all, is dropped and counted."""
+        body = self._body(parent, event)
+        now = self._clock()
+        if self._known(body["metadata"]["namespace"] + "/" + body["metadata"]["name"], now):
+            return
+        if not self._within_budget(parent["metadata"]["uid"], now):
+            metrics.EVENTS_DROPPED.inc()
+            return
         try:
-            self._queue.put_nowait(self._body(parent, event))
+            self._queue.put_nowait(body)
         except asyncio.QueueFull:
             metrics.EVENTS_DROPPED.inc()
+
+    def _known(self, name: str, now: float) -> bool:
+        """Tell whether this Event was recorded lately; remember it."""
+        for old, since in list(self._recorded.items()):
+            if now - since <= REPEAT_SECONDS:
+                break
+            del self._recorded[old]
+        if name in self._recorded:
+            return True
+        self._recorded[name] = now
+        return False
+
+    def _within_budget(self, uid: str, now: float) -> bool:
+        if len(self._budgets) > WAITING:
+            self._budgets = {one: known for one, known in self._budgets.items() if now - known[0] <= BUDGET_SECONDS}
+        since, count = self._budgets.get(uid, (now, 0))
+        if now - since > BUDGET_SECONDS:
+            since, count = now, 0
+        self._budgets[uid] = (since, count + 1)
+        return count < BUDGET
 
     async def run(self) -> None:
         """Post what is queued, for ever."""
@@ -55,7 +96,7 @@ class EventRecorder:
         return {
             "apiVersion": EVENTS.api_version,
             "kind": "Event",
-            "metadata": {"name": f"{meta['name']}.{suffix}", "namespace": meta["namespace"]},
+            "metadata": {"name": f"{meta['name'][: MAX_NAME - 17]}.{suffix}", "namespace": meta["namespace"]},
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,

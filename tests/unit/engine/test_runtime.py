@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from modelmill.engine.cache import Cache
+from modelmill.engine.errors import Conflict, Forbidden, ServerFailure, TooManyRequests
+from modelmill.engine.executor import Executor
+from modelmill.engine.kinds import CONFIG_MAPS, JOBS, PODS
+from modelmill.engine.plan import Controller, Event, Key, Manifest, Plan, Watch, World
+from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
+from tests.unit.engine.fake_api import WIDGETS, FakeApi, widget
+from tests.unit.engine.test_executor import Recorder
+from tests.unit.engine.virtual_time import now, run
+
+
+class Loop:
+    """A control loop over the fake API. `decide` is what its reconciler returns; `seen` the names it was called with."""
+
+    def __init__(self, namespaces: tuple[str, ...] = ()) -> None:
+        self.api = FakeApi()
+        self.cache = Cache()
+        self.recorder = Recorder()
+        self.seen: list[tuple[float, str]] = []
+        self.decide: Callable[[Manifest], Plan] = lambda _: Plan()
+        watches = [Watch(one) for one in (WIDGETS, JOBS, PODS, CONFIG_MAPS)]
+        kinds = [watch.resource for watch in watches]
+        executor = Executor(self.api, self.cache, self.recorder, kinds)  # type: ignore[arg-type]
+        maps = {CONFIG_MAPS: lambda obj, _: [Key("ml", obj["metadata"]["labels"]["widget"])]}
+        controller = Controller("widget", WIDGETS, self._reconcile, owns=[JOBS, PODS], maps=maps)
+        self.control = ControlLoop(self.api, self.cache, executor, [controller], watches, namespaces)  # type: ignore[arg-type]
+
+    async def _reconcile(self, parent: Manifest, world: World, moment: datetime) -> Plan:
+        self.seen.append((now(), parent["metadata"]["name"]))
+        return self.decide(parent)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for _, name in self.seen]
+
+    @property
+    def moments(self) -> list[float]:
+        return [moment - 1000 for moment, _ in self.seen]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self.control.resync_until_done()
+        task = asyncio.create_task(self.control.run())
+        await asyncio.sleep(0.01)
+        yield
+        task.cancel()
+        await asyncio.wait((task,))
+
+    async def told(self, kind: str | None, obj: Manifest, resource: Any = WIDGETS) -> list[str]:
+        """Take a watch event; return who was reconciled because of it."""
+        self.seen.clear()
+        self.control.on_event(resource, kind, obj)
+        await asyncio.sleep(0.01)
+        return self.names
+
+
+def owned(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    owner = {"apiVersion": "test.dev/v1", "kind": "Widget", "name": "w", "uid": "u", "controller": True}
+    meta = {"name": name, "namespace": "ml", "uid": f"{name}-uid", "resourceVersion": "500", "ownerReferences": [owner]}
+    return {"kind": kind, "metadata": meta, **more}
+
+
+def test_everything_is_looked_at_once_after_the_first_listing_and_not_before() -> None:
+    async def body() -> None:
+        loop = Loop()
+        stored = [loop.api.put(WIDGETS, widget(name)) for name in "abc"]
+        loop.control.on_event(WIDGETS, None, stored[0])
+        assert not loop.control.listed
+        async with loop.running():
+            assert sorted(loop.names) == ["a", "b", "c"]
+            assert loop.control.listed
+
+    run(body())
+
+
+def test_a_listing_that_fails_is_tried_again() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget("a"))
+        failures = [ServerFailure(503, "x", "x"), Forbidden(403, "x", "x")]
+        loop.api.before = lambda _: failures.pop() if failures else None
+        async with loop.running():
+            assert loop.names == ["a"]
+
+    run(body())
+
+
+def test_changes_of_children_and_of_mapped_kinds_wake_the_parent() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        async with loop.running():
+            job = owned("Job", "j")
+            assert await loop.told("ADDED", job, JOBS) == ["w"]
+            assert await loop.told("MODIFIED", job, JOBS) == []  # not newer
+            mapped = {**owned("ConfigMap", "m")}
+            mapped["metadata"] = {**mapped["metadata"], "ownerReferences": [], "labels": {"widget": "w"}}
+            assert await loop.told("ADDED", mapped, CONFIG_MAPS) == ["w"]
+            assert await loop.told("DELETED", job, JOBS) == ["w"]
+            assert loop.cache.get(JOBS, "ml", "j") is None
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("change", "wakes"),
+    [
+        ({"phase": "Running"}, True),
+        ({"podIP": "10.0.0.1"}, True),
+        ({"containerStatuses": [{"name": "c", "ready": True, "state": {"running": {}}}]}, True),
+        ({"conditions": [{"type": "Ready", "status": "True"}]}, True),
+        ({"conditions": [{"type": "Ready", "status": "False", "lastProbeTime": "2026-01-01T00:00:00Z"}]}, False),
+        ({"startTime": "2026-01-01T00:00:00Z"}, False),
+    ],
+)
+def test_of_pods_only_what_matters_wakes(change: dict[str, Any], wakes: bool) -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        status = {"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}]}
+        async with loop.running():
+            pod = owned("Pod", "p", status=status)
+            await loop.told("ADDED", pod, PODS)
+            later = copy.deepcopy(pod)
+            later["metadata"]["resourceVersion"] = "600"
+            later["status"] |= change
+            assert await loop.told("MODIFIED", later, PODS) == (["w"] if wakes else [])
+            going = {**later, "metadata": {**later["metadata"], "resourceVersion": "601", "deletionTimestamp": "now"}}
+            assert await loop.told("MODIFIED", going, PODS) == ["w"]
+
+    run(body())
+
+
+def test_our_own_writes_are_no_news_when_the_streams_tell_of_them() -> None:
+    """A parent is looked at once more after its own status was written, for its children not."""
+
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "ml"}}
+        loop.decide = lambda _: Plan(create=[job], status={"phase": "x"})
+        async with loop.running():
+            assert loop.names == ["w", "w"]
+            assert loop.api.writes == ["POST jobs/j", "PUT widgets/w/status"]
+            assert await loop.told("ADDED", loop.api.find(JOBS, "j"), JOBS) == []
+            assert await loop.told("MODIFIED", loop.api.find(WIDGETS, "w")) == []
+
+    run(body())
+
+
+def test_a_stale_plan_is_made_again_at_once_on_the_fresh_object() -> None:
+    async def body() -> None:
+        loop = Loop()
+        stored = loop.api.put(WIDGETS, widget())
+        loop.decide = lambda parent: Plan(status={"size": parent["spec"]["size"]})
+        await loop.control.resync()
+        loop.api.put(WIDGETS, {**stored, "spec": {"size": 2}})  # the watch has not told yet
+        task = asyncio.create_task(loop.control.run())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        assert loop.api.find(WIDGETS, "w")["status"] == {"size": 2}
+        # Refused, made again, and looked at once more after the status was written.
+        assert loop.names == ["w", "w", "w"]
+        assert loop.api.writes == ["PUT widgets/w/status"] * 2
+
+    run(body())
+
+
+def test_a_write_that_is_refused_again_and_again_backs_off() -> None:
+    """A conflict without a change of the object: trying at once again would be a storm of requests."""
+
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        loop.api.before = lambda text: Conflict(409, "Conflict", "x") if text.startswith("PUT") else None
+        loop.decide = lambda _: Plan(status={"phase": "x"})
+        async with loop.running():
+            await asyncio.sleep(20)
+            assert 3 <= len(loop.seen) <= 7
+
+    run(body())
+
+
+def test_an_object_that_is_gone_is_forgotten_without_an_error() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        await loop.control.resync()
+        del loop.api.objects["widgets", "ml", "w"]
+        loop.decide = lambda _: Plan(status={"phase": "x"}, requeue_after=1)
+        task = asyncio.create_task(loop.control.run())
+        await asyncio.sleep(100)
+        task.cancel()
+        assert loop.cache.get(WIDGETS, "ml", "w") is None
+        assert loop.names == ["w"]
+        assert loop.recorder.events == []
+
+    run(body())
+
+
+def test_errors_back_off_and_a_success_ends_the_row() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        outcomes = iter([RuntimeError("x"), RuntimeError("x"), RuntimeError("x"), None, RuntimeError("x"), None])
+
+        def decide(_: Manifest) -> Plan:
+            outcome = next(outcomes)
+            if outcome is not None:
+                raise outcome
+            return Plan()
+
+        loop.decide = decide
+        async with loop.running():
+            await asyncio.sleep(60)
+            gaps = [b - a for a, b in zip(loop.moments, loop.moments[1:], strict=False)]
+            assert len(gaps) == 3
+            for gap, most in zip(gaps, (1, 2, 4), strict=True):
+                assert most / 2 <= gap <= most
+            loop.control.on_event(WIDGETS, "MODIFIED", loop.api.put(WIDGETS, loop.api.find(WIDGETS, "w")))
+            await asyncio.sleep(60)
+            assert 0.5 <= loop.moments[-1] - loop.moments[-2] <= 1
+
+    run(body())
+
+
+def test_the_server_says_when_to_come_back() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        busy = [TooManyRequests(429, "TooManyRequests", "x", retry_after=30.0)]
+        loop.api.before = lambda text: busy.pop() if busy and text.startswith("PUT") else None
+        loop.decide = lambda _: Plan(status={"phase": "x"})
+        async with loop.running():
+            await asyncio.sleep(100)
+            assert loop.moments == pytest.approx([0, 30, 30], abs=0.1)
+
+    run(body())
+
+
+def test_a_refusal_that_a_person_must_mend_is_told() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        quota = Forbidden(403, "Forbidden", 'jobs.batch "j" is forbidden: exceeded quota')
+        loop.api.before = lambda text: quota if text.startswith("POST jobs") else None
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "ml"}}
+        loop.decide = lambda _: Plan(create=[job])
+        async with loop.running():
+            assert loop.recorder.events == [Event("Warning", "Forbidden", str(quota))]
+
+    run(body())
+
+
+def test_requeue_after_is_kept_replaced_and_ended() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        delays = iter([5.0, 7.0, None])
+        loop.decide = lambda _: Plan(requeue_after=next(delays))
+        async with loop.running():
+            await asyncio.sleep(100)
+            assert loop.moments == pytest.approx([0, 5, 12], abs=0.1)
+
+    run(body())
+
+
+def test_reconciliations_that_write_nothing_let_others_run() -> None:
+    """They never wait for anything; the renewal of the lease must have its turn in between all the same."""
+
+    async def body() -> None:
+        loop = Loop()
+        for number in range(500):
+            loop.api.put(WIDGETS, widget(f"w{number}"))
+        turns: list[int] = []
+
+        async def other() -> None:
+            while len(loop.seen) < 500:
+                turns.append(len(loop.seen))
+                await asyncio.sleep(0)
+
+        await loop.control.resync()
+        task = asyncio.create_task(loop.control.run())
+        await other()
+        task.cancel()
+        assert max(b - a for a, b in zip(turns, turns[1:], strict=False)) <= 16
+
+    run(body())
+
+
+def test_a_deletion_that_no_stream_told_is_found_by_the_resync() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        job = loop.api.put(JOBS, owned("Job", "j"))
+        async with loop.running():
+            assert loop.cache.get(JOBS, "ml", "j") == job
+            del loop.api.objects["jobs", "ml", "j"]
+            loop.api.version += 1
+            loop.seen.clear()
+            loop.control.on_relisted()
+            await asyncio.sleep(2)
+            assert loop.cache.get(JOBS, "ml", "j") is None
+            assert loop.names == ["w"]
+
+    run(body())
+
+
+def test_without_any_sign_there_is_a_resync_about_every_ten_minutes() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        async with loop.running():
+            await asyncio.sleep(RESYNC_SECONDS * 5)
+            assert 5 <= len(loop.seen) <= 6
+            assert loop.api.writes == []
+
+    run(body())
+
+
+def test_an_object_younger_than_the_list_stays() -> None:
+    """Created while another namespace was listed: the list of its own is older than it."""
+
+    async def body() -> None:
+        loop = Loop(namespaces=("ml", "other"))
+        async with loop.running():
+            loop.api.listed_at = loop.api.version
+            young = loop.api.put(WIDGETS, widget("young"))
+            loop.control.on_event(WIDGETS, "ADDED", young)
+            del loop.api.objects["widgets", "ml", "young"]  # not in the list that is on its way
+            await loop.control.resync()
+            assert loop.cache.get(WIDGETS, "ml", "young") == young
+
+    run(body())

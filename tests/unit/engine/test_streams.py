@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from yarl import URL
+
+from modelmill.engine.kinds import JOBS, PODS
+from modelmill.engine.plan import Watch
+from modelmill.engine.watches import Streams
+from tests.unit.engine.virtual_time import run
+
+LIST_JOBS, WATCH_JOBS = "/apis/batch/v1/jobs?limit=500", "/apis/batch/v1/jobs?watch=true&resourceVersion=7"
+LIST_PODS, WATCH_PODS = "/api/v1/pods?labelSelector=a%3Db", "/api/v1/pods?watch=true&labelSelector=a%3Db"
+
+
+class Requests:
+    """Requests as kopf makes them through the middleware."""
+
+    def __init__(self, *namespaces: str) -> None:
+        self.relisted = 0
+        self.seconds = 0.0
+        self.streams = Streams([Watch(JOBS), Watch(PODS)], namespaces, self._relisted, clock=lambda: self.seconds)
+
+    def _relisted(self) -> None:
+        self.relisted += 1
+
+    async def send(self, path: str, status: int = 200) -> SimpleNamespace:
+        response = SimpleNamespace(status=status, closed=False)
+
+        async def handler(_: Any) -> Any:
+            return response
+
+        request = SimpleNamespace(url=URL("https://api:6443" + path))
+        assert await self.streams.observe(cast(Any, request), handler) is response
+        return response
+
+    async def all_open(self) -> bool:
+        try:
+            async with asyncio.timeout(0.01):
+                await self.streams.wait_open()
+        except TimeoutError:
+            return False
+        return True
+
+
+def test_open_when_every_kind_is_watched() -> None:
+    async def body() -> None:
+        requests = Requests()
+        for path in (LIST_JOBS, LIST_PODS, WATCH_JOBS, "/apis/apps/v1/deployments?watch=true"):
+            await requests.send(path)
+        assert not await requests.all_open()
+        await requests.send(WATCH_PODS, status=403)
+        assert not await requests.all_open()
+        await requests.send(WATCH_PODS)
+        assert await requests.all_open()
+        assert requests.relisted == 0
+
+    run(body())
+
+
+def test_open_when_every_namespace_is_watched() -> None:
+    async def body() -> None:
+        requests = Requests("a", "b")
+        for namespace in "ab":
+            assert not await requests.all_open()
+            await requests.send(f"/apis/batch/v1/namespaces/{namespace}/jobs?watch=true")
+            await requests.send(f"/api/v1/namespaces/{namespace}/pods?watch=true")
+        assert await requests.all_open()
+
+    run(body())
+
+
+def test_a_stream_that_goes_on_where_it_was_misses_nothing() -> None:
+    async def body() -> None:
+        requests = Requests()
+        for path in (LIST_JOBS, WATCH_JOBS, WATCH_JOBS):
+            await requests.send(path)
+        assert requests.relisted == 0
+
+    run(body())
+
+
+def test_a_stream_that_lists_anew_is_told_when_it_is_open_again() -> None:
+    async def body() -> None:
+        requests = Requests()
+        for path in (LIST_JOBS, WATCH_JOBS, LIST_JOBS, LIST_JOBS + "&continue=x"):
+            await requests.send(path)
+        assert requests.relisted == 0
+        await requests.send(WATCH_JOBS)
+        assert requests.relisted == 1
+        await requests.send(WATCH_JOBS)
+        assert requests.relisted == 1
+
+    run(body())
+
+
+def test_for_how_long_a_stream_has_been_closed() -> None:
+    async def body() -> None:
+        requests = Requests()
+        assert requests.streams.closed_seconds() == 0  # not even opened: that is no failure yet
+        jobs, pods = await requests.send(WATCH_JOBS), await requests.send(WATCH_PODS)
+        assert requests.streams.closed_seconds() == 0
+        jobs.closed = True
+        assert requests.streams.closed_seconds() == 0
+        requests.seconds = 50
+        pods.closed = True
+        assert requests.streams.closed_seconds() == 50
+        await requests.send(WATCH_JOBS)
+        requests.seconds = 60
+        assert requests.streams.closed_seconds() == 10
+        await requests.send(WATCH_PODS)
+        assert requests.streams.closed_seconds() == 0
+
+    run(body())
