@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
 from hack.bench import load, report  # noqa: E402 - after the path
 from hack.bench.light import AuditLog, LightServer  # noqa: E402 - after the path
+from hack.bench.machine import Machine  # noqa: E402
 from hack.bench.operator_process import OperatorProcess  # noqa: E402 - after the path
 from modelmill.api import kinds  # noqa: E402 - after the path
 from modelmill.engine.client import Client  # noqa: E402 - after the path
@@ -223,6 +224,7 @@ async def run(options: argparse.Namespace) -> str:
     began = time.monotonic()
     extra = ["--controller-manager"] if options.controller_manager else []
     server = LightServer.up(options.name, *extra)
+    machine = Machine(server.admin.parent)
     os.environ["KUBECONFIG"] = str(server.admin)
     client = Client(login())
     measured: list[report.Kind] = []
@@ -246,19 +248,21 @@ async def run(options: argparse.Namespace) -> str:
         finally:
             await client.close()
             bench.operator.terminate()
+            others = machine.others_percent()
             server.down()
-    return _section(options, report.table(floors, measured, idle), measured, time.monotonic() - began)
+    took = f"{(time.monotonic() - began) / 60:.0f} minutes"
+    conditions = f"{took} on {os.cpu_count()} cores, of which other processes used {others:.0f} % meanwhile"
+    return _section(options, report.table(floors, measured, idle), measured, conditions)
 
 
-def _section(options: argparse.Namespace, table: str, measured: list[report.Kind], seconds: float) -> str:
+def _section(options: argparse.Namespace, table: str, measured: list[report.Kind], conditions: str) -> str:
     command = "python hack/bench/control_loop.py" + "".join(f" {one}" for one in sys.argv[1:] if one != "--write")
     neighbour = "with" if options.controller_manager else "without"
     return "\n".join(
         [
             "## Control loop",
             "",
-            f"`{command}`, {seconds / 60:.0f} minutes on {os.cpu_count()} cores, Python {platform.python_version()}, "
-            f"load average at the end {os.getloadavg()[1]:.1f} (5 minutes).",
+            f"`{command}`, {conditions}; Python {platform.python_version()}.",
             f"One API server and etcd, {neighbour} a controller manager, no kubelet. First child: from the moment in which a "
             "watch shows the object to the moment in which a watch of the same process shows its child. Writes are counted in "
             "the API server's audit log by the operator's user; renewals of its Lease are left out.",
