@@ -135,7 +135,7 @@ class Rollout(Part):
         max_length=32,
         description="Weights and pauses, in order; a last step of weight 100 is implied. Weights are met by replica "
         "counts, so that the actual weight is a multiple of 1/replicas; status.canary.actualWeight tells it. With an analysis "
-        "a step below 100 ends only with a measurement that passes: in its pause, or within one interval when no pause follows.",
+        "a step below 100 ends only with a measurement that passes: in its pause, or in one interval when no pause follows.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     analysis: Analysis | None = Field(default=None, description="Measurements; left out: only readiness is waited for.")
