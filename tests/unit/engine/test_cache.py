@@ -110,18 +110,16 @@ def test_any_order_of_events_and_answers_ends_in_the_last_state(seed: int) -> No
     """Each object's history arrives as watch events in order; answers of our own writes arrive whenever."""
     chance = random.Random(seed)
     cache = Cache({PODS: ["app"]})
-    version = 0
     final: dict[str, dict[str, Any] | None] = {}
     late: list[dict[str, Any]] = []
-    for number in range(60):
+    for version in range(1, 61):
         name = chance.choice("abc")
-        version += 1
         alive = final.get(name)
         if alive is not None and chance.random() < 0.3:
             cache.drop(PODS, {"metadata": {**alive["metadata"], "resourceVersion": str(version)}})
             final[name] = None
         else:
-            uid = alive["metadata"]["uid"] if alive is not None else f"{name}{number}"
+            uid = alive["metadata"]["uid"] if alive is not None else f"{name}{version}"
             new = obj(name, version, uid=uid, owner=chance.choice("op"), app=chance.choice("xy"))
             (late.append if chance.random() < 0.3 else lambda one: None)(new)
             cache.put(PODS, new)

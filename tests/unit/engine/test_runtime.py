@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -224,7 +225,7 @@ def test_errors_back_off_and_a_success_ends_the_row() -> None:
         loop.decide = decide
         async with loop.running():
             await asyncio.sleep(60)
-            gaps = [b - a for a, b in zip(loop.moments, loop.moments[1:], strict=False)]
+            gaps = [b - a for a, b in itertools.pairwise(loop.moments)]
             assert len(gaps) == 3
             for gap, most in zip(gaps, (1, 2, 4), strict=True):
                 assert most / 2 <= gap <= most
@@ -294,7 +295,7 @@ def test_reconciliations_that_write_nothing_let_others_run() -> None:
         task = asyncio.create_task(loop.control.run())
         await other()
         task.cancel()
-        assert max(b - a for a, b in zip(turns, turns[1:], strict=False)) <= 16
+        assert max(b - a for a, b in itertools.pairwise(turns)) <= 16
 
     run(body())
 
