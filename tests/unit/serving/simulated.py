@@ -42,20 +42,23 @@ def now_of(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Traffic:
-    """Counters of the pods, in the place of the scraper. `scrapes` counts the pods that were asked."""
+    """Counters of the pods, in the place of the scraper.
+
+    silent: no pod answers. mute: uids of pods that do not. scrapes: how many pods were asked.
+    """
 
     def __init__(self) -> None:
         self.codes: dict[str, Counter[str]] = {}
         self.silent = False
+        self.mute: set[str] = set()
         self.scrapes = 0
 
     async def samples(self, pods: Sequence[Manifest]) -> dict[str, Sample]:
         self.scrapes += len(pods)
         if self.silent:
             return {}
-        return {
-            uid: self._sample(self.codes.setdefault(uid, Counter())) for uid in (p["metadata"]["uid"] for p in pods)
-        }
+        answering = [pod["metadata"]["uid"] for pod in pods if pod["metadata"]["uid"] not in self.mute]
+        return {uid: self._sample(self.codes.setdefault(uid, Counter())) for uid in answering}
 
     @staticmethod
     def _sample(codes: Counter[str]) -> Sample:

@@ -6,7 +6,6 @@ import pytest
 
 from modelmill.api.inference_service import Analysis
 from modelmill.serving.analysis import Sample, Samples, error_ratio, judge, quantile
-from modelmill.serving.scrape import parse
 
 INF = float("inf")
 
@@ -63,18 +62,3 @@ def test_few_requests_conclude_nothing() -> None:
     verdict = judge(analysis(maximum="0.2"), Samples(latency(9.0, 5), Sample()))
     assert verdict.verdict == "Insufficient"
     assert "5 of 10" in verdict.message
-
-
-def test_exposition_is_read() -> None:
-    text = """# TYPE modelmill_requests_total counter
-modelmill_requests_total{model_name="m",model_version="v",code="200"} 7
-modelmill_requests_total{model_name="m",model_version="v",code="500"} 1
-# TYPE modelmill_request_duration_seconds histogram
-modelmill_request_duration_seconds_bucket{model_name="m",le="0.1"} 6
-modelmill_request_duration_seconds_bucket{model_name="m",le="+Inf"} 8
-modelmill_request_duration_seconds_count{model_name="m"} 8
-modelmill_request_duration_seconds_sum{model_name="m"} 1.5
-"""
-    sample = parse(text)
-    assert sample.codes == {"200": 7.0, "500": 1.0}
-    assert sample.buckets == {0.1: 6.0, INF: 8.0}

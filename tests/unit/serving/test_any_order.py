@@ -68,7 +68,7 @@ def change_spec(world: World, event: str) -> None:
         spec["model"] = {"name": "cars", "follow": "Approved"}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 5), st.lists(st.sampled_from(EVENTS), max_size=25))
 def test_any_order_of_events_keeps_the_invariants_and_converges(replicas: int, events: list[str]) -> None:
     world = World(replicas=replicas)
@@ -89,7 +89,7 @@ def test_any_order_of_events_keeps_the_invariants_and_converges(replicas: int, e
     assert world.writes == writes
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 5), st.lists(st.sampled_from(("good", "errors", "broken", "slow")), min_size=1, max_size=4))
 def test_no_request_is_lost_and_no_bad_version_stays(replicas: int, releases: list[str]) -> None:
     """Versions of every kind are released one after another, the next when the one before has come to an end."""

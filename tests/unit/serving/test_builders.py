@@ -1,0 +1,142 @@
+"""The children of an InferenceService, one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelmill.serving.builders.deployment import build_deployment, scaled
+from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
+from modelmill.serving.builders.service import build_service
+from modelmill.serving.target import Target, find_target
+from tests.unit import objects as o
+from tests.unit.serving.simulated import World
+
+
+def deployment(world: World | None = None) -> dict[str, Any]:
+    world = world or World()
+    return build_deployment(world.view(), world.versions[0], "abc", 3)
+
+
+def pod_spec(world: World | None = None) -> dict[str, Any]:
+    return dict(deployment(world)["spec"]["template"]["spec"])
+
+
+def environment(container: dict[str, Any]) -> dict[str, Any]:
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+
+
+def test_pods_meet_the_restricted_standard() -> None:
+    pod = pod_spec()
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    for container in (*pod["initContainers"], *pod["containers"]):
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_keys_of_the_store_are_seen_by_fetch_only() -> None:
+    pod = pod_spec()
+    (fetch,), (server,) = pod["initContainers"], pod["containers"]
+    env = environment(fetch)
+    assert env["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": {"name": "keys", "key": "AWS_SECRET_ACCESS_KEY"}}
+    assert env["MODELMILL_ARTIFACT_DIGEST"] == o.DIGEST
+    assert not any(name.startswith("AWS_") for name in environment(server))
+
+
+def test_store_with_a_service_account_needs_no_secret() -> None:
+    world = World()
+    world.versions[0]["spec"]["store"] = {"uri": "s3://models", "serviceAccountName": "reader"}
+    pod = pod_spec(world)
+    assert pod["serviceAccountName"] == "reader"
+    assert "AWS_SECRET_ACCESS_KEY" not in environment(pod["initContainers"][0])
+
+
+def test_a_pod_gets_no_request_before_it_is_ready_and_finishes_those_it_has() -> None:
+    pod = pod_spec()
+    (server,) = pod["containers"]
+    assert server["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
+    assert server["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
+    assert server["lifecycle"]["preStop"]["sleep"]["seconds"] < pod["terminationGracePeriodSeconds"]
+    rolling = deployment()["spec"]["strategy"]["rollingUpdate"]
+    assert rolling == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_limits_of_the_spec_reach_the_server() -> None:
+    world = World()
+    world.parent["spec"]["runtime"] = {
+        "limits": {"maxRows": 7},
+        "warmupRequests": 3,
+        "resources": {"limits": {"cpu": "1"}},
+    }
+    (server,) = pod_spec(world)["containers"]
+    env = environment(server)
+    assert env["MODELMILL_MAX_ROWS"] == "7"
+    assert env["MODELMILL_WARMUP_REQUESTS"] == "3"
+    assert server["resources"]["limits"] == {"cpu": "1"}
+
+
+def test_scaling_touches_the_number_of_pods_only() -> None:
+    made = deployment()
+    made["metadata"] |= {"uid": "u", "resourceVersion": "7", "managedFields": []}
+    made["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
+    less = scaled(made, 1)
+    assert less["spec"] == {**made["spec"], "replicas": 1}
+    assert set(less["metadata"]) == {"name", "namespace", "labels"}
+
+
+def test_selectors_match_the_pods() -> None:
+    made, view = deployment(), World().view()
+    labels = made["spec"]["template"]["metadata"]["labels"].items()
+    budget = build_pod_disruption_budget(view)
+    assert budget is not None
+    for selector in (
+        made["spec"]["selector"]["matchLabels"],
+        budget["spec"]["selector"]["matchLabels"],
+        build_service(view, None)["spec"]["selector"],
+        build_service(view, "abc")["spec"]["selector"],
+    ):
+        assert selector.items() <= labels
+    assert build_service(view, "abc")["spec"]["selector"]["modelmill.dev/revision"] == "abc"
+
+
+def test_one_pod_has_no_budget() -> None:
+    assert build_pod_disruption_budget(World(replicas=1).view()) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"replicas": 9}, True),
+        ({"rollout": {"strategy": "Direct"}}, True),
+        ({"monitoring": {"drift": {"psiThreshold": "0.3"}}}, False),
+        ({"runtime": {"warmupRequests": 1}}, False),
+        ({"runtime": {"warmupRequests": 20}}, True),
+    ],
+)
+def test_revision_changes_with_what_makes_other_pods(change: dict[str, Any], same: bool) -> None:
+    world = World()
+    before = find_target(world.view())
+    world.parent["spec"] |= change
+    after = find_target(world.view())
+    assert isinstance(before, Target)
+    assert isinstance(after, Target)
+    assert (before.revision == after.revision) is same
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [("trucks", "VersionOfAnotherModel"), ("cars", "VersionRejected")],
+)
+def test_pinned_version_that_may_not_serve_is_refused_with_the_mend(model: str, reason: str) -> None:
+    world = World()
+    world.versions[0]["spec"] |= {"model": model, "approval": "Rejected"}
+    world.parent["spec"]["model"] = {"name": "cars", "version": "cars-1"}
+    world.reconcile()
+    (stalled,) = [one for one in world.status["conditions"] if one["type"] == "Stalled"]
+    assert (stalled["status"], stalled["reason"]) == ("True", reason)
+    assert "cars-1" in stalled["message"]
