@@ -79,7 +79,7 @@ class Bench:
             with self._observed(namespace, parent, child) as sightings:
                 await load.create_paced(self._client, parent, bodies, RATE)
                 await self._children(sightings, child, count)
-                self.operator.wait_quiet(PATIENCE)
+                self._settle()
             used = 1000 * (self.operator.cpu_seconds() - cpu) / count
             latencies = _latencies(sightings, parent, child)
             grown = self.operator.rss_mib() - memory
@@ -108,7 +108,7 @@ class Bench:
             await load.create_at_once(self._client, parent, bodies)
             made = time.monotonic() - began
             await self._children(sightings, child, self._burst)
-            self.operator.wait_quiet(PATIENCE)
+            self._settle()
         first = min(moment for plural, *_, moment in read(sightings) if plural == parent.plural)
         last = max(moment for plural, *_, moment in read(sightings) if plural == child.plural)
         found.burst_count = self._burst
@@ -124,7 +124,7 @@ class Bench:
             versions = [load.model_version(namespace, name) for name in names]
             await load.create_at_once(self._client, VERSIONS, versions)
             self.objects += count
-            self.operator.wait_quiet(PATIENCE)
+            self._settle()
         self.objects += count
         self.audit.mark()
         return [make(namespace, name) for name in names]
@@ -170,6 +170,13 @@ class Bench:
             bodies = [load.child(resource, namespace, f"floor-{number}") for number in range(count)]
             found.append(report.Floor(title, await load.timed(sent, resource, bodies, RATE)))
         return found
+
+    def _settle(self) -> None:
+        """Wait until nothing is reconciled and nothing is written any more: Events come last, in the background."""
+        before = -1
+        while (now := sum(self.audit.writes().values())) != before:
+            before = now
+            self.operator.wait_quiet(PATIENCE)
 
     def idle(self, rest_seconds: float) -> report.Idle:
         """Measure rest and restart with everything that was made."""

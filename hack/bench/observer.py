@@ -29,7 +29,7 @@ async def watch(client: Client, resource: Resource, namespace: str, out: TextIO,
     query = {"watch": "true", "resourceVersion": version}
     timeout = aiohttp.ClientTimeout(total=None)
     url = client.server + resource.path(namespace)
-    async with client.new_session().get(url, params=query, timeout=timeout) as response:
+    async with client.session.get(url, params=query, timeout=timeout) as response:
         response.raise_for_status()
         opened.set()
         buffer = bytearray()

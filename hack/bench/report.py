@@ -79,8 +79,9 @@ def table(floors: list[Floor], kinds: list[Kind], idle: Idle | None) -> str:
     """Return the Markdown table."""
     rows = ["| | measured | budget | |", "|---|---|---|---|"]
 
-    def row(title: str, value: str, budget: str, *, kept: bool) -> None:
-        rows.append(f"| {title} | {value} | {budget} | {'kept' if kept else '**missed**'} |")
+    def row(title: str, value: str, budget: str, *, kept: bool | None) -> None:
+        verdict = "" if kept is None else "kept" if kept else "**missed**"
+        rows.append(f"| {title} | {value} | {budget} | {verdict} |")
 
     for floor in floors:
         median, p99 = percentile(floor.latencies, 0.5), percentile(floor.latencies, 0.99)

@@ -29,6 +29,7 @@ from modelmill.training import reconciler as training
 TRAINING_JOBS = Resource(*kinds.TRAINING_JOB)
 MODEL_VERSIONS = Resource(*kinds.MODEL_VERSION)
 INFERENCE_SERVICES = Resource(*kinds.INFERENCE_SERVICE)
+MANAGED_FIELDS = "metadata.managedFields"
 MONITORING_CONDITIONS = ("DriftDetected", "MonitoringReady")
 OURS = f"{kinds.MANAGED_BY_LABEL}={kinds.MANAGED_BY}"
 
@@ -67,11 +68,13 @@ def config_from(environment: Mapping[str, str]) -> Config:
 def watches() -> Sequence[Watch]:
     """Return the kinds that are kept in the cache; children only when they carry our label."""
     return [
-        Watch(TRAINING_JOBS),
-        Watch(MODEL_VERSIONS, index_labels=[kinds.MODEL_LABEL]),
-        Watch(INFERENCE_SERVICES),
-        Watch(PODS, OURS, index_labels=[kinds.SERVICE_LABEL]),
-        *(Watch(one, OURS) for one in (JOBS, DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)),
+        Watch(TRAINING_JOBS, unread=[MANAGED_FIELDS]),
+        Watch(MODEL_VERSIONS, index_labels=[kinds.MODEL_LABEL], unread=[MANAGED_FIELDS]),
+        Watch(INFERENCE_SERVICES, unread=[MANAGED_FIELDS]),
+        Watch(PODS, OURS, index_labels=[kinds.SERVICE_LABEL], unread=["spec", MANAGED_FIELDS]),
+        Watch(JOBS, OURS, unread=["spec", MANAGED_FIELDS]),
+        # With managedFields: they tell of changes by another hand.
+        *(Watch(one, OURS) for one in (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)),
     ]
 
 

@@ -21,16 +21,19 @@ class Cache:
 
     resourceVersions are compared as numbers: they are etcd revisions, and Kubernetes 1.35 made the order part of the API.
     Indexes are kept sorted, so that a list costs its length and no more. `clock` gives seconds, for the age of tombstones.
+    `unread` names the parts of each kind that are not kept, as in `Watch`.
     """
 
     def __init__(
         self,
         index_labels: Mapping[Resource, Iterable[str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        unread: Mapping[Resource, Iterable[str]] | None = None,
     ) -> None:
         self._objects: dict[Resource, dict[_Id, Manifest]] = defaultdict(dict)
         self._sorted: dict[tuple[object, ...], list[_Id]] = {}
         self._index_labels = {resource: tuple(labels) for resource, labels in (index_labels or {}).items()}
+        self._unread = {resource: [path.split(".") for path in paths] for resource, paths in (unread or {}).items()}
         self._clock = clock
         # By uid, oldest first: when it was deleted, and at which resourceVersion.
         self._tombstones: dict[str, tuple[float, int]] = {}
@@ -66,6 +69,8 @@ class Cache:
             if version <= version_of(before):
                 return False
             self._remove(resource, one)
+        for path in self._unread.get(resource, ()):
+            obj = _without(obj, path)
         self._objects[resource][one] = obj
         for index in self._entries(resource, obj):
             insort(self._sorted.setdefault(index, []), one)
@@ -132,6 +137,15 @@ class Cache:
             del self._tombstones[oldest]
         self._tombstones.pop(uid, None)
         self._tombstones[uid] = (now, version)
+
+
+def _without(obj: Manifest, path: Sequence[str]) -> Manifest:
+    name, *rest = path
+    if name not in obj:
+        return obj
+    if rest:
+        return {**obj, name: _without(obj[name], rest)}
+    return {key: value for key, value in obj.items() if key != name}
 
 
 def version_of(obj: Mapping[str, Any]) -> int:

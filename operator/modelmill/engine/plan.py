@@ -128,11 +128,13 @@ class Watch:
 
     label_selector: sent to the API server, so that foreign objects never reach the operator.
     index_labels: labels that `World.labelled` may ask for.
+    unread: parts that nobody reads, by dotted path (spec, metadata.managedFields): not kept, since memory is mostly these.
     """
 
     resource: Resource
     label_selector: str | None = None
     index_labels: Sequence[str] = ()
+    unread: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,10 @@ class _Process:
 
     async def lead(self, controllers: Sequence[Controller], watches: Sequence[Watch]) -> None:
         """Stand by until this process leads, then work until it is cancelled."""
-        cache = Cache({watch.resource: watch.index_labels for watch in watches})
+        cache = Cache(
+            {watch.resource: watch.index_labels for watch in watches},
+            unread={watch.resource: watch.unread for watch in watches},
+        )
         events = EventRecorder(self.client, self.settings.identity)
         executor = Executor(self.client, cache, events, [watch.resource for watch in watches])
         control = ControlLoop(self.client, cache, executor, controllers, watches, self.settings.namespaces)

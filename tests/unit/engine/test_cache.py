@@ -136,3 +136,15 @@ def test_any_order_of_events_and_answers_ends_in_the_last_state(seed: int) -> No
         assert cache.labelled(PODS, "ml", "app", app) == [
             one for one in expected if one["metadata"]["labels"]["app"] == app
         ]
+
+
+def test_parts_that_nobody_reads_are_not_kept() -> None:
+    cache = Cache(unread={PODS: ["spec", "metadata.managedFields", "status.none"]})
+    given = {**obj("a", 1), "spec": {"x": 1}, "status": {"phase": "Running"}}
+    given["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+    cache.put(PODS, given)
+    assert cache.get(PODS, "ml", "a") == {**obj("a", 1), "status": {"phase": "Running"}}
+    assert given["spec"] == {"x": 1}
+    assert "managedFields" in given["metadata"]
+    cache.put(JOBS, given)
+    assert cache.get(JOBS, "ml", "a") == given
