@@ -1,0 +1,45 @@
+"""One operator for some namespaces, and what an operator does while it ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from hack.bench import load
+from tests.integration.engine.conftest import LEASE, Cluster, Start
+from tests.integration.engine.test_ownership import run_started
+
+pytestmark = pytest.mark.integration
+
+
+def test_an_operator_of_two_namespaces_leaves_the_others_alone(
+    cluster: Cluster, namespace: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, foreign = (cluster.server.new_namespace(f"{namespace}-{name}") for name in ("second", "foreign"))
+    monkeypatch.setenv("MODELMILL_NAMESPACES", f"{namespace}, {second}")
+    operator = start()
+    cluster.apply(*(load.training_job(where, "cars") for where in (foreign, namespace, second)))
+    for where in (namespace, second):
+        assert run_started(cluster, where)["number"] == 1
+    operator.wait_quiet(60)
+    assert cluster.items("jobs", foreign) == []
+    assert cluster.status("trainingjobs", foreign, "cars") == {}
+    for where in (second, foreign):
+        cluster.kubectl("delete", "namespace", where, "--wait=false")
+
+
+def test_told_to_stop_in_the_middle_of_work_it_hands_over_and_nothing_is_lost(
+    cluster: Cluster, namespace: str, start: Start
+) -> None:
+    names = [f"cars-{number}" for number in range(60)]
+    first = start("first")
+    cluster.audit.mark()
+    cluster.apply(*(load.training_job(namespace, name) for name in names))
+    assert first.terminate() == 0
+    lease = cluster.find(*LEASE)
+    assert lease is not None
+    assert not lease["spec"].get("holderIdentity")
+    second = start("second")
+    cluster.eventually(lambda: len(cluster.items("jobs", namespace)) == len(names), "a Job for each")
+    second.wait_quiet(60)
+    runs = [one["status"]["currentRun"]["number"] for one in cluster.items("trainingjobs", namespace)]
+    assert runs == [1] * len(names)
