@@ -69,9 +69,9 @@ def _conditions(view: View, decision: Decision, status: Track) -> list[Condition
 
 
 def _ready(view: View, decision: Decision, stable: Track, canary: Track | None, seen: Trouble | None) -> Condition:
-    total = int(stable["ready"]) + (int(canary["ready"]) if canary else 0)
+    answering = sum(int(track["ready"]) for track in _taking_traffic(stable, canary))
     count = f"{stable['version']} serves with {stable['ready']} of {stable['replicas']} pods ready"
-    if decision.phase == "Deploying" or total < view.spec.replicas:
+    if decision.phase == "Deploying" or answering < view.spec.replicas:
         count = count.replace(" serves with ", ": ")
         if seen is None:
             return Condition("Ready", FALSE, "PodsNotReady", count)
@@ -87,10 +87,16 @@ def _ready(view: View, decision: Decision, stable: Track, canary: Track | None, 
 
 
 def _available(view: View, stable: Track, canary: Track | None) -> Condition:
-    answering = [track["version"] for track in (stable, canary) if track is not None and track["ready"]]
+    answering = [track["version"] for track in _taking_traffic(stable, canary)]
     if not answering:
         return Condition("Available", FALSE, "NoReadyPods", f"no pod is ready, {view.url} does not answer")
     return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}")
+
+
+def _taking_traffic(stable: Track, canary: Track | None) -> list[Track]:
+    """Return the tracks whose ready pods get requests; a canary of weight 0 only while there is no other."""
+    ready = [track for track in (stable, canary) if track is not None and track["ready"]]
+    return [track for track in ready if track is stable or track["weight"]] or ready
 
 
 def _reconciling(view: View, decision: Decision, status: Track, seen: Trouble | None) -> Condition:

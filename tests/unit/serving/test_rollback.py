@@ -47,12 +47,30 @@ def test_traffic_goes_first_then_the_stable_track_grows_then_the_canary_goes() -
     assert world.service["spec"]["selector"]["modelmill.dev/revision"] == world.status["stable"]["revision"]
     assert world.deployments[f"cars-{canary}"]["spec"]["replicas"] == 1
     assert world.status["stable"]["replicas"] == 4
+    assert condition(world, "Ready")[0] == "False"
+    assert condition(world, "Available")[2] == "cars-1 at http://cars.ml.svc"
     world.kubelet()
     world.reconcile()
     assert world.status["phase"] == "RolledBack"
     assert f"cars-{canary}" in world.deployments
     world.reconcile()
     assert f"cars-{canary}" not in world.deployments
+
+
+def test_canary_that_is_wanted_again_while_it_drains_begins_anew() -> None:
+    world = World(steps=[{"weight": 50}, {"pauseSeconds": 100}], analysis=None).serving()
+    world.add("cars-2")
+    world.run(20)
+    assert world.status["canary"]["step"] == 1
+    world.parent["spec"]["model"] = {"name": "cars", "version": "cars-1"}
+    world.reconcile()
+    assert world.status["phase"] == "RollingBack"
+    world.parent["spec"]["model"] = {"name": "cars", "follow": "Approved"}
+    world.reconcile()
+    assert world.status["phase"] == "RollingBack"
+    world.run(3)
+    assert world.events.count("RolloutStarted") == 2
+    assert world.status["canary"]["startTime"] > world.status["history"][0]["startTime"]
 
 
 def test_canary_without_traffic_does_not_hold_the_room_that_the_stable_track_needs() -> None:
