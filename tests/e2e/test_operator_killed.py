@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Cluster, inference_service, table, training_job
+from tests.e2e.conftest import Cluster, dumps, inference_service, table, training_job
 
 MODEL = "killed"
 ROLLOUT: dict[str, Any] = {"steps": [{"weight": 50}, {"pauseSeconds": 8}]}
@@ -48,7 +48,7 @@ def killed(cluster: Cluster) -> Cluster:
 
 
 def test_while_the_job_of_a_run_starts(killed: Cluster) -> None:
-    killed.apply(training_job(killed, MODEL))
+    killed.apply(training_job(killed, MODEL, triggers={"alerts": {"enabled": True}}, retrain={"cooldownSeconds": 0}))
     killed.wait("the Job", lambda: jobs_of_run(killed, 1), 60)
     killed.kill_operator()
     finished(killed, 1)
@@ -73,7 +73,8 @@ def test_between_result_and_version(killed: Cluster) -> None:
 
 
 def test_at_canary_weight_under_traffic(killed: Cluster) -> None:
-    killed.apply(inference_service(MODEL, rollout=ROLLOUT))
+    retrain = {"trainingJob": MODEL, "alerts": ["Drift"]}
+    killed.apply(inference_service(MODEL, rollout=ROLLOUT, monitoring={"retrain": retrain}))
     killed.wait("the first version", lambda: killed.status("inferenceservices", MODEL).get("phase") == "Stable", 180)
     annotate(killed, "three")
     finished(killed, 3)
@@ -97,6 +98,56 @@ def test_at_canary_weight_under_traffic(killed: Cluster) -> None:
     assert failures == []
     history = killed.status("inferenceservices", MODEL)["history"]
     assert [entry["outcome"] for entry in history] == ["Serving", "Replaced"]
+
+
+def test_just_after_an_alert(killed: Cluster) -> None:
+    assert deliver(killed, "one") == 200
+    killed.kill_operator()
+    finished(killed, 4)
+    assert last_run(killed)["reason"] == "Alert"
+    assert len(jobs_of_run(killed, 4)) == 1
+    killed.wait(
+        "the promotion", lambda: killed.status("inferenceservices", MODEL)["stable"]["version"] == f"{MODEL}-4", 180
+    )
+    assert deliver(killed, "one") == 200, "the same episode again"
+    time.sleep(5)
+    assert last_run(killed)["number"] == 4
+    assert jobs_of_run(killed, 5) == []
+
+
+def deliver(cluster: Cluster, fingerprint: str) -> int:
+    """Post an alert as Alertmanager does (webhook version 4); return the answer's code."""
+    labels = {
+        "alertname": "ModelmillFeatureDrift",
+        "modelmill_kind": "Drift",
+        "namespace": cluster.namespace,
+        "inferenceservice": MODEL,
+        "feature": "x",
+    }
+    alert = {
+        "status": "firing",
+        "labels": labels,
+        "annotations": {"summary": "x drifted", "value": "3.1"},
+        "startsAt": "2026-01-02T03:04:05Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": fingerprint,
+    }
+    body = {"version": "4", "groupKey": "{}", "status": "firing", "receiver": "modelmill", "alerts": [alert]}
+    service = cluster.kube.get("service", "modelmill-operator", "-n", "modelmill-system") or {}
+    token = cluster.kube.status["alert_token"]
+
+    def answered() -> int | None:
+        connection = http.client.HTTPConnection(service["spec"]["clusterIP"], 8080, timeout=5)
+        try:
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            connection.request("POST", "/alerts", dumps(body), headers)
+            return connection.getresponse().status
+        except OSError:
+            return None
+        finally:
+            connection.close()
+
+    return int(cluster.wait("the operator to answer", answered, 60))
 
 
 def _send(address: str, stop: threading.Event, failures: list[str]) -> None:
