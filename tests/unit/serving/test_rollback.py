@@ -143,17 +143,35 @@ def test_retry_annotation_tries_once_more() -> None:
 
 
 def test_retry_is_not_blamed_for_the_pods_of_the_try_before() -> None:
+    """The Deployment is gone at once, its pods a little later, and the next one has the same name."""
     world = World().serving()
     world.broken = {"cars-2"}
     world.add("cars-2")
-    world.run(3)
+    world.reconcile()
+    world.kubelet()
+    left = [pod for pod in world.pods if revision_of(pod) == world.status["canary"]["revision"]]
+    world.reconcile()
+    world.settle()
     assert world.status["phase"] == "RolledBack"
-    left = [pod for pod in world.pods if revision_of(pod) == world.status["stable"]["revision"]]
-    assert left == world.pods
+    assert len(world.deployments) == 1
     world.broken = set()
     world.time += 1
     world.parent["metadata"]["annotations"] = {"modelmill.dev/retry": "1"}
+    world.pods += left
     world.reconcile()
+    world.reconcile()
+    assert world.status["phase"] == "RollingOut"
+    world.run(60)
+    assert world.status["stable"]["version"] == "cars-2"
+
+
+def test_pods_that_start_slowly_get_their_time_to_answer() -> None:
+    steps = [{"weight": 25}, {"weight": 50}]
+    world = World(steps=steps, analysis={**ANALYSIS, "onInsufficientData": "Fail"}).serving()
+    world.slow = {"cars-2"}
+    world.add("cars-2")
+    world.run(20)
+    world.slow = set()
     world.run(60)
     assert world.status["stable"]["version"] == "cars-2"
 

@@ -98,7 +98,8 @@ def test_pause_without_analysis_ends_by_its_timer() -> None:
 def test_each_weight_needs_a_measurement_of_its_own() -> None:
     world = World(steps=[{"weight": 25}, {"weight": 50}]).serving()
     world.add("cars-2")
-    while world.status.get("canary", {}).get("weight") != 50:
+    world.run(1)
+    while world.status["canary"]["weight"] != 50:
         world.run(1)
     world.rate = 0
     for codes in world.traffic.codes.values():
