@@ -148,3 +148,15 @@ def test_parts_that_nobody_reads_are_not_kept() -> None:
     assert "managedFields" in given["metadata"]
     cache.put(JOBS, given)
     assert cache.get(JOBS, "ml", "a") == given
+
+
+def test_parts_that_nobody_reads_are_not_kept_and_the_given_object_is_not_changed() -> None:
+    cache = Cache(unread={PODS: ["spec", "metadata.managedFields", "status.absent"]})
+    whole = {**obj("a", 1), "spec": {"x": 1}, "status": {"phase": "Running"}}
+    whole["metadata"]["managedFields"] = [{"manager": "x"}]
+    cache.put(PODS, whole)
+    assert cache.get(PODS, "ml", "a") == {**obj("a", 1), "status": {"phase": "Running"}}
+    assert whole["spec"] == {"x": 1}
+    assert "managedFields" in whole["metadata"]
+    cache.put(JOBS, whole)
+    assert cache.get(JOBS, "ml", "a") == whole
