@@ -33,6 +33,7 @@ from modelmill.engine.plan import Resource  # noqa: E402 - after the path
 
 RATE = 20.0
 PATIENCE = 180.0
+SETTLE_SECONDS = 15.0
 TRAINING_JOBS, SERVICES = Resource(*kinds.TRAINING_JOB), Resource(*kinds.INFERENCE_SERVICE)
 VERSIONS = Resource(*kinds.MODEL_VERSION)
 BUDGETS = {
@@ -51,6 +52,8 @@ class Bench:
         self._counts = counts
         self._burst = burst
         self.kubeconfig = server.install(folder)
+        # For some seconds after a kind was made the API server builds its handlers anew and closes the watches.
+        time.sleep(SETTLE_SECONDS)
         self.operator = self._start()
         self.audit = AuditLog(server.audit_log)
         self.objects = 0
@@ -147,6 +150,8 @@ class Bench:
             if observer.stdout.readline().strip() != "ready":
                 raise RuntimeError("the observer did not start")
             yield file
+            if observer.poll() is not None:
+                raise RuntimeError("the observer ended before the end of the series")
         finally:
             observer.kill()
             observer.wait()

@@ -45,6 +45,7 @@ async def watch(client: Client, resource: Resource, namespace: str, out: TextIO,
                     owner = next((one["name"] for one in meta.get("ownerReferences") or ()), "-")
                     out.write(f"{resource.plural} {meta['name']} {owner} {now:.6f}\n")
             out.flush()
+    raise RuntimeError(f"the watch of {resource.plural} ended: what came later was not seen")
 
 
 async def main(out: TextIO, namespace: str, kinds: list[str]) -> None:
