@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,7 +123,13 @@ def test_the_token_stays_and_the_kinds_change_with_an_upgrade(run: Run, tmp_path
     crd.write_text(crd.read_text().replace("One immutable result of training", "Changed by an upgrade"))
     install(run, newer, "--set", "replicas=2")
     assert get(run, *secret)["data"]["token"] == before
-    assert "Changed by an upgrade" in run("kubectl", "explain", "modelversions", "--api-version=modelmill.dev/v1alpha1")
+    # The API server publishes its schemas a little after it has taken a CustomResourceDefinition.
+    explain = ("kubectl", "explain", "modelversions", "--api-version=modelmill.dev/v1alpha1")
+    tries = 0
+    while "Changed by an upgrade" not in run(*explain):
+        tries += 1
+        assert tries < 60, "the changed description did not appear within a minute"
+        time.sleep(1)
     budget = get(run, "-n", NAMESPACE, "poddisruptionbudget", "modelmill-operator")
     assert budget["spec"]["maxUnavailable"] == 1
     install(run, CHART)
