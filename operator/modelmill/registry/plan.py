@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from modelmill.api import kinds
-from modelmill.api.conditions import FALSE, TRUE, Condition, merge
+from modelmill.api.conditions import FALSE, TRUE, Condition, find, merge
 from modelmill.engine.plan import Event, Manifest, Plan
+
+HELD = "DeletionHeld"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,11 @@ def plan(view: View) -> Plan:
         return Plan(finalizer=False)
     status = _status(view, found, deleting=deleting)
     events: tuple[Event, ...] = ()
-    if deleting:
+    before = find(view.parent.get("status") or {}, "Deletable")
+    if deleting and (before is None or before["reason"] != HELD):
         by = ", ".join(use.service for use in found)
         text = f"not deleted yet: InferenceService {by} serves it; it goes when another version has replaced it"
-        events = (Event("Warning", "DeletionHeld", text),)
+        events = (Event("Warning", HELD, text),)
     # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
     return Plan(finalizer=None if deleting else held, status=status, events=events)
 
@@ -116,4 +119,4 @@ def _deletable(found: Sequence[Use], *, deleting: bool) -> Condition:
         return Condition("Deletable", TRUE, "NotServed", "no InferenceService serves it")
     by = ", ".join(f"{use.service} ({use.share}%)" for use in found)
     then = "; it will be deleted when another version has replaced it" if deleting else ""
-    return Condition("Deletable", FALSE, "Served", f"InferenceService {by} serves it{then}")
+    return Condition("Deletable", FALSE, HELD if deleting else "Served", f"InferenceService {by} serves it{then}")

@@ -105,7 +105,7 @@ def namespace(cluster: Cluster, numbers: Iterator[int]) -> Iterator[str]:
     for version in cluster.items("modelversions", name):
         free = '{"metadata":{"finalizers":null}}'
         cluster.kubectl("patch", "modelversion", version["metadata"]["name"], "-n", name, "--type=merge", "-p", free)
-    cluster.kubectl("delete", plurals, "--all", "-n", name, "--wait=false", "--cascade=orphan")
+    cluster.kubectl("delete", plurals, "--all", "-n", name, "--wait=false")
 
 
 @pytest.fixture

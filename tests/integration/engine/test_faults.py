@@ -132,7 +132,7 @@ def test_killed_after_every_write(
         if quiet_before_it_dies(operator):
             break
     assert operator.alive(), f"never done: {deaths}"
-    assert len(deaths) >= 5, deaths
+    assert len(deaths) >= 3, deaths  # writes that are under way together are one death
     assert len(created_jobs(cluster)) == len(cluster.items("jobs", namespace)) == 1
     assert all_serve(cluster, namespace, 1)
     assert cluster.status("trainingjobs", namespace, "bikes")["currentRun"]["number"] == 1

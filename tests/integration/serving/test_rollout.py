@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -161,6 +162,8 @@ def test_rollback_and_retry(cluster: Cluster, namespace: str, pods: Pods) -> Non
     cluster.eventually(lambda: len(cluster.items("deployments", namespace)) == 1, "cars-2 is gone")
     selector = cluster.items("services", namespace)[0]["spec"]["selector"]
     assert selector["modelmill.dev/revision"] == status["stable"]["revision"]
+    cluster.eventually(lambda: pods.play() and not uids_of(cluster, namespace, "cars-2"), "its pods are gone")
+    time.sleep(1)  # Kubernetes tells times in whole seconds: a try in the same second would be blamed for these pods
     pods.broken = set()
     cluster.kubectl("annotate", "inferenceservices.modelmill.dev", NAME, "-n", namespace, "modelmill.dev/retry=now")
     cluster.eventually(lambda: serves(pods.play(), "cars-2"), "cars-2 serves")

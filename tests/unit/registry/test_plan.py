@@ -57,6 +57,8 @@ def test_deletion_waits_for_the_service_and_says_by_whom() -> None:
     deletable = find(held.status, "Deletable")
     assert deletable is not None
     assert "svc (100%)" in deletable["message"]
+    version["status"] = held.status
+    assert plan(view(version, service("cars-1"))).events == ()
     assert plan(view(version)).finalizer is False
 
 
