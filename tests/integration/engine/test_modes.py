@@ -24,7 +24,7 @@ def test_an_operator_of_two_namespaces_leaves_the_others_alone(
     assert cluster.items("jobs", foreign) == []
     assert cluster.status("trainingjobs", foreign, "cars") == {}
     for where in (second, foreign):
-        cluster.kubectl("delete", "namespace", where, "--wait=false")
+        cluster.kubectl("delete", "trainingjobs,jobs", "--all", "-n", where)
 
 
 def test_told_to_stop_in_the_middle_of_work_it_hands_over_and_nothing_is_lost(
