@@ -35,11 +35,14 @@ def _serve(arguments: list[str]) -> int:
     parser.add_argument("folder", nargs="?", help="artifact folder; default: $MODELMILL_MODEL_FOLDER")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all IPv4)")  # noqa: S104
     parser.add_argument("--port", type=int, default=HTTP_PORT)
+    parser.add_argument(
+        "--grpc-port", type=int, help="also speak gRPC on this port; default: $MODELMILL_GRPC_PORT, else not"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     options = parser.parse_args(arguments)
     from modelmill_server.settings import from_environment
 
-    settings = from_environment(os.environ, options.folder, options.host, options.port)
+    settings = from_environment(os.environ, options.folder, options.host, options.port, options.grpc_port)
     # Before numpy is imported: its libraries and scikit-learn's read these once, and else take every CPU of the node.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, str(settings.threads))

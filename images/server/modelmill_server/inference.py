@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of its answer: read, predict, count, write. Runs on any thread."""
+"""From the bytes of a request to the bytes of its answer: read, predict, write, count. Runs on any thread."""
 
 from __future__ import annotations
 
@@ -6,44 +6,37 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from modelmill_server import rows, v2
-from modelmill_server.columns import RejectedError
+from modelmill_server.answers import Answer, V2Writer, encode, headers, write_error, write_predictions
+from modelmill_server.batching import Batcher
+from modelmill_server.columns import Column, RejectedError
+from modelmill_server.explanation import Explainer
 from modelmill_server.failure import StartError
 from modelmill_server.model import Output, ServedModel
 from modelmill_server.monitoring import Monitor
-from modelmill_server.query import PREDICT, UNKNOWN, Query
-from modelmill_server.settings import Settings
+from modelmill_server.query import UNKNOWN, Query
+from modelmill_server.settings import BATCHING_AUTO, BATCHING_ON, Settings
 
 log = logging.getLogger("modelmill_server")
-encode = msgspec.json.Encoder().encode
-
-Answer = tuple[int, bytes]
-"""HTTP status and JSON body."""
 
 INLINE_SECONDS = 0.001  # a request that takes longer would keep health checks waiting
 INLINE_BYTES = 64 * 1024
+BATCH_ROWS = 16  # the trial that tells whether a model gains by batches
+BATCH_SECONDS = 0.0001  # a model faster than that has nothing to gain worth the turn of the event loop
+BATCH_GAIN = 2.0
 
 
-class V2Tensor(msgspec.Struct):
-    """One output tensor in an answer."""
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One inference protocol. read: body and length of its JSON part, if it has another; write: with the feedback id."""
 
     name: str
-    shape: list[int]
-    datatype: str
-    data: list[Any]
-
-
-class V2Answer(msgspec.Struct, omit_defaults=True):
-    """The body of an answer to `infer`."""
-
-    model_name: str
-    model_version: str
-    outputs: list[V2Tensor]
-    id: str | None = None
+    read: Callable[[bytes, int | None], Query]
+    write: Callable[[Query, list[Output], str | None], Answer]
 
 
 class Inference:
@@ -52,52 +45,69 @@ class Inference:
     def __init__(self, model: ServedModel, monitor: Monitor, settings: Settings) -> None:
         self._model = model
         self._monitor = monitor
+        self._settings = settings
         self._names = frozenset(feature.name for feature in model.features)
-        self._v2 = v2.Reader(model.features, model.outputs, settings.max_rows)
-        self._rows = rows.Reader(model.features, settings.max_rows)
+        self.reader = v2.Reader(model.features, model.outputs, settings.max_rows)
+        by_row = rows.Reader(model.features, model.primary, settings.max_rows)
+        self.v2 = Api("v2", self.reader.read, V2Writer(model.name, model.version).write)
+        self.v1 = Api("v1", lambda body, _: by_row.read_v1(body), write_predictions)
+        self.mlflow = Api("mlflow", lambda body, _: by_row.read_mlflow(body), write_predictions)
+        self._explainer = Explainer(model, settings.max_rows)
         self.inline_bytes = 0
+        self.batches = False
 
-    def v2(self, body: bytes) -> Answer:
-        """Answer V2 `infer`."""
-        return self._answer(body, self._v2.read, self._write_v2)
-
-    def v1(self, body: bytes) -> Answer:
-        """Answer V1 `:predict`."""
-        return self._answer(body, self._rows.read_v1, _write_predictions)
-
-    def mlflow(self, body: bytes) -> Answer:
-        """Answer MLflow's `/invocations`."""
-        return self._answer(body, self._rows.read_mlflow, _write_predictions)
-
-    def _answer(
-        self, body: bytes, read: Callable[[bytes], Query], write: Callable[[Query, list[Output]], bytes]
-    ) -> Answer:
+    def answer(self, api: Api, body: bytes, json_bytes: int | None) -> Answer:
+        """Answer one request; nothing is raised."""
         try:
-            query = read(body)
+            query = api.read(body, json_bytes)
             outputs = self._model.predict(query)
-            answer = write(query, outputs)
+            answer = api.write(query, outputs, None)
             self._count(query, outputs)
-        except RejectedError as error:
+        except Exception as error:
+            return self.refused(error)
+        return answer
+
+    async def answer_joined(self, api: Api, body: bytes, json_bytes: int | None, batcher: Batcher) -> Answer:
+        """Answer one request together with others that wait; nothing is raised."""
+        try:
+            query = api.read(body, json_bytes)
+            outputs = await batcher.predict(query)
+            answer = api.write(query, outputs, None)
+            self._count(query, outputs)
+        except Exception as error:
+            return self.refused(error)
+        return answer
+
+    def explain(self, body: bytes, json_bytes: int | None) -> Answer:
+        """Answer V1 `:explain`; nothing is raised."""
+        try:
+            return 200, encode(self._explainer.explain(self.v1.read(body, json_bytes))), headers(None)
+        except Exception as error:
+            return self.refused(error)
+
+    def refused(self, error: Exception) -> Answer:
+        """Return the answer to a request that has none: what is wrong with it, or a reference to the log."""
+        if isinstance(error, RejectedError):
             if error.feature is not None and error.reason is not None:
                 self._monitor.count_invalid(error.feature if error.feature in self._names else UNKNOWN, error.reason)
-            return error.status, error_body(error.message)
-        except Exception:  # a model may raise anything; the client gets a reference, the log the rest
-            reference = uuid.uuid4().hex[:12]
-            log.exception("request failed, reference %s", reference)
-            return 500, error_body(
-                f"the model failed on this request; the server's log has it under reference {reference}"
-            )
-        return 200, answer
+            return write_error(error.status, error.message)
+        # A model may raise anything; the client gets a reference, the log the rest.
+        reference = uuid.uuid4().hex[:12]
+        log.error("request failed, reference %s", reference, exc_info=error)
+        return write_error(
+            500, f"the model failed on this request; the server's log has it under reference {reference}"
+        )
 
-    def _write_v2(self, query: Query, outputs: list[Output]) -> bytes:
-        tensors = [V2Tensor(item.name, item.shape, item.datatype, item.data) for item in outputs]
-        return encode(V2Answer(self._model.name, self._model.version, tensors, query.id))
+    def batcher(self, pool: Executor) -> Batcher | None:
+        """Return what joins requests, when the warm-up found that the model gains by it."""
+        if not self.batches:
+            return None
+        return Batcher(self._model.predict, None if self.inline_bytes else pool)
 
     def _count(self, query: Query, outputs: list[Output]) -> None:
-        predictions = next(
-            (item.data for item in outputs if item.name == PREDICT and len(item.data) == query.rows), None
-        )
-        self._monitor.count_rows(query.columns, predictions)
+        primary = outputs[0] if outputs[0].name == self._model.primary else None
+        predictions = primary.array.tolist() if primary is not None and primary.array.ndim == 1 else None
+        self._monitor.count_rows(query.columns, query.rows, predictions)
 
     def warm_up(self, requests: int) -> None:
         """Send golden rows through the whole path, uncounted, and measure which requests may run on the event loop.
@@ -106,20 +116,39 @@ class Inference:
         """
         columns = self._model.golden_columns()
         one, all_ = (self._request([column[:count] for column in columns]) for count in (1, len(columns[0])))
-        if not requests:
-            requests = 1
-        seconds_one = min(self._timed(one) for _ in range(requests))
+        seconds_one = min(self._timed(one) for _ in range(requests or 1))
         seconds_all = min(self._timed(all_) for _ in range(2))
+        self.batches = self._gains(columns)
         if seconds_one >= INLINE_SECONDS:
             return
         per_byte = max(seconds_all - seconds_one, 1e-9) / max(len(all_) - len(one), 1)
         self.inline_bytes = int(min(INLINE_BYTES, len(one) + (INLINE_SECONDS - seconds_one) / per_byte))
 
+    def _gains(self, columns: list[Column]) -> bool:
+        """Tell whether answering rows together costs the model much less than one by one."""
+        wanted = self._settings.batching
+        if wanted != BATCHING_AUTO:
+            return wanted == BATCHING_ON
+        one, many = ([list(column[:1]) * count for column in columns] for count in (1, BATCH_ROWS))
+        seconds_one = self._predict_seconds(one, 1)
+        if seconds_one < BATCH_SECONDS:
+            return False
+        return BATCH_ROWS * seconds_one > BATCH_GAIN * self._predict_seconds(many, BATCH_ROWS)
+
+    def _predict_seconds(self, columns: list[Column], count: int) -> float:
+        query, best = Query(columns, count, self._model.outputs), float("inf")
+        for _ in range(5):
+            begin = time.perf_counter()
+            self._model.predict(query)
+            best = min(best, time.perf_counter() - begin)
+        return best
+
     def _timed(self, body: bytes) -> float:
         begin = time.perf_counter()
-        query = self._v2.read(body)
+        query = self.v2.read(body, None)
+        query.binary = frozenset(query.wanted)
         try:
-            self._write_v2(query, self._model.predict(query))
+            self.v2.write(query, self._model.predict(query), None)
         except Exception as error:
             raise StartError("ModelLoadFailed", f"the model fails on its golden rows: {error}") from error
         return time.perf_counter() - begin
@@ -128,21 +157,17 @@ class Inference:
         return encode(
             {
                 "inputs": [
-                    {"name": feature.name, "shape": [len(column)], "datatype": feature.datatype, "data": column}
+                    {
+                        "name": feature.name,
+                        "shape": [len(column)],
+                        "datatype": _in_json(feature.datatype),
+                        "data": column,
+                    }
                     for feature, column in zip(self._model.features, columns, strict=True)
                 ]
             }
         )
 
 
-def error_body(message: str) -> bytes:
-    """Return the body that every error has: `{"error": message}`."""
-    return encode({"error": message})
-
-
-def _write_predictions(query: Query, outputs: list[Output]) -> bytes:
-    (output,) = outputs
-    if len(output.shape) == 1:
-        return encode({"predictions": output.data})
-    width = output.shape[1]
-    return encode({"predictions": [output.data[at : at + width] for at in range(0, len(output.data), width)]})
+def _in_json(datatype: str) -> str:
+    return "FP32" if datatype == "FP16" else datatype

@@ -13,17 +13,31 @@ from modelmill_server.columns import Column, Feature, RejectedError, features_of
 from modelmill_server.engines import Engine, load_engine
 from modelmill_server.failure import StartError
 from modelmill_server.folder import ArtifactFolder
-from modelmill_server.query import PREDICT, Query
+from modelmill_server.query import Query
 
 
 @dataclass(slots=True)
 class Output:
-    """One output tensor of an answer. data: values in row-major order; shape: [rows] or [rows, k]."""
+    """One output tensor of an answer. array: of shape [rows] or [rows, k]."""
 
     name: str
-    shape: list[int]
     datatype: str
-    data: list[Any]
+    array: Any
+
+    @property
+    def shape(self) -> list[int]:
+        """The shape as the protocols write it."""
+        return list(self.array.shape)
+
+    @property
+    def data(self) -> list[Any]:
+        """The values in row-major order."""
+        values: list[Any] = self.array.reshape(-1).tolist()
+        return values
+
+    def rows(self, begin: int, end: int) -> Output:
+        """Return the part that belongs to these rows."""
+        return Output(self.name, self.datatype, self.array[begin:end])
 
 
 class ServedModel:
@@ -40,9 +54,10 @@ class ServedModel:
         except ValueError as error:
             raise StartError("ModelLoadFailed", f"manifest.json: {error}") from None
         self._tensors = {tensor.name: tensor for tensor in manifest.signature.outputs}
-        if not self.features or PREDICT not in self._tensors:
-            raise StartError("ModelLoadFailed", "manifest.json: the signature needs inputs and the output 'predict'")
+        if not self.features or not self._tensors:
+            raise StartError("ModelLoadFailed", "manifest.json: the signature needs inputs and outputs")
         self.outputs: tuple[str, ...] = tuple(self._tensors)
+        self.primary = self.outputs[0]
         self.engine: Engine = load_engine(
             manifest.format, artifact.model_file, self.features, manifest.signature.outputs, threads
         )
@@ -72,8 +87,9 @@ class ServedModel:
         golden, columns = self.artifact.golden, self.golden_columns()
         rows = len(columns[0])
         unknown = [name for name in golden.outputs if name not in self._tensors]
-        if unknown or not rows or PREDICT not in golden.outputs:
-            raise StartError("GoldenMismatch", f"golden.json needs rows and the outputs of the signature {unknown}")
+        if unknown or not rows or self.primary not in golden.outputs:
+            words = f"golden.json needs rows and the output {self.primary!r}, and no other than the signature's"
+            raise StartError("GoldenMismatch", f"{words}: it has {', '.join(golden.outputs) or 'none'}")
         try:
             answer = self.predict(Query(columns, rows, tuple(golden.outputs)))
         except Exception as error:
@@ -93,20 +109,20 @@ def _output(tensor: Tensor, values: Any, rows: int) -> Output:
         array = array.astype(np.bool_)
     if array.shape[:1] != (rows,):
         raise ValueError(f"output {tensor.name!r} has shape {array.shape} for {rows} rows")
-    return Output(tensor.name, list(array.shape), tensor.datatype, array.reshape(-1).tolist())
+    return Output(tensor.name, tensor.datatype, array)
 
 
 def _compare(output: Output, golden: Golden) -> None:
     """Raise StartError (GoldenMismatch) for the first value that differs by more than the tolerance."""
-    width = math.prod(output.shape[1:])
+    width, data = math.prod(output.shape[1:]), output.data
     expected: list[Any] = []
     for row in golden.outputs[output.name]:
         expected.extend(row if isinstance(row, list) else [row])
-    if len(expected) != len(output.data):
+    if len(expected) != len(data):
         raise StartError(
-            "GoldenMismatch", f"output {output.name!r} has {len(output.data)} values, golden.json {len(expected)}"
+            "GoldenMismatch", f"output {output.name!r} has {len(data)} values, golden.json {len(expected)}"
         )
-    for index, (got, want) in enumerate(zip(output.data, expected, strict=True)):
+    for index, (got, want) in enumerate(zip(data, expected, strict=True)):
         if not _agree(got, want, golden):
             raise StartError(
                 "GoldenMismatch",

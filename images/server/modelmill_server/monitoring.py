@@ -7,19 +7,21 @@ exposition format 0.0.4.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
 from modelmill.contracts import names
 from modelmill.contracts.artifact import CATEGORICAL, FeatureProfile, Profile
-from modelmill_server.columns import Column, Feature
+from modelmill_server.columns import VECTOR_ROWS, Column, Feature
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-VECTOR_ROWS = 48  # from here on numpy is faster than a loop (measured, one numeric feature)
+HTTP_ERRORS = 400
 
 
 class BinCounter:
@@ -40,6 +42,8 @@ class BinCounter:
         """Count every value; None and NaN are missing."""
         counts = self.counts
         if self._categorical:
+            if isinstance(values, np.ndarray):
+                values = values.tolist()
             for value, times in Counter(values).items() if len(values) > 1 else ((values[0], 1),):
                 if value is None or value != value:
                     counts[self._missing] += times
@@ -64,6 +68,18 @@ class BinCounter:
                 counts[index] += times
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What was answered since the start. rows: of answered requests; last_milliseconds: Unix time of the last one, or 0."""
+
+    rows: int
+    successes: int
+    failures: int
+    success_nanoseconds: int
+    failure_nanoseconds: int
+    last_milliseconds: int
+
+
 class Monitor:
     """All counters of one served model. `observe` belongs to the event loop; the others may be called from any thread."""
 
@@ -86,6 +102,10 @@ class Monitor:
         self._codes: Counter[int] = Counter({200: 0})
         self._buckets = [0] * (len(names.DURATION_BUCKETS) + 1)
         self._seconds = 0.0
+        self._failed_seconds = 0.0
+        self._rows = 0
+        self._last = 0.0
+        self.extras: list[Callable[[str], Iterable[str]]] = []
         self._invalid: Counter[tuple[str, str]] = Counter()
         profiled = [feature for feature in features if feature.name in profile.features]
         profiled.sort(key=lambda feature: -profile.features[feature.name].importance)
@@ -93,26 +113,43 @@ class Monitor:
         self._features = [
             (feature.name, feature.index, BinCounter(profile.features[feature.name])) for feature in profiled[:most]
         ]
-        self._prediction = BinCounter(profile.prediction)
+        self._prediction = None if profile.prediction is None else BinCounter(profile.prediction)
 
     def observe(self, code: int, seconds: float) -> None:
         """Count one finished request."""
         self._codes[code] += 1
         self._buckets[bisect_left(names.DURATION_BUCKETS, seconds)] += 1
         self._seconds += seconds
+        if code >= HTTP_ERRORS:
+            self._failed_seconds += seconds
 
-    def count_rows(self, columns: list[Column], predictions: Column | None) -> None:
+    def count_rows(self, columns: list[Column], rows: int, predictions: Column | None) -> None:
         """Count the values of answered rows, and their predictions when those were asked for."""
         with self._lock:
+            self._rows += rows
+            self._last = time.time()
             for _, index, counter in self._features:
                 counter.add(columns[index])
-            if predictions is not None:
+            if predictions is not None and self._prediction is not None:
                 self._prediction.add(predictions)
 
     def count_invalid(self, feature: str, reason: str) -> None:
         """Count one request that was refused for a value of `feature`, a name of the signature."""
         with self._lock:
             self._invalid[feature, reason] += 1
+
+    def statistics(self) -> Statistics:
+        """Return the sums since the start."""
+        good = sum(count for code, count in self._codes.items() if code < HTTP_ERRORS)
+        failed = self._failed_seconds
+        return Statistics(
+            rows=self._rows,
+            successes=good,
+            failures=sum(self._codes.values()) - good,
+            success_nanoseconds=int((self._seconds - failed) * 1e9),
+            failure_nanoseconds=int(failed * 1e9),
+            last_milliseconds=int(self._last * 1e3),
+        )
 
     def render(self) -> str:
         """Return all metrics as text."""
@@ -121,6 +158,9 @@ class Monitor:
             lines += self._about_model()
             lines += self._about_requests()
             lines += self._about_values()
+            lines += self._about_predictions()
+        for more in self.extras:
+            lines += more(self._base)
         return "\n".join(lines) + "\n"
 
     def _about_model(self) -> Iterable[str]:
@@ -161,6 +201,10 @@ class Monitor:
         for (feature, reason), count in sorted(self._invalid.items()):
             label = f'{self._base},feature="{escaped(feature)}",reason="{reason}"'
             yield f"{names.METRIC_FEATURE_INVALID}{{{label}}} {count}"
+
+    def _about_predictions(self) -> Iterable[str]:
+        if self._prediction is None or self._profile.prediction is None:
+            return
         yield from _head(names.METRIC_PREDICTION_BIN, "counter", "Predictions by bin of the reference profile.")
         for name, count in zip(self._prediction.bins, self._prediction.counts, strict=True):
             yield f'{names.METRIC_PREDICTION_BIN}{{{self._base},bin="{escaped(name)}"}} {count}'

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 
 from modelmill_server.columns import Column, Feature, RejectedError, bad
 
-PREDICT = "predict"  # the output that every model has
 UNKNOWN = "(unknown)"  # the feature label for names that are the client's own: those must not become series
 
 
 @dataclass(slots=True)
 class Query:
-    """columns: one per feature, in the signature's order, all of `rows` values. wanted: names of outputs, in answer order."""
+    """columns: one per feature, in the signature's order, all of `rows` values. wanted: names of outputs, in answer order.
+
+    binary: the outputs that are to be answered in binary form.
+    """
 
     columns: list[Column]
     rows: int
     wanted: tuple[str, ...]
     id: str | None = None
+    binary: frozenset[str] = frozenset()
 
 
 def check_rows(rows: int, most: int) -> None:

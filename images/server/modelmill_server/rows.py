@@ -11,7 +11,7 @@ import msgspec
 
 from modelmill_server.columns import Column, Feature, bad, from_python
 from modelmill_server.documents import decode
-from modelmill_server.query import PREDICT, Query, check_rows, require_all, unknown
+from modelmill_server.query import Query, check_rows, require_all, unknown
 
 V1_FORMS = ("instances", "inputs")
 MLFLOW_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -20,9 +20,10 @@ MLFLOW_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 class Reader:
     """Reads row-wise requests for one signature."""
 
-    def __init__(self, features: tuple[Feature, ...], max_rows: int) -> None:
+    def __init__(self, features: tuple[Feature, ...], primary: str, max_rows: int) -> None:
         self._features = features
         self._by_name = {feature.name: feature for feature in features}
+        self._wanted = (primary,)
         self._max_rows = max_rows
         self._document = msgspec.json.Decoder(dict[str, Any])
 
@@ -46,7 +47,7 @@ class Reader:
             columns = self._by_column(value)
         else:
             columns = self._by_row(value, given[0])
-        return Query(columns, len(columns[0]), (PREDICT,))
+        return Query(columns, len(columns[0]), self._wanted)
 
     def _split(self, value: Any) -> list[Column]:
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):

@@ -108,7 +108,7 @@ async def serve(settings: Settings) -> int:
 async def _watch_bodies(app: Application) -> None:
     while True:
         await asyncio.sleep(1)
-        app.cut_slow_bodies()
+        app.bodies.cut_slow()
 
 
 async def _show(app: Application, failure: StartError, stop: asyncio.Event) -> None:

@@ -12,6 +12,9 @@ from modelmill_server.failure import StartError
 
 ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
 ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
+ENV_BATCHING = "MODELMILL_BATCHING"
+ENV_GRPC_PORT = "MODELMILL_GRPC_PORT"
+BATCHING_AUTO, BATCHING_ON, BATCHING_OFF = "auto", "on", "off"
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -23,6 +26,7 @@ class Settings:
     max_request_bytes, max_rows, max_concurrent: requests beyond them get 413, 413 and 503.
     drift_features: how many features are counted, most important first.
     drain_seconds: longest time in which requests are still taken after SIGTERM. body_seconds: time a body may take to arrive.
+    batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
     """
 
     folder: Path
@@ -38,10 +42,14 @@ class Settings:
     warmup_requests: int = 10
     drain_seconds: int = 15
     body_seconds: int = 30
+    batching: str = BATCHING_AUTO
+    grpc_port: int = 0
     threads: int = 1
 
 
-def from_environment(environ: Mapping[str, str], folder: str | None, host: str, port: int) -> Settings:
+def from_environment(
+    environ: Mapping[str, str], folder: str | None, host: str, port: int, grpc_port: int | None = None
+) -> Settings:
     """Return the settings. Raises StartError (ConfigInvalid) naming the variable that has no usable value."""
     folder = folder or environ.get(names.ENV_MODEL_FOLDER)
     if not folder:
@@ -60,6 +68,8 @@ def from_environment(environ: Mapping[str, str], folder: str | None, host: str, 
         warmup_requests=_number(environ, names.ENV_WARMUP_REQUESTS, 10, 0),
         drain_seconds=_number(environ, ENV_DRAIN_SECONDS, 15, 0),
         body_seconds=_number(environ, ENV_BODY_SECONDS, 30, 1),
+        batching=_choice(environ, ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
+        grpc_port=_number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
         threads=cpu_threads(),
     )
 
@@ -75,6 +85,14 @@ def cpu_threads(path: Path = CPU_MAX) -> int:
     except (OSError, ValueError):
         return 1
     return max(1, min(limit, os.cpu_count() or 1))
+
+
+def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """Return the value, the first choice when there is none."""
+    value = environ.get(name) or choices[0]
+    if value not in choices:
+        raise StartError("ConfigInvalid", f"{name} is {value!r}: it must be one of {', '.join(choices)}")
+    return value
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, least: int) -> int:

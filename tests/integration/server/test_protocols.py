@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import socket
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.linear_model import Ridge
@@ -83,7 +86,7 @@ def test_health_and_metadata(server: Running, folder: Path) -> None:
 
 
 def test_id_outputs_and_parameters(server: Running) -> None:
-    document = {**request(), "id": "å-1", "parameters": {"binary_data_output": True}, "outputs": [{"name": "predict"}]}
+    document = {**request(), "id": "å-1", "parameters": {"priority": 1}, "outputs": [{"name": "predict"}]}
     body = server.post(INFER, document).json()
     assert body["id"] == "å-1"
     assert [output["name"] for output in body["outputs"]] == ["predict"]
@@ -262,10 +265,93 @@ def test_body_in_chunks(server: Running) -> None:
     connection.close()
 
 
-def test_binary_tensors_are_refused_in_words(server: Running) -> None:
-    answer = server.post(INFER, json.dumps(request()).encode(), {"Inference-Header-Content-Length": "5"})
-    assert answer.status == 501
-    assert "binary" in error(answer)
+def binary_request(rows: int, **document: Any) -> tuple[bytes, dict[str, str]]:
+    """Return the body of a request whose tensors follow the JSON part, and its header."""
+    power = np.full(rows, GOOD["power"], "<f8").tobytes()
+    cylinders = np.full(rows, GOOD["cylinders"], "<i8").tobytes()
+    origin = (len("USA").to_bytes(4, "little") + b"USA") * rows
+    inputs = [
+        {"name": name, "shape": [rows], "datatype": TYPES[name], "parameters": {"binary_data_size": len(data)}}
+        for name, data in zip(GOOD, (power, cylinders, origin), strict=True)
+    ]
+    head = json.dumps({"inputs": inputs, **document}).encode()
+    return head + power + cylinders + origin, {"Inference-Header-Content-Length": str(len(head))}
+
+
+@pytest.mark.parametrize("rows", [1, 50])
+def test_binary_tensors_give_the_same_values(server: Running, rows: int) -> None:
+    columns = {name: tensor(name, [value] * rows) for name, value in GOOD.items()}
+    want = server.post(INFER, request(**columns)).json()["outputs"][0]
+    body, headers = binary_request(rows)
+    answer = server.post(INFER, body, headers)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json()["outputs"][0] == want
+    outputs = [{"name": "predict", "parameters": {"binary_data": True}}]
+    for document in ({"outputs": outputs}, {"parameters": {"binary_data_output": True}, "id": "b"}):
+        body, headers = binary_request(rows, **document)
+        answer = server.post(INFER, body, headers)
+        assert (answer.status, answer.headers["content-type"]) == (200, "application/octet-stream")
+        length = int(answer.headers["inference-header-content-length"])
+        head = json.loads(answer.body[:length])
+        size = {"binary_data_size": 8 * rows}
+        assert head["outputs"] == [{"name": "predict", "shape": [rows], "datatype": "FP64", "parameters": size}]
+        assert np.frombuffer(answer.body[length:], "<f8").tolist() == want["data"]
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [("x", "must be a number"), ("-1", "must be a number"), ("9" * 30, "must be a number"), ("999999", "the body has")],
+)
+def test_wrong_length_of_the_json_part(server: Running, length: str, words: str) -> None:
+    body, _ = binary_request(1)
+    answer = server.post(INFER, body, {"Inference-Header-Content-Length": length})
+    assert answer.status == 400
+    assert words in error(answer)
+
+
+def test_compressed_bodies(server: Running) -> None:
+    content = json.dumps(request()).encode()
+    want = server.post(INFER, content).json()["outputs"]
+    for name, packed in (("gzip", gzip.compress(content)), ("deflate", zlib.compress(content))):
+        assert server.post(INFER, packed, {"Content-Encoding": name}).json()["outputs"] == want
+        assert server.post(INFER, packed[:-6], {"Content-Encoding": name}).status == 400
+        assert server.post(INFER, b"x" + packed, {"Content-Encoding": name}).status == 400
+    bomb = gzip.compress(b" " * 10_000_000)
+    assert server.post(INFER, bomb, {"Content-Encoding": "gzip"}).status == 413
+    assert server.post(INFER, content, {"Content-Encoding": "br"}).status == 415
+
+
+def test_explanations_tell_what_moves_a_prediction(server: Running) -> None:
+    rows = [GOOD, {**GOOD, "power": 200.0}]
+    answer = server.post("/v1/models/fuel:explain", {"instances": rows}).json()
+    assert answer["predictions"] == server.post("/v1/models/fuel:predict", {"instances": rows}).json()["predictions"]
+    for row, prediction, told in zip(rows, answer["predictions"], answer["explanations"], strict=True):
+        assert list(told) == list(GOOD)
+        for name, change in told.items():
+            replaced = {**row, name: answer["baseline"][name]}
+            (other,) = server.post("/v1/models/fuel:predict", {"instances": [replaced]}).json()["predictions"]
+            assert change == pytest.approx(prediction - other, abs=1e-5)
+    assert server.post("/v1/models/fuel:explain", {"instances": rows * 20}).status == 413
+
+
+def test_statistics_and_configuration(server: Running) -> None:
+    def stats() -> Any:
+        (found,) = server.get("/v2/models/fuel/stats").json()["model_stats"]
+        return found
+
+    before = stats()
+    body, headers = binary_request(7)
+    assert server.post(INFER, body, headers).status == 200
+    assert server.post(INFER, b"{").status == 400
+    after = stats()
+    assert after["inference_count"] == before["inference_count"] + 7
+    for kind in ("success", "fail"):
+        counts = [one["inference_stats"][kind] for one in (before, after)]
+        assert counts[1]["count"] == counts[0]["count"] + 1
+        assert counts[1]["ns"] > counts[0]["ns"]
+    config = server.get("/v2/models/fuel/versions/fuel-3/config").json()
+    assert config["input"][2] == {"name": "origin", "data_type": "TYPE_STRING", "dims": [1]}
+    assert config["max_batch_size"] == 50
 
 
 def test_slow_body_is_cut_off(server: Running) -> None:

@@ -82,7 +82,7 @@ def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
 
 def test_text_is_read_by_prometheus_with_every_name_as_it_was() -> None:
     made = monitor()
-    made.count_rows([[0.0, 2.0], ['q"', "b\\\n"], [1.0, 1.0]], [-1.0, 1.0])
+    made.count_rows([[0.0, 2.0], ['q"', "b\\\n"], [1.0, 1.0]], 2, [-1.0, 1.0])
     made.count_invalid('na"sty\\\n', "type")
     made.observe(200, 0.002)
     made.observe(400, 100.0)
@@ -109,7 +109,7 @@ def test_all_metrics_of_the_contract_are_there_before_any_request() -> None:
 
 def test_most_important_features_are_counted() -> None:
     made = monitor(most=1)
-    made.count_rows([[0.0], ['q"'], [1.0]], None)
+    made.count_rows([[0.0], ['q"'], [1.0]], 1, None)
     found = samples(made.render())
     assert {labels["feature"] for labels, _ in found[names.METRIC_FEATURE_BIN]} == {'na"sty\\\n'}
     assert {value for _, value in found[names.METRIC_PREDICTION_BIN]} == {0}

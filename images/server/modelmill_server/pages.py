@@ -1,0 +1,96 @@
+"""What the protocols say about the one served model: metadata, configuration, index, statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelmill.contracts.artifact import Tensor
+from modelmill_server import __version__
+from modelmill_server.model import ServedModel
+from modelmill_server.monitoring import Monitor
+
+SERVER_NAME = "modelmill-server"
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+# The protocol's list of platforms has none for scikit-learn; KServe and MLServer leave it empty.
+PLATFORMS = {"onnx": "onnx_onnxv1", "xgboost": "xgboost_ubj", "lightgbm": "lightgbm_txt", "skops": "sklearn_skops"}
+BACKENDS = {"onnx": "onnxruntime"}
+
+
+def server_metadata() -> dict[str, Any]:
+    """Return the answer of `GET /v2`."""
+    return {"name": SERVER_NAME, "version": __version__, "extensions": EXTENSIONS}
+
+
+class ModelPages:
+    """Documents about one model."""
+
+    def __init__(self, model: ServedModel, monitor: Monitor, max_rows: int) -> None:
+        self._model = model
+        self._monitor = monitor
+        self._max_rows = max_rows
+        self._format = model.artifact.manifest.format
+        self._signature = model.artifact.manifest.signature
+        self.platform = PLATFORMS.get(self._format, self._format)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the model metadata of V2; `parameters` says which engine serves."""
+        model, signature = self._model, self._signature
+        return {
+            "name": model.name,
+            "versions": [model.version],
+            "platform": self.platform,
+            "inputs": [_tensor(tensor) for tensor in signature.inputs],
+            "outputs": [_tensor(tensor) for tensor in signature.outputs],
+            "parameters": {
+                "engine": model.engine.name,
+                "digest": model.artifact.digest,
+                "task": signature.task,
+                "nullable": ",".join(tensor.name for tensor in signature.inputs if tensor.nullable),
+            },
+        }
+
+    def config(self) -> dict[str, Any]:
+        """Return the model configuration, as far as it has a meaning here."""
+        return {
+            "name": self._model.name,
+            "platform": self.platform,
+            "backend": BACKENDS.get(self._format, self._format),
+            "version_policy": {"specific": {"versions": []}},
+            "max_batch_size": self._max_rows,
+            "input": [_config_tensor(tensor) for tensor in self._signature.inputs],
+            "output": [_config_tensor(tensor) for tensor in self._signature.outputs],
+        }
+
+    def index(self, why_not: str) -> list[dict[str, str]]:
+        """Return the repository index: one model."""
+        state = "UNAVAILABLE" if why_not else "READY"
+        return [{"name": self._model.name, "version": self._model.version, "state": state, "reason": why_not}]
+
+    def statistics(self) -> dict[str, Any]:
+        """Return the statistics of V2's extension, those that are measured: requests, rows, durations."""
+        found = self._monitor.statistics()
+        return {
+            "model_stats": [
+                {
+                    "name": self._model.name,
+                    "version": self._model.version,
+                    "last_inference": found.last_milliseconds,
+                    "inference_count": found.rows,
+                    "execution_count": found.successes,
+                    "inference_stats": {
+                        "success": {"count": found.successes, "ns": found.success_nanoseconds},
+                        "fail": {"count": found.failures, "ns": found.failure_nanoseconds},
+                    },
+                }
+            ]
+        }
+
+
+def _tensor(tensor: Tensor) -> dict[str, Any]:
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+
+
+def _config_tensor(tensor: Tensor) -> dict[str, Any]:
+    """Return a tensor as the configuration has it: rows are not a dimension of it."""
+    datatype = "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"
+    return {"name": tensor.name, "data_type": datatype, "dims": list(tensor.shape[1:]) or [1]}
