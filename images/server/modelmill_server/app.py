@@ -23,6 +23,7 @@ from modelmill_server.pages import ModelPages, server_metadata
 from modelmill_server.settings import Settings
 
 CLOSE = ("connection", "close")
+TOO_MANY = "too many requests at once; try again later"
 RETRY_AFTER = ("retry-after", "1")
 INDEX_PATH = "/v2/repository/index"
 ALL_STATISTICS_PATH = "/v2/models/stats"
@@ -50,8 +51,8 @@ class Application:
         self._settings = settings
         self._model: ServedModel | None = None
         self._monitor: Monitor | None = None
-        self._inference: Inference | None = None
-        self._batcher: Batcher | None = None
+        self.inference: Inference | None = None
+        self.batcher: Batcher | None = None
         self.pool = ThreadPoolExecutor(max(2, settings.threads), thread_name_prefix="model")
         self.bodies = BodyReader(settings.max_request_bytes, settings.body_seconds)
         self._posts: dict[str, Route] = {}
@@ -72,8 +73,8 @@ class Application:
 
     def attach(self, model: ServedModel, monitor: Monitor, inference: Inference) -> None:
         """Begin to serve."""
-        self._model, self._monitor, self._inference = model, monitor, inference
-        self._batcher = inference.batcher(self.pool)
+        self._model, self._monitor, self.inference = model, monitor, inference
+        self.batcher = inference.batcher(self.pool)
         pages = self.pages = ModelPages(model, monitor, self._settings.max_rows)
         for base in (f"/v2/models/{model.name}", f"/v2/models/{model.name}/versions/{model.version}"):
             self._posts[f"{base}/infer"] = self._route(inference.v2)
@@ -84,10 +85,28 @@ class Application:
         self._pages.setdefault(ALL_STATISTICS_PATH, lambda: _json(200, pages.statistics()))
         self._posts[f"/v1/models/{model.name}:predict"] = self._route(inference.v1)
         self._posts[f"/v1/models/{model.name}:explain"] = Route(inference.explain, inline=False)
+        self._posts["/feedback"] = Route(inference.feedback)
         self._posts["/invocations"] = self._route(inference.mlflow)
         self._pages["/v1/models"] = self._pages["/v2/models"] = lambda: _json(200, {"models": [model.name]})
         self._pages[f"/v1/models/{model.name}"] = self._model_ready_page
         self.why_not = ""
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model in paths; empty before `attach`."""
+        return self._model.name if self._model is not None else ""
+
+    @property
+    def model_version(self) -> str:
+        """The version in paths; empty before `attach`."""
+        return self._model.version if self._model is not None else ""
+
+    def check_name(self, name: str, version: str) -> None:
+        """Raise RejectedError (404) unless this is the model, and the version, where one is asked for."""
+        if name != self.model_name:
+            raise RejectedError(404, f"unknown model {name[:100]!r}: this server has {self.model_name!r}")
+        if version and version != self.model_version:
+            raise RejectedError(404, f"unknown version {version[:100]!r}: this server has {self.model_version!r}")
 
     def fail(self, why: str) -> None:
         """Say in the readiness answer why the model will not be served."""
@@ -141,7 +160,7 @@ class Application:
     async def _post(self, scope: Any, proto: Any, route: Route) -> None:
         begin = self.begin()
         if begin is None:
-            status, body, headers = write_error(503, "too many requests at once; try again later")
+            status, body, headers = write_error(503, TOO_MANY)
             headers.append(RETRY_AFTER)
         else:
             status, body, headers = 500, b"", []
@@ -164,16 +183,16 @@ class Application:
     async def _answer(self, scope: Any, proto: Any, route: Route) -> Answer:
         json_bytes = _json_bytes(scope.headers)
         body = await self.bodies.read(scope, proto)
-        inference = self._inference
+        inference = self.inference
         assert inference is not None
-        if self._batcher is not None and route.api is not None:
-            return await inference.answer_joined(route.api, body, json_bytes, self._batcher)
+        if self.batcher is not None and route.api is not None:
+            return await inference.answer_joined(route.api, body, json_bytes, self.batcher)
         if route.inline and len(body) <= inference.inline_bytes:
             return route.answer(body, json_bytes)
         return await asyncio.get_running_loop().run_in_executor(self.pool, route.answer, body, json_bytes)
 
     def _route(self, api: Api) -> Route:
-        inference = self._inference
+        inference = self.inference
         assert inference is not None
         return Route(lambda body, json_bytes: inference.answer(api, body, json_bytes), api)
 
@@ -203,16 +222,17 @@ class Application:
     def _nowhere(self, method: str, path: str) -> Page:
         if path in self._pages or path in self._posts or path == INDEX_PATH:
             return _json(405, {"error": f"{method} is not a method of {path}"})
-        model = self._model
-        if model is None:
+        if self._model is None:
             return _json(503, {"error": self.why_not})
         parts = path.split("/")
         if len(parts) > 3 and parts[1] in ("v1", "v2") and parts[2] == "models":
-            name = parts[3].partition(":")[0] if parts[1] == "v1" else parts[3]
-            if name != model.name:
-                return _json(404, {"error": f"unknown model {name[:100]!r}: this server has {model.name!r}"})
-            if len(parts) > 5 and parts[4] == "versions" and parts[5] != model.version:
-                return _json(404, {"error": f"unknown version {parts[5][:100]!r}: this server has {model.version!r}"})
+            versioned = len(parts) > 5 and parts[4] == "versions"
+            try:
+                self.check_name(
+                    parts[3].partition(":")[0] if parts[1] == "v1" else parts[3], parts[5] if versioned else ""
+                )
+            except RejectedError as error:
+                return _json(error.status, {"error": error.message})
         return _json(404, {"error": f"unknown path {path[:200]!r}"})
 
 

@@ -10,16 +10,19 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from modelmill.contracts.names import MANIFEST_FILE
 from modelmill_server import rows, v2
 from modelmill_server.answers import Answer, V2Writer, encode, headers, write_error, write_predictions
 from modelmill_server.batching import Batcher
 from modelmill_server.columns import Column, RejectedError
 from modelmill_server.explanation import Explainer
 from modelmill_server.failure import StartError
+from modelmill_server.feedback import Feedback, FeedbackCounter
 from modelmill_server.model import Output, ServedModel
 from modelmill_server.monitoring import Monitor
 from modelmill_server.query import UNKNOWN, Query
 from modelmill_server.settings import BATCHING_AUTO, BATCHING_ON, Settings
+from modelmill_server.tokens import TASKS, Tokens, key_from
 
 log = logging.getLogger("modelmill_server")
 
@@ -53,6 +56,12 @@ class Inference:
         self.v1 = Api("v1", lambda body, _: by_row.read_v1(body), write_predictions)
         self.mlflow = Api("mlflow", lambda body, _: by_row.read_mlflow(body), write_predictions)
         self._explainer = Explainer(model, settings.max_rows)
+        self._task = model.artifact.manifest.signature.task
+        secret = (model.artifact.path / MANIFEST_FILE).read_bytes()
+        self._tokens = Tokens(key_from(settings.feedback_key, secret), model.version)
+        counter = FeedbackCounter(model.version, self._task)
+        self._feedback = Feedback(self._tokens, counter)
+        monitor.extras.append(counter.render_lines)
         self.inline_bytes = 0
         self.batches = False
 
@@ -61,53 +70,68 @@ class Inference:
         try:
             query = api.read(body, json_bytes)
             outputs = self._model.predict(query)
-            answer = api.write(query, outputs, None)
-            self._count(query, outputs)
+            return api.write(query, outputs, self.finish(api.name, query, outputs))
         except Exception as error:
-            return self.refused(error)
-        return answer
+            return self._refusal(error)
 
     async def answer_joined(self, api: Api, body: bytes, json_bytes: int | None, batcher: Batcher) -> Answer:
         """Answer one request together with others that wait; nothing is raised."""
         try:
             query = api.read(body, json_bytes)
             outputs = await batcher.predict(query)
-            answer = api.write(query, outputs, None)
-            self._count(query, outputs)
+            return api.write(query, outputs, self.finish(api.name, query, outputs))
         except Exception as error:
-            return self.refused(error)
-        return answer
+            return self._refusal(error)
+
+    def predict(self, query: Query) -> list[Output]:
+        """Return the outputs. Raises whatever the model raises."""
+        return self._model.predict(query)
+
+    def finish(self, protocol: str, query: Query, outputs: list[Output]) -> str | None:
+        """Count an answered query and return the id that its labels may come back with."""
+        first = outputs[0]
+        predictions: list[Any] | None = None
+        if first.name == self._model.primary and first.array.ndim == 1:
+            predictions = first.array.tolist()
+        self._monitor.count_rows(query.columns, query.rows, predictions)
+        if predictions is None or self._task not in TASKS:
+            return None
+        return self._tokens.make(predictions, self._task)
 
     def explain(self, body: bytes, json_bytes: int | None) -> Answer:
         """Answer V1 `:explain`; nothing is raised."""
         try:
             return 200, encode(self._explainer.explain(self.v1.read(body, json_bytes))), headers(None)
         except Exception as error:
-            return self.refused(error)
+            return self._refusal(error)
 
-    def refused(self, error: Exception) -> Answer:
-        """Return the answer to a request that has none: what is wrong with it, or a reference to the log."""
+    def feedback(self, body: bytes, _: int | None) -> Answer:
+        """Answer `POST /feedback`; nothing is raised."""
+        status, content = self._feedback.handle(body)
+        return status, content, headers(None)
+
+    def rejected(self, error: Exception) -> RejectedError:
+        """Count an error and return it as the client is told it: a fault of the request, or a reference to the log."""
         if isinstance(error, RejectedError):
             if error.feature is not None and error.reason is not None:
                 self._monitor.count_invalid(error.feature if error.feature in self._names else UNKNOWN, error.reason)
-            return write_error(error.status, error.message)
+            return error
         # A model may raise anything; the client gets a reference, the log the rest.
         reference = uuid.uuid4().hex[:12]
         log.error("request failed, reference %s", reference, exc_info=error)
-        return write_error(
+        return RejectedError(
             500, f"the model failed on this request; the server's log has it under reference {reference}"
         )
+
+    def _refusal(self, error: Exception) -> Answer:
+        told = self.rejected(error)
+        return write_error(told.status, told.message)
 
     def batcher(self, pool: Executor) -> Batcher | None:
         """Return what joins requests, when the warm-up found that the model gains by it."""
         if not self.batches:
             return None
         return Batcher(self._model.predict, None if self.inline_bytes else pool)
-
-    def _count(self, query: Query, outputs: list[Output]) -> None:
-        primary = outputs[0] if outputs[0].name == self._model.primary else None
-        predictions = primary.array.tolist() if primary is not None and primary.array.ndim == 1 else None
-        self._monitor.count_rows(query.columns, query.rows, predictions)
 
     def warm_up(self, requests: int) -> None:
         """Send golden rows through the whole path, uncounted, and measure which requests may run on the event loop.

@@ -94,7 +94,8 @@ class Monitor:
         features: tuple[Feature, ...],
         most: int,
     ) -> None:
-        self._base = f'model_name="{escaped(model)}",model_version="{escaped(version)}"'
+        self._model = f'model_name="{escaped(model)}"'
+        self._base = f'{self._model},model_version="{escaped(version)}"'
         self._info = "".join(f',{name}="{escaped(value)}"' for name, value in info.items())
         self._trained = _timestamp(created)
         self._lock = threading.Lock()
@@ -160,7 +161,7 @@ class Monitor:
             lines += self._about_values()
             lines += self._about_predictions()
         for more in self.extras:
-            lines += more(self._base)
+            lines += more(self._model)
         return "\n".join(lines) + "\n"
 
     def _about_model(self) -> Iterable[str]:

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from importlib.util import find_spec
+from typing import Any
 
 from granian.constants import HTTPModes
 from granian.http import HTTP1Settings
@@ -81,6 +82,7 @@ async def serve(settings: Settings) -> int:
     )
     serving = loop.create_task(server.serve())
     loading = loop.run_in_executor(None, load, settings)
+    grpc = await _start_grpc(app, settings)
     watching = loop.create_task(_watch_bodies(app))
     stopping = loop.create_task(stop.wait())
     await asyncio.wait([loading, serving, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -91,7 +93,9 @@ async def serve(settings: Settings) -> int:
     if loading.done():
         try:
             app.attach(*loading.result())
-            log.info("ready on %s:%d", settings.host, settings.port)
+            log.info(
+                "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
+            )
         except StartError as failure:
             code = failure.exit_code
             await _show(app, failure, stop)
@@ -99,10 +103,25 @@ async def serve(settings: Settings) -> int:
             await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
             await _drain(app, settings)
     watching.cancel()
+    if grpc is not None:
+        await grpc.stop(STOP_SECONDS)
     server.stop()  # type: ignore[no-untyped-call]
     await asyncio.wait([serving], timeout=STOP_SECONDS)
     log.info("ended")
     return code
+
+
+async def _start_grpc(app: Application, settings: Settings) -> Any:
+    """Return the gRPC server, None when it is not wanted. Raises StartError (ListenFailed)."""
+    if not settings.grpc_port:
+        return None
+    from modelmill_server import grpc_service
+
+    _require_free(settings.host, settings.grpc_port)
+    try:
+        return await grpc_service.start(app, settings)
+    except OSError as error:
+        raise StartError("ListenFailed", f"{settings.host}:{settings.grpc_port}: {error}", final=False) from None
 
 
 async def _watch_bodies(app: Application) -> None:

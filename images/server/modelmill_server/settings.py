@@ -9,6 +9,7 @@ from pathlib import Path
 
 from modelmill.contracts import names
 from modelmill_server.failure import StartError
+from modelmill_server.tokens import ENV_FEEDBACK_KEY
 
 ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
 ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
@@ -27,6 +28,7 @@ class Settings:
     drift_features: how many features are counted, most important first.
     drain_seconds: longest time in which requests are still taken after SIGTERM. body_seconds: time a body may take to arrive.
     batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
+    feedback_key: what the ids of answers are signed with; None takes a key from the artifact.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class Settings:
     body_seconds: int = 30
     batching: str = BATCHING_AUTO
     grpc_port: int = 0
+    feedback_key: str | None = None
     threads: int = 1
 
 
@@ -70,6 +73,7 @@ def from_environment(
         body_seconds=_number(environ, ENV_BODY_SECONDS, 30, 1),
         batching=_choice(environ, ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
         grpc_port=_number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
+        feedback_key=environ.get(ENV_FEEDBACK_KEY) or None,
         threads=cpu_threads(),
     )
 
