@@ -282,6 +282,9 @@ def test_nan_and_infinity_are_refused_elsewhere(
     for binary in (True, False):
         for inputs in (tensors(rows, binary), matrix(rows, binary)):
             message = refusal(triton, server, transport, inputs).message
+            if not binary and np.isinf(value) and transport in HTTP:  # not JSON at all: nothing is known of the field
+                assert "Infinity" in message
+                continue
             assert "petal_length" in message or "features" in message
             assert f"row {count - 1}" in message
 

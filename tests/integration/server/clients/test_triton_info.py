@@ -43,7 +43,12 @@ def test_live_and_ready(triton: ClientProcess, served: Get, transport: str) -> N
 @pytest.mark.parametrize("asked", [("tulips",), ("flowers", "flowers-4")])
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_another_model_is_not_ready(triton: ClientProcess, served: Get, transport: str, asked: tuple[str, ...]) -> None:
-    assert tell(triton, served("flowers"), transport, "is_model_ready", *asked) is False
+    if transport in HTTP:
+        assert tell(triton, served("flowers"), transport, "is_model_ready", *asked) is False
+        return
+    with pytest.raises(ClientError, match="unknown") as caught:
+        tell(triton, served("flowers"), transport, "is_model_ready", *asked)
+    assert_refused(caught.value, transport, *UNKNOWN)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -85,14 +90,14 @@ def test_model_config(triton: ClientProcess, served: Get, transport: str, name: 
     config = tell(triton, server, transport, "get_model_config", name, *([server.version] if version else []))
     config = config["config"] if transport in GRPC else config
     assert config["name"] == name
-    assert config.get("max_batch_size", 0) == 0
-    assert [(tensor["name"], tensor["data_type"]) for tensor in config["input"]] == [
-        (column, TYPES[datatype]) for column, datatype in inputs_of(server)
+    assert config["platform"] == tell(triton, server, transport, "get_model_metadata", name)["platform"]
+    assert int(config["max_batch_size"]) == 10_000  # rows are not among the dims then
+    assert [configured(tensor) for tensor in config["input"]] == [
+        (column, TYPES[datatype], [1]) for column, datatype in inputs_of(server)
     ]
-    assert [[int(size) for size in tensor["dims"]] for tensor in config["input"]] == [[-1]] * len(inputs_of(server))
-    assert [
-        (tensor["name"], tensor["data_type"], [int(size) for size in tensor["dims"]]) for tensor in config["output"]
-    ] == [(output, TYPES[datatype], shape) for output, datatype, shape in outputs_of(server)]
+    assert [configured(tensor) for tensor in config["output"]] == [
+        (output, TYPES[datatype], shape[1:] or [1]) for output, datatype, shape in outputs_of(server)
+    ]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -321,15 +326,16 @@ def shaped(tensor: dict[str, Any]) -> tuple[str, str, list[int]]:
     return tensor["name"], tensor["datatype"], [int(size) for size in tensor["shape"]]
 
 
+def configured(tensor: dict[str, Any]) -> tuple[str, str, list[int]]:
+    return tensor["name"], tensor["data_type"], [int(size) for size in tensor["dims"]]
+
+
 def statistics(triton: ClientProcess, server: Served, transport: str, asked: tuple[str, ...]) -> dict[str, Any]:
     """Return the counts of the one model; a pair is a count and its nanoseconds."""
     (model,) = tell(triton, server, transport, "get_inference_statistics", *asked)["model_stats"]
     assert (model["name"], model["version"]) == (server.name, server.version)
     pairs = {
-        kind: (
-            int(model["inference_stats"].get(kind, {}).get("count", 0)),
-            int(model["inference_stats"].get(kind, {}).get("ns", 0)),
-        )
-        for kind in ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
+        kind: (int(pair.get("count", 0)), int(pair.get("ns", 0))) for kind, pair in model["inference_stats"].items()
     }
+    assert set(pairs) >= {"success", "fail", "queue", "compute_input", "compute_infer", "compute_output"}
     return pairs | {key: int(model.get(key, 0)) for key in ("inference_count", "execution_count", "last_inference")}
