@@ -359,6 +359,22 @@ def test_too_many_rows_are_refused(triton: ClientProcess, served: Get, transport
     assert "10000" in caught.value.message
 
 
+@pytest.mark.parametrize("compression", [{}, {"compression": "gzip"}, {"compression": "deflate"}])
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_too_many_bytes_are_refused(
+    triton: ClientProcess, served: Get, transport: str, binary: bool, compression: dict[str, str]
+) -> None:
+    server = served("vehicles")
+    inputs = tensors(server.frame.head(20), binary)
+    inputs[2]["array"] = np.array(["x" * 1024**2] * 20, dtype=object)  # 20 MiB, a little when compressed
+    with pytest.raises(ClientError) as caught:
+        ask(triton, server, transport, inputs, **compression)
+    assert_refused(caught.value, transport, 413, "RESOURCE_EXHAUSTED")
+    assert "larger" in caught.value.message
+    assert triton.call("call", transport=transport, url=server.url(transport), method="is_server_ready") is True
+
+
 def test_bodies_may_be_made_and_read_without_the_client(triton: ClientProcess, served: Get) -> None:
     server = served("vehicles")
     rows = server.frame.iloc[5:25]

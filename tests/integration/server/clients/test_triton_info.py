@@ -275,7 +275,7 @@ CANNOT: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "log settings": ("get_log_settings", (), {}),
     "set log settings": ("update_log_settings", ({"log_verbose_level": 1},), {}),
 }
-SUBJECTS = {"load": "model", "unload": "model", "memory": "shared memory", "trace": "trac", "log": "log"}
+SUBJECTS = {"load": "model", "memory": "sharedmemory", "trace": "trac", "log": "log"}
 
 
 @pytest.mark.parametrize("case", CANNOT)
@@ -291,8 +291,8 @@ def test_what_a_server_of_one_model_cannot_do_is_said(
         tell(triton, server, transport, method, *arguments, **keywords)
     assert_refused(caught.value, transport, *NOT_HERE)
     subject = next(words for key, words in SUBJECTS.items() if key in method)
-    assert subject in caught.value.message
-    assert "Method not found" not in caught.value.message
+    assert subject in caught.value.message.lower().replace(" ", "")
+    assert "Method not found" not in caught.value.message  # what gRPC says by itself
     assert tell(triton, server, transport, "is_model_ready", "flowers") is True
 
 

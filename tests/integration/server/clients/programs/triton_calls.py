@@ -98,8 +98,7 @@ def shared_memory(transport: str, url: str, model: str, name: str) -> Any:
     """Ask for one input that lies in a region of shared memory."""
     tensor = MODULES[transport].InferInput(name, [1], "FP64")
     tensor.set_shared_memory("region", 8)
-    with _client(transport, url) as client:
-        return _answer(client.infer(model, [tensor]))
+    return call(transport, url, "infer", args=(model, [tensor]))
 
 
 async def _infer_async(transport: str, url: str, requests: list[dict[str, Any]], together: bool) -> list[Any]:
