@@ -188,6 +188,8 @@ def test_v1_errors_have_our_words(kserve: ClientProcess, served: Get) -> None:
     for method in ("infer", "explain"):
         for data, words in (
             ({"instances": [[1.0, "four", "USA"]]}, "'cylinders'"),
+            ({"instances": [[1.0, 1e30, "USA"]]}, "'cylinders'"),
+            ({"instances": [[1.0, 2**63, "USA"]]}, "'cylinders'"),
             ({"instances": [{"power": 1.0, "cylinders": 4}]}, "'origin'"),
             ({"instances": [good[0], good[1][:2]]}, "row 1"),
             ({"rows": good}, "instances"),

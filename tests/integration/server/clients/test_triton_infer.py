@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.integration.server.clients.process import ClientError, ClientProcess
+from tests.integration.server.clients.requests import GRPC, HTTP, TRANSPORTS, Get, ask, ask_all, assert_refused, refusal
 from tests.integration.server.clients.served import (
     COUNTRIES,
     DATATYPES,
@@ -21,49 +21,11 @@ from tests.integration.server.clients.served import (
     tensors,
 )
 
-Get = Callable[[str], Served]
-HTTP = ("http", "http-aio")
-GRPC = ("grpc", "grpc-aio")
-TRANSPORTS = (*HTTP, *GRPC)
 NUMBERS = {
     "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
     "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
     "FP16": np.float16, "FP32": np.float32, "FP64": np.float64, "BOOL": np.bool_,
 }  # fmt: skip
-
-
-def ask(triton: ClientProcess, server: Served, transport: str, inputs: list[dict[str, Any]], **options: Any) -> Any:
-    """Return the answer to one request. Raises ClientError with what the client raised."""
-    return ask_all(triton, server, transport, [{"inputs": inputs, **options}])[0]
-
-
-def ask_all(
-    triton: ClientProcess, server: Served, transport: str, requests: list[dict[str, Any]], *, together: bool = False
-) -> list[Any]:
-    """Return the answers to several requests of one client."""
-    full = [{"model": server.name, **request} for request in requests]
-    results = triton.call("infer", transport=transport, url=server.url(transport), requests=full, together=together)
-    for result in results:
-        if "error" in result:
-            raise ClientError(result["error"])
-    return results
-
-
-def refusal(
-    triton: ClientProcess, server: Served, transport: str, inputs: list[dict[str, Any]], **options: Any
-) -> ClientError:
-    """Return the InferenceServerException that a request ends in, which must come from the server: 400 or INVALID_ARGUMENT."""
-    with pytest.raises(ClientError) as caught:
-        ask(triton, server, transport, inputs, **options)
-    assert_refused(caught.value, transport)
-    return caught.value
-
-
-def assert_refused(error: ClientError, transport: str, http: int = 400, grpc: str = "INVALID_ARGUMENT") -> None:
-    assert error.type == "InferenceServerException", error
-    assert error.status == (str(http) if transport in HTTP else f"StatusCode.{grpc}"), error
-    assert "exception occurred in the client" not in error.message
-    assert "Traceback" not in error.message
 
 
 def assert_outputs(server: Served, result: Any, wanted: dict[str, np.ndarray]) -> None:
@@ -216,13 +178,19 @@ def test_a_fraction_is_no_whole_number(triton: ClientProcess, served: Get, trans
     assert f"row {rows - 1}" in message
 
 
+@pytest.mark.parametrize(("value", "dtype"), [(2**63, np.uint64), (1e30, np.float64), (-9.3e18, np.float32)])
 @pytest.mark.parametrize("rows", [1, 200])
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_number_beyond_int64_is_refused(triton: ClientProcess, served: Get, transport: str, rows: int) -> None:
+def test_a_number_beyond_int64_is_refused(
+    triton: ClientProcess, served: Get, transport: str, rows: int, value: float, dtype: Any
+) -> None:
     server = served("vehicles")
-    inputs = tensors(server.frame.head(rows), cylinders=np.uint64)
-    inputs[1]["array"][-1] = 2**64 - 1
-    assert "'cylinders'" in refusal(triton, server, transport, inputs).message
+    for binary in (True, False):
+        inputs = tensors(server.frame.head(rows), binary, cylinders=dtype)
+        inputs[1]["array"][-1] = value
+        message = refusal(triton, server, transport, inputs).message
+        assert "'cylinders'" in message
+        assert f"row {rows - 1}" in message
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -359,7 +327,7 @@ def test_too_many_rows_are_refused(triton: ClientProcess, served: Get, transport
     assert "10000" in caught.value.message
 
 
-@pytest.mark.parametrize("compression", [{}, {"compression": "gzip"}, {"compression": "deflate"}])
+@pytest.mark.parametrize("compression", [{}, {"compression": "gzip"}])
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_too_many_bytes_are_refused(

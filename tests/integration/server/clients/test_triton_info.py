@@ -9,18 +9,9 @@ import numpy as np
 import pytest
 
 from tests.integration.server.clients.process import ClientError, ClientProcess
+from tests.integration.server.clients.requests import GRPC, HTTP, TRANSPORTS, Get, ask, ask_all, assert_refused, refusal
 from tests.integration.server.clients.served import DATATYPES, MODELS, Served, matrix, tensors
-from tests.integration.server.clients.test_triton_infer import (
-    GRPC,
-    HTTP,
-    TRANSPORTS,
-    ask,
-    ask_all,
-    assert_refused,
-    refusal,
-)
 
-Get = Callable[[str], Served]
 TYPES = {"FP64": "TYPE_FP64", "INT64": "TYPE_INT64", "BYTES": "TYPE_STRING", "BOOL": "TYPE_BOOL"}
 UNKNOWN = (404, "NOT_FOUND")
 NOT_HERE = (501, "UNIMPLEMENTED")
