@@ -269,8 +269,8 @@ class PayloadLog:
             try:
                 self._target.put(key, content)
             except Exception as error:  # clients of stores raise many things, and this thread must live
-                pause = next(pauses, None)
-                if self._closing.is_set():
+                pause, closing = next(pauses, None), self._closing.is_set()
+                if closing:
                     pause = CLOSING_PAUSE if time.monotonic() + CLOSING_PAUSE < self._deadline else None
                 if pause is None:
                     log.warning("payload log: %s: %s; %d records are lost", self._target, _one_line(error), records)
@@ -278,7 +278,7 @@ class PayloadLog:
                 if not told:
                     log.warning("payload log: %s: %s; trying again", self._target, _one_line(error))
                     told = True
-                if self._closing.is_set():
+                if closing:
                     time.sleep(pause)
                 else:
                     self._closing.wait(pause)

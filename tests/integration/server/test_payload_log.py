@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pytest
 
@@ -66,6 +67,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
     monkeypatch.setenv(names.ENV_ENDPOINT, made.endpoint)
     monkeypatch.setenv(names.ENV_ACCESS_KEY, ACCESS)
     monkeypatch.setenv(names.ENV_SECRET_KEY, SECRET)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # has the credentials of the test before
     made.start()
     made.client.create_bucket(Bucket=BUCKET)
     try:
