@@ -19,6 +19,7 @@ from modelmill_server.columns import RejectedError, bad
 from modelmill_server.inference import Api, Inference
 from modelmill_server.model import ServedModel
 from modelmill_server.monitoring import CONTENT_TYPE, Monitor
+from modelmill_server.openapi import document
 from modelmill_server.pages import ModelPages, server_metadata
 from modelmill_server.settings import Settings
 
@@ -89,6 +90,8 @@ class Application:
         self._posts["/invocations"] = self._route(inference.mlflow)
         self._pages["/v1/models"] = self._pages["/v2/models"] = lambda: _json(200, {"models": [model.name]})
         self._pages[f"/v1/models/{model.name}"] = self._model_ready_page
+        openapi = encode(_openapi(model))
+        self._pages["/openapi.json"] = lambda: (200, openapi, "application/json")
         self.why_not = ""
 
     @property
@@ -244,6 +247,11 @@ def _json_bytes(headers: Any) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise bad(f"Inference-Header-Content-Length is {text[:50]!r}: it must be a number of bytes")
     return int(text)
+
+
+def _openapi(model: ServedModel) -> dict[str, Any]:
+    signature = model.artifact.manifest.signature
+    return document(model.name, model.version, __version__, signature.inputs, signature.outputs, task=signature.task)
 
 
 def _json(status: int, body: Any) -> Page:

@@ -20,6 +20,7 @@ from modelmill_server.failure import StartError
 from modelmill_server.feedback import Feedback, FeedbackCounter
 from modelmill_server.model import Output, ServedModel
 from modelmill_server.monitoring import Monitor
+from modelmill_server.payloads import PayloadLog
 from modelmill_server.query import UNKNOWN, Query
 from modelmill_server.settings import BATCHING_AUTO, BATCHING_ON, Settings
 from modelmill_server.tokens import TASKS, Tokens, key_from
@@ -61,7 +62,8 @@ class Inference:
         self._tokens = Tokens(key_from(settings.feedback_key, secret), model.version)
         counter = FeedbackCounter(model.version, self._task)
         self._feedback = Feedback(self._tokens, counter)
-        monitor.extras.append(counter.render_lines)
+        monitor.extras.append(lambda: counter.render_lines(monitor.model_label))
+        self.payloads: PayloadLog | None = None
         self.inline_bytes = 0
         self.batches = False
 
@@ -94,9 +96,26 @@ class Inference:
         if first.name == self._model.primary and first.array.ndim == 1:
             predictions = first.array.tolist()
         self._monitor.count_rows(query.columns, query.rows, predictions)
-        if predictions is None or self._task not in TASKS:
-            return None
-        return self._tokens.make(predictions, self._task)
+        feedback_id = None
+        if predictions is not None and self._task in TASKS:
+            feedback_id = self._tokens.make(predictions, self._task)
+        if self.payloads is not None:
+            self.payloads.offer(lambda: self._record(protocol, feedback_id, query, outputs))
+        return feedback_id
+
+    def _record(self, protocol: str, feedback_id: str | None, query: Query, outputs: list[Output]) -> dict[str, Any]:
+        return {
+            "id": feedback_id,
+            "protocol": protocol,
+            "status": 200,
+            "inputs": {feature.name: query.columns[feature.index] for feature in self._model.features},
+            "outputs": {output.name: output.array for output in outputs},
+        }
+
+    def log_payloads(self, payloads: PayloadLog) -> None:
+        """Log answered requests from now on."""
+        self.payloads = payloads
+        self._monitor.extras.append(lambda: payloads.render_lines(self._monitor.labels))
 
     def explain(self, body: bytes, json_bytes: int | None) -> Answer:
         """Answer V1 `:explain`; nothing is raised."""

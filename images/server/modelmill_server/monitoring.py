@@ -94,8 +94,8 @@ class Monitor:
         features: tuple[Feature, ...],
         most: int,
     ) -> None:
-        self._model = f'model_name="{escaped(model)}"'
-        self._base = f'{self._model},model_version="{escaped(version)}"'
+        self.model_label = f'model_name="{escaped(model)}"'
+        self._base = self.labels = f'{self.model_label},model_version="{escaped(version)}"'
         self._info = "".join(f',{name}="{escaped(value)}"' for name, value in info.items())
         self._trained = _timestamp(created)
         self._lock = threading.Lock()
@@ -106,7 +106,7 @@ class Monitor:
         self._failed_seconds = 0.0
         self._rows = 0
         self._last = 0.0
-        self.extras: list[Callable[[str], Iterable[str]]] = []
+        self.extras: list[Callable[[], Iterable[str]]] = []
         self._invalid: Counter[tuple[str, str]] = Counter()
         profiled = [feature for feature in features if feature.name in profile.features]
         profiled.sort(key=lambda feature: -profile.features[feature.name].importance)
@@ -161,7 +161,7 @@ class Monitor:
             lines += self._about_values()
             lines += self._about_predictions()
         for more in self.extras:
-            lines += more(self._model)
+            lines += more()
         return "\n".join(lines) + "\n"
 
     def _about_model(self) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -22,6 +23,7 @@ from modelmill_server.folder import open_folder
 from modelmill_server.inference import Inference
 from modelmill_server.model import ServedModel
 from modelmill_server.monitoring import Monitor
+from modelmill_server.payloads import open_log
 from modelmill_server.settings import Settings
 
 log = logging.getLogger("modelmill_server")
@@ -53,6 +55,9 @@ def load(settings: Settings) -> tuple[ServedModel, Monitor, Inference]:
         raise StartError("ArtifactCorrupt", f"manifest.json: created: {error}") from None
     inference = Inference(model, monitor, settings)
     inference.warm_up(settings.warmup_requests)
+    payloads = open_log(os.environ, model.name, model.version)
+    if payloads is not None:
+        inference.log_payloads(payloads)
     gc.collect()
     gc.freeze()  # what is loaded stays: no need to look at it again and again
     log.info(
@@ -102,6 +107,7 @@ async def serve(settings: Settings) -> int:
         else:
             await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
             await _drain(app, settings)
+            await _close_payloads(app)
     watching.cancel()
     if grpc is not None:
         await grpc.stop(STOP_SECONDS)
@@ -152,6 +158,12 @@ async def _drain(app: Application, settings: Settings) -> None:
         await asyncio.sleep(0.1)
     while app.running:  # noqa: ASYNC110 - once per life; an event would cost every request
         await asyncio.sleep(0.02)
+
+
+async def _close_payloads(app: Application) -> None:
+    payloads = app.inference.payloads if app.inference is not None else None
+    if payloads is not None:
+        await asyncio.get_running_loop().run_in_executor(None, payloads.close, STOP_SECONDS)
 
 
 def _require_free(host: str, port: int) -> None:
