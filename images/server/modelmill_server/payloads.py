@@ -41,7 +41,9 @@ REASONS: Final = (QUEUE_FULL, STORE_FAILED, RECORD_FAILED, CLOSED)
 
 COLLECT_SECONDS = 1.0  # the writer lets records gather for so long, unless the queue is half full
 CLOSING_PAUSE = 0.2  # between two attempts while the server shuts down
-CHUNK_BYTES = 32 * 1024  # of lines compressed in one go, outside the interpreter's lock
+# Lines that are compressed in one go, outside the interpreter's lock. A busy event loop seldom gives that lock back to the
+# writer, so it must not let go of it often; and it must not hold it for long (this is about a millisecond).
+CHUNK_BYTES = 128 * 1024
 COMPRESSION_LEVEL = 3
 GZIP_WBITS = 31
 NUMBER_BYTES = 40  # of a Python number with its place in a list
@@ -136,7 +138,8 @@ class PayloadLog:
         self._encode = msgspec.json.Encoder(enc_hook=_plain_values).encode
         self._lock = threading.Lock()
         self._queue: deque[tuple[float, Record, int]] = deque()
-        self._queue_bytes = 0
+        # The writer empties the queue without the lock, so that no request waits for it: each side counts its own bytes.
+        self._bytes_in = self._bytes_out = 0
         self._idle = True
         self._unstored = 0  # records in the writer's hands
         self._logged = 0
@@ -164,7 +167,7 @@ class PayloadLog:
             return
         limits = self._limits
         with self._lock:
-            waiting, weight = len(self._queue), self._queue_bytes + size
+            waiting, weight = len(self._queue), self._bytes_in - self._bytes_out + size
             if self._closing.is_set():
                 self._dropped[CLOSED] += 1
                 return
@@ -172,7 +175,7 @@ class PayloadLog:
                 self._dropped[QUEUE_FULL] += 1
                 return
             self._queue.append((time.time(), record, size))
-            self._queue_bytes = weight
+            self._bytes_in += size
             ring = self._idle or waiting * 2 >= limits.queue_records or weight * 2 >= limits.queue_bytes
         if ring and not self._wake.is_set():
             self._wake.set()
@@ -229,11 +232,10 @@ class PayloadLog:
         """Move the queue into files, storing those that are full, and return the one that is not."""
         limits = self._limits
         while True:
-            with self._lock:
-                if not self._queue:
-                    return current
-                moment, record, size = self._queue.popleft()
-                self._queue_bytes -= size
+            if not self._queue:
+                return current
+            moment, record, size = self._queue.popleft()
+            self._bytes_out += size
             try:
                 head = {"time": _rfc3339(moment), "id": record.get("id"), **self._about}
                 line = self._encode(head | record)
@@ -244,8 +246,7 @@ class PayloadLog:
             if current is None:
                 current = _Open(moment, time.monotonic() + limits.object_seconds)
             current.add(line)
-            with self._lock:
-                self._unstored = current.records
+            self._unstored = current.records
             if current.records >= limits.object_records or current.size >= limits.object_bytes:
                 self._store(current)
                 current = None
