@@ -60,6 +60,9 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	    --python-version 3.11 --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
 	@uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	  --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	@for name in kserve mlserver; do \
+	  uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	    --python-version 3.11 requirements/clients-$$name.in -o requirements/clients-$$name.txt; done
 
 bench: venv ## Measure the control loop on a real API server without a kubelet
 	@$(PYTHON) hack/bench/control_loop.py

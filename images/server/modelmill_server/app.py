@@ -20,7 +20,7 @@ from modelmill_server.inference import Api, Inference
 from modelmill_server.model import ServedModel
 from modelmill_server.monitoring import CONTENT_TYPE, Monitor
 from modelmill_server.openapi import document
-from modelmill_server.pages import ModelPages, server_metadata
+from modelmill_server.pages import ModelPages, server_metadata, unsupported
 from modelmill_server.settings import Settings
 
 CLOSE = ("connection", "close")
@@ -41,7 +41,7 @@ class Route:
     """
 
     answer: Callable[[bytes, int | None], Answer]
-    api: Api | None = None
+    api: Api[bytes, Answer] | None = None
     inline: bool = True
 
 
@@ -76,7 +76,7 @@ class Application:
         """Begin to serve."""
         self._model, self._monitor, self.inference = model, monitor, inference
         self.batcher = inference.batcher(self.pool)
-        pages = self.pages = ModelPages(model, monitor, self._settings.max_rows)
+        pages = self.pages = ModelPages(model, monitor)
         for base in (f"/v2/models/{model.name}", f"/v2/models/{model.name}/versions/{model.version}"):
             self._posts[f"{base}/infer"] = self._route(inference.v2)
             self._pages[base] = lambda: _json(200, pages.metadata())
@@ -194,7 +194,7 @@ class Application:
             return route.answer(body, json_bytes)
         return await asyncio.get_running_loop().run_in_executor(self.pool, route.answer, body, json_bytes)
 
-    def _route(self, api: Api) -> Route:
+    def _route(self, api: Api[bytes, Answer]) -> Route:
         inference = self.inference
         assert inference is not None
         return Route(lambda body, json_bytes: inference.answer(api, body, json_bytes), api)
@@ -227,6 +227,9 @@ class Application:
             return _json(405, {"error": f"{method} is not a method of {path}"})
         if self._model is None:
             return _json(503, {"error": self.why_not})
+        why_not = unsupported(path)
+        if why_not is not None:
+            return _json(501, {"error": why_not})
         parts = path.split("/")
         if len(parts) > 3 and parts[1] in ("v1", "v2") and parts[2] == "models":
             versioned = len(parts) > 5 and parts[4] == "versions"

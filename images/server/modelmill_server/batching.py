@@ -7,6 +7,7 @@ fast as without. Source of the idea: adaptive batching of Clipper (Crankshaw et 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -37,7 +38,10 @@ class Batcher:
         """Return the outputs. Raises what the model raises for this query."""
         loop = asyncio.get_running_loop()
         if query.rows > MOST_ROWS_JOINED:
-            return await loop.run_in_executor(self._pool, self._predict, query)
+            (result,) = await loop.run_in_executor(self._pool, run, self._predict, [query])
+            if isinstance(result, Exception):
+                raise result
+            return result
         future: asyncio.Future[list[Output]] = loop.create_future()
         self._waiting.append((query, future))
         if not self._busy:
@@ -93,6 +97,9 @@ def run(predict: Predict, queries: list[Query]) -> list[list[Output] | Exception
 
     A query that the model cannot answer must not spoil the others: when the joined one fails, each is tried alone.
     """
+    begin = time.perf_counter()
+    for query in queries:
+        query.began = begin
     if len(queries) > 1:
         try:
             return _split(predict(_joined(queries)), queries)
@@ -121,5 +128,6 @@ def _split(outputs: list[Output], queries: list[Query]) -> list[list[Output] | E
     for query in queries:
         end = begin + query.rows
         results.append([output.rows(begin, end) for output in outputs])
+        query.joined = begin > 0
         begin = end
     return results

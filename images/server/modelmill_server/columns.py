@@ -21,6 +21,7 @@ VECTOR_ROWS = 48  # from here on numpy is faster than a loop (measured, one nume
 # The largest finite FP32: models take single precision, beyond it a number would become infinite.
 LARGEST = 3.4028234e38
 DOUBLE_BYTES = 8
+INT64_BOUND = 2**63
 Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 FLOAT, INT, BOOL, TEXT = "float", "int", "bool", "text"
 FAMILY = {
@@ -121,6 +122,8 @@ def to_family(feature: Feature, declared: str, values: Column) -> Column:
     Raises RejectedError when that would lose something.
     """
     family = FAMILY[declared]
+    if declared == "UINT64" and feature.family == INT and feature.datatype != "UINT64":
+        _require_int64(feature, values)
     if family == feature.family or (feature.family == FLOAT and family == INT and not feature.categorical):
         return values
     if TEXT in (family, feature.family):
@@ -133,6 +136,8 @@ def to_family(feature: Feature, declared: str, values: Column) -> Column:
         values = _with_none(values)
     if feature.family == FLOAT:
         return [None if value is None else float(value) for value in values]
+    if feature.family == INT:
+        _require_int64(feature, values)
     for row, value in enumerate(values):
         whole = value is None or value == int(value)
         if not whole or (feature.family == BOOL and value not in (0, 1, None)):
@@ -143,6 +148,13 @@ def to_family(feature: Feature, declared: str, values: Column) -> Column:
             )
     made = bool if feature.family == BOOL else int
     return [None if value is None else made(value) for value in values]
+
+
+def _require_int64(feature: Feature, values: Column) -> None:
+    """Raise RejectedError for the first number that is no int64: models take no wider whole numbers."""
+    for row, value in enumerate(values):
+        if value is not None and not -INT64_BOUND <= value < INT64_BOUND:
+            raise _outside(feature, row)
 
 
 def from_array(feature: Feature, declared: str, values: Any) -> Column:

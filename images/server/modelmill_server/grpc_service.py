@@ -18,12 +18,12 @@ from modelmill_server import inference_pb2 as pb
 from modelmill_server.answers import FEEDBACK_PARAMETER
 from modelmill_server.app import TOO_MANY, Application
 from modelmill_server.columns import RejectedError, bad
-from modelmill_server.inference import Inference
+from modelmill_server.inference import Api, Inference
 from modelmill_server.model import Output
 from modelmill_server.pages import ModelPages, server_metadata
 from modelmill_server.query import Query
 from modelmill_server.settings import Settings
-from modelmill_server.v2 import InferRequest, InputTensor, OutputChoice
+from modelmill_server.v2 import SHARED_MEMORY, InferRequest, InputTensor, OutputChoice
 
 SERVICE = "inference.GRPCInferenceService"
 CODES = {
@@ -131,23 +131,21 @@ class Service:
         if not admitted:
             raise RejectedError(503, TOO_MANY)
         self._app.check_name(request.model_name, request.model_version)
+        api: Api[pb.ModelInferRequest, pb.ModelInferResponse] = Api(
+            "grpc",
+            lambda given, _: _query(inference, given),
+            lambda query, outputs, feedback_id: self._response(request, query, outputs, feedback_id),
+        )
         if self._app.batcher is not None:
-            query = _query(inference, request)
-            return self._response(inference, request, query, await self._app.batcher.predict(query))
-
-        def answer() -> pb.ModelInferResponse:
-            query = _query(inference, request)
-            return self._response(inference, request, query, inference.predict(query))
-
+            return await inference.perform_joined(api, request, None, self._app.batcher)
         if request.ByteSize() <= inference.inline_bytes:
-            return answer()
-        return await asyncio.get_running_loop().run_in_executor(self._app.pool, answer)
+            return inference.perform(api, request, None)
+        return await asyncio.get_running_loop().run_in_executor(self._app.pool, inference.perform, api, request, None)
 
     def _response(
-        self, inference: Inference, request: pb.ModelInferRequest, query: Query, outputs: list[Output]
+        self, request: pb.ModelInferRequest, query: Query, outputs: list[Output], feedback_id: str | None
     ) -> pb.ModelInferResponse:
         """Return the answer; its values are raw when those of the request were, or where contents have no form for them."""
-        feedback_id = inference.finish("grpc", query, outputs)
         answer = pb.ModelInferResponse(
             model_name=self._app.model_name, model_version=self._app.model_version, id=request.id
         )
@@ -190,6 +188,8 @@ def _query(inference: Inference, request: pb.ModelInferRequest) -> Query:
 def _values(tensor: pb.ModelInferRequest.InferInputTensor) -> Any:
     """Return the values of a tensor that are not raw. Raises RejectedError."""
     name, datatype = tensor.name[:100], tensor.datatype
+    if SHARED_MEMORY in tensor.parameters:
+        raise bad(f"input {name!r} is in shared memory: that is not supported, send its contents")
     field = CONTENTS.get(datatype)
     if field is None:
         form = "it is taken in raw_input_contents only" if datatype in binary.DTYPES else "it is not known"

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from modelmill.contracts.names import MANIFEST_FILE
 from modelmill_server import rows, v2
@@ -34,13 +34,20 @@ BATCH_SECONDS = 0.0001  # a model faster than that has nothing to gain worth the
 BATCH_GAIN = 2.0
 
 
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True, slots=True)
-class Api:
-    """One inference protocol. read: body and length of its JSON part, if it has another; write: with the feedback id."""
+class Api(Generic[Given, Made]):
+    """One inference protocol.
+
+    read: takes the request, and the length of its JSON part when it has another. write: also takes the feedback id.
+    """
 
     name: str
-    read: Callable[[bytes, int | None], Query]
-    write: Callable[[Query, list[Output], str | None], Answer]
+    read: Callable[[Given, int | None], Query]
+    write: Callable[[Query, list[Output], str | None], Made]
 
 
 class Inference:
@@ -53,9 +60,9 @@ class Inference:
         self._names = frozenset(feature.name for feature in model.features)
         self.reader = v2.Reader(model.features, model.outputs, settings.max_rows)
         by_row = rows.Reader(model.features, model.primary, settings.max_rows)
-        self.v2 = Api("v2", self.reader.read, V2Writer(model.name, model.version).write)
-        self.v1 = Api("v1", lambda body, _: by_row.read_v1(body), write_predictions)
-        self.mlflow = Api("mlflow", lambda body, _: by_row.read_mlflow(body), write_predictions)
+        self.v2: Api[bytes, Answer] = Api("v2", self.reader.read, V2Writer(model.name, model.version).write)
+        self.v1: Api[bytes, Answer] = Api("v1", lambda body, _: by_row.read_v1(body), write_predictions)
+        self.mlflow: Api[bytes, Answer] = Api("mlflow", lambda body, _: by_row.read_mlflow(body), write_predictions)
         self._explainer = Explainer(model, settings.max_rows)
         self._task = model.artifact.manifest.signature.task
         secret = (model.artifact.path / MANIFEST_FILE).read_bytes()
@@ -67,41 +74,56 @@ class Inference:
         self.inline_bytes = 0
         self.batches = False
 
-    def answer(self, api: Api, body: bytes, json_bytes: int | None) -> Answer:
+    def answer(self, api: Api[bytes, Answer], body: bytes, json_bytes: int | None) -> Answer:
         """Answer one request; nothing is raised."""
         try:
-            query = api.read(body, json_bytes)
-            outputs = self._model.predict(query)
-            return api.write(query, outputs, self.finish(api.name, query, outputs))
+            return self.perform(api, body, json_bytes)
         except Exception as error:
             return self._refusal(error)
 
-    async def answer_joined(self, api: Api, body: bytes, json_bytes: int | None, batcher: Batcher) -> Answer:
+    async def answer_joined(
+        self, api: Api[bytes, Answer], body: bytes, json_bytes: int | None, batcher: Batcher
+    ) -> Answer:
         """Answer one request together with others that wait; nothing is raised."""
         try:
-            query = api.read(body, json_bytes)
-            outputs = await batcher.predict(query)
-            return api.write(query, outputs, self.finish(api.name, query, outputs))
+            return await self.perform_joined(api, body, json_bytes, batcher)
         except Exception as error:
             return self._refusal(error)
 
-    def predict(self, query: Query) -> list[Output]:
-        """Return the outputs. Raises whatever the model raises."""
-        return self._model.predict(query)
+    def perform(self, api: Api[Given, Made], given: Given, json_bytes: int | None) -> Made:
+        """Read, predict, write, count. Raises RejectedError, and whatever the model raises."""
+        arrived = time.perf_counter()
+        query = api.read(given, json_bytes)
+        query.began = queued = time.perf_counter()
+        return self._finished(api, query, self._model.predict(query), arrived, queued)
 
-    def finish(self, protocol: str, query: Query, outputs: list[Output]) -> str | None:
-        """Count an answered query and return the id that its labels may come back with."""
+    async def perform_joined(
+        self, api: Api[Given, Made], given: Given, json_bytes: int | None, batcher: Batcher
+    ) -> Made:
+        """Do the same together with others that wait."""
+        arrived = time.perf_counter()
+        query = api.read(given, json_bytes)
+        queued = time.perf_counter()
+        return self._finished(api, query, await batcher.predict(query), arrived, queued)
+
+    def _finished(
+        self, api: Api[Given, Made], query: Query, outputs: list[Output], arrived: float, queued: float
+    ) -> Made:
+        """Write the answer with the id that its labels may come back with, and count it."""
+        done = time.perf_counter()
         first = outputs[0]
         predictions: list[Any] | None = None
         if first.name == self._model.primary and first.array.ndim == 1:
             predictions = first.array.tolist()
-        self._monitor.count_rows(query.columns, query.rows, predictions)
         feedback_id = None
         if predictions is not None and self._task in TASKS:
             feedback_id = self._tokens.make(predictions, self._task)
+        answer = api.write(query, outputs, feedback_id)
+        phases = (queued - arrived, query.began - queued, done - query.began, time.perf_counter() - done)
+        self._monitor.count_answer(query, predictions, phases)
         if self.payloads is not None:
-            self.payloads.offer(lambda: self._record(protocol, feedback_id, query, outputs))
-        return feedback_id
+            self.payloads.offer(lambda: self._record(api.name, feedback_id, query, outputs))
+        return answer
 
     def _record(self, protocol: str, feedback_id: str | None, query: Query, outputs: list[Output]) -> dict[str, Any]:
         return {

@@ -19,9 +19,11 @@ import numpy as np
 from modelmill.contracts import names
 from modelmill.contracts.artifact import CATEGORICAL, FeatureProfile, Profile
 from modelmill_server.columns import VECTOR_ROWS, Column, Feature
+from modelmill_server.query import Query
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HTTP_ERRORS = 400
+PHASES = ("compute_input", "queue", "compute_infer", "compute_output")  # as Triton's statistics call them
 
 
 class BinCounter:
@@ -70,9 +72,16 @@ class BinCounter:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What was answered since the start. rows: of answered requests; last_milliseconds: Unix time of the last one, or 0."""
+    """What was done since the start.
+
+    rows, answers: predictions and the requests that asked for them. executions: calls of the model, fewer where requests were
+    joined. phase_nanoseconds: by name, of answers. last_milliseconds: Unix time of the last one, or 0.
+    """
 
     rows: int
+    answers: int
+    executions: int
+    phase_nanoseconds: dict[str, int]
     successes: int
     failures: int
     success_nanoseconds: int
@@ -105,6 +114,9 @@ class Monitor:
         self._seconds = 0.0
         self._failed_seconds = 0.0
         self._rows = 0
+        self._answers = 0
+        self._executions = 0
+        self._phases = [0.0] * len(PHASES)
         self._last = 0.0
         self.extras: list[Callable[[], Iterable[str]]] = []
         self._invalid: Counter[tuple[str, str]] = Counter()
@@ -124,11 +136,20 @@ class Monitor:
         if code >= HTTP_ERRORS:
             self._failed_seconds += seconds
 
-    def count_rows(self, columns: list[Column], rows: int, predictions: Column | None) -> None:
-        """Count the values of answered rows, and their predictions when those were asked for."""
+    def count_answer(self, query: Query, predictions: Column | None, phases: tuple[float, float, float, float]) -> None:
+        """Count an answer: the values of its rows, and its predictions when those were asked for.
+
+        phases: seconds in each of PHASES.
+        """
         with self._lock:
-            self._rows += rows
+            self._rows += query.rows
+            self._answers += 1
+            self._executions += not query.joined
             self._last = time.time()
+            totals = self._phases
+            for place, seconds in enumerate(phases):
+                totals[place] += seconds
+            columns = query.columns
             for _, index, counter in self._features:
                 counter.add(columns[index])
             if predictions is not None and self._prediction is not None:
@@ -145,6 +166,9 @@ class Monitor:
         failed = self._failed_seconds
         return Statistics(
             rows=self._rows,
+            answers=self._answers,
+            executions=self._executions,
+            phase_nanoseconds={name: int(spent * 1e9) for name, spent in zip(PHASES, self._phases, strict=True)},
             successes=good,
             failures=sum(self._codes.values()) - good,
             success_nanoseconds=int((self._seconds - failed) * 1e9),

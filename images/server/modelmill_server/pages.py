@@ -24,10 +24,9 @@ def server_metadata() -> dict[str, Any]:
 class ModelPages:
     """Documents about one model."""
 
-    def __init__(self, model: ServedModel, monitor: Monitor, max_rows: int) -> None:
+    def __init__(self, model: ServedModel, monitor: Monitor) -> None:
         self._model = model
         self._monitor = monitor
-        self._max_rows = max_rows
         self._format = model.artifact.manifest.format
         self._signature = model.artifact.manifest.signature
         self.platform = PLATFORMS.get(self._format, self._format)
@@ -56,7 +55,7 @@ class ModelPages:
             "platform": self.platform,
             "backend": BACKENDS.get(self._format, self._format),
             "version_policy": {"specific": {"versions": []}},
-            "max_batch_size": self._max_rows,
+            "max_batch_size": 0,  # rows are the first dimension, not a batch around it
             "input": [_config_tensor(tensor) for tensor in self._signature.inputs],
             "output": [_config_tensor(tensor) for tensor in self._signature.outputs],
         }
@@ -76,10 +75,14 @@ class ModelPages:
                     "version": self._model.version,
                     "last_inference": found.last_milliseconds,
                     "inference_count": found.rows,
-                    "execution_count": found.successes,
+                    "execution_count": found.executions,
                     "inference_stats": {
                         "success": {"count": found.successes, "ns": found.success_nanoseconds},
                         "fail": {"count": found.failures, "ns": found.failure_nanoseconds},
+                        **{
+                            name: {"count": found.answers, "ns": spent}
+                            for name, spent in found.phase_nanoseconds.items()
+                        },
                     },
                 }
             ]
@@ -91,6 +94,21 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
 
 
 def _config_tensor(tensor: Tensor) -> dict[str, Any]:
-    """Return a tensor as the configuration has it: rows are not a dimension of it."""
     datatype = "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"
-    return {"name": tensor.name, "data_type": datatype, "dims": list(tensor.shape[1:]) or [1]}
+    return {"name": tensor.name, "data_type": datatype, "dims": list(tensor.shape)}
+
+
+UNSUPPORTED = {
+    "/v2/repository/models/": "models are not loaded or unloaded: this server has one model, which never changes",
+    "/v2/systemsharedmemory": "shared memory is not supported: send the data in the request",
+    "/v2/cudasharedmemory": "shared memory is not supported: send the data in the request",
+    "/v2/trace/setting": "there is no trace to set",
+    "/v2/logging": "the log has no settings",
+}
+
+
+def unsupported(path: str) -> str | None:
+    """Return why there is nothing at a path that V2's extensions know, None for any other path."""
+    if path.startswith("/v2/models/") and path.endswith("/trace/setting"):
+        path = "/v2/trace/setting"
+    return next((why for begin, why in UNSUPPORTED.items() if path.startswith(begin)), None)

@@ -13,7 +13,8 @@ UNKNOWN = "(unknown)"  # the feature label for names that are the client's own: 
 class Query:
     """columns: one per feature, in the signature's order, all of `rows` values. wanted: names of outputs, in answer order.
 
-    binary: the outputs that are to be answered in binary form.
+    binary: the outputs that are to be answered in binary form. began: when the model began, by time.perf_counter.
+    joined: answered by a call of the model that another query counts.
     """
 
     columns: list[Column]
@@ -21,6 +22,8 @@ class Query:
     wanted: tuple[str, ...]
     id: str | None = None
     binary: frozenset[str] = frozenset()
+    began: float = 0.0
+    joined: bool = False
 
 
 def check_rows(rows: int, most: int) -> None:

@@ -32,6 +32,7 @@ from modelmill_server.columns import (
 from modelmill_server.documents import decode, too_deep
 from modelmill_server.query import Query, check_rows, require_all, unknown
 
+SHARED_MEMORY = "shared_memory_region"
 Blob = Any
 """Values of a tensor that are not JSON: bytes in binary form, a 1-D array, or texts. None where the values are JSON."""
 
@@ -198,6 +199,8 @@ class Reader:
         return columns
 
     def _values(self, tensor: InputTensor, feature: Feature, declared: str, width: int) -> tuple[Column, bool]:
+        if tensor.parameters and SHARED_MEMORY in tensor.parameters:
+            raise bad(f"input {feature.name!r} is in shared memory: that is not supported, send its data")
         if not tensor.data:
             raise bad(f"input {feature.name!r} has no data", feature.name, "missing")
         if declared == "FP16":

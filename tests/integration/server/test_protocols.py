@@ -376,8 +376,8 @@ def test_statistics_and_configuration(server: Running) -> None:
         assert counts[1]["count"] == counts[0]["count"] + 1
         assert counts[1]["ns"] > counts[0]["ns"]
     config = server.get("/v2/models/fuel/versions/fuel-3/config").json()
-    assert config["input"][2] == {"name": "origin", "data_type": "TYPE_STRING", "dims": [1]}
-    assert config["max_batch_size"] == 50
+    assert config["input"][2] == {"name": "origin", "data_type": "TYPE_STRING", "dims": [-1]}
+    assert config["max_batch_size"] == 0
 
 
 def test_slow_body_is_cut_off(server: Running) -> None:

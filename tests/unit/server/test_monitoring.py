@@ -14,6 +14,9 @@ from modelmill.contracts import names
 from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile, Tensor
 from modelmill_server.columns import features_of
 from modelmill_server.monitoring import VECTOR_ROWS, BinCounter, Monitor
+from modelmill_server.query import Query
+
+SPENT = (0.1, 0.0, 0.2, 0.1)
 
 numbers = st.one_of(
     st.none(), st.floats(-1e6, 1e6), st.integers(-10, 10), st.sampled_from([0.0, 1.0, 2.5, float("nan")])
@@ -82,7 +85,7 @@ def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
 
 def test_text_is_read_by_prometheus_with_every_name_as_it_was() -> None:
     made = monitor()
-    made.count_rows([[0.0, 2.0], ['q"', "b\\\n"], [1.0, 1.0]], 2, [-1.0, 1.0])
+    made.count_answer(Query([[0.0, 2.0], ['q"', "b\\\n"], [1.0, 1.0]], 2, ()), [-1.0, 1.0], SPENT)
     made.count_invalid('na"sty\\\n', "type")
     made.observe(200, 0.002)
     made.observe(400, 100.0)
@@ -109,7 +112,7 @@ def test_all_metrics_of_the_contract_are_there_before_any_request() -> None:
 
 def test_most_important_features_are_counted() -> None:
     made = monitor(most=1)
-    made.count_rows([[0.0], ['q"'], [1.0]], 1, None)
+    made.count_answer(Query([[0.0], ['q"'], [1.0]], 1, ()), None, SPENT)
     found = samples(made.render())
     assert {labels["feature"] for labels, _ in found[names.METRIC_FEATURE_BIN]} == {'na"sty\\\n'}
     assert {value for _, value in found[names.METRIC_PREDICTION_BIN]} == {0}

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server import rows, v2
-from modelmill_server.columns import FAMILY, RejectedError, features_of, from_python, to_family
+from modelmill_server import binary, rows, v2
+from modelmill_server.columns import FAMILY, RejectedError, features_of, from_array, from_python, to_family
 from modelmill_server.documents import decode
 
 FEATURES = features_of(
@@ -126,6 +127,15 @@ def test_every_datatype_can_be_read() -> None:
     assert reader.read(json.dumps({"inputs": inputs}).encode()).columns == [
         [values[kind]] for kind in families.values()
     ]
+
+
+@pytest.mark.parametrize(("declared", "value"), [("FP64", 9.3e18), ("FP64", -1e30), ("UINT64", 2**63)])
+@pytest.mark.parametrize("rows", [1, 100])
+def test_whole_numbers_beyond_64_bits_are_refused(declared: str, value: float, rows: int) -> None:
+    feature = features_of([Tensor("n", "INT64", (-1,))])[0]
+    values = np.array([1] * (rows - 1) + [value], binary.DTYPES[declared])
+    with pytest.raises(RejectedError, match=f"'n' has a number out of range at row {rows - 1}"):
+        from_array(feature, declared, values)
 
 
 def test_half_precision_has_no_form_in_json() -> None:
