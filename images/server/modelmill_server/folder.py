@@ -9,6 +9,7 @@ from pathlib import Path
 from modelmill.contracts import names
 from modelmill.contracts.artifact import (
     FORMATS,
+    MODEL_FILES,
     Golden,
     Manifest,
     Profile,
@@ -19,7 +20,7 @@ from modelmill.contracts.artifact import (
 )
 from modelmill_server.failure import StartError
 
-MODEL_FILES = {"onnx": names.ONNX_FILE, "skops": names.SKOPS_FILE}
+PYTHON_FORMAT = "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,21 @@ def open_folder(path: Path, expected_digest: str | None = None) -> ArtifactFolde
     if manifest.format not in FORMATS:
         raise _corrupt(names.MANIFEST_FILE, f"format {manifest.format!r} is none of {', '.join(FORMATS)}")
     listed = {file.name for file in manifest.files}
-    for needed in (MODEL_FILES[manifest.format], names.PROFILE_FILE, names.GOLDEN_FILE):
+    model_file = next((name for name in MODEL_FILES[manifest.format] if name in listed), None)
+    if model_file is None:
+        wanted = " or ".join(MODEL_FILES[manifest.format])
+        raise _corrupt(names.MANIFEST_FILE, f"it does not list {wanted}, the file of format {manifest.format}")
+    for needed in (names.PROFILE_FILE, names.GOLDEN_FILE):
         if needed not in listed:
             raise _corrupt(names.MANIFEST_FILE, f"it does not list {needed}")
+    if manifest.format == PYTHON_FORMAT:
+        _refuse_unlisted(path, listed)
     try:
         profile = parse_profile(_read(path / names.PROFILE_FILE))
         golden = parse_golden(_read(path / names.GOLDEN_FILE))
     except ValueError as error:
         raise StartError("ArtifactCorrupt", str(error)) from None
-    return ArtifactFolder(path, found, manifest, profile, golden, path / MODEL_FILES[manifest.format])
+    return ArtifactFolder(path, found, manifest, profile, golden, path / model_file)
 
 
 def verify_files(path: Path, manifest: Manifest) -> None:
@@ -70,6 +77,15 @@ def verify_files(path: Path, manifest: Manifest) -> None:
         problem = mismatch(path / file.name, file.size, file.sha256)
         if problem:
             raise _corrupt(file.name, problem)
+
+
+def _refuse_unlisted(path: Path, listed: set[str]) -> None:
+    """Raise StartError (ArtifactCorrupt) for a file that nobody vouches for: Python would import it by its name."""
+    for entry in sorted(path.iterdir()):
+        if entry.name not in listed and entry.name != names.MANIFEST_FILE:
+            raise _corrupt(
+                entry.name, "the manifest does not list it, and beside Python code nothing unverified may lie"
+            )
 
 
 def mismatch(path: Path, size: int, sha256: str) -> str:

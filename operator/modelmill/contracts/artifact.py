@@ -1,7 +1,7 @@
 """The files of an artifact: manifest.json, profile.json and golden.json.
 
     STORE/NAMESPACE/MODEL/sha256-<digest of manifest.json>/
-        manifest.json  model.onnx|model.skops  profile.json  golden.json  data.json  report.html
+        manifest.json  the model's file (MODEL_FILES)  profile.json  golden.json  data.json  report.html
 
 Keys are content-addressed, so writing the same artifact twice is harmless; manifest.json is written last and is the commit
 mark.
@@ -15,10 +15,18 @@ from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from modelmill.contracts.names import BIN_MISSING, BIN_OTHER
+from modelmill.contracts.names import BIN_MISSING, BIN_OTHER, ONNX_FILE, SKOPS_FILE
 
 MANIFEST_VERSION: Final = 1
-FORMATS: Final = ("onnx", "skops")
+# The file of each format; where there are several, the first that the manifest lists is served.
+MODEL_FILES: Final[dict[str, tuple[str, ...]]] = {
+    "onnx": (ONNX_FILE,),
+    "skops": (SKOPS_FILE,),
+    "xgboost": ("model.ubj", "model.json"),
+    "lightgbm": ("model.txt",),
+    "python": ("predictor.py",),
+}
+FORMATS: Final = tuple(MODEL_FILES)
 # What a skops file may hold beside skops' own trusted types: containers of numbers, without which no imputer, tree or
 # neighbour search could be stored. A forged tree may crash the process that loads it; none of these runs code of the file.
 SKOPS_TRUSTED: Final = (

@@ -1,0 +1,90 @@
+"""scikit-learn estimators from skops files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from sklearn import __version__, set_config
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+from modelmill.contracts.artifact import SKOPS_TRUSTED, Tensor
+from modelmill_server.columns import TEXT, Column, Feature
+from modelmill_server.engines.engine import unloadable
+from modelmill_server.engines.matrix import numbers
+
+
+class SkopsEngine:
+    """An estimator from a file that holds trusted types only: skops' own, `SKOPS_TRUSTED`, and those that are named.
+
+    It is given a float64 array when every feature is numeric, else an object array, NaN where missing. An output is what the
+    method of its name returns.
+    """
+
+    def __init__(
+        self, path: Path, features: tuple[Feature, ...], outputs: Sequence[Tensor], trusted: tuple[str, ...] = ()
+    ) -> None:
+        known = (*SKOPS_TRUSTED, *trusted)
+        untrusted = [name for name in skops.io.get_untrusted_types(file=path) if name not in known]
+        if untrusted:
+            raise unloadable(
+                f"{path.name} holds types that are not trusted: {', '.join(untrusted)}; who knows that they are harmless may "
+                "name them with --trusted-type or MODELMILL_SKOPS_TRUSTED"
+            )
+        self.name = f"scikit-learn {__version__}"
+        self._model: Any = skops.io.load(path, trusted=list(known))
+        for tensor in outputs:
+            if not callable(getattr(self._model, tensor.name, None)):
+                raise unloadable(
+                    f"a {type(self._model).__name__} has no method {tensor.name} for the output of that name"
+                )
+        self._text = any(feature.family == TEXT for feature in features)
+        # The input is an array by construction, and infinite values never get here.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        set_config(assume_finite=False, skip_parameter_validation=True)
+        select_by_position(self._model)
+
+    def run(self, columns: list[Column], wanted: tuple[str, ...]) -> list[Any]:
+        """Return one array per wanted output."""
+        rows = _objects(columns) if self._text else numbers(columns, np.float64)
+        return [_dense(getattr(self._model, name)(rows)) for name in wanted]
+
+
+def _objects(columns: list[Column]) -> Any:
+    rows = np.empty((len(columns[0]), len(columns)), np.object_)
+    for index, column in enumerate(columns):
+        if isinstance(column, np.ndarray) and column.dtype != np.object_:
+            rows[:, index] = column
+        else:
+            rows[:, index] = [np.nan if value is None else value for value in column]
+    return rows
+
+
+def _dense(values: Any) -> Any:
+    return values.toarray() if hasattr(values, "toarray") else values  # encoders answer with sparse matrices
+
+
+def select_by_position(model: Any) -> None:
+    """Let the first ColumnTransformers of a fitted pipeline select their columns by position instead of by name.
+
+    Names need a data frame, and building one per request costs more than most models do.
+    """
+    while isinstance(model, Pipeline):
+        model = model.steps[0][1]
+    if not isinstance(model, ColumnTransformer) or not hasattr(model, "feature_names_in_"):
+        return
+    place = {name: index for index, name in enumerate(model.feature_names_in_)}
+
+    def position(columns: Any) -> Any:
+        if isinstance(columns, str):
+            return place[columns]
+        if isinstance(columns, list | np.ndarray) and len(columns) and isinstance(columns[0], str):
+            return [place[name] for name in columns]
+        return columns
+
+    model.transformers_ = [(name, step, position(columns)) for name, step, columns in model.transformers_]
