@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.openapi_schemas import Requests, Schema, array, output_tensor, prediction, record, ref
+from modelmill_server.openapi_schemas import COUNT, Requests, Schema, array, output_tensor, prediction, record, ref
 
 OPENAPI = "3.1.0"
 V2, V1, MLFLOW, OWN = "Open Inference Protocol V2", "V1", "MLflow", "Operation"
 JSON, OCTETS, TEXT = "application/json", "application/octet-stream", "text/plain"
 TRUE: Schema = {"const": True}
-COUNT: Schema = {"type": "integer", "minimum": 0}
 STRING: Schema = {"type": "string"}
 
 DESCRIPTION = """\

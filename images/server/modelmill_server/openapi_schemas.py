@@ -18,6 +18,7 @@ LARGEST_INT = (1 << 63) - 1
 WHOLE = tuple(name for name, family in FAMILY.items() if family == INT)
 FLOATS_IN_JSON = ("FP32", "FP64")  # FP16 has no JSON form
 NULL: Schema = {"type": "null"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
 EXAMPLES: dict[str, Any] = {FLOAT: 1.5, INT: 1, BOOL: True, TEXT: "text"}
 BINARY_WORDS = (
     "In binary form (see Inference-Header-Content-Length) it holds `binary_data_size`, and `data` is left out."
@@ -255,11 +256,11 @@ def output_tensor(tensor: Tensor) -> Schema:
     """Return an output of a V2 answer in JSON."""
     words = f"Label of each column: {', '.join(map(str, tensor.classes[:50]))}." if len(tensor.shape) > 1 else ""
     values = array(output_values(tensor), description=f"Row by row. {words}".strip())
-    dims = [{"const": width} if width >= 0 else {"type": "integer", "minimum": 1} for width in tensor.shape]
+    shape = ["rows", *map(str, tensor.shape[1:])]
     head = {
         "name": {"const": tensor.name},
         "datatype": {"const": tensor.datatype},
-        "shape": {"type": "array", "prefixItems": dims, "minItems": len(dims), "maxItems": len(dims)},
+        "shape": array(COUNT, len(shape), len(shape), description=f"[{', '.join(shape)}]"),
     }
     return record({**head, "data": values})
 
@@ -290,7 +291,7 @@ def _declared(feature: Feature) -> list[tuple[tuple[str, ...], Schema]]:
         return [(("BOOL",), boolean), ((*FLOATS_IN_JSON, *WHOLE), {"enum": [0, 1]})]
     if feature.family == INT:
         both = [((name,), _both(whole(name), whole(feature.datatype))) for name in WHOLE]
-        return [(FLOATS_IN_JSON, whole(feature.datatype)), *both, (("BOOL",), boolean)]
+        return [(FLOATS_IN_JSON, {"type": "integer"}), *both, (("BOOL",), boolean)]
     return [(FLOATS_IN_JSON, number()), *(((name,), whole(name)) for name in WHOLE), (("BOOL",), boolean)]
 
 
