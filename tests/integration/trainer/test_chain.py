@@ -282,7 +282,7 @@ def test_a_classifier_with_categories_missing_values_and_text_labels(make_run: M
 
 def test_skops_is_served_where_the_conversion_disagrees(make_run: MakeRun, store: Store) -> None:
     put_cars(store)
-    run = s3_run(make_run, store, estimator=estimator("sklearn.ensemble.HistGradientBoostingRegressor"), gates=[])
+    run = s3_run(make_run, store, estimator=estimator("sklearn.neighbors.KNeighborsRegressor"), gates=[])
     ending = run.all()
     manifest = manifest_of(store, ending)
     assert manifest.format == "skops"
@@ -317,9 +317,10 @@ def test_the_server_answers_the_golden_rows_of_every_format(make_run: MakeRun, t
     frame.to_csv(tmp_path / "rows" / "a.csv", index=False)
     for path, target, form in (
         ("sklearn.ensemble.GradientBoostingRegressor", "Miles_per_Gallon", "onnx"),
-        ("sklearn.ensemble.HistGradientBoostingRegressor", "Miles_per_Gallon", "skops"),
+        ("sklearn.neighbors.KNeighborsRegressor", "Miles_per_Gallon", "skops"),
         ("sklearn.ensemble.RandomForestClassifier", "Origin", "onnx"),
-        ("sklearn.ensemble.HistGradientBoostingClassifier", "Origin", "skops"),
+        ("sklearn.neighbors.KNeighborsClassifier", "Origin", "skops"),
+        ("sklearn.ensemble.HistGradientBoostingClassifier", "Origin", "onnx"),
     ):
         run = make_run(
             store={"uri": f"file://{tmp_path}/models"},

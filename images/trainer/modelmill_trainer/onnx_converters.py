@@ -1,0 +1,88 @@
+"""Amendments to skl2onnx's converters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from onnx import GraphProto, helper, numpy_helper
+from skl2onnx.common._registration import get_converter
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
+
+BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+VOTING = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier)
+TIE = 2.0**16  # probabilities that are nearer than its inverse are equal
+
+Converter = Callable[[Any, Any, Any], None]
+
+
+def amended() -> dict[type, Converter]:
+    """Return the converters to be used in place of skl2onnx's own, by estimator."""
+    return {cls: _boosting(get_converter(f"Sklearn{cls.__name__}")) for cls in BOOSTING}
+
+
+def _boosting(original: Converter) -> Converter:
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        for trees in operator.raw_operator._predictors:
+            if any(tree.nodes["is_categorical"].any() for tree in trees):
+                raise NotImplementedError("a split by categories has no form in ONNX")
+        original(scope, operator, _WholeNumbers(container))
+
+    return convert
+
+
+class _WholeNumbers:
+    """A container of ONNX nodes that takes truth values among whole numbers, which protobuf refuses from version 7 on."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, op_type: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
+        made = {
+            name: [int(item) if isinstance(item, bool) else item for item in value]
+            if isinstance(value, list)
+            else value
+            for name, value in attributes.items()
+        }
+        self._container.add_node(op_type, inputs, outputs, **made)
+
+
+def averages_votes(classifier: Any) -> bool:
+    """Return whether two classes can easily have the same number of votes."""
+    return isinstance(classifier, VOTING)
+
+
+def settle_ties(graph: GraphProto, classes: tuple[Any, ...]) -> None:
+    """Let the label be the first of the classes with the greatest probability, as scikit-learn has it.
+
+    The runtime adds votes in single precision, where a tie goes to any of the classes. The graph's outputs are the label and
+    the probabilities of the classes.
+    """
+    label, probabilities = graph.output[0], graph.output[1].name
+    texts = isinstance(classes[0], str)
+    values = np.array(classes, object if texts else np.int64)
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array(TIE, np.float32), "settled_scale"),
+            numpy_helper.from_array(values, "settled_classes"),
+        ]
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Mul", [probabilities, "settled_scale"], ["settled_scaled"]),
+            helper.make_node("Round", ["settled_scaled"], ["settled_rounded"]),
+            helper.make_node("ArgMax", ["settled_rounded"], ["settled_place"], axis=1, keepdims=0),
+            helper.make_node("Gather", ["settled_classes", "settled_place"], ["settled_label"]),
+        ]
+    )
+    label.name = "settled_label"

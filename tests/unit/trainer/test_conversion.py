@@ -1,0 +1,119 @@
+"""When a conversion to ONNX is taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.svm import LinearSVC
+
+from modelmill_trainer.conversion import Conversion, convert
+from modelmill_trainer.kinds import NUMBER, TEXT
+from modelmill_trainer.models import OnnxModel, SklearnModel
+from modelmill_trainer.probes import probes
+
+RANDOM = np.random.default_rng(1)
+FRAME = pd.DataFrame(
+    {"a": RANDOM.normal(size=200), "b": RANDOM.normal(size=200) * 1000, "c": RANDOM.integers(0, 5, 200) * 1.0}
+)
+TARGET = FRAME["a"] + FRAME["b"] / 1000 + FRAME["c"]
+
+
+def converted(estimator: Any, frame: pd.DataFrame = FRAME, target: Any = TARGET) -> tuple[Conversion, SklearnModel]:
+    kinds = {name: TEXT if frame[name].dtype == object else NUMBER for name in frame}
+    model = SklearnModel(estimator.fit(frame, target), list(frame))
+    return convert(model, kinds, frame, model.outputs(frame), 1e-4), model
+
+
+def inputs(conversion: Conversion) -> list[tuple[str, list[Any]]]:
+    assert conversion.content is not None, conversion.reason
+    return [(item.name, item.shape) for item in onnxruntime.InferenceSession(conversion.content).get_inputs()]
+
+
+def test_numbers_come_in_one_tensor() -> None:
+    assert inputs(converted(LinearRegression())[0]) == [("features", [None, 3])]
+    one = FRAME[["a"]]
+    assert inputs(converted(LinearRegression(), one)[0]) == [("a", [None, 1])]
+
+
+def test_columns_that_are_selected_by_name_come_one_by_one() -> None:
+    pipeline = make_pipeline(ColumnTransformer([("c", OneHotEncoder(), ["a"]), ("b", "passthrough", ["b"])]), Ridge())
+    frame = pd.DataFrame({"a": ["x", "y"] * 100, "b": FRAME["b"]})
+    found, _ = converted(pipeline.set_params(columntransformer__c__handle_unknown="ignore"), frame)
+    assert inputs(found) == [("a", [None, 1]), ("b", [None, 1])]
+
+
+@pytest.mark.parametrize("classes", [[False, True], [0, 1, 2], ["no", "yes"]])
+def test_a_tie_of_votes_goes_to_the_first_class(classes: list[Any]) -> None:
+    target = np.array(classes)[RANDOM.integers(0, len(classes), 200)]
+    found, model = converted(RandomForestClassifier(10, random_state=0), FRAME, target)
+    assert found.content is not None, found.reason
+    rows = pd.DataFrame(RANDOM.normal(size=(2000, 3)) * [1, 1000, 2], columns=list(FRAME))
+    chances = np.sort(model.outputs(rows)["predict_proba"], axis=1)
+    assert (chances[:, -1] == chances[:, -2]).sum() > 20
+    labels = OnnxModel(found.content, model.features, model.task, model.classes).outputs(rows)["predict"]
+    assert labels.tolist() == model.outputs(rows)["predict"].tolist()
+
+
+def test_boosted_trees_follow_their_gaps() -> None:
+    frame = FRAME.mask(RANDOM.random(FRAME.shape) < 0.2)
+    found, _ = converted(HistGradientBoostingRegressor(max_iter=10), frame)
+    assert found.content is not None, found.reason
+
+
+def test_boosted_trees_with_categories_are_not_converted() -> None:
+    found, _ = converted(HistGradientBoostingRegressor(max_iter=10, categorical_features=["c"]))
+    assert found.content is None
+    assert "split by categories" in found.reason
+
+
+def test_a_classifier_without_probabilities_has_its_labels_only() -> None:
+    found, _ = converted(LinearSVC(), FRAME, (TARGET > 2).astype(int))
+    assert found.content is not None, found.reason
+    assert len(onnxruntime.InferenceSession(found.content).get_outputs()) == 1
+
+
+def test_a_conversion_that_forgets_where_gaps_go_is_not_taken_though_it_agrees_on_the_data() -> None:
+    frame = FRAME.copy()
+    frame.loc[TARGET.idxmax(), "b"] = np.nan  # its gap goes where great numbers go
+    frame.loc[TARGET.idxmin(), "b"] = np.nan
+    found, _ = converted(RandomForestRegressor(10, random_state=0), frame)
+    assert found.content is None
+    assert "disagrees" in found.reason
+
+
+def test_a_conversion_that_answers_what_the_original_refuses_is_not_taken() -> None:
+    frame = pd.DataFrame({"a": ["x", "y"] * 100, "b": ["u", "v", "w", "x"] * 50})
+    found, _ = converted(make_pipeline(OrdinalEncoder(), Ridge()), frame)
+    assert found.content is None
+    assert "with text that is new: the original refuses them" in found.reason
+
+
+def test_a_conversion_that_cuts_numbers_off_is_not_taken() -> None:
+    found, _ = converted(make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge()), FRAME[["c"]], TARGET)
+    assert found.content is None
+    assert "between those known" in found.reason
+
+
+def test_probes_change_one_column_of_each_row() -> None:
+    frame = FRAME.assign(a=FRAME["a"].where(FRAME["a"] > 0), d="x")
+    kinds = {"a": NUMBER, "b": NUMBER, "c": NUMBER, "d": TEXT}
+    base = frame.iloc[np.linspace(0, 199, 100).round().astype(int)].reset_index(drop=True)
+    found = dict(probes(frame, kinds))
+    assert len(found) == 7
+    for what, rows in found.items():
+        assert rows.dtypes.equals(frame.dtypes), what
+        changed = (rows != base) & ~(rows.isna() & base.isna())
+        assert changed.sum(axis=1).max() == 1, what
+        assert changed.any(axis=None), what
+    assert found["with empty text"]["d"].eq("").all()
+    assert found["with more gaps"]["a"].isna().all()
+    assert not found["with more gaps"]["b"].isna().any()
