@@ -38,11 +38,20 @@ def _serve(arguments: list[str]) -> int:
     parser.add_argument(
         "--grpc-port", type=int, help="also speak gRPC on this port; default: $MODELMILL_GRPC_PORT, else not"
     )
+    parser.add_argument(
+        "--trusted-type",
+        action="append",
+        default=[],
+        metavar="TYPE",
+        help="a type that a skops file may hold beside the usual; may be repeated, $MODELMILL_SKOPS_TRUSTED has more",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     options = parser.parse_args(arguments)
     from modelmill_server.settings import from_environment
 
-    settings = from_environment(os.environ, options.folder, options.host, options.port, options.grpc_port)
+    settings = from_environment(
+        os.environ, options.folder, options.host, options.port, options.grpc_port, options.trusted_type
+    )
     # Before numpy is imported: its libraries and scikit-learn's read these once, and else take every CPU of the node.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, str(settings.threads))

@@ -14,6 +14,7 @@ from modelmill_server.engines import Engine, load_engine
 from modelmill_server.failure import StartError
 from modelmill_server.folder import ArtifactFolder
 from modelmill_server.query import Query
+from modelmill_server.settings import Settings
 
 
 @dataclass(slots=True)
@@ -43,11 +44,11 @@ class Output:
 class ServedModel:
     """What answers queries. name, version: as in the URL paths."""
 
-    def __init__(self, artifact: ArtifactFolder, name: str | None, version: str | None, threads: int) -> None:
+    def __init__(self, artifact: ArtifactFolder, settings: Settings) -> None:
         """Load the model. Raises StartError: ModelLoadFailed."""
         manifest = artifact.manifest
-        self.name = name or manifest.model
-        self.version = version or manifest.version
+        self.name = settings.model_name or manifest.model
+        self.version = settings.model_version or manifest.version
         self.artifact = artifact
         try:
             self.features: tuple[Feature, ...] = features_of(manifest.signature.inputs)
@@ -59,7 +60,13 @@ class ServedModel:
         self.outputs: tuple[str, ...] = tuple(self._tensors)
         self.primary = self.outputs[0]
         self.engine: Engine = load_engine(
-            manifest.format, artifact.model_file, self.features, manifest.signature.outputs, threads
+            manifest.format,
+            artifact.model_file,
+            self.features,
+            manifest.signature.outputs,
+            settings.threads,
+            trusted=settings.trusted_types,
+            allow_python=settings.allow_python,
         )
 
     def predict(self, query: Query) -> list[Output]:

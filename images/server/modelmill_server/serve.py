@@ -38,7 +38,7 @@ def load(settings: Settings) -> tuple[ServedModel, Monitor, Inference]:
     """Verify the artifact, load its model, replay its golden rows, warm up. Raises StartError."""
     begin = time.perf_counter()
     artifact = open_folder(settings.folder, settings.digest)
-    model = ServedModel(artifact, settings.model_name, settings.model_version, settings.threads)
+    model = ServedModel(artifact, settings)
     rows = model.replay_golden()
     manifest = artifact.manifest
     try:

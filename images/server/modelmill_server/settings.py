@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from modelmill_server.tokens import ENV_FEEDBACK_KEY
 
 ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
 ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
+ENV_SKOPS_TRUSTED = "MODELMILL_SKOPS_TRUSTED"
+ENV_ALLOW_PYTHON = "MODELMILL_ALLOW_PYTHON"
 ENV_BATCHING = "MODELMILL_BATCHING"
 ENV_GRPC_PORT = "MODELMILL_GRPC_PORT"
 BATCHING_AUTO, BATCHING_ON, BATCHING_OFF = "auto", "on", "off"
@@ -28,6 +30,7 @@ class Settings:
     drift_features: how many features are counted, most important first.
     drain_seconds: longest time in which requests are still taken after SIGTERM. body_seconds: time a body may take to arrive.
     batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
+    trusted_types: what a skops file may hold beside the usual. allow_python: artifacts of Python code may be executed.
     feedback_key: what the ids of answers are signed with; None takes a key from the artifact.
     """
 
@@ -47,13 +50,23 @@ class Settings:
     batching: str = BATCHING_AUTO
     grpc_port: int = 0
     feedback_key: str | None = None
+    trusted_types: tuple[str, ...] = ()
+    allow_python: bool = False
     threads: int = 1
 
 
 def from_environment(
-    environ: Mapping[str, str], folder: str | None, host: str, port: int, grpc_port: int | None = None
+    environ: Mapping[str, str],
+    folder: str | None,
+    host: str,
+    port: int,
+    grpc_port: int | None = None,
+    trusted_types: Sequence[str] = (),
 ) -> Settings:
-    """Return the settings. Raises StartError (ConfigInvalid) naming the variable that has no usable value."""
+    """Return the settings; types of the command line are added to those of the environment.
+
+    Raises StartError (ConfigInvalid) naming the variable that has no usable value.
+    """
     folder = folder or environ.get(names.ENV_MODEL_FOLDER)
     if not folder:
         raise StartError("ConfigInvalid", f"no artifact folder: give it as an argument or in {names.ENV_MODEL_FOLDER}")
@@ -73,6 +86,8 @@ def from_environment(
         body_seconds=_number(environ, ENV_BODY_SECONDS, 30, 1),
         batching=_choice(environ, ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
         grpc_port=_number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
+        trusted_types=(*_names(environ, ENV_SKOPS_TRUSTED), *trusted_types),
+        allow_python=_choice(environ, ENV_ALLOW_PYTHON, ("0", "1")) == "1",
         feedback_key=environ.get(ENV_FEEDBACK_KEY) or None,
         threads=cpu_threads(),
     )
@@ -97,6 +112,10 @@ def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> 
     if value not in choices:
         raise StartError("ConfigInvalid", f"{name} is {value!r}: it must be one of {', '.join(choices)}")
     return value
+
+
+def _names(environ: Mapping[str, str], name: str) -> list[str]:
+    return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, least: int) -> int:

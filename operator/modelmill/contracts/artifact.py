@@ -72,7 +72,8 @@ class Tensor:
 class Signature:
     """Inputs in the order in which the model takes them (one tensor per feature), and outputs.
 
-    task: regression or classification. Outputs are `predict` and, for classifiers that have them, `predict_proba`.
+    task: regression, classification or transformation. The first output is the one that the row-wise protocols answer and that
+    is counted: `predict`, beside `predict_proba` for classifiers that have it, or `transform`.
     """
 
     task: str
@@ -138,10 +139,13 @@ class FeatureProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Reference profile: what the training data looked like, for counting drift in the server."""
+    """Reference profile: what the training data looked like, for counting drift in the server.
+
+    prediction: None for a model whose output is not one value per row.
+    """
 
     features: dict[str, FeatureProfile]
-    prediction: FeatureProfile
+    prediction: FeatureProfile | None
     rows: int
     v: int = MANIFEST_VERSION
 
@@ -200,7 +204,8 @@ def parse_profile(content: bytes) -> Profile:
     raw = _document(content, "profile.json")
     try:
         features = {name: _feature(item) for name, item in raw["features"].items()}
-        return Profile(features=features, prediction=_feature(raw["prediction"]), rows=raw["rows"])
+        prediction = None if raw["prediction"] is None else _feature(raw["prediction"])
+        return Profile(features=features, prediction=prediction, rows=raw["rows"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"profile.json lacks or has a wrong {error}") from None
 

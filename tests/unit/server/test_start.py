@@ -44,6 +44,18 @@ def test_environment_sets_the_limits() -> None:
     assert (settings.max_rows, settings.drift_features, settings.warmup_requests) == (7, 0, 10)
 
 
+def test_what_an_admin_trusts() -> None:
+    plain = from_environment({}, "/m", "127.0.0.1", 1)
+    assert (plain.trusted_types, plain.allow_python, plain.grpc_port) == ((), False, 0)
+    environ = {"MODELMILL_SKOPS_TRUSTED": "a.B, c.D", "MODELMILL_ALLOW_PYTHON": "1", "MODELMILL_GRPC_PORT": "8081"}
+    given = from_environment(environ, "/m", "127.0.0.1", 1, None, ["e.F"])
+    assert (given.trusted_types, given.allow_python, given.grpc_port) == (("a.B", "c.D", "e.F"), True, 8081)
+    assert from_environment(environ, "/m", "127.0.0.1", 1, 9000).grpc_port == 9000
+    for name, value in (("MODELMILL_ALLOW_PYTHON", "yes"), ("MODELMILL_BATCHING", "maybe")):
+        with pytest.raises(StartError, match=f"{name} is '{value}': it must be one of"):
+            from_environment({name: value}, "/m", "127.0.0.1", 1)
+
+
 def test_folder_must_be_given() -> None:
     with pytest.raises(StartError, match=names.ENV_MODEL_FOLDER):
         from_environment({}, None, "127.0.0.1", 1)
