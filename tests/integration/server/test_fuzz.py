@@ -45,8 +45,8 @@ from tests.unit.server.artifacts import column_of, datatype_of, write_artifact
 MUTATIONS = int(os.environ.get("MODELMILL_FUZZ_MUTATIONS", "1500"))
 IDLE_SOCKETS = 500
 HALF_SENT = 100
-ROUNDS = 6
-GROWTH_BYTES = 16 * 1024 * 1024  # of memory, after the first two rounds
+ROUNDS = 12
+GROWTH_BYTES = 8 * 1024 * 1024  # of memory, after the first two rounds
 BODY_SECONDS = 2
 SETTLE_SECONDS = 20  # a limit for closing what clients have left
 TRACES = (b"Traceback", b"/site-packages/", b'File "', b"modelmill_server")
