@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import skops.io
 from sklearn import __version__, set_config
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 
 from modelmill.contracts.artifact import SKOPS_TRUSTED, Tensor
 from modelmill_server.columns import TEXT, Column, Feature
@@ -70,15 +70,29 @@ def _dense(values: Any) -> Any:
 
 
 def select_by_position(model: Any) -> None:
-    """Let the first ColumnTransformers of a fitted pipeline select their columns by position instead of by name.
+    """Let every fitted ColumnTransformer in a model select its columns by position instead of by name.
 
-    Names need a data frame, and building one per request costs more than most models do.
+    Names need a data frame, and building one per request costs more than most models do. A ColumnTransformer gets its columns
+    in the order in which it got them when it was fitted, wherever in the model it is.
     """
-    while isinstance(model, Pipeline):
-        model = model.steps[0][1]
-    if not isinstance(model, ColumnTransformer) or not hasattr(model, "feature_names_in_"):
-        return
-    place = {name: index for index, name in enumerate(model.feature_names_in_)}
+    pending, seen = [model], set()
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending.extend(item.values())
+        elif isinstance(item, list | tuple):
+            pending.extend(item)
+        elif isinstance(item, BaseEstimator) or type(item).__module__.startswith("sklearn."):
+            if id(item) in seen:
+                continue
+            seen.add(id(item))
+            if isinstance(item, ColumnTransformer) and hasattr(item, "feature_names_in_"):
+                _by_position(item)
+            pending.extend(getattr(item, "__dict__", {}).values())
+
+
+def _by_position(transformer: ColumnTransformer) -> None:
+    place = {name: index for index, name in enumerate(transformer.feature_names_in_)}
 
     def position(columns: Any) -> Any:
         if isinstance(columns, str):
@@ -87,4 +101,4 @@ def select_by_position(model: Any) -> None:
             return [place[name] for name in columns]
         return columns
 
-    model.transformers_ = [(name, step, position(columns)) for name, step, columns in model.transformers_]
+    transformer.transformers_ = [(name, step, position(columns)) for name, step, columns in transformer.transformers_]
