@@ -1,0 +1,66 @@
+"""What is measured: which servers, asked what, over how many connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hack.bench.serving import dialects
+from hack.bench.serving.catalogue import FASTAPI, HELLO, OURS, PEERS, Peer
+from hack.bench.serving.dialects import Dialect
+
+WIDE_ROWS = 4096  # of 64 features: 1 MiB in single precision
+CONNECTIONS = 16
+TUNED = (OURS, FASTAPI, "mlserver", "kserve", "litserve", "bentoml")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table."""
+
+    peer: Peer
+    dialect: Dialect
+
+
+@dataclass(frozen=True)
+class Case:
+    """One table. model: of `models.make`; rows: in each request."""
+
+    name: str
+    title: str
+    model: str
+    rows: int
+    connections: int
+    lines: tuple[Line, ...]
+
+
+def _json(*names: str) -> tuple[Line, ...]:
+    return tuple(Line(PEERS[name], PEERS[name].json) for name in names)
+
+
+ONE_ROW, SPREAD, FOREST = "one", "spread", "forest"
+
+
+def cases(names: list[str]) -> list[Case]:
+    """Return the cases with the lines of these peers; a case without any is left out."""
+    ours, kserve, fastapi = PEERS[OURS], PEERS["kserve"], PEERS[FASTAPI]
+    others = tuple(name for name in PEERS if name not in TUNED)
+    one = (
+        *_json(*TUNED, *others),
+        Line(ours, dialects.V2_ALL),
+        Line(ours, dialects.V2_COLUMNS),
+        Line(ours, dialects.V1),
+        Line(kserve, dialects.V1),
+        Line(fastapi, dialects.PLAIN_ON_THREAD),
+        Line(PEERS["fastapi-default"], dialects.PLAIN_ON_THREAD),
+    )
+    found = [Case(ONE_ROW, "One row, logistic regression on iris", "linear", 1, CONNECTIONS, one)]
+    for connections in (1, 4, 64):
+        title = f"One row, {connections} connection{'s' if connections > 1 else ''}"
+        found.append(Case(f"{SPREAD}{connections}", title, "linear", 1, connections, _json(OURS, FASTAPI, HELLO)))
+    found.append(Case("rows", "64 rows, logistic regression on iris", "linear", 64, CONNECTIONS, _json(*TUNED)))
+    found.append(Case(FOREST, "One row, forest of 100 trees", "forest", 1, CONNECTIONS, _json(OURS, FASTAPI)))
+    binary = tuple(Line(peer, peer.binary) for peer in (ours, kserve) if peer.binary is not None)
+    wide = (*binary, *_json(OURS, FASTAPI, "mlserver", "kserve"))
+    found.append(Case("wide", f"{WIDE_ROWS} rows of 64 features (1 MiB as FP32)", "wide", WIDE_ROWS, 4, wide))
+    kept = [Case(**{**vars(case), "lines": tuple(x for x in case.lines if x.peer.name in names)}) for case in found]
+    return [case for case in kept if case.lines]

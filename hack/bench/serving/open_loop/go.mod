@@ -1,0 +1,3 @@
+module modelmill.dev/bench/open-loop
+
+go 1.22
