@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from sklearn.linear_model import TweedieRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import PairwiseKernel
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skops.io import dump
@@ -269,7 +270,7 @@ def test_names_with_spaces_fit_lightgbm(tmp_path: Path) -> None:
 
 # --- skops
 
-LOSS = "sklearn._loss.loss.HalfTweedieLossIdentity"
+KERNEL = "sklearn.gaussian_process.kernels.PairwiseKernel"
 
 
 def write_skops(estimator: Any, folder: Path) -> Path:
@@ -300,13 +301,15 @@ def test_skops_transformer_of_text_answers_densely(tmp_path: Path) -> None:
 
 def test_skops_types_are_trusted_by_name_only(tmp_path: Path) -> None:
     frame = frame_with_gaps().fillna(0.0)
-    pipeline = make_pipeline(StandardScaler(), TweedieRegressor()).fit(frame.to_numpy(), frame["b"])
+    pipeline = make_pipeline(StandardScaler(), GaussianProcessRegressor(PairwiseKernel(), optimizer=None)).fit(
+        frame.to_numpy(), frame["b"]
+    )
     path = write_skops(pipeline, tmp_path)
     message = refusal("skops", path, frame)
-    assert f"types that are not trusted: {LOSS};" in message
-    engine = load("skops", path, frame, trusted=(LOSS,))
+    assert f"types that are not trusted: {KERNEL};" in message
+    engine = load("skops", path, frame, trusted=(KERNEL,))
     np.testing.assert_allclose(engine.run(lists(frame), ("predict",))[0], pipeline.predict(frame.to_numpy()))
-    assert LOSS in refusal("skops", path, frame, trusted=("sklearn._loss.loss.HalfSquaredError",))
+    assert KERNEL in refusal("skops", path, frame, trusted=("sklearn.gaussian_process.kernels.CompoundKernel",))
 
 
 # --- Python
