@@ -9,6 +9,9 @@ from typing import Any
 
 from modelmill_server.columns import RejectedError, bad
 
+READ_ANYWAY = (
+    4  # times the limit: a body up to there is read to its end, since its client would not see the answer before
+)
 ENCODINGS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
@@ -28,6 +31,8 @@ class BodyReader:
         """
         headers = scope.headers
         length = headers.get("content-length")
+        if length is not None and int(length) > READ_ANYWAY * self._most:
+            raise _too_large(self._most)
         task = asyncio.current_task()
         assert task is not None
         self._reading[task] = time.monotonic()
@@ -85,10 +90,14 @@ async def _bounded(proto: Any, most: int, *, discard: bool) -> bytes:
         seen += len(chunk)
         if seen <= most:
             chunks.append(chunk)
-        elif not discard or seen > 4 * most:
+        elif not discard or seen > READ_ANYWAY * most:
             break
         else:
             chunks.clear()
     if seen > most:
-        raise RejectedError(413, f"the request is larger than {most} bytes")
+        raise _too_large(most)
     return b"".join(chunks)
+
+
+def _too_large(most: int) -> RejectedError:
+    return RejectedError(413, f"the request is larger than {most} bytes")

@@ -21,7 +21,7 @@ VECTOR_ROWS = 48  # from here on numpy is faster than a loop (measured, one nume
 # The largest finite FP32: models take single precision, beyond it a number would become infinite.
 LARGEST = 3.4028234e38
 DOUBLE_BYTES = 8
-INT64_BOUND = 2**63
+FLOAT_BOUND = 2**53  # whole numbers up to here have a float of their own
 Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 FLOAT, INT, BOOL, TEXT = "float", "int", "bool", "text"
 FAMILY = {
@@ -29,8 +29,10 @@ FAMILY = {
     "INT8": INT, "INT16": INT, "INT32": INT, "INT64": INT, "UINT8": INT, "UINT16": INT, "UINT32": INT, "UINT64": INT,
 }  # fmt: skip
 TYPES: dict[str, Any] = {FLOAT: Number, BOOL: bool, TEXT: str}
+BOUNDS: dict[str, tuple[int, int]] = {}
 for _name in [name for name, family in FAMILY.items() if family == INT]:
     _bits, _signed = int(_name.lstrip("UINT")), not _name.startswith("U")
+    BOUNDS[_name] = (-(1 << _bits - 1), (1 << _bits - 1) - 1) if _signed else (0, (1 << _bits) - 1)
     # A bound of msgspec is an int64 at most, so UINT64 is left to numpy.
     _low, _high = (-(1 << _bits - 1), (1 << _bits - 1) - 1) if _signed else (0, min((1 << _bits) - 1, (1 << 63) - 1))
     TYPES[_name] = Annotated[int, Meta(ge=_low, le=_high)]
@@ -122,8 +124,8 @@ def to_family(feature: Feature, declared: str, values: Column) -> Column:
     Raises RejectedError when that would lose something.
     """
     family = FAMILY[declared]
-    if declared == "UINT64" and feature.family == INT and feature.datatype != "UINT64":
-        _require_int64(feature, values)
+    if family == feature.family == INT and declared != feature.datatype:
+        _require_bounds(feature, values)
     if family == feature.family or (feature.family == FLOAT and family == INT and not feature.categorical):
         return values
     if TEXT in (family, feature.family):
@@ -137,7 +139,7 @@ def to_family(feature: Feature, declared: str, values: Column) -> Column:
     if feature.family == FLOAT:
         return [None if value is None else float(value) for value in values]
     if feature.family == INT:
-        _require_int64(feature, values)
+        _require_bounds(feature, values)
     for row, value in enumerate(values):
         whole = value is None or value == int(value)
         if not whole or (feature.family == BOOL and value not in (0, 1, None)):
@@ -150,10 +152,14 @@ def to_family(feature: Feature, declared: str, values: Column) -> Column:
     return [None if value is None else made(value) for value in values]
 
 
-def _require_int64(feature: Feature, values: Column) -> None:
-    """Raise RejectedError for the first number that is no int64: models take no wider whole numbers."""
+def _require_bounds(feature: Feature, values: Column) -> None:
+    """Raise RejectedError for the first number that the feature's type of whole numbers does not have."""
+    low, high = BOUNDS[feature.datatype]
+    if isinstance(values, np.ndarray) and (not len(values) or (int(values.min()) >= low and int(values.max()) <= high)):
+        return
     for row, value in enumerate(values):
-        if value is not None and not -INT64_BOUND <= value < INT64_BOUND:
+        # A float is compared as the whole number that it will become: the greatest of 64 bits has no float of its own.
+        if value is not None and not low <= (value if abs(value) < FLOAT_BOUND else int(value)) <= high:
             raise _outside(feature, row)
 
 
@@ -211,7 +217,11 @@ def from_python(feature: Feature, values: Any) -> Column:
     try:
         return msgspec.convert(values, list[feature.type])  # type: ignore[name-defined]
     except msgspec.ValidationError as error:
-        if feature.family in (INT, BOOL):
+        # Beyond 53 bits a whole number would be rounded on its way through a float.
+        exact = isinstance(values, list) and all(
+            type(value) is not int or abs(value) <= FLOAT_BOUND for value in values
+        )
+        if feature.family in (INT, BOOL) and exact:
             # A frame with gaps has its whole numbers as 3.0; JSON of another language has 1 for true.
             kind = Number | None if feature.nullable else Number
             try:

@@ -79,7 +79,7 @@ async def serve(settings: Settings) -> int:
         address=settings.host,
         port=settings.port,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=65_000),
+        http1_settings=HTTP1Settings(header_read_timeout=settings.idle_seconds * 1000),
         websockets=False,
         backlog=1024,
         backpressure=MAX_CONNECTIONS,

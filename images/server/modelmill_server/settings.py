@@ -13,6 +13,7 @@ from modelmill_server.tokens import ENV_FEEDBACK_KEY
 
 ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
 ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
+ENV_IDLE_SECONDS = "MODELMILL_IDLE_SECONDS"
 ENV_SKOPS_TRUSTED = "MODELMILL_SKOPS_TRUSTED"
 ENV_ALLOW_PYTHON = "MODELMILL_ALLOW_PYTHON"
 ENV_BATCHING = "MODELMILL_BATCHING"
@@ -29,6 +30,7 @@ class Settings:
     max_request_bytes, max_rows, max_concurrent: requests beyond them get 413, 413 and 503.
     drift_features: how many features are counted, most important first.
     drain_seconds: longest time in which requests are still taken after SIGTERM. body_seconds: time a body may take to arrive.
+    idle_seconds: time in which a connection must have sent the head of its next request.
     batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
     trusted_types: what a skops file may hold beside the usual. allow_python: artifacts of Python code may be executed.
     feedback_key: what the ids of answers are signed with; None takes a key from the artifact.
@@ -47,6 +49,7 @@ class Settings:
     warmup_requests: int = 10
     drain_seconds: int = 15
     body_seconds: int = 30
+    idle_seconds: int = 65
     batching: str = BATCHING_AUTO
     grpc_port: int = 0
     feedback_key: str | None = None
@@ -84,6 +87,7 @@ def from_environment(
         warmup_requests=_number(environ, names.ENV_WARMUP_REQUESTS, 10, 0),
         drain_seconds=_number(environ, ENV_DRAIN_SECONDS, 15, 0),
         body_seconds=_number(environ, ENV_BODY_SECONDS, 30, 1),
+        idle_seconds=_number(environ, ENV_IDLE_SECONDS, 65, 1),
         batching=_choice(environ, ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
         grpc_port=_number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
         trusted_types=(*_names(environ, ENV_SKOPS_TRUSTED), *trusted_types),

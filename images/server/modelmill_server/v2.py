@@ -155,7 +155,7 @@ class Reader:
         if nested:
             values = _flat(values, feature.name, 1)
         _require_count(feature.name, tensor.shape, len(values), rows)
-        return values if family == feature.family else to_family(feature, declared, values)
+        return values if declared == feature.datatype else to_family(feature, declared, values)
 
     def _matrix(self, tensor: InputTensor, blob: Blob) -> list[Column]:
         """Return the columns of one tensor of all features."""
@@ -195,7 +195,7 @@ class Reader:
             column = values[feature.index :: width]
             if nullable and not feature.nullable and None in column:
                 raise missing(feature, column.index(None))
-            columns.append(column if family == feature.family else to_family(feature, declared, column))
+            columns.append(column if declared == feature.datatype else to_family(feature, declared, column))
         return columns
 
     def _values(self, tensor: InputTensor, feature: Feature, declared: str, width: int) -> tuple[Column, bool]:

@@ -42,6 +42,7 @@ def server(folder: Path, launch_shared: Launcher) -> Running:
         MAX_ROWS="50",
         MAX_REQUEST_BYTES="20000",
         BODY_SECONDS="1",
+        IDLE_SECONDS="2",
         DRIFT_FEATURES="2",
     )
 
@@ -378,6 +379,21 @@ def test_statistics_and_configuration(server: Running) -> None:
     config = server.get("/v2/models/fuel/versions/fuel-3/config").json()
     assert config["input"][2] == {"name": "origin", "data_type": "TYPE_STRING", "dims": [-1]}
     assert config["max_batch_size"] == 0
+
+
+def test_body_that_is_far_too_large_is_refused_at_its_head(server: Running) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**12}\r\n\r\n{{".encode())
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /v2 HTTP/1.1\r\nHost: x\r\nX: "])
+def test_connection_without_a_whole_head_is_closed(server: Running, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(sent)
+        while connection.recv(65536):
+            pass
 
 
 def test_slow_body_is_cut_off(server: Running) -> None:

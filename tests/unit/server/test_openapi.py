@@ -212,6 +212,7 @@ PREDICT_TAKEN: list[dict[str, Any]] = [
     {"instances": [{**ROW, "cylinders": 4.0, "turbo": 1}]},
 ]
 PREDICT_REFUSED: list[Any] = [
+    {"instances": [{**ROW, "cylinders": 1 << 63}]},
     {},
     {"instances": [ROW], "inputs": [ROW]},
     {"instances": ROW},

@@ -138,6 +138,23 @@ def test_whole_numbers_beyond_64_bits_are_refused(declared: str, value: float, r
         from_array(feature, declared, values)
 
 
+@pytest.mark.parametrize("rows", [1, 100])
+@pytest.mark.parametrize(
+    ("datatype", "value"), [("INT8", 1000), ("UINT8", -1), ("INT32", 2**31), ("UINT32", 2**32), ("UINT16", -5)]
+)
+def test_whole_numbers_beyond_a_narrow_type_are_refused(datatype: str, value: int, rows: int) -> None:
+    feature = features_of([Tensor("n", datatype, (-1,))])[0]
+    values = [1] * (rows - 1) + [value]
+    words = "'n' has a number out of range at row"
+    with pytest.raises(RejectedError, match=words):
+        from_array(feature, "INT64", np.array(values))
+    with pytest.raises(RejectedError, match=words):
+        from_python(feature, [float(one) for one in values])
+    document = {"inputs": [{"name": "n", "shape": [rows], "datatype": "INT64", "data": values}]}
+    with pytest.raises(RejectedError, match=words):
+        v2.Reader((feature,), ("predict",), 100).read(json.dumps(document).encode())
+
+
 def test_half_precision_has_no_form_in_json() -> None:
     reader = v2.Reader(features_of([Tensor("x", "FP16", (-1,))]), ("predict",), 10)
     document = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP16", "data": [1.5]}]}
