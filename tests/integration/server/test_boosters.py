@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import xgboost
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
 from modelmill.contracts.artifact import Signature, Tensor, canonical
-from tests.integration.server.conftest import Launcher, Running
+from tests.integration.server.conftest import ROOT, Launcher, Running
 from tests.unit.server.artifacts import column_of, golden_of, profile_of, write_manifest
 
 ROWS = 25
@@ -111,6 +112,14 @@ class OnPlain:
         return self._fitted.predict(frame.astype(self._types))
 
 
+def documented() -> Any:
+    """Return the function `export` as docs/how-to/serve-a-booster.md shows it."""
+    page = (ROOT / "docs/how-to/serve-a-booster.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(page[page.index("    import datetime") : page.index("\nThen\n")]), names)
+    return names["export"]
+
+
 CASES = [(form, data) for form in ("xgboost", "lightgbm") for data in (diabetes, cancer, iris)]
 
 
@@ -191,6 +200,20 @@ def test_metadata_names_the_engine(served: tuple[Running, Any, pd.DataFrame]) ->
     library = lightgbm if type(inner).__module__.startswith("lightgbm") else xgboost
     engine = server.get("/v2/models/demo").json()["parameters"]["engine"]
     assert engine == f"{library.__name__} {library.__version__}"
+
+
+@pytest.mark.parametrize(("form", "data"), CASES, ids=[f"{form}-{data.__name__}" for form, data in CASES])
+def test_the_documented_export_is_served(form: str, data: Any, launch: Launcher, tmp_path: Path) -> None:
+    frame, target, labels = data()
+    fitted = fit(form, frame, target, labels, tmp_path)
+    inner = getattr(fitted, "_fitted", fitted)
+    documented()(inner, frame, tmp_path / "one", model="demo", version="demo-1", labels=labels)
+    server = launch(tmp_path / "one")
+    rows = frame.tail(9)
+    answer = server.post("/v2/models/demo/infer", {"inputs": tensors(rows)})
+    assert answer.status == 200, answer.body
+    for output in answer.json()["outputs"]:
+        assert_same(output["data"], getattr(fitted, output["name"])(rows))
 
 
 def test_an_unknown_category_is_refused_by_xgboost_and_missing_to_lightgbm(launch: Launcher, tmp_path: Path) -> None:
