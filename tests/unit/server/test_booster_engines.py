@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,24 @@ def test_xgboost_refuses_an_unseen_category_as_its_library_does(tmp_path: Path) 
         assert (caught.value.feature, caught.value.reason) == (name, "range")
     with pytest.raises(xgboost.core.XGBoostError, match="category not in the training set"):
         estimator.predict(frame.assign(colour=pd.Categorical(["violet"] * ROWS)))
+
+
+@pytest.mark.parametrize("form", BOOSTERS[1:])
+def test_several_threads_get_their_own_answers(form: str, tmp_path: Path) -> None:
+    frame = frame_with_gaps()
+    estimator, path = fitted(form, frame, 2, tmp_path)
+    engine = load(form.partition("-")[0], path, frame, ("no", "yes"))
+    want = estimator.predict_proba(frame)
+    columns = lists(frame)
+
+    def ask(turn: int) -> None:
+        begin, size = turn % 200, 1 + turn % 3 * 17
+        part = [column[begin : begin + size] for column in columns]
+        got = engine.run(part, ("predict_proba",))[0]
+        np.testing.assert_allclose(got, want[begin : begin + size], rtol=1e-6)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(ask, range(2000)))) == 2000
 
 
 def test_xgboost_categories_that_it_may_have_cut_are_refused(tmp_path: Path) -> None:
