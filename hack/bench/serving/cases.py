@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hack.bench.serving import dialects
-from hack.bench.serving.catalogue import FASTAPI, HELLO, OURS, PEERS, Peer
+from hack.bench.serving.catalogue import FASTAPI, HELLO, OURS, PEERS, PROTOCOL, Peer
 from hack.bench.serving.dialects import Dialect
 
 WIDE_ROWS = 4096  # of 64 features: 1 MiB in single precision
@@ -56,7 +56,9 @@ def cases(names: list[str]) -> list[Case]:
     found = [Case(ONE_ROW, "One row, logistic regression on iris", "linear", 1, CONNECTIONS, one)]
     for connections in (1, 4, 64):
         title = f"One row, {connections} connection{'s' if connections > 1 else ''}"
-        found.append(Case(f"{SPREAD}{connections}", title, "linear", 1, connections, _json(OURS, FASTAPI, HELLO)))
+        found.append(
+            Case(f"{SPREAD}{connections}", title, "linear", 1, connections, _json(OURS, FASTAPI, HELLO, PROTOCOL))
+        )
     found.append(Case("rows", "64 rows, logistic regression on iris", "linear", 64, CONNECTIONS, _json(*TUNED)))
     found.append(Case(FOREST, "One row, forest of 100 trees", "forest", 1, CONNECTIONS, _json(OURS, FASTAPI)))
     binary = tuple(Line(peer, peer.binary) for peer in (ours, kserve) if peer.binary is not None)

@@ -14,7 +14,7 @@ from hack.bench.serving.dialects import Dialect
 from hack.bench.serving.environments import HERE, clean_environ, environment
 from hack.bench.serving.models import NAME, ROOT, Model
 
-OURS, FASTAPI, HELLO = "ours", "fastapi", "hello"
+OURS, FASTAPI, HELLO, PROTOCOL = "ours", "fastapi", "hello", "hello-protocol"
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,10 @@ def _hello(programs: Path, start: Start) -> list[str]:
     return [str(programs / "granian"), *options, "--loop", "uvloop", "--workers", "1", "hello_server:app"]
 
 
+def _protocol(programs: Path, start: Start) -> list[str]:
+    return [str(programs / "python"), str(HERE / "peers" / "protocol_server.py"), str(start.ports[0])]
+
+
 MLSERVER_TUNED = {"parallel_workers": 0, "debug": False}
 NO_TRACKING = {"BENTOML_DO_NOT_TRACK": "True"}
 PEERS = {
@@ -136,6 +140,7 @@ PEERS = {
         Peer("litserve", "LitServe", "litserve", _litserve, dialects.PLAIN),
         Peer("bentoml", "BentoML", "bentoml", _bentoml, dialects.PLAIN_LIST, environ=NO_TRACKING),
         Peer(HELLO, "granian hello world", "hello", _hello, dialects.PLAIN, constant=True),
+        Peer(PROTOCOL, "uvloop + httptools hello world", "hello", _protocol, dialects.PLAIN, constant=True),
     )
 }
 
@@ -144,6 +149,6 @@ def version(peer: Peer) -> str:
     """Return the pinned version of the peer's main package; empty for our own."""
     if peer.requirements is None:
         return ""
-    package = {"hello": "granian"}.get(peer.requirements, peer.requirements)
+    package = {HELLO: "granian", PROTOCOL: "httptools"}.get(peer.name, peer.requirements)
     lines = (HERE / f"requirements-{peer.requirements}.txt").read_text().splitlines()
     return next(line.partition("==")[2] for line in lines if line.startswith(f"{package}=="))

@@ -55,9 +55,8 @@ class Comparison:
                     self._measure(case, servers)
                 if name == "linear":
                     self._measure_open(servers)
-                    self.results.memory = {
-                        peer: server.tree.pss_mib() for peer, server in servers.items() if peer != HELLO
-                    }
+                    measured = {peer: one for peer, one in servers.items() if not one.peer.constant}
+                    self.results.memory = {peer: one.tree.pss_mib() for peer, one in measured.items()}
 
     def _start(self, model: models.Model, mine: list[Case], stack: ExitStack) -> dict[str, Running]:
         servers: dict[str, Running] = {}
@@ -114,9 +113,10 @@ def section(comparison: Comparison, took: float, others: float) -> str:
         f"{took / 60:.0f} minutes on {os.cpu_count()} cores, of which other processes used {others:.0f} % meanwhile"
     )
     parts = ["## Serving", "", f"`{command}`, {conditions}; Python {platform.python_version()}.", page.METHOD]
-    parts += ["", results.goals()]
+    if goals := results.goals():
+        parts += ["", goals]
     for case in comparison.cases:
-        parts += ["", f"### {case.title}", "", f"{case.connections} keep-alive connections.", "", results.table(case)]
+        parts += ["", f"### {case.title}", "", f"Keep-alive connections: {case.connections}.", "", results.table(case)]
     if any(row.open for row in results.rows):
         parts += ["", "### Open loop at half of saturation", "", page.OPEN_METHOD, "", results.open_table()]
     if results.memory:

@@ -15,7 +15,8 @@ METHOD = (
     "timing: labels exactly, probabilities within 1e-5. Ours serves the ONNX form, with metrics, drift counting, validation "
     "and feedback ids on. FastAPI has a pydantic model and one uvicorn worker with uvloop and httptools; the line that others "
     "are compared with has an `async` handler and no access log, which is its cheapest form. The hello world is granian's "
-    "RSGI server that reads the body and answers a constant: the floor for a server in Python on this machine."
+    "RSGI server that reads the body and answers a constant; the other one is an asyncio protocol on uvloop and httptools that "
+    "does the same without a second thread."
 )
 OPEN_METHOD = (
     "One row, Poisson arrivals at half of the median rate above over 64 connections (`hack/bench/serving/open_loop`). Latency "

@@ -51,7 +51,9 @@ class Results:
 
     def table(self, case: Case) -> str:
         """Return the table of a case: the best first, what could not be measured last."""
-        head = "| Server | asked in | CPU per request | of FastAPI's | requests/s | of the hello world's | p50 | p99 |"
+        head = (
+            "| Server | asked in | CPU per request | of FastAPI's | requests/s | of granian's hello world | p50 | p99 |"
+        )
         lines = [head, "|---|---|---:|---:|---:|---:|---:|---:|"]
         fastapi, hello = self.row(case.name, FASTAPI), self.row(case.name, HELLO)
         measured = [(line, row) for line in case.lines if (row := self._of(case, line)) is not None]
@@ -89,8 +91,8 @@ class Results:
         return "\n".join(lines)
 
     def goals(self) -> str:
-        """Return the goals beside what was measured; only those that were measured."""
-        lines = ["| goal | measured | |", "|---|---|---|"]
+        """Return a table of the goals that were measured; empty when none was."""
+        lines: list[str] = []
         ours, fastapi, hello = (self.row(ONE_ROW, name) for name in (OURS, FASTAPI, HELLO))
         forest, slow = self.row(FOREST, OURS), self.row(FOREST, FASTAPI)
         for row in self.rows:
@@ -106,9 +108,9 @@ class Results:
             times = slow.median("cpu") / fastapi.median("cpu")
             lines.append(f"| the same of FastAPI with scikit-learn | {times:.1f} | |")
         if ours and hello:
-            share = 100 * ours.median("rate") / hello.median("rate")
-            lines.append(f"| share of the hello world's rate | {share:.0f} % | |")
-        return "\n".join(lines)
+            share, cpu = ours.median("rate") / hello.median("rate"), hello.median("cpu") / ours.median("cpu")
+            lines.append(f"| share of granian's hello world's rate (by CPU time) | {share:.0%} ({cpu:.0%}) | |")
+        return "\n".join(["| goal | measured | |", "|---|---|---|", *lines]) if lines else ""
 
     def _of(self, case: Case, line: Line) -> Row | None:
         return self.row(case.name, line.peer.name, line.dialect.title)
