@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modelmill_trainer.failure import StageError
 from modelmill_trainer.golden import differences
 from modelmill_trainer.kinds import TEXT
 from modelmill_trainer.models import CLASSIFICATION, PROBABILITIES, OnnxModel, Outputs, SklearnModel
@@ -65,12 +64,13 @@ def _convert(
 ) -> Conversion:
     try:
         content = _converted(model, kinds, matrix)
+    except Exception as error:  # converters have no common base of errors
+        return Conversion(None, f"there is no ONNX conversion{_why(error)}")
+    try:
         converted = OnnxModel(content, model.features, model.task, model.classes)
         found = converted.outputs(frame)
-    except StageError as error:
+    except Exception as error:  # neither has the runtime
         return Conversion(None, f"the ONNX conversion does not run: {_short(error)}")
-    except Exception as error:  # converters and runtime have no common base of errors
-        return Conversion(None, f"there is no ONNX conversion{_why(error)}")
     problem, largest = differences(expected, found, absolute)
     if problem:
         return Conversion(None, f"the ONNX conversion disagrees on {len(frame)} rows: {problem}")
@@ -157,4 +157,5 @@ def _why(error: Exception) -> str:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    text = " ".join(str(error).split())
+    return text.rpartition(" Status Message: ")[2][:300]  # before it, the runtime names its own parts

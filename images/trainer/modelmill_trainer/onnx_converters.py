@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    VotingClassifier,
 )
 
 BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
@@ -25,7 +27,8 @@ Converter = Callable[[Any, Any, Any], None]
 
 def amended() -> dict[type, Converter]:
     """Return the converters to be used in place of skl2onnx's own, by estimator."""
-    return {cls: _boosting(get_converter(f"Sklearn{cls.__name__}")) for cls in BOOSTING}
+    boosting = {cls: _boosting(get_converter(f"Sklearn{cls.__name__}")) for cls in BOOSTING}
+    return {**boosting, VotingClassifier: _voting(get_converter("SklearnVotingClassifier"))}
 
 
 def _boosting(original: Converter) -> Converter:
@@ -34,6 +37,17 @@ def _boosting(original: Converter) -> Converter:
             if any(tree.nodes["is_categorical"].any() for tree in trees):
                 raise NotImplementedError("a split by categories has no form in ONNX")
         original(scope, operator, _WholeNumbers(container))
+
+    return convert
+
+
+def _voting(original: Converter) -> Converter:
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        # Its form of transform(), which has nothing to do with predictions, is not taken otherwise.
+        voting = copy(operator.raw_operator)
+        voting.flatten_transform = False
+        operator.raw_operator = voting
+        original(scope, operator, container)
 
     return convert
 

@@ -9,8 +9,14 @@ import onnxruntime
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.svm import LinearSVC
@@ -117,3 +123,12 @@ def test_probes_change_one_column_of_each_row() -> None:
     assert found["with empty text"]["d"].eq("").all()
     assert found["with more gaps"]["a"].isna().all()
     assert not found["with more gaps"]["b"].isna().any()
+
+
+def test_votes_of_classifiers_are_converted() -> None:
+    voting = VotingClassifier(
+        [("t", RandomForestClassifier(5, max_depth=2, random_state=0)), ("n", GaussianNB())], voting="soft"
+    )
+    found, model = converted(voting, FRAME, (TARGET > 2).astype(int))
+    assert found.content is not None, found.reason
+    assert model.estimator.flatten_transform is True
