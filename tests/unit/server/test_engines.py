@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,23 @@ def test_skops_types_are_trusted_by_name_only(tmp_path: Path) -> None:
     engine = load("skops", path, frame, trusted=(KERNEL,))
     np.testing.assert_allclose(engine.run(lists(frame), ("predict",))[0], pipeline.predict(frame.to_numpy()))
     assert KERNEL in refusal("skops", path, frame, trusted=("sklearn.gaussian_process.kernels.CompoundKernel",))
+
+
+def test_numeric_libraries_keep_to_the_threads(tmp_path: Path) -> None:
+    frame = frame_with_gaps().fillna(0.0)
+    path = write_skops(StandardScaler().fit(frame), tmp_path)
+    code = (
+        "from pathlib import Path; import threading; import numpy; from threadpoolctl import threadpool_info\n"
+        "from modelmill.contracts.artifact import Tensor; from modelmill_server.columns import features_of\n"
+        "from modelmill_server.engines import load_engine\n"
+        "features = features_of([Tensor(name, 'FP64', (-1,)) for name in 'abc'])\n"
+        f"load_engine('skops', Path({str(path)!r}), features, [Tensor('transform', 'FP64', (-1, 3))], 1)\n"
+        "show = lambda: print(sorted({(item['user_api'], item['num_threads']) for item in threadpool_info()}))\n"
+        "show(); other = threading.Thread(target=show); other.start(); other.join()\n"
+    )
+    environment = {"PYTHONPATH": ":".join(place for place in sys.path if place)}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout == "[('blas', 1), ('openmp', 1)]\n" * 2
 
 
 # --- Python

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def load_engine(
     trusted: types that a skops file may hold beside `SKOPS_TRUSTED`. allow_python: the format `python` may be executed.
     Raises StartError (ModelLoadFailed), with the library's own words when the library failed.
     """
+    # Read once, by the first library that brings OpenMP or BLAS. A waiting thread that spins burns the CPU limit of the pod.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, str(threads))
     try:
         return _load(format_, path, features, outputs, threads, trusted, allow_python)
     except StartError:
@@ -52,7 +57,7 @@ def _load(
     if format_ == "skops":
         from modelmill_server.engines.skops import SkopsEngine
 
-        return SkopsEngine(path, features, outputs, trusted)
+        return SkopsEngine(path, features, outputs, threads, trusted)
     if format_ == "xgboost":
         from modelmill_server.engines.xgboost import XGBoostEngine
 
@@ -64,5 +69,5 @@ def _load(
     if format_ == "python":
         from modelmill_server.engines.python import PythonEngine
 
-        return PythonEngine(path, features, outputs, allowed=allow_python)
+        return PythonEngine(path, features, outputs, threads, allowed=allow_python)
     raise unloadable(f"there is no engine for the format {format_!r}")

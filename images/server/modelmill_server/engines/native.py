@@ -7,7 +7,6 @@ of the server, and their Python layers cost several times what a prediction of o
 from __future__ import annotations
 
 import ctypes
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +18,4 @@ def load_library(package: str, file: str) -> ctypes.CDLL:
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise unloadable(f"the package {package} is not installed")
-    # A waiting thread that spins burns the CPU limit of the pod. Read once, by the first library that brings OpenMP.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return ctypes.CDLL(str(Path(spec.origin).parent / file))

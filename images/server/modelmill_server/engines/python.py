@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from modelmill.contracts.artifact import Tensor
 from modelmill_server.columns import BOOL, INT, TEXT, Column, Feature
@@ -24,13 +25,20 @@ class PythonEngine:
     """An instance of the class `Predictor` in predictor.py. The folder must have been verified."""
 
     def __init__(
-        self, path: Path, features: tuple[Feature, ...], outputs: Sequence[Tensor], *, allowed: bool = False
+        self,
+        path: Path,
+        features: tuple[Feature, ...],
+        outputs: Sequence[Tensor],
+        threads: int,
+        *,
+        allowed: bool = False,
     ) -> None:
         if not allowed:
             raise unloadable(
                 f"{path.name} is Python code, which could do whatever this server can: it is executed only where "
                 "MODELMILL_ALLOW_PYTHON=1 is set, by somebody who trusts whoever publishes models"
             )
+        threadpool_limits(threads, user_api="blas")  # numpy's was loaded before the threads were known
         self.name = f"python {sys.version_info.major}.{sys.version_info.minor}"
         self._features = features
         self._outputs = {tensor.name: tensor for tensor in outputs}

@@ -12,6 +12,7 @@ import skops.io
 from sklearn import __version__, set_config
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from modelmill.contracts.artifact import SKOPS_TRUSTED, Tensor
 from modelmill_server.columns import TEXT, Column, Feature
@@ -27,8 +28,14 @@ class SkopsEngine:
     """
 
     def __init__(
-        self, path: Path, features: tuple[Feature, ...], outputs: Sequence[Tensor], trusted: tuple[str, ...] = ()
+        self,
+        path: Path,
+        features: tuple[Feature, ...],
+        outputs: Sequence[Tensor],
+        threads: int,
+        trusted: tuple[str, ...] = (),
     ) -> None:
+        threadpool_limits(threads, user_api="blas")  # numpy's was loaded before the threads were known
         known = (*SKOPS_TRUSTED, *trusted)
         untrusted = [name for name in skops.io.get_untrusted_types(file=path) if name not in known]
         if untrusted:
