@@ -17,9 +17,12 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     VotingClassifier,
 )
+from sklearn.preprocessing import QuantileTransformer
 
 BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 VOTING = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier)
+# The time of skl2onnx grows with the square: so many take a few seconds, the default of scikit-learn many minutes.
+MAX_QUANTILES = 500
 TIE = 2.0**16  # probabilities that are nearer than its inverse are equal
 
 Converter = Callable[[Any, Any, Any], None]
@@ -28,7 +31,11 @@ Converter = Callable[[Any, Any, Any], None]
 def amended() -> dict[type, Converter]:
     """Return the converters to be used in place of skl2onnx's own, by estimator."""
     boosting = {cls: _boosting(get_converter(f"Sklearn{cls.__name__}")) for cls in BOOSTING}
-    return {**boosting, VotingClassifier: _voting(get_converter("SklearnVotingClassifier"))}
+    return {
+        **boosting,
+        QuantileTransformer: _quantiles(get_converter("SklearnQuantileTransformer")),
+        VotingClassifier: _voting(get_converter("SklearnVotingClassifier")),
+    }
 
 
 def _boosting(original: Converter) -> Converter:
@@ -37,6 +44,18 @@ def _boosting(original: Converter) -> Converter:
             if any(tree.nodes["is_categorical"].any() for tree in trees):
                 raise NotImplementedError("a split by categories has no form in ONNX")
         original(scope, operator, _WholeNumbers(container))
+
+    return convert
+
+
+def _quantiles(original: Converter) -> Converter:
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        count = operator.raw_operator.quantiles_.size
+        if count > MAX_QUANTILES:
+            raise NotImplementedError(
+                f"{count} quantiles are too many to convert: at most {MAX_QUANTILES}, over all features"
+            )
+        original(scope, operator, container)
 
     return convert
 

@@ -127,7 +127,8 @@ def numbers_pipelines() -> list[Case]:
         ("SelectFromModel(Lasso)", sel.SelectFromModel(lin.Lasso())), ("MinMaxScaler", pre.MinMaxScaler()),
         ("RobustScaler", pre.RobustScaler()), ("MaxAbsScaler", pre.MaxAbsScaler()),
         ("PowerTransformer", pre.PowerTransformer()), ("PowerTransformer(box-cox)", pre.PowerTransformer("box-cox")),
-        ("QuantileTransformer", pre.QuantileTransformer(n_quantiles=50)),
+        ("QuantileTransformer(20)", pre.QuantileTransformer(n_quantiles=20)),
+        ("QuantileTransformer(200)", pre.QuantileTransformer(n_quantiles=200)),
         ("FunctionTransformer(log1p)", pre.FunctionTransformer(np.log1p)),
         ("FeatureUnion(PCA, SelectKBest)", FeatureUnion([("p", dec.PCA(3)), ("k", best)])),
     ]  # fmt: skip

@@ -18,7 +18,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, QuantileTransformer
 from sklearn.svm import LinearSVC
 
 from modelmill_trainer.conversion import Conversion, convert
@@ -132,3 +132,9 @@ def test_votes_of_classifiers_are_converted() -> None:
     found, model = converted(voting, FRAME, (TARGET > 2).astype(int))
     assert found.content is not None, found.reason
     assert model.estimator.flatten_transform is True
+
+
+def test_a_conversion_that_would_take_minutes_is_not_begun() -> None:
+    found, _ = converted(make_pipeline(QuantileTransformer(n_quantiles=200), Ridge()))
+    assert found.content is None
+    assert "600 quantiles are too many" in found.reason
