@@ -179,6 +179,7 @@ def test_a_predictor_that_answers_wrongly_is_told_how(answer: str, words: str, t
         ("class Predictor:\n    def __init__(self, folder): raise OSError('no weights')", "has no method predict"),
         ("import nowhere_to_be_found", "ModuleNotFoundError"),
         ("def (", "SyntaxError"),
+        ("raise SystemExit('enough')", "SystemExit: enough"),
     ],
 )
 def test_a_predictor_that_cannot_be_loaded(source: str, words: str, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def load_engine(
         return _load(format_, path, features, outputs, threads, trusted, allow_python)
     except StartError:
         raise
-    except Exception as error:  # a model file can break its library in any way
+    except (Exception, SystemExit) as error:  # a model file can break its library in any way, and a predictor may exit
         raise unloadable(f"{path.name}: {type(error).__name__}: {error}"[:1500]) from error
 
 
