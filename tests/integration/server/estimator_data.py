@@ -75,8 +75,10 @@ def cars() -> pd.DataFrame:
 
 
 def cars_with_gaps() -> pd.DataFrame:
-    """Cars of which some lack the text."""
+    """Cars of which some lack the text, or whether they are heavy."""
     made = cars()
+    made.insert(0, "Heavy", (made["Weight_in_lbs"] > 3000).astype(object))
+    made.loc[::13, "Heavy"] = np.nan
     made.loc[::7, "Origin"] = np.nan
     made.loc[::11, "Brand"] = np.nan
     return made

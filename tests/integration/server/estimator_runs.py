@@ -25,7 +25,7 @@ from modelmill_trainer import fetch, publish, skops_file
 from modelmill_trainer.estimators import forget_training, needs_scaling
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.folders import Folders
-from modelmill_trainer.kinds import TEXT, model_frame, target_values
+from modelmill_trainer.kinds import BOOLEAN, NUMBER, TEXT, model_frame, target_values
 from modelmill_trainer.models import Outputs
 from modelmill_trainer.preprocessing import choose, pipeline
 from modelmill_trainer.signature import DATATYPES
@@ -198,18 +198,22 @@ def request_body(facts: dict[str, Any], rows: pd.DataFrame) -> bytes:
             "name": str(name),
             "shape": [len(rows)],
             "datatype": DATATYPES[facts["kinds"][name]],
-            "data": [None if value != value else value for value in rows[name].tolist()],
+            "data": [None if value != value else value for value in _values(rows[name], facts["kinds"][name])],
         }
         for name in rows.columns
     ]
     return json.dumps({"inputs": inputs}).encode()
 
 
+def _values(column: pd.Series, kind: str) -> list[Any]:
+    return [bool(value) if kind == BOOLEAN and value == value else value for value in column.tolist()]
+
+
 def edge_rows(data: Prepared) -> list[tuple[str, pd.DataFrame]]:
     """Return rows, by kind, of which training saw nothing like."""
     random = np.random.default_rng(0)
     kinds, seen = data.facts["kinds"], data.x
-    numbers = [name for name in data.asked if kinds[name] != TEXT]
+    numbers = [name for name in data.asked if kinds[name] == NUMBER]
     texts = [name for name in data.asked if kinds[name] == TEXT]
     gaps = [name for name in data.asked if data.facts["missing"][name]]
 

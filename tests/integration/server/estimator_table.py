@@ -133,7 +133,7 @@ number that is nearer to a split than 1e-7 of its size may fall on the other sid
 scaler. Whole numbers above 16,777,216 (identifiers, Unix time in seconds) lose their last digits: use differences or parts of
 them as features.
 
-An answer that is infinite or not a number has no form in JSON; such rows are not compared.
+An answer that is infinite or not a number has no form in JSON: the server says `null`. Such rows are not compared.
 
 ## Why neither
 

@@ -166,7 +166,9 @@ def mixed_regressors() -> list[Case]:
         lin.LinearRegression(), lin.Ridge(), ens.RandomForestRegressor(n_estimators=20, random_state=0),
         ens.GradientBoostingRegressor(n_estimators=50, random_state=0), boosting(), SVR(C=10), near.KNeighborsRegressor(),
         net.MLPRegressor(hidden_layer_sizes=(10,), max_iter=200, random_state=0, solver="lbfgs"),
-    ) + auto("cars with gaps", lin.Ridge())  # fmt: skip
+    ) + auto(
+        "cars with gaps", lin.Ridge(), ens.RandomForestRegressor(n_estimators=10, random_state=0), boosting()
+    )  # fmt: skip
     rare = one_hot(min_frequency=8, handle_unknown="infrequent_if_exist")
     frequent, constant = (
         imp.SimpleImputer(strategy="most_frequent"),
