@@ -65,7 +65,7 @@ class ModelVersionSpec(Part):
     model: ModelName = Field(description="Model that this is a version of.")
     artifact: ArtifactRef = Field(description="The bytes of the version.")
     store: Store = Field(description="How to reach the artifact.")
-    format: Literal["onnx", "skops"] = Field(description="Format that is served.")
+    format: Literal["onnx", "skops", "xgboost", "lightgbm", "python"] = Field(description="Format that is served.")
     bytes: int = Field(ge=0, description="Size of all files of the artifact.")
     trained: Timestamp = Field(description="When its run ended.")
     primary: Primary = Field(description="The metric that versions are compared by.")

@@ -310,6 +310,7 @@ def test_the_report_is_one_page_that_loads_nothing(make_run: MakeRun, store: Sto
 def test_the_server_answers_the_golden_rows_of_every_format(make_run: MakeRun, tmp_path: Path) -> None:
     from modelmill_server.folder import open_folder
     from modelmill_server.model import ServedModel
+    from modelmill_server.settings import Settings
 
     frame = cars()
     frame["Heavy"] = frame["Weight_in_lbs"] > 3000
@@ -332,4 +333,4 @@ def test_the_server_answers_the_golden_rows_of_every_format(make_run: MakeRun, t
         assert ending.artifact is not None
         assert ending.artifact.format == form
         folder = open_folder(Path(ending.artifact.uri.removeprefix("file://")), ending.artifact.digest)
-        assert ServedModel(folder, None, None, 1).replay_golden() > 1
+        assert ServedModel(folder, Settings(folder.path)).replay_golden() > 1
