@@ -33,8 +33,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Prepared]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.data}-{case.name}"[:80] for case in CASES])
-def test_the_table_is_true(case: Case, data: Callable[[str], Prepared], tmp_path: Path) -> None:
-    logging.getLogger("modelmill_server").setLevel(logging.CRITICAL)  # edge rows that a model refuses
+def test_the_table_is_true(
+    case: Case, data: Callable[[str], Prepared], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "modelmill_server")  # edge rows that a model refuses
     served = publish_and_serve(case, data(case.data), tmp_path)
     assert served.wrong == 0
     row = rows()[case.name, case.data]

@@ -98,7 +98,11 @@ def test_data_that_cannot_be_trained_on(
         (estimator(learning_rat=1), "ParameterInvalid", "learning_rate?"),
         (estimator(learning_rate="fast"), "ParameterInvalid", "'learning_rate'"),
         (estimator("sklearn.linear_model.LogisticRegression"), "TrainingFailed", "continuous"),
-        (estimator("sklearn.gaussian_process.GaussianProcessRegressor"), "ModelInvalid", "not trusted"),
+        (
+            estimator("sklearn.ensemble.HistGradientBoostingRegressor", categorical_features=[0]),
+            "ModelInvalid",
+            "not trusted",
+        ),
     ],
 )
 def test_an_estimator_that_does_not_work(
