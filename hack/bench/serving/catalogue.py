@@ -125,9 +125,9 @@ PEERS = {
     for peer in (
         Peer(OURS, "Modelmill", None, _ours, dialects.V2, dialects.V2_BINARY, {"MODELMILL_MODEL_NAME": NAME}),
         Peer(FASTAPI, "FastAPI, no access log", "fastapi", _fastapi("--no-access-log"), dialects.PLAIN),
-        Peer("fastapi-default", "FastAPI as it comes", "fastapi", _fastapi(), dialects.PLAIN),
+        Peer("fastapi-default", "FastAPI, as it comes", "fastapi", _fastapi(), dialects.PLAIN),
         Peer("mlserver", "MLServer, parallel_workers 0, debug off", "mlserver", _mlserver(MLSERVER_TUNED), dialects.V2),
-        Peer("mlserver-default", "MLServer as it comes", "mlserver", _mlserver({}), dialects.V2),
+        Peer("mlserver-default", "MLServer, as it comes", "mlserver", _mlserver({}), dialects.V2),
         Peer(
             "kserve",
             "KServe, no latency log",
@@ -136,7 +136,7 @@ PEERS = {
             dialects.V2_PLAIN,
             dialects.V2_BINARY_PLAIN,
         ),
-        Peer("kserve-default", "KServe as it comes", "kserve", _kserve(), dialects.V2_PLAIN, dialects.V2_BINARY_PLAIN),
+        Peer("kserve-default", "KServe, as it comes", "kserve", _kserve(), dialects.V2_PLAIN, dialects.V2_BINARY_PLAIN),
         Peer("litserve", "LitServe", "litserve", _litserve, dialects.PLAIN),
         Peer("bentoml", "BentoML", "bentoml", _bentoml, dialects.PLAIN_LIST, environ=NO_TRACKING),
         Peer(HELLO, "granian hello world", "hello", _hello, dialects.PLAIN, constant=True),

@@ -106,9 +106,8 @@ def say(text: str) -> None:
 
 def section(comparison: Comparison, took: float, others: float) -> str:
     """Return the text for docs/performance.md."""
-    results, options = comparison.results, sys.argv[1:]
-    shown = [one for one in options if one != "--write"]
-    command = " ".join(["python hack/bench/serving/compare.py", *shown])
+    results = comparison.results
+    command = " ".join(["python hack/bench/serving/compare.py", *_shown(sys.argv[1:])])
     conditions = (
         f"{took / 60:.0f} minutes on {os.cpu_count()} cores, of which other processes used {others:.0f} % meanwhile"
     )
@@ -122,6 +121,16 @@ def section(comparison: Comparison, took: float, others: float) -> str:
     if results.memory:
         parts += ["", "### Memory", "", page.MEMORY_METHOD, "", results.memory_table()]
     return "\n".join(parts)
+
+
+def _shown(arguments: list[str]) -> list[str]:
+    """Return the arguments without those that only say where the result goes."""
+    places = {place + shift for place, one in enumerate(arguments) if one == "--json" for shift in (0, 1)}
+    return [
+        one
+        for place, one in enumerate(arguments)
+        if place not in places and one != "--write" and not one.startswith("--json=")
+    ]
 
 
 def options_from(argv: list[str]) -> argparse.Namespace:
