@@ -1,8 +1,9 @@
 """Compares our model server with its peers in one run: CPU time per request, rates, latencies and memory.
 
-Servers run on one core, the load generator on another. Every answer is compared with scikit-learn's before anything is timed;
-a wrong one ends the run. Prints Markdown tables; `--write` puts them into docs/performance.md, `--json` all samples into a
-file. Needs two cores, taskset, wrk and Go; peers are installed on first use. Takes about 15 minutes, `--quick` about 3.
+Servers run on one core, the load generator on another. Before anything is timed, each server's answer to each request that
+will be sent, and to many rows at once, is compared with scikit-learn's; a wrong one ends the run. Prints Markdown tables;
+`--write` puts them into docs/performance.md, `--json` all samples into a file. Needs two cores, taskset, wrk and Go; peers are
+installed on first use. Takes about 15 minutes, `--quick` about 3.
 """
 
 from __future__ import annotations
