@@ -1,21 +1,20 @@
-"""The RSGI application: routes, limits, health. All of it runs on one event loop; slow models answer on a small pool."""
+"""Routes, limits, health. All of it runs on one event loop; slow models answer on a small pool."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
-
 from modelmill_server import __version__
 from modelmill_server.answers import BINARY_HEADER, Answer, encode, write_error
 from modelmill_server.batching import Batcher
-from modelmill_server.bodies import BodyReader
+from modelmill_server.bodies import decompressed
 from modelmill_server.columns import RejectedError, bad
+from modelmill_server.http1 import CLIENT_LEFT, Request
 from modelmill_server.inference import Api, Inference
 from modelmill_server.model import ServedModel
 from modelmill_server.monitoring import CONTENT_TYPE, Monitor
@@ -23,7 +22,6 @@ from modelmill_server.openapi import document
 from modelmill_server.pages import ModelPages, server_metadata, unsupported
 from modelmill_server.settings import Settings
 
-CLOSE = ("connection", "close")
 TOO_MANY = "too many requests at once; try again later"
 RETRY_AFTER = ("retry-after", "1")
 INDEX_PATH = "/v2/repository/index"
@@ -46,7 +44,7 @@ class Route:
 
 
 class Application:
-    """What granian calls for each request. Before `attach` it answers health checks and says that it is not ready."""
+    """Answers requests. Before `attach` it answers health checks and says that it is not ready."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -55,7 +53,6 @@ class Application:
         self.inference: Inference | None = None
         self.batcher: Batcher | None = None
         self.pool = ThreadPoolExecutor(max(2, settings.threads), thread_name_prefix="model")
-        self.bodies = BodyReader(settings.max_request_bytes, settings.body_seconds)
         self._posts: dict[str, Route] = {}
         self._pages: dict[str, Callable[[], Page]] = {
             "/": lambda: _json(200, {"status": "alive"}),
@@ -141,71 +138,66 @@ class Application:
         assert self._monitor is not None
         self.running = self._monitor.in_progress = self.running + change
 
-    async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        """Answer one request."""
-        path: str = scope.path
-        method: str = scope.method
+    def handle(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+        """Return the answer to a request, or what will return it."""
+        path, method = request.path, request.method
         if method == "POST":
             route = self._posts.get(path)
             if route is not None:
-                await self._post(scope, proto, route)
-                return
+                return self._post(request, route)
             if path == INDEX_PATH and self._model is not None:
-                self._send(proto, *_json(200, self.pages.index(self.why_not)))
-                return
+                return _answer(_json(200, self.pages.index(self.why_not)))
         elif method in ("GET", "HEAD"):
             page = self._pages.get(path)
             if page is not None:
-                self._send(proto, *page())
-                return
-        self._send(proto, *self._nowhere(method, path))
+                return _answer(page())
+        return _answer(self._nowhere(method, path))
 
-    async def _post(self, scope: Any, proto: Any, route: Route) -> None:
-        begin = self.begin()
-        if begin is None:
-            status, body, headers = write_error(503, TOO_MANY)
-            headers.append(RETRY_AFTER)
-        else:
-            status, body, headers = 500, b"", []
-            try:
-                status, body, headers = await self._answer(scope, proto, route)
-            except RejectedError as error:
-                status, body, headers = write_error(error.status, error.message)
-                if status in (408, 413) and not self.draining:
-                    headers.append(CLOSE)
-            except ProtocolClosed:
-                status = 499  # the client left before its body was here; nobody reads the answer
-            finally:
-                self.end(begin, status)
-        if begin is None:
-            self.end(None, status)
-        if self.draining:
-            headers.append(CLOSE)
-        proto.response_bytes(status, headers, body)
+    def refused(self, request: Request, status: int) -> None:
+        """Count an inference request that had no answer of the model: its body did not come, or was too large."""
+        if self._monitor is not None and request.method == "POST" and request.path in self._posts:
+            self._monitor.observe(status, time.perf_counter() - request.begin)
 
-    async def _answer(self, scope: Any, proto: Any, route: Route) -> Answer:
-        json_bytes = _json_bytes(scope.headers)
-        body = await self.bodies.read(scope, proto)
-        inference = self.inference
+    def _post(self, request: Request, route: Route) -> Answer | Coroutine[Any, Any, Answer]:
+        inference, headers, body = self.inference, request.headers, request.body
         assert inference is not None
+        assert self._monitor is not None
+        if self.begin() is None:
+            self.end(None, 503)
+            status, content, extra = write_error(503, TOO_MANY)
+            return status, content, [*extra, RETRY_AFTER]
+        try:
+            json_bytes = _json_bytes(headers)
+            encoding = headers.get("content-encoding")
+            if encoding is not None:
+                body = decompressed(body, encoding, self._settings.max_request_bytes)
+        except RejectedError as error:
+            self.end(request.begin, error.status)
+            return write_error(error.status, error.message)
         if self.batcher is not None and route.api is not None:
-            return await inference.answer_joined(route.api, body, json_bytes, self.batcher)
+            coming = inference.answer_joined(route.api, body, json_bytes, self.batcher)
+            return self._coming(request.begin, coming)
         if route.inline and len(body) <= inference.inline_bytes:
-            return route.answer(body, json_bytes)
-        return await asyncio.get_running_loop().run_in_executor(self.pool, route.answer, body, json_bytes)
+            answer = route.answer(body, json_bytes)
+            self.end(request.begin, answer[0])
+            return answer
+        return self._coming(
+            request.begin, asyncio.get_running_loop().run_in_executor(self.pool, route.answer, body, json_bytes)
+        )
+
+    async def _coming(self, begin: float, coming: Awaitable[Answer]) -> Answer:
+        status = CLIENT_LEFT
+        try:
+            answer = await coming
+            status = answer[0]
+        finally:
+            self.end(begin, status)
+        return answer
 
     def _route(self, api: Api[bytes, Answer]) -> Route:
         inference = self.inference
         assert inference is not None
         return Route(lambda body, json_bytes: inference.answer(api, body, json_bytes), api)
-
-    def _send(self, proto: Any, status: int, body: bytes, kind: str) -> None:
-        headers = [("content-type", kind)]
-        if self.draining:
-            headers.append(CLOSE)
-        if status == 405:
-            headers.append(("allow", "GET, POST"))
-        proto.response_bytes(status, headers, body)
 
     def _ready_page(self) -> Page:
         if not self.why_not:
@@ -242,7 +234,7 @@ class Application:
         return _json(404, {"error": f"unknown path {path[:200]!r}"})
 
 
-def _json_bytes(headers: Any) -> int | None:
+def _json_bytes(headers: dict[str, str]) -> int | None:
     """Return the length of the body's JSON part, when tensors follow it. Raises RejectedError when it is no number."""
     text = headers.get(BINARY_HEADER)
     if text is None:
@@ -255,6 +247,14 @@ def _json_bytes(headers: Any) -> int | None:
 def _openapi(model: ServedModel) -> dict[str, Any]:
     signature = model.artifact.manifest.signature
     return document(model.name, model.version, __version__, signature.inputs, signature.outputs, task=signature.task)
+
+
+def _answer(page: Page) -> Answer:
+    status, body, kind = page
+    headers = [("content-type", kind)]
+    if status == 405:
+        headers.append(("allow", "GET, POST"))
+    return status, body, headers
 
 
 def _json(status: int, body: Any) -> Page:

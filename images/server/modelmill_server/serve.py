@@ -12,14 +12,10 @@ import time
 from importlib.util import find_spec
 from typing import Any
 
-from granian.constants import HTTPModes
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.embed import Server
-
 from modelmill_server.app import Application
 from modelmill_server.failure import StartError, leave_message
 from modelmill_server.folder import open_folder
+from modelmill_server.http1 import Connections, Limits
 from modelmill_server.inference import Inference
 from modelmill_server.model import ServedModel
 from modelmill_server.monitoring import Monitor
@@ -31,7 +27,7 @@ log = logging.getLogger("modelmill_server")
 FAILURE_SHOWN_SECONDS = 2.0  # readiness answers with the reason for so long before the process ends
 QUIET_SECONDS = 2.0  # without a request for so long after SIGTERM, nobody sends here any more
 STOP_SECONDS = 5.0  # for closing connections, once nothing runs
-MAX_CONNECTIONS = 8192
+BACKLOG = 1024
 
 
 def load(settings: Settings) -> tuple[ServedModel, Monitor, Inference]:
@@ -74,27 +70,16 @@ async def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = Application(settings)
-    server = Server(
-        app,
-        address=settings.host,
-        port=settings.port,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=settings.idle_seconds * 1000),
-        websockets=False,
-        backlog=1024,
-        backpressure=MAX_CONNECTIONS,
-        log_level=LogLevels.error,
-    )
-    serving = loop.create_task(server.serve())
+    limits = Limits(settings.max_request_bytes, settings.body_seconds, settings.idle_seconds)
+    connections = Connections(app, limits)
+    server = await loop.create_server(connections.make, settings.host, settings.port, backlog=BACKLOG)
     loading = loop.run_in_executor(None, load, settings)
     grpc = await _start_grpc(app, settings)
-    watching = loop.create_task(_watch_bodies(app))
+    watching = loop.create_task(_sweep(connections))
     stopping = loop.create_task(stop.wait())
-    await asyncio.wait([loading, serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    first: list[asyncio.Future[Any]] = [loading, stopping]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     code = 0
-    if serving.done():
-        serving.result()
-        raise StartError("ListenFailed", f"the server on port {settings.port} ended", final=False)
     if loading.done():
         try:
             app.attach(*loading.result())
@@ -105,14 +90,15 @@ async def serve(settings: Settings) -> int:
             code = failure.exit_code
             await _show(app, failure, stop)
         else:
-            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await stopping
             await _drain(app, settings)
             await _close_payloads(app)
     watching.cancel()
     if grpc is not None:
         await grpc.stop(STOP_SECONDS)
-    server.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait([serving], timeout=STOP_SECONDS)
+    await asyncio.sleep(0)  # a connection that is made already is accepted before the port is closed
+    server.close()
+    await connections.close(STOP_SECONDS)
     log.info("ended")
     return code
 
@@ -130,10 +116,10 @@ async def _start_grpc(app: Application, settings: Settings) -> Any:
         raise StartError("ListenFailed", f"{settings.host}:{settings.grpc_port}: {error}", final=False) from None
 
 
-async def _watch_bodies(app: Application) -> None:
+async def _sweep(connections: Connections) -> None:
     while True:
         await asyncio.sleep(1)
-        app.bodies.cut_slow()
+        connections.sweep()
 
 
 async def _show(app: Application, failure: StartError, stop: asyncio.Event) -> None:
@@ -167,7 +153,7 @@ async def _close_payloads(app: Application) -> None:
 
 
 def _require_free(host: str, port: int) -> None:
-    """Raise StartError (ListenFailed) when the port is taken: granian would share it silently."""
+    """Raise StartError (ListenFailed) when the port is taken: two servers must not share it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -21,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from modelmill.contracts import artifact, result
+from modelmill.contracts.artifact import FeatureProfile, Golden, Profile, Signature, Tensor, canonical
 from tests.integration.server.conftest import Launcher, Running, free_port, server_environment
 from tests.integration.server.test_outputs import cars, on_columns
 from tests.unit.server.artifacts import write_artifact, write_manifest
@@ -209,39 +212,111 @@ def wait_for_log(server: Running, words: str) -> None:
 
 def wait_in_progress(server: Running, count: int) -> None:
     deadline = time.monotonic() + 30
-    while f"}} {count}\n" not in server.get("/metrics").body.decode().partition("modelmill_requests_in_progress{")[2]:
+    while not re.search(rf"^modelmill_requests_in_progress{{.*}} {count}$", server.get("/metrics").body.decode(), re.M):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_more_requests_at_once_than_allowed_get_503(made: Path, launch: Launcher) -> None:
-    server = launch(made, MAX_CONCURRENT_REQUESTS="1")
-    connection, rest = half_sent(server)
+WAITING_PREDICTOR = """
+import pathlib, time
+
+
+class Predictor:
+    def __init__(self, folder):
+        self.gate = pathlib.Path({gate!r})
+
+    def predict(self, columns):
+        time.sleep(0.002)  # too slow for the event loop
+        while self.gate.exists():
+            time.sleep(0.01)
+        return {{"predict": columns["x"] * 2}}
+"""
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file: while it is there, the model does not answer."""
+    return tmp_path / "gate"
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, gate: Path) -> Path:
+    """An artifact whose model answers once the gate is open."""
+    folder = tmp_path / "waiting"
+    folder.mkdir()
+    (folder / "predictor.py").write_text(WAITING_PREDICTOR.format(gate=str(gate)))
+    number = FeatureProfile("numeric", (1.0,))
+    (folder / "profile.json").write_bytes(canonical(Profile({"x": number}, number, 1)))
+    (folder / "golden.json").write_bytes(canonical(Golden({"x": [1.0]}, {"predict": [2.0]})))
+    tensor = Tensor("x", "FP64", (-1,))
+    write_manifest(folder, "python", Signature("regression", (tensor,), (Tensor("predict", "FP64", (-1,)),)))
+    return folder
+
+
+def asked(server: Running) -> tuple[socket.socket, Any]:
+    """Return a connection on which a request was sent, which is being answered."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    content = b'{"instances": [[2.0]]}'
+    connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
     wait_in_progress(server, 1)
-    answer = server.post("/invocations", ROW)
+    return connection, content
+
+
+def test_more_requests_at_once_than_allowed_get_503(waiting: Path, gate: Path, launch: Launcher) -> None:
+    server = launch(waiting, MAX_CONCURRENT_REQUESTS="1", ALLOW_PYTHON="1", BATCHING="off")
+    gate.touch()
+    connection, content = asked(server)
+    answer = server.post("/invocations", content)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert "too many requests" in answer.json()["error"]
     assert server.get("/v2/health/ready").status == 200
-    connection.sendall(rest)
+    gate.unlink()
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     connection.close()
-    assert server.post("/invocations", ROW).status == 200
+    assert server.post("/invocations", content).json() == {"predictions": [4.0]}
 
 
-def test_client_that_leaves_gives_its_place_back(made: Path, launch: Launcher) -> None:
-    server = launch(made, MAX_CONCURRENT_REQUESTS="1")
-    connection, _ = half_sent(server)
-    wait_in_progress(server, 1)
+def test_client_that_leaves_gives_its_place_back(waiting: Path, gate: Path, launch: Launcher) -> None:
+    server = launch(waiting, MAX_CONCURRENT_REQUESTS="1", ALLOW_PYTHON="1", BATCHING="off")
+    gate.touch()
+    connection, content = asked(server)
     connection.close()
+    gate.unlink()
     wait_in_progress(server, 0)
-    assert server.post("/invocations", ROW).status == 200
+    assert server.post("/invocations", content).status == 200
     assert "Traceback" not in server.log.read_text()
 
 
-def test_term_finishes_what_runs(made: Path, launch: Launcher) -> None:
+def test_client_that_leaves_before_its_body_is_counted(made: Path, launch: Launcher) -> None:
+    server = launch(made)
+    connection, _ = half_sent(server)
+    server.get("/v2")  # the other one was read before
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # broken, not closed
+    connection.close()
+    deadline = time.monotonic() + 30
+    while 'code="499"} 1' not in server.get("/metrics").body.decode():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_term_finishes_what_runs(waiting: Path, gate: Path, launch: Launcher) -> None:
+    server = launch(waiting, DRAIN_SECONDS="1", ALLOW_PYTHON="1", BATCHING="off")
+    gate.touch()
+    connection, _ = asked(server)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(2.5)  # longer than the time to drain: only the running request keeps the process
+    assert server.process.poll() is None
+    gate.unlink()
+    answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
+    connection.close()
+    assert server.process.wait(30) == 0
+
+
+def test_term_lets_a_request_arrive_that_has_begun(made: Path, launch: Launcher) -> None:
     server = launch(made, DRAIN_SECONDS="30")
     connection, rest = half_sent(server)
-    wait_in_progress(server, 1)
     server.process.send_signal(signal.SIGTERM)
     wait_for_log(server, "shutting down")
     ready = server.get("/v2/health/ready")
@@ -249,7 +324,7 @@ def test_term_finishes_what_runs(made: Path, launch: Launcher) -> None:
     assert server.get("/v2/health/live").status == 200
     late = server.post("/invocations", ROW)
     assert (late.status, late.headers["connection"]) == (200, "close")
-    time.sleep(2.5)  # longer than the quiet time: only the running request keeps the process
+    time.sleep(2.5)  # longer than the quiet time: only the request that has begun keeps the process
     assert server.process.poll() is None
     connection.sendall(rest)
     answer = connection.recv(65536)
