@@ -54,6 +54,7 @@ class Application:
         self.batcher: Batcher | None = None
         self.pool = ThreadPoolExecutor(max(2, settings.threads), thread_name_prefix="model")
         self._posts: dict[str, Route] = {}
+        self._own_posts: dict[str, Callable[[bytes], Answer]] = {}
         self._pages: dict[str, Callable[[], Page]] = {
             "/": lambda: _json(200, {"status": "alive"}),
             "/v2": lambda: _json(200, server_metadata()),
@@ -83,7 +84,8 @@ class Application:
         self._pages.setdefault(ALL_STATISTICS_PATH, lambda: _json(200, pages.statistics()))
         self._posts[f"/v1/models/{model.name}:predict"] = self._route(inference.v1)
         self._posts[f"/v1/models/{model.name}:explain"] = Route(inference.explain, inline=False)
-        self._posts["/feedback"] = Route(inference.feedback)
+        self._own_posts["/feedback"] = inference.feedback
+        self._own_posts[INDEX_PATH] = lambda _: _answer(_json(200, pages.index(self.why_not)))
         self._posts["/invocations"] = self._route(inference.mlflow)
         self._pages["/v1/models"] = self._pages["/v2/models"] = lambda: _json(200, {"models": [model.name]})
         self._pages[f"/v1/models/{model.name}"] = self._model_ready_page
@@ -145,8 +147,9 @@ class Application:
             route = self._posts.get(path)
             if route is not None:
                 return self._post(request, route)
-            if path == INDEX_PATH and self._model is not None:
-                return _answer(_json(200, self.pages.index(self.why_not)))
+            own = self._own_posts.get(path)
+            if own is not None:
+                return self._own(request, own)
         elif method in ("GET", "HEAD"):
             page = self._pages.get(path)
             if page is not None:
@@ -158,19 +161,29 @@ class Application:
         if self._monitor is not None and request.method == "POST" and request.path in self._posts:
             self._monitor.observe(status, time.perf_counter() - request.begin)
 
+    def _own(self, request: Request, answer: Callable[[bytes], Answer]) -> Answer:
+        """Answer what is no inference and is not counted as such."""
+        try:
+            return answer(self._plain_body(request))
+        except RejectedError as error:
+            return write_error(error.status, error.message)
+
+    def _plain_body(self, request: Request) -> bytes:
+        """Return the body, decompressed. Raises RejectedError."""
+        encoding = request.headers.get("content-encoding")
+        if encoding is None:
+            return request.body
+        return decompressed(request.body, encoding, self._settings.max_request_bytes)
+
     def _post(self, request: Request, route: Route) -> Answer | Coroutine[Any, Any, Answer]:
-        inference, headers, body = self.inference, request.headers, request.body
+        inference = self.inference
         assert inference is not None
-        assert self._monitor is not None
         if self.begin() is None:
             self.end(None, 503)
             status, content, extra = write_error(503, TOO_MANY)
             return status, content, [*extra, RETRY_AFTER]
         try:
-            json_bytes = _json_bytes(headers)
-            encoding = headers.get("content-encoding")
-            if encoding is not None:
-                body = decompressed(body, encoding, self._settings.max_request_bytes)
+            json_bytes, body = _json_bytes(request.headers), self._plain_body(request)
         except RejectedError as error:
             self.end(request.begin, error.status)
             return write_error(error.status, error.message)
@@ -215,7 +228,7 @@ class Application:
         return 200, text.encode(), CONTENT_TYPE
 
     def _nowhere(self, method: str, path: str) -> Page:
-        if path in self._pages or path in self._posts or path == INDEX_PATH:
+        if path in self._pages or path in self._posts or path in self._own_posts:
             return _json(405, {"error": f"{method} is not a method of {path}"})
         if self._model is None:
             return _json(503, {"error": self.why_not})

@@ -146,7 +146,7 @@ class Inference:
         except Exception as error:
             return self._refusal(error)
 
-    def feedback(self, body: bytes, _: int | None) -> Answer:
+    def feedback(self, body: bytes) -> Answer:
         """Answer `POST /feedback`; nothing is raised."""
         status, content = self._feedback.handle(body)
         return status, content, headers(None)
