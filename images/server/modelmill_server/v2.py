@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from modelmill_server import binary
 from modelmill_server.columns import (
@@ -32,6 +33,8 @@ from modelmill_server.columns import (
 from modelmill_server.documents import decode, too_deep
 from modelmill_server.query import Query, check_rows, require_all, unknown
 
+PLAIN_VALUES = msgspec.json.Decoder(list[float])
+PLAIN_ROWS = msgspec.json.Decoder(list[list[float]])
 SHARED_MEMORY = "shared_memory_region"
 Blob = Any
 """Values of a tensor that are not JSON: bytes in binary form, a 1-D array, or texts. None where the values are JSON."""
@@ -184,6 +187,10 @@ class Reader:
     def _json_matrix(self, tensor: InputTensor, name: str, family: str) -> list[Column]:
         rows, width = tensor.shape
         declared, features = tensor.datatype, self._features
+        if rows >= VECTOR_ROWS and family == FLOAT and declared != "FP16" and not tensor.parameters:
+            array = _plain_matrix(tensor, rows, width)
+            if array is not None:
+                return [from_array(feature, declared, array[:, feature.index]) for feature in features]
         nullable = any(feature.nullable for feature in features)
         whole = Feature(name, 0, declared, FLOAT, nullable, False)
         values, nested = self._values(tensor, whole, declared, 1 if nested_rows(tensor.data) else width)
@@ -213,6 +220,17 @@ class Reader:
             raise explain(error, feature, declared, width) from None
         except RecursionError:
             raise too_deep() from None
+
+
+def _plain_matrix(tensor: InputTensor, rows: int, width: int) -> Any:
+    """Return a large matrix as an array [rows, width]; None when it is not just numbers of that shape, whatever the reason."""
+    nested = nested_rows(tensor.data)
+    try:
+        array = np.array((PLAIN_ROWS if nested else PLAIN_VALUES).decode(tensor.data), np.float64)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
+    shape = (rows, width) if nested else (rows * width,)
+    return array.reshape(rows, width) if array.shape == shape else None
 
 
 def _flat(rows: list[Column], name: str, width: int) -> Column:

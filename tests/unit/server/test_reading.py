@@ -155,6 +155,29 @@ def test_whole_numbers_beyond_a_narrow_type_are_refused(datatype: str, value: in
         v2.Reader((feature,), ("predict",), 100).read(json.dumps(document).encode())
 
 
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("rows", [47, 48, 300])
+def test_large_matrix_of_numbers_is_read_as_small_ones_are(rows: int, nested: bool) -> None:
+    features = features_of([Tensor("a", "FP64", (-1,)), Tensor("b", "FP64", (-1,), nullable=True)])
+    reader = v2.Reader(features, ("predict",), 1000)
+    matrix: list[list[Any]] = [[row / 3, float(-row)] for row in range(rows)]
+
+    def read(table: list[list[Any]], shape: list[int] | None = None) -> list[Any]:
+        data = table if nested else [value for row in table for value in row]
+        tensor = {"name": "x", "shape": shape or [rows, 2], "datatype": "FP64", "data": data}
+        return reader.read(json.dumps({"inputs": [tensor]}).encode()).columns
+
+    assert [list(column) for column in read(matrix)] == [[row[place] for row in matrix] for place in (0, 1)]
+    matrix[-1][1] = None
+    assert list(read(matrix)[1])[-1] is None
+    for bad_value, words in ((None, "'a' is missing"), ("x", "must be a number"), (1e39, "out of range")):
+        wrong = [*matrix[:-1], [bad_value, 0.0]]
+        with pytest.raises(RejectedError, match=words):
+            read(wrong)
+    with pytest.raises(RejectedError, match="its shape"):
+        read(matrix, [rows + 1, 2])
+
+
 def test_half_precision_has_no_form_in_json() -> None:
     reader = v2.Reader(features_of([Tensor("x", "FP16", (-1,))]), ("predict",), 10)
     document = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP16", "data": [1.5]}]}
