@@ -32,6 +32,7 @@ FIRST_REQUEST_SECONDS = 1.0  # for a connection that was just made when the serv
 LINGER_SECONDS = 2.0  # a client that is still sending gets so long to read why it was refused
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NEVER = float("inf")
+OFFER = ("connection", "upgrade", "http2-settings")
 FIRST_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 CLIENT_LEFT = 499
 
@@ -137,6 +138,7 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
         self._parser: Any = httptools.HttpRequestParser(self)
         self._head: _Head | None = None
+        self._offer: _Head | None = None
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._refusing = False
@@ -178,11 +180,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # The upgrade is not taken up, as RFC 9110, 7.8 allows; what follows is the next request.
-            self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self.data_received(rest)
+            self._go_on_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError:
             if not self._refusing:
                 log.exception("a request could not be handled")
@@ -190,6 +188,23 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self._refusing:
                 self._refuse(400, f"this is not HTTP: {error}")
+
+    def _go_on_without_upgrade(self, rest: bytes) -> None:
+        """Read a request that offers another protocol as if it did not, as RFC 9110, 7.8 allows. rest: what follows its head.
+
+        Java's HttpClient offers h2c with every first request. The parser stops behind such a head, so it gets the head again.
+        """
+        head, self._offer = self._offer, None
+        method = self._parser.get_method()
+        if head is None or self._refusing:
+            return
+        if method == b"CONNECT":
+            self._refuse(501, "CONNECT is not supported")
+            return
+        self._parser = httptools.HttpRequestParser(self)
+        lines = [b"%s %s HTTP/1.1\r\n" % (method, head.url)]
+        lines += [f"{name}: {value}\r\n".encode("latin-1") for name, value in head.headers.items() if name not in OFFER]
+        self.data_received(b"".join((*lines, b"\r\n", rest)))
 
     def eof_received(self) -> bool:
         """Keep the other half open while there is something to answer."""
@@ -234,8 +249,12 @@ class Connection(asyncio.Protocol):
         """Look whether the body is welcome."""
         head = self._head
         assert head is not None
+        if self._parser.should_upgrade():
+            self._offer = head
+            return
         head.complete, head.begin = True, time.perf_counter()
-        self.deadline = time.monotonic() + self._limits.body_seconds
+        if not self._blocked:
+            self.deadline = time.monotonic() + self._limits.body_seconds
         headers = head.headers
         encoding = headers.get("transfer-encoding")
         if encoding is not None and encoding.lower() != "chunked":
@@ -265,9 +284,10 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Answer the request, or let it wait for those before it."""
         head, self._head = self._head, None
-        if self._refusing or head is None:
+        if self._refusing or head is None or self._offer is not None:
             return
-        self.deadline = NEVER
+        if not self._blocked:
+            self.deadline = NEVER
         self._fresh = False
         if head.body_size > self._limits.body_bytes:
             self._head = head
