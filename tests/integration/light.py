@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def light_cluster(name: str) -> Iterator[Path]:
-    """Bring an API server of this name up, yield the path of its kubeconfig, and take it down."""
+    """Bring an API server up, yield the path of its kubeconfig, and take it down.
+
+    Its name has the checkout's path in it: two checkouts may be tested at the same time.
+    """
+    name = f"{name}-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
     tool = [sys.executable, str(ROOT / "hack" / "cluster"), "apiserver"]
     subprocess.run([*tool, "up", "--name", name], check=True, capture_output=True)
     try:
