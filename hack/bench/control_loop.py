@@ -25,17 +25,15 @@ from hack.bench import load, report  # noqa: E402 - after the path
 from hack.bench.light import AuditLog, LightServer  # noqa: E402 - after the path
 from hack.bench.machine import Machine  # noqa: E402
 from hack.bench.operator_process import OperatorProcess  # noqa: E402 - after the path
-from modelmill.api import kinds  # noqa: E402 - after the path
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS  # noqa: E402 - after the path
 from modelmill.engine.client import Client  # noqa: E402 - after the path
-from modelmill.engine.kinds import DEPLOYMENTS, JOBS  # noqa: E402 - after the path
 from modelmill.engine.login import login  # noqa: E402 - after the path
-from modelmill.engine.plan import Resource  # noqa: E402 - after the path
+from modelmill.kube.objects import Resource  # noqa: E402 - after the path
+from modelmill.kube.resources import DEPLOYMENTS, JOBS  # noqa: E402 - after the path
 
 RATE = 20.0
 PATIENCE = 180.0
 SETTLE_SECONDS = 15.0
-TRAINING_JOBS, SERVICES = Resource(*kinds.TRAINING_JOB), Resource(*kinds.INFERENCE_SERVICE)
-VERSIONS = Resource(*kinds.MODEL_VERSION)
 BUDGETS = {
     "TrainingJob → Job": {"p50": 5, "p99": 15, "writes": 3, "burst": 12},
     "InferenceService → Deployment": {"p50": 10, "p99": 40, "writes": 8, "burst": 20},
@@ -125,7 +123,7 @@ class Bench:
         names = [f"{prefix}-{number}" for number in range(count)]
         if with_version:
             versions = [load.model_version(namespace, name) for name in names]
-            await load.create_at_once(self._client, VERSIONS, versions)
+            await load.create_at_once(self._client, MODEL_VERSIONS, versions)
             self.objects += count
             self._settle()
         self.objects += count
@@ -253,7 +251,9 @@ async def run(options: argparse.Namespace) -> str:
             if "serving" in options.kinds:
                 title = "InferenceService → Deployment"
                 measured.append(
-                    await bench.measure(title, SERVICES, DEPLOYMENTS, load.inference_service, with_version=True)
+                    await bench.measure(
+                        title, INFERENCE_SERVICES, DEPLOYMENTS, load.inference_service, with_version=True
+                    )
                 )
             if options.rest:
                 idle = bench.idle(options.rest)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from modelmill.engine.client import Client
-from modelmill.engine.plan import Resource
+from modelmill.kube.objects import Resource
 
 AT_ONCE = 64
 STORE = {"uri": "s3://models/prod", "endpoint": "http://s3.store:7070", "secretRef": {"name": "store-credentials"}}

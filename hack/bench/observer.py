@@ -20,7 +20,7 @@ import aiohttp
 
 from modelmill.engine.client import Client
 from modelmill.engine.login import login
-from modelmill.engine.plan import Resource
+from modelmill.kube.objects import Resource
 
 
 async def watch(client: Client, resource: Resource, namespace: str, out: TextIO, opened: asyncio.Event) -> None:

@@ -11,14 +11,16 @@ from datetime import datetime
 from pathlib import Path
 
 from modelmill import __version__
-from modelmill.api import kinds
-from modelmill.api.conditions import merge
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
-from modelmill.engine.kinds import CONFIG_MAPS, DEPLOYMENTS, JOBS, POD_DISRUPTION_BUDGETS, PODS, SERVICES
-from modelmill.engine.plan import Controller, Manifest, Plan, Reconciler, Resource, Watch, World
+from modelmill.engine.plan import Controller, Plan, Reconciler, Watch, World
 from modelmill.engine.run import Routes, Settings, run
+from modelmill.kube import labels
+from modelmill.kube.conditions import merge
+from modelmill.kube.objects import Manifest
+from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS, POD_DISRUPTION_BUDGETS, PODS, SERVICES
 from modelmill.monitoring.intake import AlertIntake
 from modelmill.monitoring.plan import fragment
 from modelmill.registry import reconciler as registry
@@ -26,12 +28,9 @@ from modelmill.serving import reconciler as serving
 from modelmill.serving.scrape import Scraper
 from modelmill.training import reconciler as training
 
-TRAINING_JOBS = Resource(*kinds.TRAINING_JOB)
-MODEL_VERSIONS = Resource(*kinds.MODEL_VERSION)
-INFERENCE_SERVICES = Resource(*kinds.INFERENCE_SERVICE)
 MANAGED_FIELDS = "metadata.managedFields"
 MONITORING_CONDITIONS = ("DriftDetected", "MonitoringReady")
-OURS = f"{kinds.MANAGED_BY_LABEL}={kinds.MANAGED_BY}"
+OURS = f"{labels.MANAGED_BY_LABEL}={labels.MANAGED_BY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,9 @@ def watches() -> Sequence[Watch]:
     """Return the kinds that are kept in the cache; children only when they carry our label."""
     return [
         Watch(TRAINING_JOBS, unread=[MANAGED_FIELDS]),
-        Watch(MODEL_VERSIONS, index_labels=[kinds.MODEL_LABEL], unread=[MANAGED_FIELDS]),
+        Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], unread=[MANAGED_FIELDS]),
         Watch(INFERENCE_SERVICES, unread=[MANAGED_FIELDS]),
-        Watch(PODS, OURS, index_labels=[kinds.SERVICE_LABEL], unread=["spec", MANAGED_FIELDS]),
+        Watch(PODS, OURS, index_labels=[labels.SERVICE_LABEL], unread=["spec", MANAGED_FIELDS]),
         Watch(JOBS, OURS, unread=["spec", MANAGED_FIELDS]),
         # With managedFields: they tell of changes by another hand.
         *(Watch(one, OURS) for one in (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)),

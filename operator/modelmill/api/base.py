@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-GROUP = "modelmill.dev"
+from modelmill.kube.labels import GROUP
+
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
@@ -24,6 +26,15 @@ class Part(BaseModel):
     """A part of a custom resource. Unknown fields are ignored: the API server has pruned them or a newer version knows them."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+class StatusPart:
+    """Base of the parts of a status: frozen dataclasses, so that mypy checks the `dataclasses.replace` that makes the next."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore"
+    )
 
 
 Decimal = Annotated[
@@ -69,33 +80,41 @@ class Store(Part):
     )
 
 
-class Condition(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition(StatusPart):
     """One condition, in the form of metav1.Condition."""
 
-    type: Annotated[str, Field(max_length=64)] = Field(description="Name of the condition in CamelCase.")
-    status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})] = Field(
-        description="True, False or Unknown."
-    )
-    reason: Annotated[str, Field(max_length=64)] = Field(description="Why, as one CamelCase word.")
-    message: Annotated[str, Field(max_length=4096)] = Field(description="What happened and what to do, for people.")
-    last_transition_time: Timestamp = Field(description="When the status last changed.")
-    observed_generation: int | None = Field(
-        default=None, ge=0, description="Generation of the spec that this is about."
-    )
+    type: Annotated[Annotated[str, Field(max_length=64)], Field(description="Name of the condition in CamelCase.")]
+    status: Annotated[
+        Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})],
+        Field(description="True, False or Unknown."),
+    ]
+    reason: Annotated[Annotated[str, Field(max_length=64)], Field(description="Why, as one CamelCase word.")]
+    message: Annotated[
+        Annotated[str, Field(max_length=4096)], Field(description="What happened and what to do, for people.")
+    ]
+    last_transition_time: Annotated[Timestamp, Field(description="When the status last changed.")]
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="Generation of the spec that this is about.")
+    ] = None
 
 
-class Alert(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert(StatusPart):
     """One firing alert that named this object, as Alertmanager delivered it."""
 
-    id: Annotated[str, Field(max_length=64)] = Field(description="Identity of the episode: fingerprint and start.")
-    name: Annotated[str, Field(max_length=128)] = Field(description="Name of the alert.")
-    kind: Annotated[str, Field(json_schema_extra={"enum": ["Drift", "Quality", "Staleness"]})] = Field(
-        description="What the alert is about: Drift, Quality or Staleness."
-    )
-    starts_at: Timestamp = Field(description="When the episode began.")
-    feature: Annotated[str, Field(max_length=128)] | None = Field(default=None, description="Feature that drifted.")
-    version: Annotated[str, Field(max_length=63)] | None = Field(
-        default=None, description="ModelVersion that the alert is about."
-    )
-    value: Annotated[str, Field(max_length=32)] | None = Field(default=None, description="Measured value, as text.")
-    message: Text | None = Field(default=None, description="Summary of the alert.")
+    id: Annotated[
+        Annotated[str, Field(max_length=64)], Field(description="Identity of the episode: fingerprint and start.")
+    ]
+    name: Annotated[Annotated[str, Field(max_length=128)], Field(description="Name of the alert.")]
+    kind: Annotated[
+        Annotated[str, Field(json_schema_extra={"enum": ["Drift", "Quality", "Staleness"]})],
+        Field(description="What the alert is about: Drift, Quality or Staleness."),
+    ]
+    starts_at: Annotated[Timestamp, Field(description="When the episode began.")]
+    feature: Annotated[Annotated[str, Field(max_length=128)] | None, Field(description="Feature that drifted.")] = None
+    version: Annotated[
+        Annotated[str, Field(max_length=63)] | None, Field(description="ModelVersion that the alert is about.")
+    ] = None
+    value: Annotated[Annotated[str, Field(max_length=32)] | None, Field(description="Measured value, as text.")] = None
+    message: Annotated[Text | None, Field(description="Summary of the alert.")] = None

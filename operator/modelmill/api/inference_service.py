@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from modelmill.api.base import (
-    Alert,
-    Condition,
     Decimal,
-    Digest,
-    Message,
     ModelName,
     Name,
     Part,
-    Text,
-    Timestamp,
-    Word,
     rules,
 )
-from modelmill.api.training_job import Resources
+from modelmill.api.pods import Resources
 
 
 class ModelRef(Part):
@@ -185,131 +178,3 @@ class InferenceServiceSpec(Part):
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
     rollout: Rollout = Field(default_factory=Rollout, description="How a new version replaces the one that serves.")
     monitoring: Monitoring | None = Field(default=None, description="What is watched while the model serves.")
-
-
-class StableTrack(Part):
-    """The version that serves."""
-
-    version: Word = Field(description="Name of the ModelVersion.")
-    digest: Digest = Field(description="Digest of its artifact.")
-    revision: Word = Field(description="Hash of version and runtime; suffix of the Deployment's name.")
-    replicas: int = Field(ge=0, description="Pods wanted.")
-    ready: int = Field(ge=0, description="Pods ready.")
-
-
-class Measurement(Part):
-    """One measurement of the analysis."""
-
-    time: Timestamp = Field(description="When.")
-    requests: int = Field(ge=0, description="Requests to the new version since the measurement before.")
-    verdict: Literal["Pass", "Fail", "Insufficient"] = Field(description="What the checks said.")
-    message: Text = Field(description="The values against their bounds.")
-
-
-class CanaryTrack(Part):
-    """The version that is being rolled out."""
-
-    version: Word = Field(description="Name of the ModelVersion.")
-    digest: Digest = Field(description="Digest of its artifact.")
-    revision: Word = Field(description="Hash of version and runtime; suffix of the Deployment's name.")
-    replicas: int = Field(ge=0, description="Pods wanted.")
-    ready: int = Field(ge=0, description="Pods ready.")
-    weight: int = Field(ge=0, le=100, description="Share of traffic wanted, percent.")
-    actual_weight: int = Field(ge=0, le=100, description="Share of traffic by ready pods, percent.")
-    step: int = Field(ge=0, description="Step of spec.rollout.steps that is being done, from 0.")
-    step_time: Timestamp = Field(description="When the step began.")
-    start_time: Timestamp = Field(description="When the rollout began.")
-    last_measure_time: Timestamp | None = Field(default=None, description="When it was last measured.")
-    failures: int = Field(default=0, ge=0, description="Failed measurements so far.")
-    analysis: list[Measurement] = Field(
-        default_factory=list,
-        max_length=10,
-        description="Last measurements, newest first.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-
-
-class Served(Part):
-    """A version that served."""
-
-    version: Word = Field(description="Name of the ModelVersion.")
-    revision: Word = Field(description="Hash of version and runtime.")
-    start_time: Timestamp = Field(description="When it took all traffic, or its rollout began.")
-    end_time: Timestamp | None = Field(default=None, description="When it ended; left out while it serves.")
-    outcome: Literal["Serving", "Replaced", "RolledBack"] = Field(description="How it ended.")
-    message: Text | None = Field(default=None, description="Why it ended.")
-
-
-class MonitoringStatus(Part):
-    """What monitoring says."""
-
-    state: Literal["NotConfigured", "OK", "Alert"] = Field(description="Whether an alert fires for the stable version.")
-    worst_feature: Annotated[str, Field(max_length=128)] | None = Field(
-        default=None, description="Feature with the greatest value among the alerts."
-    )
-    value: Word | None = Field(default=None, description="Its value when the alert was delivered.")
-
-
-class InferenceServiceStatus(Part):
-    """What is true now."""
-
-    observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status is about.")
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        max_length=8,
-        description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
-    phase: Literal["Pending", "Deploying", "Stable", "RollingOut", "RollingBack", "RolledBack"] = Field(
-        default="Pending", description="For scripts."
-    )
-    url: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="URL inside the cluster.")
-    stable: StableTrack | None = Field(default=None, description="The version that serves.")
-    canary: CanaryTrack | None = Field(default=None, description="The version that is being rolled out.")
-    failed_revision: Word | None = Field(
-        default=None, description="Revision that was taken back; not tried again until it changes."
-    )
-    failed_message: Message | None = Field(default=None, description="Why it was taken back.")
-    retried_annotation: Annotated[str, Field(max_length=256)] | None = Field(
-        default=None, description="Value of modelmill.dev/retry that was last answered."
-    )
-    history: list[Served] = Field(
-        default_factory=list,
-        max_length=10,
-        description="Which version served from when to when, newest first.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    alerts: list[Alert] = Field(
-        default_factory=list,
-        max_length=32,
-        description="Firing alerts that named this object.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
-    )
-    monitoring: MonitoringStatus | None = Field(default=None, description="What monitoring says.")
-    replicas: int = Field(default=0, ge=0, description="Pods of the service, for the scale subresource.")
-    selector: Annotated[str, Field(max_length=512)] | None = Field(
-        default=None, description="Selector of the pods, for the scale subresource."
-    )
-    weight: Word | None = Field(default=None, description="Actual and wanted weight, for the WEIGHT column.")
-    ready_replicas: Word | None = Field(default=None, description="Ready and wanted pods, for the REPLICAS column.")
-    drift: Word | None = Field(default=None, description="ok, alert or off, for the DRIFT column.")
-    step: Word | None = Field(default=None, description="Step of the rollout, for the STEP column.")
-
-
-def columns() -> list[dict[str, Any]]:
-    """Return the printer columns of `kubectl get`; priority 1 = only with -o wide."""
-    ready = ".status.conditions[?(@.type=='Ready')]"
-    return [
-        {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
-        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
-        {"name": "Stable", "type": "string", "jsonPath": ".status.stable.version"},
-        {"name": "Canary", "type": "string", "jsonPath": ".status.canary.version"},
-        {"name": "Weight", "type": "string", "jsonPath": ".status.weight"},
-        {"name": "Replicas", "type": "string", "jsonPath": ".status.readyReplicas"},
-        {"name": "Drift", "type": "string", "jsonPath": ".status.drift"},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-        {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
-        {"name": "Step", "type": "string", "jsonPath": ".status.step", "priority": 1},
-        {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
-        {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
-    ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Condition, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
+from modelmill.api.base import Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
 
 
 class ArtifactRef(Part):
@@ -83,45 +83,3 @@ class ModelVersionSpec(Part):
     approval: Literal["Pending", "Approved", "Rejected"] = Field(
         default="Pending", description="Whether services that follow the model may serve it. The one field to edit."
     )
-
-
-class ModelVersionStatus(Part):
-    """What is true now."""
-
-    observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status is about.")
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        max_length=8,
-        description="Ready, Approved, Deletable.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
-    stage: Literal["Pending", "Approved", "Rejected", "Serving"] = Field(default="Pending", description="For scripts.")
-    served_by: list[Annotated[str, Field(max_length=128)]] = Field(
-        default_factory=list,
-        max_length=64,
-        description="InferenceServices of the namespace that serve it now, with their share of traffic.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    metric: Word | None = Field(default=None, description="Primary metric, for the METRIC column.")
-    delta: Word | None = Field(default=None, description="Difference to the champion, for the DELTA column.")
-    serving: Word | None = Field(default=None, description="Greatest share of traffic, for the SERVING column.")
-    source: Word | None = Field(default=None, description="Run that made it, for the SOURCE column.")
-
-
-def columns() -> list[dict[str, Any]]:
-    """Return the printer columns of `kubectl get`; priority 1 = only with -o wide."""
-    ready = ".status.conditions[?(@.type=='Ready')]"
-    return [
-        {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
-        {"name": "Stage", "type": "string", "jsonPath": ".status.stage"},
-        {"name": "Format", "type": "string", "jsonPath": ".spec.format"},
-        {"name": "Metric", "type": "string", "jsonPath": ".status.metric"},
-        {"name": "Delta", "type": "string", "jsonPath": ".status.delta"},
-        {"name": "Serving", "type": "string", "jsonPath": ".status.serving"},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-        {"name": "Model", "type": "string", "jsonPath": ".spec.model", "priority": 1},
-        {"name": "Digest", "type": "string", "jsonPath": ".spec.artifact.digest", "priority": 1},
-        {"name": "Size", "type": "integer", "jsonPath": ".spec.bytes", "priority": 1},
-        {"name": "Source", "type": "string", "jsonPath": ".status.source", "priority": 1},
-        {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
-    ]

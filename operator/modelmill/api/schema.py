@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
-from modelmill.api import inference_service, model_version, training_job
-from modelmill.api.base import GROUP, VERSION
+from modelmill.api import (
+    inference_service,
+    inference_service_status,
+    model_version,
+    model_version_status,
+    training_job,
+    training_job_status,
+)
+from modelmill.api.base import VERSION
+from modelmill.kube.labels import GROUP
 
 _DROPPED = frozenset({"title", "$defs", "propertyNames", "exclusiveMinimum", "exclusiveMaximum", "const"})
 
@@ -20,9 +28,9 @@ class SchemaError(TypeError):
     """A model uses something that a structural schema cannot say; the text names the path."""
 
 
-def structural(model: type[BaseModel]) -> dict[str, Any]:
+def structural(model: type[Any]) -> dict[str, Any]:
     """Return the structural schema of a model. Raises SchemaError where a description or a type is missing."""
-    raw = model.model_json_schema(by_alias=True, mode="validation")
+    raw = TypeAdapter(model).json_schema(by_alias=True, mode="validation")
     return _node(raw, raw.get("$defs", {}), model.__name__)
 
 
@@ -36,7 +44,7 @@ def _node(raw: dict[str, Any], defs: dict[str, Any], path: str) -> dict[str, Any
     node = {key: value for key, value in raw.items() if key not in _DROPPED}
     if "const" in raw:
         node["enum"] = [raw["const"]]
-    if node.get("default", 0) is None:
+    if node.get("default", 0) in (None, [], {}):
         del node["default"]
     node.pop("additionalProperties", None)
     if "x-kubernetes-int-or-string" in node:
@@ -80,8 +88,8 @@ def _definition(
     kind: str,
     plural: str,
     short: str,
-    spec: type[BaseModel],
-    status: type[BaseModel],
+    spec: type[Any],
+    status: type[Any],
     columns: list[dict[str, Any]],
     description: str,
     extra: dict[str, Any],
@@ -140,8 +148,8 @@ def definitions() -> list[dict[str, Any]]:
             "trainingjobs",
             "mtj",
             training_job.TrainingJobSpec,
-            training_job.TrainingJobStatus,
-            training_job.columns(),
+            training_job_status.TrainingJobStatus,
+            training_job_status.columns(),
             "A model's training: a long-lived definition whose executions are runs. A run fetches the data, trains in a pod, "
             "measures the result on a hold-out and publishes it as a ModelVersion.",
             {"nameRule": short_name},
@@ -151,8 +159,8 @@ def definitions() -> list[dict[str, Any]]:
             "modelversions",
             "mmv",
             model_version.ModelVersionSpec,
-            model_version.ModelVersionStatus,
-            model_version.columns(),
+            model_version_status.ModelVersionStatus,
+            model_version_status.columns(),
             "One immutable result of training: where its bytes are, what it measured, where it comes from, and whether it may "
             "serve.",
             {},
@@ -162,8 +170,8 @@ def definitions() -> list[dict[str, Any]]:
             "inferenceservices",
             "mis",
             inference_service.InferenceServiceSpec,
-            inference_service.InferenceServiceStatus,
-            inference_service.columns(),
+            inference_service_status.InferenceServiceStatus,
+            inference_service_status.columns(),
             "A model served over HTTP. A new version is rolled out step by step, measured, and taken back when it is worse.",
             {
                 "nameRule": {

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from modelmill.api.base import (
-    Alert,
-    Condition,
     Decimal,
-    Digest,
-    Message,
     ModelName,
     Part,
     Store,
     Text,
-    Timestamp,
     Uri,
-    Word,
     rules,
 )
+from modelmill.api.pods import EnvVar, PodTemplate
 
 Column = Annotated[str, Field(min_length=1, max_length=128)]
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
@@ -95,15 +90,6 @@ class SklearnTrain(Part):
     )
 
 
-class EnvVar(Part):
-    """An environment variable with a literal value."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)] = Field(
-        description="Name of the variable; MODELMILL_ is reserved."
-    )
-    value: Annotated[str, Field(max_length=4096)] = Field(default="", description="Value, as it is.")
-
-
 class ContainerTrain(Part):
     """Any image, unchanged: it reads MODELMILL_INPUT and leaves a model in MODELMILL_OUTPUT."""
 
@@ -136,52 +122,6 @@ class Train(Part):
     }
     sklearn: SklearnTrain | None = Field(default=None, description="A built-in scikit-learn estimator.")
     container: ContainerTrain | None = Field(default=None, description="Any container image.")
-
-
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=32)]
-
-
-class Resources(Part):
-    """Compute resources of a container."""
-
-    requests: dict[str, Quantity] = Field(
-        default_factory=dict,
-        description="What the container is guaranteed, e.g. {cpu: 500m, memory: 1Gi}.",
-        json_schema_extra={"maxProperties": 8},
-    )
-    limits: dict[str, Quantity] = Field(
-        default_factory=dict,
-        description="What the container may use at most.",
-        json_schema_extra={"maxProperties": 8},
-    )
-
-
-class Toleration(Part):
-    """A taint that the pod may be scheduled in spite of."""
-
-    key: Annotated[str, Field(max_length=316)] | None = Field(default=None, description="Key of the taint.")
-    operator: Literal["Exists", "Equal"] | None = Field(default=None, description="How key and value are compared.")
-    value: Annotated[str, Field(max_length=63)] | None = Field(default=None, description="Value of the taint.")
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="Effect of the taint. Left out: every effect."
-    )
-
-
-class PodTemplate(Part):
-    """What may be said about the training pod. Everything else of it is decided by the operator."""
-
-    resources: Resources = Field(default_factory=Resources, description="Resources of the train container.")
-    node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(
-        default_factory=dict,
-        description="Labels that the node must have.",
-        json_schema_extra={"maxProperties": 32},
-    )
-    tolerations: list[Toleration] = Field(
-        default_factory=list,
-        max_length=32,
-        description="Taints that the pod may be scheduled in spite of.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
 
 
 class Primary(Part):
@@ -293,125 +233,3 @@ class TrainingJobSpec(Part):
     retrain: Retrain = Field(default_factory=Retrain, description="Limits on runs that an alert starts.")
     run_policy: RunPolicy = Field(default_factory=RunPolicy, description="How a run is executed.")
     versions: Versions = Field(default_factory=Versions, description="What becomes of published versions.")
-
-
-RunReason = Literal["Spec", "Manual", "Alert"]
-
-
-class CurrentRun(Part):
-    """The run in progress."""
-
-    number: int = Field(ge=1, description="Number of the run; also of the version that it makes.")
-    reason: RunReason = Field(description="What started it: Spec, Manual or Alert.")
-    triggers: list[Word] = Field(
-        default_factory=list,
-        max_length=32,
-        description="Identities of the triggers that this run answers.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    trained_hash: Word = Field(description="Hash of the fields that this run trains.")
-    version: Word = Field(description="Name of the ModelVersion that it makes.")
-    job: Word = Field(description="Name of its Job.")
-    champion: Word | None = Field(default=None, description="Version that it is compared with.")
-    phase: Literal["Pending", "Fetching", "Training", "Publishing"] = Field(description="What it does now.")
-    attempt: int = Field(ge=1, description="Which try this is.")
-    start_time: Timestamp = Field(description="When it started.")
-    message: Message | None = Field(default=None, description="What it waits for, if anything.")
-
-
-class FinishedRun(Part):
-    """A run that ended."""
-
-    number: int = Field(ge=1, description="Number of the run.")
-    reason: RunReason = Field(description="What started it.")
-    triggers: list[Word] = Field(
-        default_factory=list,
-        max_length=32,
-        description="Identities of the triggers that it answered.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    outcome: Literal["Published", "GateFailed", "DataRejected", "Failed"] = Field(description="How it ended.")
-    cause: Word | None = Field(default=None, description="Why, when it was not published, as one CamelCase word.")
-    message: Message | None = Field(default=None, description="What happened and what to do.")
-    version: Word | None = Field(default=None, description="ModelVersion that it made.")
-    data_digest: Digest | None = Field(default=None, description="Digest of the data that it trained on.")
-    metrics: dict[str, Word] = Field(
-        default_factory=dict, description="Measured on the hold-out.", json_schema_extra={"maxProperties": 64}
-    )
-    champion: Word | None = Field(default=None, description="Version that it was compared with.")
-    champion_metrics: dict[str, Word] = Field(
-        default_factory=dict,
-        description="The champion measured on the same hold-out.",
-        json_schema_extra={"maxProperties": 64},
-    )
-    job: Word = Field(description="Name of its Job.")
-    attempts: int = Field(ge=1, description="How many tries it took.")
-    start_time: Timestamp = Field(description="When it started.")
-    finish_time: Timestamp = Field(description="When it ended.")
-
-
-class PendingTrigger(Part):
-    """A reason to run that waits."""
-
-    id: Word = Field(description="Identity of the trigger.")
-    reason: RunReason = Field(description="Kind of the trigger.")
-    message: Text = Field(description="What it waits for.")
-
-
-class TrainingJobStatus(Part):
-    """What is true now."""
-
-    observed_generation: int | None = Field(default=None, ge=0, description="Generation that this status is about.")
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        max_length=8,
-        description="Ready, Running, Finished, DataValid, Stalled, Suspended, RetrainSuspended.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
-    phase: Literal["Idle", "Running", "Suspended", "Failed"] = Field(default="Idle", description="For scripts.")
-    current_run: CurrentRun | None = Field(default=None, description="The run in progress.")
-    last_run: FinishedRun | None = Field(default=None, description="The run that ended last.")
-    runs: list[FinishedRun] = Field(
-        default_factory=list,
-        max_length=10,
-        description="The last ten runs, newest first.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    pending_triggers: list[PendingTrigger] = Field(
-        default_factory=list,
-        max_length=32,
-        description="Reasons to run that wait.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
-    )
-    alerts: list[Alert] = Field(
-        default_factory=list,
-        max_length=32,
-        description="Firing alerts that named this object.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
-    )
-    trained_hash: Word | None = Field(default=None, description="Hash of the fields that the last started run trains.")
-    handled_annotation: Annotated[str, Field(max_length=256)] | None = Field(
-        default=None, description="Value of modelmill.dev/run that was last answered."
-    )
-    consecutive_failures: int = Field(default=0, ge=0, description="Failed runs in a row.")
-    latest_version: Word | None = Field(default=None, description="ModelVersion that was published last.")
-    progress: Word | None = Field(default=None, description="Where the run is, for the PROGRESS column.")
-    best: Word | None = Field(default=None, description="Primary metric of the last version, for the BEST column.")
-
-
-def columns() -> list[dict[str, Any]]:
-    """Return the printer columns of `kubectl get`; priority 1 = only with -o wide."""
-    ready = ".status.conditions[?(@.type=='Ready')]"
-    return [
-        {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
-        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
-        {"name": "Progress", "type": "string", "jsonPath": ".status.progress"},
-        {"name": "Best", "type": "string", "jsonPath": ".status.best"},
-        {"name": "Version", "type": "string", "jsonPath": ".status.latestVersion"},
-        {"name": "Trigger", "type": "string", "jsonPath": ".status.lastRun.reason"},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-        {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
-        {"name": "Runs", "type": "integer", "jsonPath": ".status.lastRun.number", "priority": 1},
-        {"name": "Data", "type": "string", "jsonPath": ".status.lastRun.dataDigest", "priority": 1},
-        {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
-    ]

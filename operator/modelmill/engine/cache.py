@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from modelmill.engine.plan import Manifest, Resource
+from modelmill.kube.objects import Manifest, Resource
 
 TOMBSTONE_SECONDS = 300.0
 """How long a deleted uid is remembered, so that a late answer of our own write does not bring it back."""

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 from modelmill.engine import metrics
 from modelmill.engine.errors import ServerFailure, Unreachable, api_error
 from modelmill.engine.login import Login
-from modelmill.engine.plan import Resource
+from modelmill.kube.objects import Resource
 
 FIELD_MANAGER = "modelmill"
 # Not `connect`: that would count the wait for a free connection of the pool as well.

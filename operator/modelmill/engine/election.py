@@ -17,7 +17,7 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError, Conflict, NotFound
-from modelmill.engine.kinds import LEASES
+from modelmill.kube.resources import LEASES
 
 LEASE_SECONDS = 15
 RENEW_SECONDS = 10.0

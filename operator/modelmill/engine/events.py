@@ -14,8 +14,9 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError
-from modelmill.engine.kinds import EVENTS
-from modelmill.engine.plan import Event, Manifest
+from modelmill.engine.plan import Event
+from modelmill.kube.objects import Manifest
+from modelmill.kube.resources import EVENTS
 
 CONTROLLER = "modelmill.dev/operator"
 WAITING = 1000

@@ -14,12 +14,9 @@ from modelmill.engine.client import FIELD_MANAGER, Client
 from modelmill.engine.errors import AlreadyExists, Conflict, NameConflict, NotFound
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.ownership import lost_fields
-from modelmill.engine.plan import Delete, Event, Manifest, Plan, Resource
-
-SPEC_HASH = "modelmill.dev/spec-hash"
-OWNER_UID_LABEL = "modelmill.dev/owner-uid"
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-FINALIZER = "modelmill.dev/in-use"
+from modelmill.engine.plan import Delete, Event, Plan
+from modelmill.kube.labels import IN_USE_FINALIZER, MANAGED_BY_LABEL, OWNER_UID_LABEL, SPEC_HASH_ANNOTATION
+from modelmill.kube.objects import Manifest, Resource
 
 _Child = tuple[Resource, str, str]
 
@@ -111,7 +108,7 @@ class Executor:
         body = _owned(parent, manifest)
         meta = body["metadata"]
         fingerprint = _fingerprint(body)
-        meta["annotations"] = {**(meta.get("annotations") or {}), SPEC_HASH: fingerprint}
+        meta["annotations"] = {**(meta.get("annotations") or {}), SPEC_HASH_ANNOTATION: fingerprint}
         child: _Child = (resource, meta["namespace"], meta["name"])
         cached = self._cache.get(*child)
         if cached is not None:
@@ -126,7 +123,7 @@ class Executor:
 
     def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str) -> bool:
         """Tell whether the child was applied with this body and nobody has changed what we applied."""
-        if (cached["metadata"].get("annotations") or {}).get(SPEC_HASH) != fingerprint:
+        if (cached["metadata"].get("annotations") or {}).get(SPEC_HASH_ANNOTATION) != fingerprint:
             return False
         seen = self._seen.get(child)
         if seen is not None and seen.version == cached["metadata"]["resourceVersion"]:
@@ -153,9 +150,9 @@ class Executor:
     async def _finalizer(self, resource: Resource, parent: Manifest, *, wanted: bool) -> Manifest:
         meta = parent["metadata"]
         have = list(meta.get("finalizers") or ())
-        if (FINALIZER in have) == wanted:
+        if (IN_USE_FINALIZER in have) == wanted:
             return parent
-        want = [*have, FINALIZER] if wanted else [one for one in have if one != FINALIZER]
+        want = [*have, IN_USE_FINALIZER] if wanted else [one for one in have if one != IN_USE_FINALIZER]
         body = {"metadata": {"finalizers": want, "resourceVersion": meta["resourceVersion"]}}
         patched = await self._client.patch(resource, meta["namespace"], meta["name"], body)
         self._take(resource, patched, parent)

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from modelmill.engine.plan import Manifest
+from modelmill.kube.objects import Manifest
 
 # Identity is no field that anybody owns.
 _UNOWNED = ("apiVersion", "kind")

@@ -26,8 +26,9 @@ from modelmill.engine.errors import (
     TooManyRequests,
 )
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Controller, Event, Key, Manifest, Resource, Watch
+from modelmill.engine.plan import Controller, Event, Watch
 from modelmill.engine.queue import WorkQueue
+from modelmill.kube.objects import Key, Manifest, Resource
 
 WORKERS = 16
 RESYNC_SECONDS = 600.0

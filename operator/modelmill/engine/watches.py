@@ -17,7 +17,8 @@ import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
-from modelmill.engine.plan import Manifest, Resource, Watch
+from modelmill.engine.plan import Watch
+from modelmill.kube.objects import Manifest, Resource
 
 REMIND_SECONDS = 10.0
 

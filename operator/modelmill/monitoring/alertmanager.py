@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelmill.api.conditions import parse_timestamp, timestamp
-from modelmill.api.kinds import short_hash
+from modelmill.api.fingerprint import short_hash
+from modelmill.kube.conditions import parse_timestamp, timestamp
 
 FIRING = "firing"
 RESOLVED = "resolved"

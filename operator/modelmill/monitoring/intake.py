@@ -18,9 +18,9 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter
 
-from modelmill.api import kinds
+from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
 from modelmill.engine.errors import ApiError, Conflict, NotFound
-from modelmill.engine.plan import Resource
+from modelmill.kube.objects import Resource
 from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
 
 MAX_BODY = 1024 * 1024
@@ -29,7 +29,7 @@ MAX_ALERTS = 32
 TRIES = 5
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
-TARGETS = {"inferenceservice": Resource(*kinds.INFERENCE_SERVICE), "trainingjob": Resource(*kinds.TRAINING_JOB)}
+TARGETS = {"inferenceservice": INFERENCE_SERVICES, "trainingjob": TRAINING_JOBS}
 """Label of an alert that names its target, and the target's kind."""
 
 ALERTS = Counter("modelmill_alerts_total", "Alerts that Alertmanager delivered, by what became of them.", ["outcome"])

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelmill.api.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.api.inference_service import InferenceServiceSpec, Monitoring
-from modelmill.api.kinds import RULES_LABEL, firing_alerts
-from modelmill.engine.plan import Manifest
+from modelmill.api.versions import firing_alerts
+from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
+from modelmill.kube.labels import RULES_LABEL
+from modelmill.kube.objects import Manifest
 from modelmill.monitoring.alertmanager import DRIFT
 from modelmill.monitoring.rules import build_rules, rules_name
 

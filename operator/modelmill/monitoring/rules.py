@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from modelmill.api.inference_service import DriftMonitoring, InferenceServiceSpec
-from modelmill.api.kinds import MANAGED_BY, MANAGED_BY_LABEL, RULES_LABEL, SERVICE_LABEL
 from modelmill.contracts import names
-from modelmill.engine.plan import Manifest
+from modelmill.kube.labels import MANAGED_BY, MANAGED_BY_LABEL, RULES_LABEL, SERVICE_LABEL
+from modelmill.kube.objects import Manifest
 from modelmill.monitoring.alertmanager import DRIFT, KIND_LABEL
 from modelmill.monitoring.promql import literal, matchers, number
 

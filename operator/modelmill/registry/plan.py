@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from modelmill.api import kinds
-from modelmill.api.conditions import FALSE, TRUE, Condition, find, merge
-from modelmill.engine.plan import Event, Manifest, Plan
+from modelmill.api.versions import APPROVED, PENDING, REJECTED
+from modelmill.engine.plan import Event, Plan
+from modelmill.kube.conditions import FALSE, TRUE, Condition, find, merge
+from modelmill.kube.objects import Manifest
 
 HELD = "DeletionHeld"
 
@@ -68,7 +69,7 @@ def plan(view: View) -> Plan:
 def _status(view: View, found: Sequence[Use], *, deleting: bool) -> dict[str, Any]:
     spec, before = view.parent["spec"], view.parent.get("status") or {}
     generation = int(view.parent["metadata"].get("generation", 1))
-    approval = spec.get("approval", kinds.PENDING)
+    approval = spec.get("approval", PENDING)
     conditions = [_ready(approval), _approved(approval, spec), _deletable(found, deleting=deleting)]
     status: dict[str, Any] = {
         "conditions": merge(before.get("conditions") or (), conditions, generation, view.now),
@@ -99,15 +100,15 @@ def _texts(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _ready(approval: str) -> Condition:
-    if approval == kinds.REJECTED:
+    if approval == REJECTED:
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
     return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
 
 
 def _approved(approval: str, spec: Mapping[str, Any]) -> Condition:
-    if approval == kinds.APPROVED:
+    if approval == APPROVED:
         return Condition("Approved", TRUE, "Approved", "services that follow the model may serve it")
-    if approval == kinds.REJECTED:
+    if approval == REJECTED:
         failed = "; ".join(gate for gate in spec.get("gates") or () if "fail" in gate.lower())
         return Condition("Approved", FALSE, "Rejected", failed or "rejected")
     mend = "a person approves it by setting spec.approval to Approved"

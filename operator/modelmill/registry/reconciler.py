@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from modelmill.api import kinds
-from modelmill.engine.plan import Key, Manifest, Plan, Resource, World
+from modelmill.api.resources import INFERENCE_SERVICES
+from modelmill.engine.plan import Plan, World
+from modelmill.kube.objects import Key, Manifest
 from modelmill.registry.plan import View, plan
-
-MODEL_VERSIONS = Resource(*kinds.MODEL_VERSION)
-INFERENCE_SERVICES = Resource(*kinds.INFERENCE_SERVICE)
 
 
 async def reconcile(parent: Manifest, world: World, now: datetime) -> Plan:

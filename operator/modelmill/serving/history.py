@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelmill.api.conditions import timestamp
+from modelmill.kube.conditions import timestamp
 from modelmill.serving.view import View
 
 KEPT = 10

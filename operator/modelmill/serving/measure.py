@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from modelmill.engine.plan import Key, Manifest
 from modelmill.engine.pods import is_ready
+from modelmill.kube.objects import Key, Manifest
 from modelmill.serving.analysis import INSUFFICIENT, Sample, Samples, judge
 from modelmill.serving.rollout import measure_due
 from modelmill.serving.scrape import Scraper

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelmill.engine.kinds import DEPLOYMENTS, POD_DISRUPTION_BUDGETS
-from modelmill.engine.plan import Delete, Manifest, Plan, Resource
+from modelmill.engine.plan import Delete, Plan
+from modelmill.kube.objects import Manifest, Resource
+from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS
 from modelmill.serving.builders.deployment import build_deployment, scaled
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
 from modelmill.serving.builders.service import build_service

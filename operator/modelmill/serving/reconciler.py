@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from modelmill.api import kinds
 from modelmill.api.inference_service import InferenceServiceSpec
-from modelmill.engine.kinds import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS
-from modelmill.engine.plan import Key, Manifest, Plan, Resource, World
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.engine.plan import Plan, World
+from modelmill.kube import labels
+from modelmill.kube.objects import Key, Manifest
+from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS
 from modelmill.serving.measure import Measurer
 from modelmill.serving.plan import plan
 from modelmill.serving.scrape import Scraper
 from modelmill.serving.view import View
-
-MODEL_VERSIONS = Resource(*kinds.MODEL_VERSION)
-INFERENCE_SERVICES = Resource(*kinds.INFERENCE_SERVICE)
 
 
 class InferenceServiceReconciler:
@@ -42,7 +41,7 @@ class InferenceServiceReconciler:
             status=parent.get("status") or {},
             versions=_versions(parent, world),
             deployments=world.owned(DEPLOYMENTS, uid),
-            pods=world.labelled(PODS, namespace, kinds.SERVICE_LABEL, name),
+            pods=world.labelled(PODS, namespace, labels.SERVICE_LABEL, name),
             server_image=self._server_image,
             pull_policy=self._pull_policy,
             now=now,
@@ -55,7 +54,7 @@ def _versions(parent: Manifest, world: World) -> Sequence[Manifest]:
     namespace, model = parent["metadata"]["namespace"], parent["spec"]["model"]
     found = {
         one["metadata"]["name"]: one
-        for one in world.labelled(MODEL_VERSIONS, namespace, kinds.MODEL_LABEL, model["name"])
+        for one in world.labelled(MODEL_VERSIONS, namespace, labels.MODEL_LABEL, model["name"])
     }
     status = parent.get("status") or {}
     tracks = [status.get(name) or {} for name in ("stable", "canary")]
@@ -68,7 +67,7 @@ def _versions(parent: Manifest, world: World) -> Sequence[Manifest]:
 
 def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
     """Return the InferenceService that a serving pod belongs to."""
-    name = (pod["metadata"].get("labels") or {}).get(kinds.SERVICE_LABEL)
+    name = (pod["metadata"].get("labels") or {}).get(labels.SERVICE_LABEL)
     return [Key(pod["metadata"]["namespace"], name)] if name else []
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from modelmill.api.conditions import parse_timestamp, timestamp
-from modelmill.api.kinds import RETRY_ANNOTATION
 from modelmill.engine.plan import Event
+from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.labels import RETRY_ANNOTATION
 from modelmill.serving.analysis import FAIL, INSUFFICIENT, Verdict, judge
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served

@@ -10,7 +10,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelmill.contracts import names
-from modelmill.engine.plan import Manifest
+from modelmill.kube.objects import Manifest
 from modelmill.serving.analysis import Sample
 
 TIMEOUT = aiohttp.ClientTimeout(total=2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelmill.api.conditions import FALSE, TRUE, Condition, find, merge
-from modelmill.api.kinds import RETRY_ANNOTATION, SERVICE_LABEL
+from modelmill.kube.conditions import FALSE, TRUE, Condition, find, merge
+from modelmill.kube.labels import RETRY_ANNOTATION, SERVICE_LABEL
 from modelmill.serving.health import Trouble, trouble
 from modelmill.serving.rollout import Decision
 from modelmill.serving.steps import describe, index_of, steps_of

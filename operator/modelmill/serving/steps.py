@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from modelmill.api.conditions import find, parse_timestamp, timestamp
 from modelmill.api.inference_service import Analysis, Step
+from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.serving.analysis import PASS
 from modelmill.serving.view import View
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from modelmill.api.kinds import MODEL_LABEL, REJECTED, RETRY_ANNOTATION, newest_approved, short_hash
-from modelmill.engine.plan import Manifest
+from modelmill.api.fingerprint import short_hash
+from modelmill.api.versions import REJECTED, newest_approved
+from modelmill.kube.labels import MODEL_LABEL, RETRY_ANNOTATION
+from modelmill.kube.objects import Manifest
 from modelmill.serving.view import View
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from modelmill.api.conditions import find, parse_timestamp
 from modelmill.api.inference_service import InferenceServiceSpec
-from modelmill.api.kinds import REVISION_LABEL
-from modelmill.engine.plan import Manifest
 from modelmill.engine.pods import is_ready
+from modelmill.kube.conditions import find, parse_timestamp
+from modelmill.kube.labels import REVISION_LABEL
+from modelmill.kube.objects import Manifest
 from modelmill.serving.analysis import Samples
 
 

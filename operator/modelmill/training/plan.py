@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from modelmill.api.conditions import parse_timestamp, timestamp
-from modelmill.api.kinds import RUN_ANNOTATION, newest_approved
+from modelmill.api.versions import newest_approved
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
-from modelmill.engine.kinds import JOBS
-from modelmill.engine.plan import Delete, Event, Manifest, Plan
+from modelmill.engine.plan import Delete, Event, Plan
+from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.labels import RUN_ANNOTATION
+from modelmill.kube.objects import Manifest
+from modelmill.kube.resources import JOBS
 from modelmill.training import triggers
 from modelmill.training.builders.job import (
     CHAMPION_ANNOTATION,

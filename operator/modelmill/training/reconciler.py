@@ -7,17 +7,15 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from modelmill.api import kinds
-from modelmill.api.conditions import FALSE, TRUE, Condition, merge
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.training_job import TrainingJobSpec
-from modelmill.engine.kinds import JOBS, PODS
-from modelmill.engine.plan import Key, Manifest, Plan, Resource, World
+from modelmill.engine.plan import Plan, World
+from modelmill.kube import labels
+from modelmill.kube.conditions import FALSE, TRUE, Condition, merge
+from modelmill.kube.objects import Key, Manifest
+from modelmill.kube.resources import JOBS, PODS
 from modelmill.training.plan import plan
 from modelmill.training.view import View
-
-TRAINING_JOBS = Resource(*kinds.TRAINING_JOB)
-MODEL_VERSIONS = Resource(*kinds.MODEL_VERSION)
-INFERENCE_SERVICES = Resource(*kinds.INFERENCE_SERVICE)
 
 
 class TrainingJobReconciler:
@@ -56,7 +54,7 @@ def view_of(parent: Manifest, spec: TrainingJobSpec, world: World, now: datetime
 
 def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
     """Return the TrainingJob that a pod of a run belongs to."""
-    name = (pod["metadata"].get("labels") or {}).get(kinds.TRAINING_JOB_LABEL)
+    name = (pod["metadata"].get("labels") or {}).get(labels.TRAINING_JOB_LABEL)
     return [Key(pod["metadata"]["namespace"], name)] if name else []
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from modelmill.api.conditions import parse_timestamp
 from modelmill.contracts import names
 from modelmill.contracts.result import DATA_REJECTED, FAILED, ResultError, StageResult, decode
-from modelmill.engine.plan import Manifest
 from modelmill.engine.pods import blocked, ended, first_failure, unschedulable
+from modelmill.kube.conditions import parse_timestamp
+from modelmill.kube.objects import Manifest
 
 PHASES = {names.STAGE_FETCH: "Fetching", names.STAGE_TRAIN: "Training", names.STAGE_PUBLISH: "Publishing"}
 RESULT_PATIENCE = 30.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelmill.api.conditions import FALSE, TRUE, UNKNOWN, Condition, merge
-from modelmill.api.kinds import RUN_ANNOTATION
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
+from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition, merge
+from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.training import triggers
 from modelmill.training.run import Progress
 from modelmill.training.view import View

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from modelmill.api.conditions import parse_timestamp, timestamp
-from modelmill.api.kinds import RUN_ANNOTATION, firing_alerts, newest_approved
+from modelmill.api.versions import firing_alerts, newest_approved
+from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.training.view import View
 
 SPEC = "Spec"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from modelmill.api.kinds import short_hash, version_number
+from modelmill.api.fingerprint import short_hash
 from modelmill.api.training_job import TrainingJobSpec
-from modelmill.engine.plan import Manifest
+from modelmill.api.versions import version_number
+from modelmill.kube.objects import Manifest
 
 
 @dataclass(frozen=True, slots=True)

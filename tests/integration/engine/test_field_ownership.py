@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from modelmill.engine.client import FIELD_MANAGER, Client
-from modelmill.engine.kinds import CONFIG_MAPS, DEPLOYMENTS, SERVICES
 from modelmill.engine.login import login
 from modelmill.engine.ownership import lost_fields
-from modelmill.engine.plan import Resource
+from modelmill.kube.objects import Resource
+from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES
 from tests.integration.engine.conftest import Cluster
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ import pytest
 
 from hack.bench import load
 from hack.bench.operator_process import OperatorProcess
-from modelmill.engine.plan import Resource
+from modelmill.kube.objects import Resource
 from tests.integration.engine.conftest import Cluster, Start
 
 pytestmark = pytest.mark.integration

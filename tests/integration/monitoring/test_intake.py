@@ -14,16 +14,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from modelmill.api import kinds
+from modelmill.api.resources import TRAINING_JOBS
 from modelmill.engine.client import Client
 from modelmill.engine.login import login
-from modelmill.engine.plan import Resource
 from modelmill.monitoring.intake import AlertIntake
 from tests.integration.light import ROOT, light_cluster
 
 pytestmark = pytest.mark.integration
 
-JOBS = Resource(*kinds.TRAINING_JOB)
+JOBS = TRAINING_JOBS
 TOKEN = "s3cret"
 
 

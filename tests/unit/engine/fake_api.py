@@ -8,7 +8,7 @@ from typing import Any
 
 from modelmill.engine.client import FIELD_MANAGER
 from modelmill.engine.errors import AlreadyExists, ApiError, Conflict, NotFound
-from modelmill.engine.plan import Resource
+from modelmill.kube.objects import Resource
 
 WIDGETS = Resource("test.dev", "v1", "widgets", "Widget")
 Id = tuple[str, str, str]

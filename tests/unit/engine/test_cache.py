@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.engine.cache import TOMBSTONE_SECONDS, Cache
-from modelmill.engine.kinds import JOBS, PODS
+from modelmill.kube.resources import JOBS, PODS
 
 
 def obj(

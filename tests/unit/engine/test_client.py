@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from modelmill.engine import errors, login
 from modelmill.engine.client import Client
-from modelmill.engine.kinds import JOBS, PODS
+from modelmill.kube.resources import JOBS, PODS
 
 JOB = {"metadata": {"name": "j", "namespace": "ml", "resourceVersion": "7"}, "status": {}}
 

@@ -7,9 +7,11 @@ import pytest
 
 from modelmill.engine.cache import Cache
 from modelmill.engine.errors import Conflict, Invalid, NameConflict, ServerFailure
-from modelmill.engine.executor import FINALIZER, SPEC_HASH, Executor
-from modelmill.engine.kinds import CONFIG_MAPS, DEPLOYMENTS, JOBS
-from modelmill.engine.plan import Delete, Event, Plan, Resource
+from modelmill.engine.executor import Executor
+from modelmill.engine.plan import Delete, Event, Plan
+from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
+from modelmill.kube.objects import Resource
+from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS
 from tests.unit.engine.fake_api import WIDGETS, FakeApi, remove, widget
 
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "ml"}, "spec": {}}
@@ -92,7 +94,7 @@ async def test_everything_is_done_in_the_order_of_the_plan(world: World) -> None
     assert world.recorder.events == list(plan.events)
     stored = world.api.find(WIDGETS, "w")
     assert stored["status"] == {"phase": "Running"}
-    assert stored["metadata"]["finalizers"] == [FINALIZER]
+    assert stored["metadata"]["finalizers"] == [IN_USE_FINALIZER]
 
 
 async def test_the_same_plan_again_writes_nothing_nor_after_a_restart(world: World) -> None:
@@ -161,11 +163,11 @@ async def test_a_level_child_of_somebody_else_is_not_touched(world: World) -> No
 
 async def test_a_changed_manifest_is_applied(world: World) -> None:
     await world.execute(Plan(apply=[level()]))
-    before = world.api.find(DEPLOYMENTS, "d")["metadata"]["annotations"][SPEC_HASH]
+    before = world.api.find(DEPLOYMENTS, "d")["metadata"]["annotations"][SPEC_HASH_ANNOTATION]
     assert await world.execute(Plan(apply=[level(replicas=3)])) == ["APPLY deployments/d"]
     after = world.api.find(DEPLOYMENTS, "d")
     assert after["spec"]["replicas"] == 3
-    assert after["metadata"]["annotations"][SPEC_HASH] != before
+    assert after["metadata"]["annotations"][SPEC_HASH_ANNOTATION] != before
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -241,13 +243,13 @@ async def test_finalizers_of_others_stay(world: World) -> None:
     world.parent["metadata"]["finalizers"] = ["other"]
     world.cache.put(WIDGETS, world.api.put(WIDGETS, world.parent))
     await world.execute(Plan(finalizer=True))
-    assert world.api.find(WIDGETS, "w")["metadata"]["finalizers"] == ["other", FINALIZER]
+    assert world.api.find(WIDGETS, "w")["metadata"]["finalizers"] == ["other", IN_USE_FINALIZER]
     assert await world.execute(Plan(finalizer=False)) == ["PATCH widgets/w"]
     assert world.api.find(WIDGETS, "w")["metadata"]["finalizers"] == ["other"]
 
 
 async def test_the_status_of_an_object_that_goes_with_its_finalizer_is_not_written(world: World) -> None:
-    meta = {**world.parent["metadata"], "finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    meta = {**world.parent["metadata"], "finalizers": [IN_USE_FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}
     world.cache.put(WIDGETS, world.api.put(WIDGETS, {**world.parent, "metadata": meta}))
     assert await world.execute(Plan(finalizer=False, status={"phase": "Gone"})) == ["PATCH widgets/w"]
 

@@ -13,9 +13,10 @@ import pytest
 from modelmill.engine.cache import Cache
 from modelmill.engine.errors import Conflict, Forbidden, ServerFailure, TooManyRequests
 from modelmill.engine.executor import Executor
-from modelmill.engine.kinds import CONFIG_MAPS, JOBS, PODS
-from modelmill.engine.plan import Controller, Event, Key, Manifest, Plan, Watch, World
+from modelmill.engine.plan import Controller, Event, Plan, Watch, World
 from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
+from modelmill.kube.objects import Key, Manifest
+from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from tests.unit.engine.fake_api import WIDGETS, FakeApi, widget
 from tests.unit.engine.test_executor import Recorder
 from tests.unit.engine.virtual_time import now, run

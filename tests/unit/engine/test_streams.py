@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from yarl import URL
 
-from modelmill.engine.kinds import JOBS, PODS
 from modelmill.engine.plan import Watch
 from modelmill.engine.watches import Streams
+from modelmill.kube.resources import JOBS, PODS
 from tests.unit.engine.virtual_time import run
 
 LIST_JOBS, WATCH_JOBS = "/apis/batch/v1/jobs?limit=500", "/apis/batch/v1/jobs?watch=true&resourceVersion=7"

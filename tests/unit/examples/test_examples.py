@@ -9,8 +9,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from modelmill.api import kinds
 from modelmill.contracts import names
+from modelmill.kube import labels
 from tests.unit.programs import ROOT, debian_program
 from tests.unit.schema import validate
 
@@ -64,7 +64,7 @@ def test_prometheus_finds_the_servers(tmp_path: Path) -> None:
     servers = config["scrape_configs"][0]
     # Debian builds Prometheus without discovery in Kubernetes, so that its promtool knows everything but this.
     (discovery,) = servers.pop("kubernetes_sd_configs")
-    assert discovery == {"role": "pod", "selectors": [{"role": "pod", "label": kinds.SERVICE_LABEL}]}
+    assert discovery == {"role": "pod", "selectors": [{"role": "pod", "label": labels.SERVICE_LABEL}]}
     relabelled = {rule["target_label"] for rule in servers["relabel_configs"] if "target_label" in rule}
     assert relabelled == {"namespace", "pod"}
     (port,) = [rule["regex"] for rule in servers["relabel_configs"] if rule.get("action") == "keep"]
@@ -86,7 +86,7 @@ def test_alertmanager_reaches_the_operator() -> None:
     done = subprocess.run([tool, "check-config", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     drift = ["alertname=ModelmillFeatureDrift", "modelmill_kind=Drift"]
-    for labels, receivers in ((drift, "modelmill,people"), (["alertname=NodeDown"], "people")):
+    for alert_labels, receivers in ((drift, "modelmill,people"), (["alertname=NodeDown"], "people")):
         arguments = [
             tool,
             "config",
@@ -94,7 +94,7 @@ def test_alertmanager_reaches_the_operator() -> None:
             "test",
             f"--config.file={path}",
             f"--verify.receivers={receivers}",
-            *labels,
+            *alert_labels,
         ]
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelmill.api.conditions import find
+from modelmill.kube.conditions import find
 from modelmill.registry.plan import View, plan
 from tests.unit import objects as o
 

@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from modelmill.api.conditions import parse_timestamp, timestamp
-from modelmill.api.inference_service import InferenceServiceSpec, InferenceServiceStatus
+from pydantic import TypeAdapter
+
+from modelmill.api.inference_service import InferenceServiceSpec
+from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.schema import structural
 from modelmill.contracts import result
-from modelmill.engine.plan import Manifest, Plan
+from modelmill.engine.plan import Plan
 from modelmill.engine.pods import is_ready
+from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.objects import Manifest
 from modelmill.serving.analysis import Sample
 from modelmill.serving.measure import Measurer
 from modelmill.serving.plan import plan
@@ -188,7 +192,7 @@ class World:
     def _write(self, made: Plan) -> None:
         assert made.status is not None
         assert not list(unknown_fields(made.status, STATUS_SCHEMA, "status"))
-        InferenceServiceStatus.model_validate(made.status)
+        TypeAdapter(InferenceServiceStatus).validate_python(made.status)
         self.writes["status"] += 1
         self.parent = {**self.parent, "status": dict(made.status)}
         self.events += [event.reason for event in made.events]

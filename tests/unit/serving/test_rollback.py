@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelmill.api.conditions import find
+from modelmill.kube.conditions import find
 from modelmill.serving.view import revision_of
 from tests.unit.serving.simulated import ANALYSIS, World, set_ready
 from tests.unit.serving.test_rollout import condition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelmill.api.conditions import find
+from modelmill.kube.conditions import find
 from modelmill.serving.steps import canary_replicas
 from modelmill.serving.view import revision_of
 from tests.unit import objects as o

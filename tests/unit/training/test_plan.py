@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelmill.api.conditions import find
 from modelmill.api.training_job import TrainingJobSpec
 from modelmill.contracts import result
 from modelmill.engine.plan import Plan
+from modelmill.kube.conditions import find
 from modelmill.training.plan import plan
 from modelmill.training.view import View
 from tests.unit import objects as o

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelmill.api import kinds
 from modelmill.api.base import Store
 from modelmill.api.pod_security import container_security, pod_security
 from modelmill.api.stores import store_environment
 from modelmill.contracts import names
-from modelmill.engine.plan import Manifest
+from modelmill.kube import labels
+from modelmill.kube.objects import Manifest
 from modelmill.serving.view import View
 
 FETCH = "fetch"
@@ -37,20 +37,20 @@ def scaled(deployment: Manifest, replicas: int) -> dict[str, Any]:
 
 def build_deployment(view: View, version: Manifest, revision: str, replicas: int) -> dict[str, Any]:
     """Return the Deployment that serves `version` with the spec of now."""
-    labels = {
-        kinds.SERVICE_LABEL: view.name,
-        kinds.REVISION_LABEL: revision,
-        kinds.VERSION_LABEL: version["metadata"]["name"],
-        kinds.MODEL_LABEL: view.spec.model.name,
-        kinds.MANAGED_BY_LABEL: kinds.MANAGED_BY,
+    pod_labels = {
+        labels.SERVICE_LABEL: view.name,
+        labels.REVISION_LABEL: revision,
+        labels.VERSION_LABEL: version["metadata"]["name"],
+        labels.MODEL_LABEL: view.spec.model.name,
+        labels.MANAGED_BY_LABEL: labels.MANAGED_BY,
         "app.kubernetes.io/name": "modelmill-server",
         "app.kubernetes.io/instance": view.name,
     }
-    selector = {kinds.SERVICE_LABEL: view.name, kinds.REVISION_LABEL: revision}
+    selector = {labels.SERVICE_LABEL: view.name, labels.REVISION_LABEL: revision}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": deployment_name(view, revision), "namespace": view.namespace, "labels": labels},
+        "metadata": {"name": deployment_name(view, revision), "namespace": view.namespace, "labels": pod_labels},
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 2,
@@ -58,7 +58,7 @@ def build_deployment(view: View, version: Manifest, revision: str, replicas: int
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "selector": {"matchLabels": selector},
             "template": {
-                "metadata": {"labels": labels, "annotations": _scrape_annotations()},
+                "metadata": {"labels": pod_labels, "annotations": _scrape_annotations()},
                 "spec": _pod(view, version, selector),
             },
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelmill.api import kinds
+from modelmill.kube import labels
 from modelmill.serving.view import View
 
 
@@ -15,6 +15,6 @@ def build_pod_disruption_budget(view: View) -> dict[str, Any] | None:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {"name": view.name, "namespace": view.namespace, "labels": {kinds.SERVICE_LABEL: view.name}},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {kinds.SERVICE_LABEL: view.name}}},
+        "metadata": {"name": view.name, "namespace": view.namespace, "labels": {labels.SERVICE_LABEL: view.name}},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {labels.SERVICE_LABEL: view.name}}},
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelmill.api import kinds
 from modelmill.contracts import names
+from modelmill.kube import labels
 from modelmill.serving.view import View
 
 
@@ -15,16 +15,16 @@ def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
     only_revision: outside a rollout the one revision that may get traffic, so that weight 0 is immediate on a rollback; None
     while two revisions share the traffic by their ready pods.
     """
-    selector = {kinds.SERVICE_LABEL: view.name}
+    selector = {labels.SERVICE_LABEL: view.name}
     if only_revision is not None:
-        selector[kinds.REVISION_LABEL] = only_revision
+        selector[labels.REVISION_LABEL] = only_revision
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
             "name": view.name,
             "namespace": view.namespace,
-            "labels": {kinds.SERVICE_LABEL: view.name, "app.kubernetes.io/instance": view.name},
+            "labels": {labels.SERVICE_LABEL: view.name, "app.kubernetes.io/instance": view.name},
         },
         "spec": {
             "type": "ClusterIP",

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelmill.api import base, kinds
+from modelmill.api.fingerprint import short_hash
 from modelmill.api.pod_security import container_security, pod_security
 from modelmill.api.stores import store_environment
 from modelmill.contracts import names, stage
-from modelmill.engine.plan import Manifest
+from modelmill.kube import labels
+from modelmill.kube.objects import Manifest
 from modelmill.training.builders.stage_spec import stage_spec
 from modelmill.training.view import View
 
 WORK = "/modelmill"
 STAGE_REQUESTS = {"cpu": "100m", "memory": "384Mi"}
-TRAINED_HASH_ANNOTATION = f"{base.GROUP}/trained-hash"
-CHAMPION_ANNOTATION = f"{base.GROUP}/champion"
+TRAINED_HASH_ANNOTATION = f"{labels.GROUP}/trained-hash"
+CHAMPION_ANNOTATION = f"{labels.GROUP}/champion"
 
 
 def job_name(view: View, number: int) -> str:
     """Return the deterministic name of the run's Job: a namesake of a deleted TrainingJob has another uid, so another Job."""
-    return f"{view.name}-{number}-{kinds.short_hash(view.uid)[:6]}"
+    return f"{view.name}-{number}-{short_hash(view.uid)[:6]}"
 
 
 def build_job(view: View, number: int, version: str, champion: Manifest | None, trainer_image: str) -> dict[str, Any]:
@@ -30,11 +31,11 @@ def build_job(view: View, number: int, version: str, champion: Manifest | None, 
     ends the run at once, since trying again would fail again.
     """
     policy = view.spec.run_policy
-    labels = {
-        kinds.TRAINING_JOB_LABEL: view.name,
-        kinds.RUN_LABEL: str(number),
-        kinds.MODEL_LABEL: view.spec.model,
-        kinds.MANAGED_BY_LABEL: kinds.MANAGED_BY,
+    job_labels = {
+        labels.TRAINING_JOB_LABEL: view.name,
+        labels.RUN_LABEL: str(number),
+        labels.MODEL_LABEL: view.spec.model,
+        labels.MANAGED_BY_LABEL: labels.MANAGED_BY,
         "app.kubernetes.io/name": "modelmill-trainer",
         "app.kubernetes.io/instance": view.name,
     }
@@ -44,7 +45,7 @@ def build_job(view: View, number: int, version: str, champion: Manifest | None, 
         "metadata": {
             "name": job_name(view, number),
             "namespace": view.namespace,
-            "labels": labels,
+            "labels": job_labels,
             "annotations": {
                 TRAINED_HASH_ANNOTATION: view.trained_hash(),
                 CHAMPION_ANNOTATION: champion["metadata"]["name"] if champion is not None else "",
@@ -56,7 +57,7 @@ def build_job(view: View, number: int, version: str, champion: Manifest | None, 
             "podFailurePolicy": {"rules": _failure_rules(view)},
             "podReplacementPolicy": "Failed",
             "template": {
-                "metadata": {"labels": labels},
+                "metadata": {"labels": job_labels},
                 "spec": _pod(view, number, version, champion, trainer_image),
             },
         },

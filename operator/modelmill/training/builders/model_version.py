@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelmill.api import base, kinds
+from modelmill.api import base
+from modelmill.api.versions import APPROVED, PENDING, REJECTED
 from modelmill.contracts.result import PUBLISHED, StageResult
-from modelmill.engine.plan import Manifest
+from modelmill.kube import labels
+from modelmill.kube.objects import Manifest
 from modelmill.training.view import View
 
 
@@ -31,7 +33,7 @@ def build_model_version(view: View, run: Manifest, result: StageResult, finished
         raise ValueError(f"a result with outcome {result.outcome} has no artifact to make a version of")
     passed = result.outcome == PUBLISHED
     automatic = view.spec.versions.approval == "Automatic"
-    approval = kinds.REJECTED if not passed else kinds.APPROVED if automatic else kinds.PENDING
+    approval = REJECTED if not passed else APPROVED if automatic else PENDING
     spec: dict[str, Any] = {
         "model": view.spec.model,
         "artifact": {"uri": artifact.uri, "digest": artifact.digest},
@@ -65,10 +67,10 @@ def build_model_version(view: View, run: Manifest, result: StageResult, finished
             "name": run["version"],
             "namespace": view.namespace,
             "labels": {
-                kinds.MANAGED_BY_LABEL: kinds.MANAGED_BY,
-                kinds.MODEL_LABEL: view.spec.model,
-                kinds.TRAINING_JOB_LABEL: view.name,
-                kinds.OWNER_UID_LABEL: view.uid,
+                labels.MANAGED_BY_LABEL: labels.MANAGED_BY,
+                labels.MODEL_LABEL: view.spec.model,
+                labels.TRAINING_JOB_LABEL: view.name,
+                labels.OWNER_UID_LABEL: view.uid,
             },
             "ownerReferences": [],
         },

@@ -6,7 +6,7 @@ from typing import Any
 
 from modelmill.api.training_job import Gate, TrainingJobSpec
 from modelmill.contracts import stage
-from modelmill.engine.plan import Manifest
+from modelmill.kube.objects import Manifest
 from modelmill.training.view import View
 
 

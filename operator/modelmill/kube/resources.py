@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelmill.engine.plan import Resource
+from modelmill.kube.objects import Resource
 
 PODS = Resource("", "v1", "pods", "Pod")
 SERVICES = Resource("", "v1", "services", "Service")

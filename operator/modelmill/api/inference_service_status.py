@@ -1,0 +1,158 @@
+"""Status of an InferenceService: the tracks, the history, what monitoring says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from modelmill.api.base import Alert, Condition, Digest, Message, StatusPart, Text, Timestamp, Word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StableTrack(StatusPart):
+    """The version that serves."""
+
+    version: Annotated[Word, Field(description="Name of the ModelVersion.")]
+    digest: Annotated[Digest, Field(description="Digest of its artifact.")]
+    revision: Annotated[Word, Field(description="Hash of version and runtime; suffix of the Deployment's name.")]
+    replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]
+    ready: Annotated[int, Field(ge=0, description="Pods ready.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement(StatusPart):
+    """One measurement of the analysis."""
+
+    time: Annotated[Timestamp, Field(description="When.")]
+    requests: Annotated[int, Field(ge=0, description="Requests to the new version since the measurement before.")]
+    verdict: Annotated[Literal["Pass", "Fail", "Insufficient"], Field(description="What the checks said.")]
+    message: Annotated[Text, Field(description="The values against their bounds.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryTrack(StatusPart):
+    """The version that is being rolled out."""
+
+    version: Annotated[Word, Field(description="Name of the ModelVersion.")]
+    digest: Annotated[Digest, Field(description="Digest of its artifact.")]
+    revision: Annotated[Word, Field(description="Hash of version and runtime; suffix of the Deployment's name.")]
+    replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]
+    ready: Annotated[int, Field(ge=0, description="Pods ready.")]
+    weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic wanted, percent.")]
+    actual_weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic by ready pods, percent.")]
+    step: Annotated[int, Field(ge=0, description="Step of spec.rollout.steps that is being done, from 0.")]
+    step_time: Annotated[Timestamp, Field(description="When the step began.")]
+    start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
+    last_measure_time: Annotated[Timestamp | None, Field(description="When it was last measured.")] = None
+    failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    analysis: Annotated[
+        tuple[Measurement, ...],
+        Field(
+            max_length=10,
+            description="Last measurements, newest first.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served(StatusPart):
+    """A version that served."""
+
+    version: Annotated[Word, Field(description="Name of the ModelVersion.")]
+    revision: Annotated[Word, Field(description="Hash of version and runtime.")]
+    start_time: Annotated[Timestamp, Field(description="When it took all traffic, or its rollout began.")]
+    end_time: Annotated[Timestamp | None, Field(description="When it ended; left out while it serves.")] = None
+    outcome: Annotated[Literal["Serving", "Replaced", "RolledBack"], Field(description="How it ended.")]
+    message: Annotated[Text | None, Field(description="Why it ended.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringStatus(StatusPart):
+    """What monitoring says."""
+
+    state: Annotated[
+        Literal["NotConfigured", "OK", "Alert"], Field(description="Whether an alert fires for the stable version.")
+    ]
+    worst_feature: Annotated[
+        Annotated[str, Field(max_length=128)] | None,
+        Field(description="Feature with the greatest value among the alerts."),
+    ] = None
+    value: Annotated[Word | None, Field(description="Its value when the alert was delivered.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceServiceStatus(StatusPart):
+    """What is true now."""
+
+    observed_generation: Annotated[int | None, Field(ge=0, description="Generation that this status is about.")] = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=8,
+            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+    phase: Annotated[
+        Literal["Pending", "Deploying", "Stable", "RollingOut", "RollingBack", "RolledBack"],
+        Field(description="For scripts."),
+    ] = "Pending"
+    url: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="URL inside the cluster.")] = None
+    stable: Annotated[StableTrack | None, Field(description="The version that serves.")] = None
+    canary: Annotated[CanaryTrack | None, Field(description="The version that is being rolled out.")] = None
+    failed_revision: Annotated[
+        Word | None, Field(description="Revision that was taken back; not tried again until it changes.")
+    ] = None
+    failed_message: Annotated[Message | None, Field(description="Why it was taken back.")] = None
+    retried_annotation: Annotated[
+        Annotated[str, Field(max_length=256)] | None,
+        Field(description="Value of modelmill.dev/retry that was last answered."),
+    ] = None
+    history: Annotated[
+        tuple[Served, ...],
+        Field(
+            max_length=10,
+            description="Which version served from when to when, newest first.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    alerts: Annotated[
+        tuple[Alert, ...],
+        Field(
+            max_length=32,
+            description="Firing alerts that named this object.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        ),
+    ] = ()
+    monitoring: Annotated[MonitoringStatus | None, Field(description="What monitoring says.")] = None
+    replicas: Annotated[int, Field(ge=0, description="Pods of the service, for the scale subresource.")] = 0
+    selector: Annotated[
+        Annotated[str, Field(max_length=512)] | None,
+        Field(description="Selector of the pods, for the scale subresource."),
+    ] = None
+    weight: Annotated[Word | None, Field(description="Actual and wanted weight, for the WEIGHT column.")] = None
+    ready_replicas: Annotated[Word | None, Field(description="Ready and wanted pods, for the REPLICAS column.")] = None
+    drift: Annotated[Word | None, Field(description="ok, alert or off, for the DRIFT column.")] = None
+    step: Annotated[Word | None, Field(description="Step of the rollout, for the STEP column.")] = None
+
+
+def columns() -> list[dict[str, Any]]:
+    """Return the printer columns of `kubectl get`; priority 1 = only with -o wide."""
+    ready = ".status.conditions[?(@.type=='Ready')]"
+    return [
+        {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Stable", "type": "string", "jsonPath": ".status.stable.version"},
+        {"name": "Canary", "type": "string", "jsonPath": ".status.canary.version"},
+        {"name": "Weight", "type": "string", "jsonPath": ".status.weight"},
+        {"name": "Replicas", "type": "string", "jsonPath": ".status.readyReplicas"},
+        {"name": "Drift", "type": "string", "jsonPath": ".status.drift"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
+        {"name": "Step", "type": "string", "jsonPath": ".status.step", "priority": 1},
+        {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
+        {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
+    ]

@@ -1,0 +1,59 @@
+"""Status of a ModelVersion: who serves it, and the texts of its columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from modelmill.api.base import Condition, StatusPart, Word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersionStatus(StatusPart):
+    """What is true now."""
+
+    observed_generation: Annotated[int | None, Field(ge=0, description="Generation that this status is about.")] = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=8,
+            description="Ready, Approved, Deletable.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+    stage: Annotated[Literal["Pending", "Approved", "Rejected", "Serving"], Field(description="For scripts.")] = (
+        "Pending"
+    )
+    served_by: Annotated[
+        tuple[Annotated[str, Field(max_length=128)], ...],
+        Field(
+            max_length=64,
+            description="InferenceServices of the namespace that serve it now, with their share of traffic.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    metric: Annotated[Word | None, Field(description="Primary metric, for the METRIC column.")] = None
+    delta: Annotated[Word | None, Field(description="Difference to the champion, for the DELTA column.")] = None
+    serving: Annotated[Word | None, Field(description="Greatest share of traffic, for the SERVING column.")] = None
+    source: Annotated[Word | None, Field(description="Run that made it, for the SOURCE column.")] = None
+
+
+def columns() -> list[dict[str, Any]]:
+    """Return the printer columns of `kubectl get`; priority 1 = only with -o wide."""
+    ready = ".status.conditions[?(@.type=='Ready')]"
+    return [
+        {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
+        {"name": "Stage", "type": "string", "jsonPath": ".status.stage"},
+        {"name": "Format", "type": "string", "jsonPath": ".spec.format"},
+        {"name": "Metric", "type": "string", "jsonPath": ".status.metric"},
+        {"name": "Delta", "type": "string", "jsonPath": ".status.delta"},
+        {"name": "Serving", "type": "string", "jsonPath": ".status.serving"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        {"name": "Model", "type": "string", "jsonPath": ".spec.model", "priority": 1},
+        {"name": "Digest", "type": "string", "jsonPath": ".spec.artifact.digest", "priority": 1},
+        {"name": "Size", "type": "integer", "jsonPath": ".spec.bytes", "priority": 1},
+        {"name": "Source", "type": "string", "jsonPath": ".status.source", "priority": 1},
+        {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
+    ]

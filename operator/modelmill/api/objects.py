@@ -1,0 +1,163 @@
+"""Our three kinds as typed objects, read from manifests; a status is written back as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from modelmill.api.inference_service import InferenceServiceSpec
+from modelmill.api.inference_service_status import InferenceServiceStatus
+from modelmill.api.model_version import ModelVersionSpec
+from modelmill.api.model_version_status import ModelVersionStatus
+from modelmill.api.training_job import TrainingJobSpec
+from modelmill.api.training_job_status import TrainingJobStatus
+from modelmill.kube.objects import Manifest, ObjectInvalid
+
+Spec = TypeVar("Spec")
+Status = TypeVar("Status")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMeta:
+    """What is read of an object's metadata. Times are RFC 3339 texts; `deletion_timestamp` is None while it is to stay."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int = 1
+    resource_version: str = ""
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def deleting(self) -> bool:
+        """Whether the object is being deleted."""
+        return self.deletion_timestamp is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TypedObject(Generic[Spec, Status]):
+    """One custom resource: `metadata`, `spec` and `status`, the latter empty when nothing was written yet."""
+
+    metadata: ObjectMeta
+    spec: Spec
+    status: Status
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the object."""
+        return self.metadata.namespace
+
+    @property
+    def uid(self) -> str:
+        """Identity of the object: a namesake made later has another."""
+        return self.metadata.uid
+
+
+TrainingJob = TypedObject[TrainingJobSpec, TrainingJobStatus]
+ModelVersion = TypedObject[ModelVersionSpec, ModelVersionStatus]
+InferenceService = TypedObject[InferenceServiceSpec, InferenceServiceStatus]
+
+_TRAINING_JOB = (TypeAdapter(TrainingJobSpec), TypeAdapter(TrainingJobStatus))
+_MODEL_VERSION = (TypeAdapter(ModelVersionSpec), TypeAdapter(ModelVersionStatus))
+_INFERENCE_SERVICE = (TypeAdapter(InferenceServiceSpec), TypeAdapter(InferenceServiceStatus))
+_STATUSES: dict[type[Any], TypeAdapter[Any]] = {
+    TrainingJobStatus: _TRAINING_JOB[1],
+    ModelVersionStatus: _MODEL_VERSION[1],
+    InferenceServiceStatus: _INFERENCE_SERVICE[1],
+}
+
+
+def read_training_job(manifest: Manifest) -> TrainingJob:
+    """Return the typed object. Raises ObjectInvalid naming the field that another schema let through."""
+    return TypedObject(read_meta(manifest), *_parts(manifest, *_TRAINING_JOB))
+
+
+def read_model_version(manifest: Manifest) -> ModelVersion:
+    """Return the typed object. Raises ObjectInvalid naming the field that another schema let through."""
+    return TypedObject(read_meta(manifest), *_parts(manifest, *_MODEL_VERSION))
+
+
+def read_inference_service(manifest: Manifest) -> InferenceService:
+    """Return the typed object. Raises ObjectInvalid naming the field that another schema let through."""
+    return TypedObject(read_meta(manifest), *_parts(manifest, *_INFERENCE_SERVICE))
+
+
+def readable_model_versions(manifests: Iterable[Manifest]) -> list[ModelVersion]:
+    """Return those that can be read; of the others their own condition tells."""
+    return _readable(manifests, *_MODEL_VERSION)
+
+
+def readable_inference_services(manifests: Iterable[Manifest]) -> list[InferenceService]:
+    """Return those that can be read; of the others their own condition tells."""
+    return _readable(manifests, *_INFERENCE_SERVICE)
+
+
+def readable_training_jobs(manifests: Iterable[Manifest]) -> list[TrainingJob]:
+    """Return those that can be read; of the others their own condition tells."""
+    return _readable(manifests, *_TRAINING_JOB)
+
+
+def read_meta(manifest: Manifest) -> ObjectMeta:
+    """Return the metadata of any object."""
+    meta = manifest["metadata"]
+    return ObjectMeta(
+        name=meta["name"],
+        namespace=meta.get("namespace", ""),
+        uid=meta.get("uid", ""),
+        generation=int(meta.get("generation", 1)),
+        resource_version=meta.get("resourceVersion", ""),
+        creation_timestamp=meta.get("creationTimestamp", ""),
+        deletion_timestamp=meta.get("deletionTimestamp"),
+        labels=meta.get("labels") or {},
+        annotations=meta.get("annotations") or {},
+    )
+
+
+def status_manifest(status: Any) -> dict[str, Any]:
+    """Return a typed status as plain data with camelCase names; what is None or empty is left out."""
+    dumped: dict[str, Any] = _STATUSES[type(status)].dump_python(status, mode="json", by_alias=True, exclude_none=True)
+    cleaned: dict[str, Any] = _without_empty(dumped)
+    return cleaned
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_empty(item) for name, item in value.items() if item not in ({}, [])}
+    return [_without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+def _parts(manifest: Manifest, spec: TypeAdapter[Spec], status: TypeAdapter[Status]) -> tuple[Spec, Status]:
+    return _validated("spec", spec, manifest.get("spec") or {}), _validated(
+        "status", status, manifest.get("status") or {}
+    )
+
+
+def _validated(where: str, adapter: TypeAdapter[Any], raw: Any) -> Any:
+    try:
+        return adapter.validate_python(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ObjectInvalid(".".join([where, *(str(part) for part in first["loc"])]), first["msg"]) from None
+
+
+def _readable(
+    manifests: Iterable[Manifest], spec: TypeAdapter[Spec], status: TypeAdapter[Status]
+) -> list[TypedObject[Spec, Status]]:
+    found = []
+    for manifest in manifests:
+        try:
+            found.append(TypedObject(read_meta(manifest), *_parts(manifest, spec, status)))
+        except ObjectInvalid:
+            continue
+    return found

@@ -1,0 +1,150 @@
+"""Status of a TrainingJob: the run in progress, the runs that ended, what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from modelmill.api.base import Alert, Condition, Digest, Message, StatusPart, Text, Timestamp, Word
+
+RunReason = Literal["Spec", "Manual", "Alert"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentRun(StatusPart):
+    """The run in progress."""
+
+    number: Annotated[int, Field(ge=1, description="Number of the run; also of the version that it makes.")]
+    reason: Annotated[RunReason, Field(description="What started it: Spec, Manual or Alert.")]
+    triggers: Annotated[
+        tuple[Word, ...],
+        Field(
+            max_length=32,
+            description="Identities of the triggers that this run answers.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    trained_hash: Annotated[Word, Field(description="Hash of the fields that this run trains.")]
+    version: Annotated[Word, Field(description="Name of the ModelVersion that it makes.")]
+    job: Annotated[Word, Field(description="Name of its Job.")]
+    champion: Annotated[Word | None, Field(description="Version that it is compared with.")] = None
+    phase: Annotated[Literal["Pending", "Fetching", "Training", "Publishing"], Field(description="What it does now.")]
+    attempt: Annotated[int, Field(ge=1, description="Which try this is.")]
+    start_time: Annotated[Timestamp, Field(description="When it started.")]
+    message: Annotated[Message | None, Field(description="What it waits for, if anything.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun(StatusPart):
+    """A run that ended."""
+
+    number: Annotated[int, Field(ge=1, description="Number of the run.")]
+    reason: Annotated[RunReason, Field(description="What started it.")]
+    triggers: Annotated[
+        tuple[Word, ...],
+        Field(
+            max_length=32,
+            description="Identities of the triggers that it answered.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    outcome: Annotated[Literal["Published", "GateFailed", "DataRejected", "Failed"], Field(description="How it ended.")]
+    cause: Annotated[Word | None, Field(description="Why, when it was not published, as one CamelCase word.")] = None
+    message: Annotated[Message | None, Field(description="What happened and what to do.")] = None
+    version: Annotated[Word | None, Field(description="ModelVersion that it made.")] = None
+    data_digest: Annotated[Digest | None, Field(description="Digest of the data that it trained on.")] = None
+    metrics: Annotated[
+        Mapping[str, Word], Field(description="Measured on the hold-out.", json_schema_extra={"maxProperties": 64})
+    ] = field(default_factory=dict)
+    champion: Annotated[Word | None, Field(description="Version that it was compared with.")] = None
+    champion_metrics: Annotated[
+        Mapping[str, Word],
+        Field(description="The champion measured on the same hold-out.", json_schema_extra={"maxProperties": 64}),
+    ] = field(default_factory=dict)
+    job: Annotated[Word, Field(description="Name of its Job.")]
+    attempts: Annotated[int, Field(ge=1, description="How many tries it took.")]
+    start_time: Annotated[Timestamp, Field(description="When it started.")]
+    finish_time: Annotated[Timestamp, Field(description="When it ended.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingTrigger(StatusPart):
+    """A reason to run that waits."""
+
+    id: Annotated[Word, Field(description="Identity of the trigger.")]
+    reason: Annotated[RunReason, Field(description="Kind of the trigger.")]
+    message: Annotated[Text, Field(description="What it waits for.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJobStatus(StatusPart):
+    """What is true now."""
+
+    observed_generation: Annotated[int | None, Field(ge=0, description="Generation that this status is about.")] = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=8,
+            description="Ready, Running, Finished, DataValid, Stalled, Suspended, RetrainSuspended.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+    phase: Annotated[Literal["Idle", "Running", "Suspended", "Failed"], Field(description="For scripts.")] = "Idle"
+    current_run: Annotated[CurrentRun | None, Field(description="The run in progress.")] = None
+    last_run: Annotated[FinishedRun | None, Field(description="The run that ended last.")] = None
+    runs: Annotated[
+        tuple[FinishedRun, ...],
+        Field(
+            max_length=10,
+            description="The last ten runs, newest first.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    pending_triggers: Annotated[
+        tuple[PendingTrigger, ...],
+        Field(
+            max_length=32,
+            description="Reasons to run that wait.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        ),
+    ] = ()
+    alerts: Annotated[
+        tuple[Alert, ...],
+        Field(
+            max_length=32,
+            description="Firing alerts that named this object.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        ),
+    ] = ()
+    trained_hash: Annotated[Word | None, Field(description="Hash of the fields that the last started run trains.")] = (
+        None
+    )
+    handled_annotation: Annotated[
+        Annotated[str, Field(max_length=256)] | None,
+        Field(description="Value of modelmill.dev/run that was last answered."),
+    ] = None
+    consecutive_failures: Annotated[int, Field(ge=0, description="Failed runs in a row.")] = 0
+    latest_version: Annotated[Word | None, Field(description="ModelVersion that was published last.")] = None
+    progress: Annotated[Word | None, Field(description="Where the run is, for the PROGRESS column.")] = None
+    best: Annotated[Word | None, Field(description="Primary metric of the last version, for the BEST column.")] = None
+
+
+def columns() -> list[dict[str, Any]]:
+    """Return the printer columns of `kubectl get`; priority 1 = only with -o wide."""
+    ready = ".status.conditions[?(@.type=='Ready')]"
+    return [
+        {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Progress", "type": "string", "jsonPath": ".status.progress"},
+        {"name": "Best", "type": "string", "jsonPath": ".status.best"},
+        {"name": "Version", "type": "string", "jsonPath": ".status.latestVersion"},
+        {"name": "Trigger", "type": "string", "jsonPath": ".status.lastRun.reason"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
+        {"name": "Runs", "type": "integer", "jsonPath": ".status.lastRun.number", "priority": 1},
+        {"name": "Data", "type": "string", "jsonPath": ".status.lastRun.dataDigest", "priority": 1},
+        {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
+    ]

@@ -1,0 +1,43 @@
+"""What every domain reads from the ModelVersions of a model, and from the alerts in a status."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+APPROVED: Final = "Approved"
+PENDING: Final = "Pending"
+REJECTED: Final = "Rejected"
+
+_NUMBER = re.compile(r"-(\d{1,9})$")
+
+
+def version_number(name: str) -> int:
+    """Return the number at the end of a ModelVersion's name, 0 when it has none."""
+    match = _NUMBER.search(name)
+    return int(match.group(1)) if match else 0
+
+
+def newest_approved(versions: Iterable[Mapping[str, Any]], model: str) -> Mapping[str, Any] | None:
+    """Return the newest approved ModelVersion of the model that is not being deleted, or None.
+
+    Newest by creation, then by number: what was made last was measured on the freshest data.
+    """
+    candidates = [
+        version
+        for version in versions
+        if version["spec"]["model"] == model
+        and version["spec"].get("approval") == APPROVED
+        and "deletionTimestamp" not in version["metadata"]
+    ]
+    return max(
+        candidates,
+        key=lambda version: (version["metadata"]["creationTimestamp"], version_number(version["metadata"]["name"])),
+        default=None,
+    )
+
+
+def firing_alerts(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the alerts that the intake recorded in the status of an object."""
+    return status.get("alerts") or ()

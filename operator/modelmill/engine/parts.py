@@ -1,0 +1,184 @@
+"""Parts: each concern of a kind says what it adds, and one plan is composed of what they say.
+
+A part owns fields and conditions of the status and kinds of children, so that two parts cannot write over each other and
+what no part wants any more is removed. The table of the parts (`Controller.parts`) is the one place that the watches, the
+RBAC rules and the simulations of the tests are made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from modelmill.engine.plan import Delete, Event, Plan, World
+from modelmill.kube.conditions import FALSE, TRUE, Condition, merge
+from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
+
+_SHARED_FIELDS = frozenset({"conditions", "observedGeneration"})
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A kind of children that a part may have.
+
+    applied: True for level children (server-side apply, removed when no part wants them), False for those that run to
+    completion (POST under a deterministic name; removed by the part itself).
+    """
+
+    resource: Resource
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one part wants for one object.
+
+    create, delete, events, finalizer, requeue_after: as in `Plan`.
+    apply: the level children that must exist, in the order of their writes; None leaves all of this part's as they are.
+    keep: (kind, name) of level children that may stay as they are although they are not in `apply`.
+    status: the part's fields in manifest form; one that is not there is removed. None leaves them and the conditions.
+    conditions: the part's conditions; one that is not there is removed.
+    """
+
+    create: Sequence[Manifest] = ()
+    apply: Sequence[Manifest] | None = ()
+    keep: Sequence[tuple[Resource, str]] = ()
+    delete: Sequence[Delete] = ()
+    finalizer: bool | None = None
+    status: Mapping[str, Any] | None = None
+    conditions: Sequence[Condition] = ()
+    events: Sequence[Event] = ()
+    requeue_after: float | None = None
+
+
+UNCHANGED = Contribution(apply=None)
+"""Nothing is to be done, e.g. for an object that is being deleted: its children go with it."""
+
+
+class Contribute(Protocol):
+    """Says what a part wants. Raises ObjectInvalid for an object that it cannot read."""
+
+    async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
+        """Return the contribution; `parent` has the status as the parts before this one left it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One concern of a kind.
+
+    fields, conditions: names in the status that this part alone writes. children: kinds of its children.
+    """
+
+    name: str
+    contribute: Contribute
+    fields: Sequence[str] = ()
+    conditions: Sequence[str] = ()
+    children: Sequence[Child] = ()
+
+
+class Composed:
+    """The reconciler of a kind: its parts in order, each seeing the status that those before it made."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        """Raise ValueError when two parts own the same field, condition or kind of children."""
+        for what in ("fields", "conditions"):
+            names = [name for part in parts for name in getattr(part, what)]
+            if len(names) != len(set(names)) or _SHARED_FIELDS & set(names):
+                raise ValueError(f"{what} are owned twice: {sorted(names)}")
+        applied = [child.resource for part in parts for child in part.children if child.applied]
+        if len(applied) != len(set(applied)):
+            raise ValueError(f"kinds of level children are owned twice: {sorted(one.kind for one in applied)}")
+        self._parts = tuple(parts)
+
+    async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
+        """Return the plan; see `plan.Reconciler`. An object that a part cannot read is told in its conditions."""
+        before = parent.get("status") or {}
+        status: dict[str, Any] = self._known(before)
+        wanted: list[tuple[Part, Contribution]] = []
+        try:
+            for part in self._parts:
+                contribution = await part.contribute({**parent, "status": status}, world, now)
+                wanted.append((part, contribution))
+                status = _with(status, part, contribution, parent, before, now)
+        except ObjectInvalid as error:
+            return Plan(status=_invalid(parent, error, now))
+        return _plan(parent, world, wanted, status if status or before else None)
+
+    def _known(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what some part still owns; what an older release wrote is removed."""
+        fields = {name for part in self._parts for name in part.fields} | _SHARED_FIELDS
+        conditions = {name for part in self._parts for name in part.conditions}
+        known = {name: value for name, value in before.items() if name in fields}
+        if "conditions" in known:
+            known["conditions"] = [one for one in known["conditions"] if one["type"] in conditions]
+        return known
+
+
+def _with(
+    status: Mapping[str, Any],
+    part: Part,
+    contribution: Contribution,
+    parent: Manifest,
+    before: Mapping[str, Any],
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the status with what the part says in the place of what it said before."""
+    if contribution.status is None:
+        return dict(status)
+    strangers = set(contribution.status) - set(part.fields)
+    strangers |= {one.type for one in contribution.conditions} - set(part.conditions)
+    if strangers:
+        raise ValueError(f"part {part.name} writes what it does not own: {', '.join(sorted(strangers))}")
+    generation = int(parent["metadata"].get("generation", 1))
+    others = [one for one in status.get("conditions") or () if one["type"] not in part.conditions]
+    merged = merge(before.get("conditions") or (), contribution.conditions, generation, now)
+    kept = {name: value for name, value in status.items() if name not in part.fields}
+    return {**kept, **contribution.status, "conditions": [*others, *merged], "observedGeneration": generation}
+
+
+def _plan(parent: Manifest, world: World, wanted: Sequence[tuple[Part, Contribution]], status: Manifest | None) -> Plan:
+    contributions = [contribution for _, contribution in wanted]
+    waits = [one.requeue_after for one in contributions if one.requeue_after is not None]
+    finalizers = [one.finalizer for one in contributions if one.finalizer is not None]
+    return Plan(
+        create=[one for contribution in contributions for one in contribution.create],
+        apply=[one for contribution in contributions for one in contribution.apply or ()],
+        delete=[
+            *(one for contribution in contributions for one in contribution.delete),
+            *(one for part, contribution in wanted for one in _unwanted(parent, world, part, contribution)),
+        ],
+        finalizer=any(finalizers) if finalizers else None,
+        status=status,
+        events=[one for contribution in contributions for one in contribution.events],
+        requeue_after=min(waits) if waits else None,
+    )
+
+
+def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribution) -> list[Delete]:
+    """Return the level children of the part that it does not want any more."""
+    if contribution.apply is None:
+        return []
+    stay = {(one["kind"], one["metadata"]["name"]) for one in contribution.apply}
+    stay |= {(resource.kind, name) for resource, name in contribution.keep}
+    unwanted = []
+    for resource in (child.resource for child in part.children if child.applied):
+        for child in world.owned(resource, parent["metadata"]["uid"]):
+            meta = child["metadata"]
+            if (resource.kind, meta["name"]) not in stay and "deletionTimestamp" not in meta:
+                unwanted.append(Delete(resource, meta["namespace"], meta["name"], meta["uid"]))
+    return unwanted
+
+
+def _invalid(parent: Manifest, error: ObjectInvalid, now: datetime) -> dict[str, Any]:
+    """Return the status of an object that cannot be read: everything as it was, and why nothing is done about it."""
+    status = dict(parent.get("status") or {})
+    message = f"{error}; nothing is changed until it is mended"
+    told = [Condition("Ready", FALSE, "SpecInvalid", message), Condition("Stalled", TRUE, "SpecInvalid", message)]
+    generation = int(parent["metadata"].get("generation", 1))
+    before = status.get("conditions") or []
+    others = [one for one in before if one["type"] not in ("Ready", "Stalled")]
+    status["conditions"] = [*merge(before, told, generation, now), *others]
+    status["observedGeneration"] = generation
+    return status

@@ -1,0 +1,1 @@
+"""Words of Kubernetes: kinds, labels, conditions. No requests, and nothing about models."""

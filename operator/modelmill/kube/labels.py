@@ -1,0 +1,24 @@
+"""Names of labels, annotations and finalizers that the operator writes or reads."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "modelmill.dev"
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "modelmill"
+TRAINING_JOB_LABEL: Final = f"{GROUP}/training-job"
+RUN_LABEL: Final = f"{GROUP}/run-number"
+MODEL_LABEL: Final = f"{GROUP}/model"
+VERSION_LABEL: Final = f"{GROUP}/model-version"
+SERVICE_LABEL: Final = f"{GROUP}/inference-service"
+REVISION_LABEL: Final = f"{GROUP}/revision"
+OWNER_UID_LABEL: Final = f"{GROUP}/owner-uid"
+RULES_LABEL: Final = f"{GROUP}/prometheus-rules"
+
+RUN_ANNOTATION: Final = f"{GROUP}/run"
+RETRY_ANNOTATION: Final = f"{GROUP}/retry"
+SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
+
+IN_USE_FINALIZER: Final = f"{GROUP}/in-use"
