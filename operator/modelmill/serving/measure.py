@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from modelmill.engine.pods import is_ready
 from modelmill.kube.objects import Key, Manifest
 from modelmill.serving.analysis import INSUFFICIENT, Sample, Samples, judge
 from modelmill.serving.rollout import measure_due
 from modelmill.serving.scrape import Scraper
 from modelmill.serving.steps import retry_seconds
 from modelmill.serving.view import View, revision_of
+from modelmill.workloads.pod_status import is_ready
 
 Counted = Mapping[str, Sample]
 """Counters since each pod's start, by the pod's uid."""
