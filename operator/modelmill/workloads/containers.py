@@ -17,10 +17,10 @@ _SERVER_FIELDS: Final = frozenset({"ports", "startupProbe", "readinessProbe", "l
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image and its pull policy: Always, IfNotPresent or Never."""
+    """An image and its pull policy: Always, IfNotPresent or Never; None for what Kubernetes does with its tag."""
 
     name: str
-    pull_policy: str
+    pull_policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,6 @@ def build_container(container: Container) -> dict[str, Any]:
     built: dict[str, Any] = {
         "name": container.name,
         "image": container.image.name,
-        "imagePullPolicy": container.image.pull_policy,
         "env": env,
         "resources": build_resources(container.resources, container.requests),
         "volumeMounts": [*mounts, {"name": container.tmp_volume, "mountPath": TMP}],
@@ -73,6 +72,8 @@ def build_container(container: Container) -> dict[str, Any]:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **container.server_fields,
     }
+    if container.image.pull_policy is not None:
+        built["imagePullPolicy"] = container.image.pull_policy
     if container.command:
         built["command"] = list(container.command)
     if container.args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from modelmill.api.fingerprint import short_hash
@@ -10,11 +11,12 @@ from modelmill.kube import labels
 from modelmill.kube.objects import Manifest
 from modelmill.training.builders.stage_spec import stage_spec
 from modelmill.training.view import View
-from modelmill.workloads.security import container_security, pod_security
-from modelmill.workloads.store_access import store_environment
+from modelmill.workloads import jobs
+from modelmill.workloads.containers import TMP, Container, Image
+from modelmill.workloads.pods import Pod
 
 WORK = "/modelmill"
-STAGE_REQUESTS = {"cpu": "100m", "memory": "384Mi"}
+REQUESTS = {"cpu": "100m", "memory": "384Mi"}
 TRAINED_HASH_ANNOTATION = f"{labels.GROUP}/trained-hash"
 CHAMPION_ANNOTATION = f"{labels.GROUP}/champion"
 
@@ -39,123 +41,87 @@ def build_job(view: View, number: int, version: str, champion: Manifest | None, 
         "app.kubernetes.io/name": "modelmill-trainer",
         "app.kubernetes.io/instance": view.name,
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": job_name(view, number),
-            "namespace": view.namespace,
-            "labels": job_labels,
-            "annotations": {
+    return jobs.build_job(
+        jobs.Job(
+            name=job_name(view, number),
+            namespace=view.namespace,
+            labels=job_labels,
+            annotations={
                 TRAINED_HASH_ANNOTATION: view.trained_hash(),
                 CHAMPION_ANNOTATION: champion["metadata"]["name"] if champion is not None else "",
             },
-        },
-        "spec": {
-            "backoffLimit": policy.backoff_limit,
-            "activeDeadlineSeconds": policy.active_deadline_seconds,
-            "podFailurePolicy": {"rules": _failure_rules(view)},
-            "podReplacementPolicy": "Failed",
-            "template": {
-                "metadata": {"labels": job_labels},
-                "spec": _pod(view, number, version, champion, trainer_image),
-            },
-        },
-    }
+            tries_again=policy.backoff_limit,
+            deadline_seconds=policy.active_deadline_seconds,
+            final_containers=_final_stages(view),
+            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion)), Image(trainer_image)),
+        )
+    )
 
 
-def _failure_rules(view: View) -> list[dict[str, Any]]:
-    """Return the podFailurePolicy: disruptions first, then the stages whose exit code 3 means final."""
-    final = [names.STAGE_FETCH, names.STAGE_PUBLISH]
-    if view.spec.train.sklearn is not None:
-        final.insert(1, names.STAGE_TRAIN)
-    rules: list[dict[str, Any]] = [
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-    ]
-    rules += [
-        {
-            "action": "FailJob",
-            "onExitCodes": {"containerName": name, "operator": "In", "values": [names.EXIT_FINAL]},
-        }
-        for name in final
-    ]
-    return rules
+def _final_stages(view: View) -> list[str]:
+    """Return the built-in stages: what an image of somebody else means by its exit codes is not known."""
+    if view.spec.train.sklearn is None:
+        return [names.STAGE_FETCH, names.STAGE_PUBLISH]
+    return [names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH]
 
 
-def _pod(view: View, number: int, version: str, champion: Manifest | None, image: str) -> dict[str, Any]:
-    spec = view.spec
-    told = stage.encode(stage_spec(view, number, version, champion))
-    common = _environment(view, number)
-    reads_store = [*common, {"name": names.ENV_STAGE, "value": told}, *store_environment(spec.store)]
-    resources = spec.pod_template.resources.model_dump(exclude_defaults=True)
-    stage_resources = resources or {"requests": STAGE_REQUESTS}
-    pod: dict[str, Any] = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": spec.store.service_account_name is not None,
-        "enableServiceLinks": False,
-        "securityContext": pod_security(),
-        "initContainers": [
-            _stage(names.STAGE_FETCH, image, reads_store, stage_resources, ("input", "holdout")),
-            _train(view, image, [*common, {"name": names.ENV_STAGE, "value": told}], resources),
+def _pod(view: View, number: int, told: str, image: Image) -> Pod:
+    env = _environment(number)
+    return Pod(
+        init=[
+            _stage(view, names.STAGE_FETCH, image, {**env, names.ENV_STAGE: told}, ("input", "holdout"), keys=True),
+            _train(view, image, env, told),
         ],
-        "containers": [
-            _stage(names.STAGE_PUBLISH, image, reads_store, stage_resources, ("input", "holdout", "output"))
+        containers=[
+            _stage(
+                view,
+                names.STAGE_PUBLISH,
+                image,
+                {**env, names.ENV_STAGE: told},
+                ("input", "holdout", "output"),
+                keys=True,
+            )
         ],
-        "volumes": [{"name": name, "emptyDir": {}} for name in ("input", "holdout", "output", "tmp")],
-    }
-    if spec.store.service_account_name is not None:
-        pod["serviceAccountName"] = spec.store.service_account_name
-    if spec.pod_template.node_selector:
-        pod["nodeSelector"] = dict(spec.pod_template.node_selector)
-    if spec.pod_template.tolerations:
-        pod["tolerations"] = [one.model_dump(exclude_none=True) for one in spec.pod_template.tolerations]
-    return pod
+        template=view.spec.pod_template,
+        service_account=view.spec.store.service_account_name,
+        restart_policy="Never",
+    )
 
 
-def _train(view: View, image: str, env: list[dict[str, Any]], resources: dict[str, Any]) -> dict[str, Any]:
+def _train(view: View, image: Image, env: dict[str, str], told: str) -> Container:
+    """Return the train stage: it sees neither the hold-out nor the store's keys."""
     container = view.spec.train.container
+    folders = ("input", "output")
     if container is None:
-        return _stage(names.STAGE_TRAIN, image, env, resources, ("input", "output"))
-    own = [{"name": item.name, "value": item.value} for item in container.env]
-    contract = [item for item in env if item["name"] != names.ENV_STAGE]
-    built = _stage(names.STAGE_TRAIN, container.image, [*contract, *own], resources, ("input", "output"))
-    # An image that was not made for us may write where it likes in its own file system.
-    built["securityContext"] = container_security(read_only_root=False)
-    del built["args"]
-    if container.command:
-        built["command"] = list(container.command)
-    if container.args:
-        built["args"] = list(container.args)
-    return built
+        return _stage(view, names.STAGE_TRAIN, image, {**env, names.ENV_STAGE: told}, folders)
+    own = {item.name: item.value for item in container.env}
+    built = _stage(view, names.STAGE_TRAIN, Image(container.image), {**env, **own}, folders)
+    return replace(built, args=container.args, command=container.command, read_only_root=False)
 
 
 def _stage(
-    name: str, image: str, env: list[dict[str, Any]], resources: dict[str, Any], folders: tuple[str, ...]
-) -> dict[str, Any]:
-    mounts = [{"name": folder, "mountPath": f"{WORK}/{folder}"} for folder in folders]
-    built: dict[str, Any] = {
-        "name": name,
-        "image": image,
-        "args": [name],
-        "env": env,
-        "volumeMounts": [*mounts, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path in the pod
-        "securityContext": container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
-    if resources:
-        built["resources"] = resources
-    return built
+    view: View, name: str, image: Image, env: dict[str, str], folders: tuple[str, ...], *, keys: bool = False
+) -> Container:
+    return Container(
+        name=name,
+        image=image,
+        requests=REQUESTS,
+        resources=view.spec.pod_template.resources,
+        args=[name],
+        env=env,
+        store=view.spec.store if keys else None,
+        folders={folder: f"{WORK}/{folder}" for folder in folders},
+    )
 
 
-def _environment(view: View, number: int) -> list[dict[str, Any]]:
+def _environment(number: int) -> dict[str, str]:
     """Return the variables that every stage has, in the order in which they may refer to each other."""
-    env = {
+    return {
         names.ENV_INPUT: f"{WORK}/input",
         names.ENV_OUTPUT: f"{WORK}/output",
         names.ENV_HOLDOUT: f"{WORK}/holdout",
         names.ENV_METRICS: f"{WORK}/output/metrics.json",
         names.ENV_RUN: str(number),
         names.ENV_SEED: "0",
-        "HOME": "/tmp",  # noqa: S108 - a path in the pod
+        "HOME": TMP,
     }
-    return [{"name": name, "value": value} for name, value in env.items()]

@@ -1,0 +1,45 @@
+"""The Job of a run: what each stage may see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelmill.training.plan import plan
+from tests.unit import objects as o
+from tests.unit.training.test_plan import IMAGE, view
+
+TRAINS = [{}, {"train": {"container": {"image": "mine:1"}}}]
+
+
+def stages(**spec: Any) -> dict[str, dict[str, Any]]:
+    """Return the containers of run 1's Job by name."""
+    (job,) = plan(view(o.training_job(**spec)), IMAGE).create
+    pod = job["spec"]["template"]["spec"]
+    return {one["name"]: one for one in [*pod["initContainers"], *pod["containers"]]}
+
+
+def volumes(stage: dict[str, Any]) -> set[str]:
+    return {mount["name"] for mount in stage["volumeMounts"]}
+
+
+@pytest.mark.parametrize("spec", TRAINS)
+def test_stages_share_only_the_folders_of_the_contract(spec: dict[str, Any]) -> None:
+    found = stages(**spec)
+    fetch, train, publish = (volumes(found[name]) for name in ("fetch", "train", "publish"))
+    assert fetch & train == {"input"}
+    assert train & publish == {"input", "output"}
+    assert fetch & publish == {"input", "holdout"}
+
+
+@pytest.mark.parametrize("spec", TRAINS)
+def test_each_stage_has_a_tmp_that_it_may_write(spec: dict[str, Any]) -> None:
+    for stage in stages(**spec).values():
+        assert [m["mountPath"] for m in stage["volumeMounts"]].count("/tmp") == 1
+
+
+@pytest.mark.parametrize("spec", TRAINS)
+def test_every_stage_requests_compute(spec: dict[str, Any]) -> None:
+    for stage in stages(**spec).values():
+        assert set(stage["resources"]["requests"]) == {"cpu", "memory"}
