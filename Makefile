@@ -4,6 +4,7 @@ SHELL := /bin/bash
 STAMP := .venv/.requirements
 PYTHON := .venv/bin/python
 CLUSTER_TOOL := $(or $(SYSTEM_PYTHON),python3) hack/cluster
+WORKERS := -n 3 --dist loadgroup
 CODE := operator/modelmill images/trainer/modelmill_trainer images/server/modelmill_server hack tests
 
 help: ## List the commands
@@ -28,13 +29,13 @@ images: ## Build the three images and load them into the cluster
 	@$(CLUSTER_TOOL) images --load
 
 demo: venv cluster-up images ## Play the whole life of a model on real data
-	@$(PYTHON) hack/demo
+	@$(PYTHON) -m hack.demo
 
 test: venv cluster-up images ## Run every test: unit, integration and e2e
-	@$(PYTHON) -m pytest tests/unit tests/integration tests/e2e
+	@$(PYTHON) -m pytest $(WORKERS) tests
 
 test-unit: venv ## Run the unit tests only
-	@$(PYTHON) -m pytest tests/unit
+	@$(PYTHON) -m pytest $(WORKERS) tests/unit
 
 check: venv ## Format, lint, types, import rules, generated files
 	@echo "==> format and lint"
