@@ -65,7 +65,13 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	  uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	    --python-version 3.11 requirements/clients-$$name.in -o requirements/clients-$$name.txt; done
 
+proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations, 100 ends under load, a million requests
+	@MODELMILL_OPENAPI_CALLS=10000 MODELMILL_FUZZ_MUTATIONS=50000 $(PYTHON) -m pytest \
+	  tests/integration/server/test_openapi_calls.py tests/integration/server/test_fuzz.py
+	@$(PYTHON) hack/bench/serving/sigterm.py
+	@$(PYTHON) hack/bench/serving/memory.py
+
 bench: venv ## Measure the control loop on a real API server without a kubelet
 	@$(PYTHON) hack/bench/control_loop.py
 
-.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock bench
+.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock proof bench
