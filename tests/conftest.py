@@ -13,6 +13,7 @@ ORDER = ("e2e", "integration", "unit")
 """What waits most comes first, so that the others fill the time."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a module, or of a folder that shares something, on one worker; end-to-end tests come first."""
     for item in items:
