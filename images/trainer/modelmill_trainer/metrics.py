@@ -15,6 +15,7 @@ from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Out
 
 LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
 MAX_OWN_METRICS = 32
+MAX_OWN_BYTES = 1 << 20
 
 
 def evaluate(task: str, target: np.ndarray, outputs: Outputs, classes: tuple[Any, ...]) -> dict[str, float]:
@@ -87,9 +88,10 @@ def own_metrics(path: Path) -> dict[str, float]:
     if not path.is_file():
         return {}
     try:
-        raw = json.loads(path.read_bytes())["metrics"]
+        with path.open("rb") as stream:
+            raw = json.loads(stream.read(MAX_OWN_BYTES))["metrics"]
         items = list(raw.items())
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise StageError("MetricInvalid", f'{path.name} must be {{"metrics": {{"name": number}}}}') from None
     if len(items) > MAX_OWN_METRICS:
         raise StageError("MetricInvalid", f"{path.name} has {len(items)} metrics: at most {MAX_OWN_METRICS}")
