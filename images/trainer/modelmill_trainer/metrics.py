@@ -31,11 +31,7 @@ def evaluate(task: str, target: np.ndarray, outputs: Outputs, classes: tuple[Any
 
 def _regression(target: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     predicted = predicted.astype("float64")
-    bad = int((~np.isfinite(predicted)).sum())
-    if bad:
-        raise StageError(
-            "ModelInvalid", f"the model predicts NaN or infinity for {bad} of {len(predicted)} rows of the hold-out"
-        )
+    require_finite({PREDICT: predicted}, "of the hold-out")
     target = target.astype("float64")
     found = {
         "r2": float(metrics.r2_score(target, predicted)),
@@ -72,8 +68,7 @@ def _classification(target: np.ndarray, outputs: Outputs, classes: tuple[Any, ..
     probabilities = outputs.get(PROBABILITIES)
     if probabilities is None:
         return found
-    if not np.isfinite(probabilities).all():
-        raise StageError("ModelInvalid", "the model gives probabilities that are NaN or infinite")
+    require_finite({PROBABILITIES: probabilities}, "of the hold-out")
     if len(classes) == 2 and set(truth) == {0, 1}:
         found["roc_auc"] = float(metrics.roc_auc_score(truth, probabilities[:, 1]))
     if (truth < len(classes)).all():
@@ -81,6 +76,17 @@ def _classification(target: np.ndarray, outputs: Outputs, classes: tuple[Any, ..
         chances /= chances.sum(axis=1, keepdims=True)
         found["log_loss"] = float(metrics.log_loss(truth, chances, labels=list(range(len(classes)))))
     return found
+
+
+def require_finite(outputs: Outputs, rows: str) -> None:
+    """Raise StageError (ModelInvalid) when predictions or probabilities are NaN or infinite. rows: which ones, for people."""
+    for name, values in outputs.items():
+        if values.dtype.kind != "f":
+            continue
+        bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
+        if bad:
+            what = "predicts" if name == PREDICT else "gives probabilities that are"
+            raise StageError("ModelInvalid", f"the model {what} NaN or infinity for {bad} of {len(values)} rows {rows}")
 
 
 def own_metrics(path: Path) -> dict[str, float]:

@@ -23,7 +23,7 @@ from modelmill_trainer.gates import judge
 from modelmill_trainer.kinds import BOOLEAN, NUMBER, model_frame, target_values
 from modelmill_trainer.lineage import lineage
 from modelmill_trainer.measured import Measured
-from modelmill_trainer.metrics import evaluate, own_metrics, primary_of
+from modelmill_trainer.metrics import evaluate, own_metrics, primary_of, require_finite
 from modelmill_trainer.models import CLASSIFICATION, PREDICT, Model, Outputs, SklearnModel, find_model, load_left
 from modelmill_trainer.reference import make_profile, permutation_importance
 from modelmill_trainer.report.page import render
@@ -132,7 +132,9 @@ def _twice_note(seen: np.ndarray) -> str:
 def write_artifact(measured: Measured, into: Path) -> str:
     """Write every file of the artifact and return its format."""
     spec, model, facts = measured.spec, measured.model, measured.facts
-    predicted_train = _outputs(model, measured.train)[PREDICT]
+    trained = _outputs(model, measured.train)
+    require_finite(trained, "that were trained on: it must answer rows with missing values, where the data has some")
+    predicted_train = trained[PREDICT]
     importance = permutation_importance(model, measured.frame, measured.target, spec.seed)
     profile = make_profile(measured.train, predicted_train, importance)
     candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(
