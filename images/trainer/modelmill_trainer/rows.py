@@ -4,7 +4,8 @@ rows.bin, which an artifact has for the comparison with the next version:
 
     8 bytes   MAGIC
     4 bytes   length of the header, big-endian
-    header    JSON: v, key (hex), kinds (of the columns that were hashed), below (digests from it on are not kept, or null)
+    header    JSON: v, key (hex), kinds (of the columns that were hashed), count (of the digests), below (digests from it on
+              are not kept; null when all are)
     the rest  digests of the different rows that were trained on, 8 bytes each, big-endian, ascending
 """
 
@@ -138,7 +139,7 @@ class TrainedRows:
         """
         kept = self.digests[:most]
         below = int(self.digests[most]) if len(self.digests) > most else self.below
-        document = {"v": 1, "key": self.key.hex(), "kinds": self.kinds, "below": below}
+        document = {"v": 1, "key": self.key.hex(), "kinds": self.kinds, "count": len(kept), "below": below}
         header = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
         if len(header) > MAX_HEADER:
             return None
@@ -153,20 +154,22 @@ def parse_rows(content: bytes) -> TrainedRows:
     if content[: len(MAGIC)] != MAGIC or len(content) < begin:
         raise RowsError("it does not begin as such a file does")
     end = begin + int.from_bytes(content[len(MAGIC) : begin], "big")
-    if end - begin > MAX_HEADER or end > len(content) or (len(content) - end) % 8:
+    if end - begin > MAX_HEADER or end > len(content):
         raise RowsError("it is cut off, or longer than it says")
-    key, kinds, below = _header(content[begin:end])
+    key, kinds, count, below = _header(content[begin:end])
+    if len(content) - end != 8 * count:
+        raise RowsError("it is cut off, or longer than it says")
     digests = np.frombuffer(content, DIGEST, offset=end).astype(np.uint64)
     if not (digests[:-1] < digests[1:]).all() or (below is not None and len(digests) and int(digests[-1]) >= below):
         raise RowsError("its digests are not in order")
     return TrainedRows(key, kinds, digests, below)
 
 
-def _header(content: bytes) -> tuple[bytes, dict[str, str], int | None]:
+def _header(content: bytes) -> tuple[bytes, dict[str, str], int, int | None]:
     try:
         raw: Any = json.loads(content)
         key, kinds, below = bytes.fromhex(raw["key"]), raw["kinds"], raw["below"]
-        version = raw["v"]
+        version, count = raw["v"], raw["count"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RowsError(f"its header cannot be read: {type(error).__name__}") from None
     if version != 1:
@@ -175,9 +178,11 @@ def _header(content: bytes) -> tuple[bytes, dict[str, str], int | None]:
         raise RowsError("its header names no columns")
     if below is not None and (isinstance(below, bool) or not isinstance(below, int) or not 0 <= below < 1 << 64):
         raise RowsError("its header has a wrong bound")
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise RowsError("its header has a wrong count")
     if len(key) > MAX_KEY:
         raise RowsError("its key is too long")
-    return key, kinds, below
+    return key, kinds, count, below
 
 
 def _family(kind: str) -> str:
