@@ -28,7 +28,7 @@ def fetch_artifact(champion: Champion, store: Store, into: Path) -> None:
     manifest = _parsed(content, champion)
     (into / names.MANIFEST_FILE).write_bytes(content)
     for file in manifest.files:
-        if Path(file.name).name != file.name:
+        if Path(file.name).name != file.name or file.name in ("", ".."):
             raise _corrupt(champion, f"the file name {file.name!r} is not a plain name")
         if file.name in NOT_LOADED:
             continue
