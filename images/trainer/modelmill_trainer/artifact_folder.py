@@ -11,9 +11,11 @@ from modelmill.contracts import names
 from modelmill.contracts.artifact import File, Manifest, digest, parse_manifest
 from modelmill.contracts.stage import Champion, Store
 from modelmill_trainer.failure import StageError
+from modelmill_trainer.rows import MAX_BYTES
 from modelmill_trainer.stores import Folder, join, open_folder
 
 PARALLEL = 4
+NOT_LOADED = (names.REPORT_FILE, names.DATA_FILE)
 
 
 def fetch_artifact(champion: Champion, store: Store, into: Path) -> None:
@@ -26,9 +28,12 @@ def fetch_artifact(champion: Champion, store: Store, into: Path) -> None:
     manifest = _parsed(content, champion)
     (into / names.MANIFEST_FILE).write_bytes(content)
     for file in manifest.files:
-        if Path(file.name).name != file.name:
+        if Path(file.name).name != file.name or file.name in ("", ".."):
             raise _corrupt(champion, f"the file name {file.name!r} is not a plain name")
-        if file.name in (names.REPORT_FILE, names.DATA_FILE):
+        if file.name in NOT_LOADED:
+            continue
+        if file.name == names.ROWS_FILE:
+            _fetch_rows(folder, file, into, champion)
             continue
         content = _read(folder, file.name, champion)
         if hashlib.sha256(content).hexdigest() != file.sha256:
@@ -36,15 +41,35 @@ def fetch_artifact(champion: Champion, store: Store, into: Path) -> None:
         (into / file.name).write_bytes(content)
 
 
+def _fetch_rows(folder: Folder, file: File, into: Path, champion: Champion) -> None:
+    """Bring rows.bin, or leave it out when it is damaged: publish then says that the champion cannot be compared."""
+    content = bytearray()
+    try:
+        for chunk in folder.chunks(file.name):
+            content += chunk
+            if len(content) > MAX_BYTES:
+                break
+    except StageError as error:
+        if error.reason != "ObjectNotFound":
+            raise
+    if hashlib.sha256(content).hexdigest() == file.sha256:
+        (into / file.name).write_bytes(content)
+    else:
+        print(f"fetch: {file.name} of {champion.name} is not what its manifest says, and is left out", flush=True)
+
+
 def verified_manifest(champion: Champion, folder: Path) -> Manifest:
     """Return the manifest of a fetched artifact whose files are still what it says. Raises StageError (ChampionCorrupt)."""
-    content = (folder / names.MANIFEST_FILE).read_bytes()
+    path = folder / names.MANIFEST_FILE
+    content = path.read_bytes() if path.is_file() or not path.exists() else b""
     if digest(content) != champion.digest:
         raise _corrupt(champion, "manifest.json was changed after it was fetched")
     manifest = _parsed(content, champion)
     for file in manifest.files:
         path = folder / file.name
-        if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
+        if file.name in (*NOT_LOADED, names.ROWS_FILE) and not path.exists():
+            continue
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
             raise _corrupt(champion, f"{file.name} was changed after it was fetched")
     return manifest
 

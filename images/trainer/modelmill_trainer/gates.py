@@ -78,9 +78,15 @@ def _compare(
         return Verdict(
             False, f"the champion {champion.name} cannot be compared: {why}; approve by hand, or remove the gate"
         )
-    new, old = metrics[primary], champion.metrics[primary]
+    mine = champion.challenger or metrics
+    if primary not in mine:
+        return Verdict(
+            False, f"{primary} was not measured on the {champion.rows} rows of the comparison: approve by hand"
+        )
+    new, old = mine[primary], champion.metrics[primary]
     gain = improvement(new, old, direction)
     passed = gain >= wanted
     word = "better" if gain >= 0 else "worse"
-    text = f"{primary} {new:.4g} is {abs(gain):.3g} {word} than {old:.4g} of the champion {champion.name}"
+    where = f" on {champion.rows} rows" if champion.rows else ""
+    text = f"{primary} {new:.4g} is {abs(gain):.3g} {word} than {old:.4g} of the champion {champion.name}{where}"
     return Verdict(passed, text if passed else f"{text}; wanted is {wanted:g} better or more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,12 +12,10 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from modelmill.contracts.artifact import Profile, Signature
 from modelmill_trainer.gates import improvement
+from modelmill_trainer.measured import Measured
 from modelmill_trainer.metrics import LESS_IS_BETTER
 from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES
 from modelmill_trainer.report import figures
-
-if TYPE_CHECKING:
-    from modelmill_trainer.publish import Measured
 
 TEMPLATE = "report.html.j2"
 MAX_OBJECTS = 20
@@ -39,8 +37,9 @@ def render(measured: Measured, signature: Signature, profile: Profile, lineage: 
     ).render(
         spec=measured.spec,
         facts=measured.facts,
-        objects=[*measured.facts["objects"], *measured.facts["holdout_objects"]],
+        objects=[*measured.facts.objects, *measured.facts.holdout_objects],
         max_objects=MAX_OBJECTS,
+        notes=measured.notes,
         passed=measured.passed,
         verdicts=measured.verdicts,
         champion=measured.champion,
@@ -58,14 +57,16 @@ def render(measured: Measured, signature: Signature, profile: Profile, lineage: 
 
 
 def _metric_rows(measured: Measured) -> list[dict[str, Any]]:
+    theirs = measured.champion.metrics if measured.champion is not None else {}
+    ours = (measured.champion.challenger if measured.champion is not None else {}) or measured.metrics
     rows = []
     for name, value in measured.metrics.items():
-        old = measured.champion.metrics.get(name) if measured.champion is not None else None
+        old = theirs.get(name)
         if name == measured.primary:
             direction = measured.direction
         else:
             direction = "Minimize" if name in LESS_IS_BETTER else "Maximize"
-        gain = improvement(value, old, direction) if old is not None else None
+        gain = improvement(ours[name], old, direction) if old is not None and name in ours else None
         rows.append({"name": name, "value": value, "champion": old, "gain": gain})
     return rows
 
