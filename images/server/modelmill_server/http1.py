@@ -117,7 +117,11 @@ class Connections:
 
 @dataclass(slots=True)
 class _Head:
-    """The head of the request that is being read."""
+    """The request that is being read.
+
+    size: bytes that came since the last ones of a body. seen: `body_size` when the last bytes had come. in_trailer: what comes
+    as a header is behind the body.
+    """
 
     url: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -125,6 +129,8 @@ class _Head:
     complete: bool = False
     body: list[bytes] = field(default_factory=list)
     body_size: int = 0
+    seen: int = 0
+    in_trailer: bool = False
     begin: float = 0.0
 
 
@@ -171,12 +177,7 @@ class Connection(asyncio.Protocol):
         """Parse what came, and answer the requests that it completes."""
         if self._refusing:
             return
-        head = self._head
-        if head is not None and not head.complete:
-            head.size += len(data)
-            if head.size > MAX_HEAD_BYTES:
-                self._refuse(431, f"the head of the request is larger than {MAX_HEAD_BYTES} bytes")
-                return
+        before = self._head
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -188,6 +189,17 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self._refusing:
                 self._refuse(400, f"this is not HTTP: {error}")
+        if before is not None and before is self._head and not self._refusing:
+            self._bound(before, len(data))
+
+    def _bound(self, head: _Head, received: int) -> None:
+        """Bound what is kept of a request that is not whole: its head, and trailers, which grow while its body does not."""
+        if head.body_size > head.seen:
+            head.seen, head.size = head.body_size, 0
+            return
+        head.size += received
+        if head.size > MAX_HEAD_BYTES:
+            self._refuse(431, f"the head of the request, or its trailer, is larger than {MAX_HEAD_BYTES} bytes")
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         """Read a request that offers another protocol as if it did not, as RFC 9110, 7.8 allows. rest: what follows its head.
@@ -241,9 +253,13 @@ class Connection(asyncio.Protocol):
         self._head.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; of one that comes twice, the last counts, but for the framing, where the parser refuses that."""
-        assert self._head is not None
-        self._head.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        """Take a header; of one that comes twice, the last counts, but for the framing, where the parser refuses that.
+
+        A trailer comes here too and is dropped: it must not change what the head said (RFC 9110, 6.5.1), nor fill the memory.
+        """
+        head = self._head
+        if head is not None and not head.in_trailer:
+            head.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """Look whether the body is welcome."""
@@ -257,9 +273,11 @@ class Connection(asyncio.Protocol):
             self.deadline = time.monotonic() + self._limits.body_seconds
         headers = head.headers
         encoding = headers.get("transfer-encoding")
-        if encoding is not None and encoding.lower() != "chunked":
-            self._refuse(501, f"transfer-encoding {encoding[:50]!r} is not known: use chunked")
-            return
+        if encoding is not None:
+            head.in_trailer = True
+            if encoding.lower() != "chunked":
+                self._refuse(501, f"transfer-encoding {encoding[:50]!r} is not known: use chunked")
+                return
         length = int(headers.get("content-length", 0))
         expects = headers.get("expect", "").lower() == "100-continue"
         if length > self._limits.body_bytes * (1 if expects else READ_ANYWAY):
