@@ -25,9 +25,8 @@ log = logging.getLogger("modelmill_server")
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_PIPELINED = 16  # requests of one connection that wait; then it is not read from
-READ_ANYWAY = (
-    4  # times the limit: a body up to there is read to its end, since its client would not see the answer before
-)
+READ_ANYWAY = 4  # times the limit: a body up to there is read to its end; its client would not see the answer before
+MAX_PIECES = 1024  # of a body that comes in small ones; then they are joined
 FIRST_REQUEST_SECONDS = 1.0  # for a connection that was just made when the server ends
 LINGER_SECONDS = 2.0  # a client that is still sending gets so long to read why it was refused
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -119,8 +118,8 @@ class Connections:
 class _Head:
     """The request that is being read.
 
-    size: bytes that came since the last ones of a body. seen: `body_size` when the last bytes had come. in_trailer: what comes
-    as a header is behind the body.
+    size: bytes that came since the last ones of a body. joined: how many of `body` are joined pieces. seen: `body_size` when
+    the last bytes had come.
     """
 
     url: bytes = b""
@@ -129,8 +128,8 @@ class _Head:
     complete: bool = False
     body: list[bytes] = field(default_factory=list)
     body_size: int = 0
+    joined: int = 0
     seen: int = 0
-    in_trailer: bool = False
     begin: float = 0.0
 
 
@@ -144,12 +143,17 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
         self._parser: Any = httptools.HttpRequestParser(self)
         self._head: _Head | None = None
-        self._offer: _Head | None = None
+        self._fields: dict[str, str] = {}
+        self._offer: tuple[_Head, bool] | None = None
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._refusing = False
+        self._refusing = False  # nothing that still comes is looked at
+        self._refusal: tuple[Request, Answer] | None = None  # to be written behind the answers that are due
+        self._continue = False
         self._fresh = True
+        self._paused = False  # not read from, since enough requests wait
         self._blocked = False
+        self._unsent = 0
         self._ended = False
         self.deadline = NEVER
 
@@ -172,6 +176,7 @@ class Connection(asyncio.Protocol):
         if head is not None and head.complete and not self._refusing:
             self._handler.refused(self._request(head, b""), CLIENT_LEFT)
         self._waiting.clear()
+        self._parser = None  # it holds this object: freed now, not when the garbage collector comes by
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and answer the requests that it completes."""
@@ -181,14 +186,9 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._go_on_without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError:
-            if not self._refusing:
-                log.exception("a request could not be handled")
-                self._refuse(500, "the request could not be handled; the server's log says why")
+            self._go_on_without_upgrade(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            if not self._refusing:
-                self._refuse(400, f"this is not HTTP: {error}")
+            self._stop_parsing(error)
         if before is not None and before is self._head and not self._refusing:
             self._bound(before, len(data))
 
@@ -196,27 +196,47 @@ class Connection(asyncio.Protocol):
         """Bound what is kept of a request that is not whole: its head, and trailers, which grow while its body does not."""
         if head.body_size > head.seen:
             head.seen, head.size = head.body_size, 0
-            return
-        head.size += received
-        if head.size > MAX_HEAD_BYTES:
-            self._refuse(431, f"the head of the request, or its trailer, is larger than {MAX_HEAD_BYTES} bytes")
+        else:
+            head.size += received
+            if head.size > MAX_HEAD_BYTES:
+                self._refuse(431, f"the head of the request, or its trailer, is larger than {MAX_HEAD_BYTES} bytes")
+        if len(head.body) - head.joined >= MAX_PIECES:
+            head.body[head.joined :] = [b"".join(head.body[head.joined :])]
+            head.joined += 1
 
-    def _go_on_without_upgrade(self, rest: bytes) -> None:
+    def _stop_parsing(self, error: Exception) -> None:
+        if self._refusing:
+            return
+        if isinstance(error, httptools.HttpParserCallbackError):
+            log.error("a request could not be handled", exc_info=error)
+            self._refuse(500, "the request could not be handled; the server's log says why")
+        else:
+            self._refuse(400, f"this is not HTTP: {error}")
+
+    def _go_on_without_upgrade(self, rest: memoryview) -> None:
         """Read a request that offers another protocol as if it did not, as RFC 9110, 7.8 allows. rest: what follows its head.
 
         Java's HttpClient offers h2c with every first request. The parser stops behind such a head, so it gets the head again.
         """
-        head, self._offer = self._offer, None
-        method = self._parser.get_method()
-        if head is None or self._refusing:
-            return
-        if method == b"CONNECT":
-            self._refuse(501, "CONNECT is not supported")
-            return
-        self._parser = httptools.HttpRequestParser(self)
-        lines = [b"%s %s HTTP/1.1\r\n" % (method, head.url)]
-        lines += [f"{name}: {value}\r\n".encode("latin-1") for name, value in head.headers.items() if name not in OFFER]
-        self.data_received(b"".join((*lines, b"\r\n", rest)))
+        while self._offer is not None and not self._refusing:
+            (head, keep), self._offer = self._offer, None
+            method = self._parser.get_method()
+            if method == b"CONNECT":
+                self._refuse(501, "CONNECT is not supported")
+                return
+            lines = [f"{name}: {value}\r\n" for name, value in head.headers.items() if name not in OFFER]
+            lines.append(f"connection: {'keep-alive' if keep else 'close'}\r\n\r\n")
+            version = self._parser.get_http_version().encode()
+            self._parser = httptools.HttpRequestParser(self)
+            try:
+                self._parser.feed_data(
+                    b"%s %s HTTP/%s\r\n" % (method, head.url, version) + "".join(lines).encode("latin-1")
+                )
+                self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._stop_parsing(error)
 
     def eof_received(self) -> bool:
         """Keep the other half open while there is something to answer."""
@@ -224,28 +244,35 @@ class Connection(asyncio.Protocol):
         head = self._head
         if head is not None and head.complete and not self._refusing:
             self._refuse(400, "the request ends before its body does")
-        return self._task is not None or bool(self._waiting)
+        if self._task is not None or self._waiting or self._refusal is not None:
+            return True
+        self._close()
+        return False
 
     def pause_writing(self) -> None:
         """The client does not read its answers: answer no more for now, and not for ever."""
         self._blocked = True
         self._transport.pause_reading()
-        self.deadline = time.monotonic() + self._limits.body_seconds
+        self._expect_taking()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Go on, but not in this callback: asyncio's transport may not be closed in it (it would be closed twice)."""
         self._blocked = False
-        if self._refusing:
-            self._linger()
+        asyncio.get_running_loop().call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if self._blocked or self._transport.is_closing():
             return
-        self._transport.resume_reading()
+        self.deadline = NEVER
         self._next()
+        self._read_on()
 
     # Called by the parser.
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._head = _Head()
+        self._head = head = _Head()
+        self._fields = head.headers
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the request's target."""
@@ -253,20 +280,16 @@ class Connection(asyncio.Protocol):
         self._head.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; of one that comes twice, the last counts, but for the framing, where the parser refuses that.
-
-        A trailer comes here too and is dropped: it must not change what the head said (RFC 9110, 6.5.1), nor fill the memory.
-        """
-        head = self._head
-        if head is not None and not head.in_trailer:
-            head.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        """Take a header; of one that comes twice, the last counts, but for the framing, where the parser refuses that."""
+        self._fields[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """Look whether the body is welcome."""
         head = self._head
-        assert head is not None
+        if head is None or self._refusing:
+            return
         if self._parser.should_upgrade():
-            self._offer = head
+            self._offer = head, self._parser.should_keep_alive()
             return
         head.complete, head.begin = True, time.perf_counter()
         if not self._blocked:
@@ -274,16 +297,21 @@ class Connection(asyncio.Protocol):
         headers = head.headers
         encoding = headers.get("transfer-encoding")
         if encoding is not None:
-            head.in_trailer = True
+            self._fields = {}  # what a trailer says is no header
             if encoding.lower() != "chunked":
                 self._refuse(501, f"transfer-encoding {encoding[:50]!r} is not known: use chunked")
+                return
+            if self._parser.get_http_version() == "1.0":
+                self._refuse(400, "HTTP/1.0 has no transfer-encoding")
                 return
         length = int(headers.get("content-length", 0))
         expects = headers.get("expect", "").lower() == "100-continue"
         if length > self._limits.body_bytes * (1 if expects else READ_ANYWAY):
             self._refuse_size()
         elif expects and self._parser.get_http_version() != "1.0":
-            self._transport.write(CONTINUE)
+            self._continue = True
+            if self._task is None and not self._waiting and not self._blocked:
+                self._say_continue()
 
     def on_body(self, data: bytes) -> None:
         """Take a part of the body; one that is too large is not kept."""
@@ -296,6 +324,7 @@ class Connection(asyncio.Protocol):
             head.body.append(data)
             return
         head.body.clear()
+        head.joined = 0
         if head.body_size > READ_ANYWAY * most:
             self._refuse_size()
 
@@ -306,7 +335,7 @@ class Connection(asyncio.Protocol):
             return
         if not self._blocked:
             self.deadline = NEVER
-        self._fresh = False
+        self._fresh = self._continue = False
         if head.body_size > self._limits.body_bytes:
             self._head = head
             self._refuse_size()
@@ -316,7 +345,8 @@ class Connection(asyncio.Protocol):
         self._waiting.append((self._request(head, body), keep))
         if self._task is None and not self._blocked:
             self._next()
-        elif len(self._waiting) >= MAX_PIPELINED:
+        elif self._crowded():
+            self._paused = True
             self._transport.pause_reading()
 
     # Answers.
@@ -341,23 +371,55 @@ class Connection(asyncio.Protocol):
         self._rest()
 
     async def _later(self, request: Request, keep: bool, coming: Coroutine[Any, Any, Answer]) -> None:
-        answer = await coming
+        try:
+            answer = await coming
+        except Exception:
+            log.exception("a request could not be handled")
+            answer = write_error(500, "the request could not be handled; the server's log says why")
         self._task = None
         if self._transport.is_closing():
             return
         self._write(request, keep, answer)
-        if not self._blocked:
-            self._transport.resume_reading()
+        if self._blocked:
+            self._expect_taking()
         self._next()
+        if self._paused:
+            self._read_on()
+
+    def _crowded(self) -> bool:
+        """Return whether so much waits that no more is to be read."""
+        waiting = self._waiting
+        return len(waiting) >= MAX_PIPELINED or sum(len(one.body) for one, _ in waiting) > self._limits.body_bytes
+
+    def _read_on(self) -> None:
+        if not self._blocked and not self._crowded():
+            self._paused = False
+            self._transport.resume_reading()
 
     def _rest(self) -> None:
-        """Wait for the next request, unless one is in hand."""
-        if self._task is not None or self._waiting or self._blocked or self._refusing:
+        """Wait for the next request, unless one is in hand; say what is wrong with the last, when its turn has come."""
+        if self._task is not None or self._waiting or self._blocked:
             return
+        if self._refusing:
+            refusal, self._refusal = self._refusal, None
+            if refusal is not None:
+                self._write(refusal[0], False, refusal[1])
+            if not self._blocked:
+                self._linger()
+            return
+        head = self._head
         if self._ended:
-            self._transport.close()
-        elif self._head is None:
+            self._close()
+        elif head is None or not head.complete:
             self.deadline = time.monotonic() + self._limits.idle_seconds
+        else:
+            self.deadline = time.monotonic() + self._limits.body_seconds
+            if self._continue:
+                self._say_continue()
+
+    def _say_continue(self) -> None:
+        self._continue = False
+        self._transport.write(CONTINUE)
 
     def _write(self, request: Request, keep: bool, answer: Answer) -> None:
         status, body, headers = answer
@@ -374,48 +436,63 @@ class Connection(asyncio.Protocol):
         self._transport.write(b"".join(parts))
         if not keep:
             self._waiting.clear()
-            self._refusing = True
-            self._linger()
+            self._refusing, self._refusal = True, None
 
     def _refuse_size(self) -> None:
         self._refuse(413, f"the request is larger than {self._limits.body_bytes} bytes")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer what is wrong and end the connection; what still comes is not looked at."""
+        """Answer what is wrong, behind the answers that are due, and end the connection."""
         head, self._head = self._head, None
         self._refusing = True
         request = Request("", "", {}, b"", 0.0)
         if head is not None and head.complete:
             request = self._request(head, b"")
             self._handler.refused(request, status)
-        if self._task is None:
-            self._write(request, False, write_error(status, message))
-        else:  # the answer to the request before comes first, and is the last
-            self._waiting.clear()
-            self._task.add_done_callback(lambda _: self._linger())
+        self._refusal = request, write_error(status, message)
+        if not self._blocked:
+            self.deadline = NEVER
+        self._rest()
 
     def _linger(self) -> None:
         """Close in a way that lets a client that still sends read its answer (RFC 9112, 9.6)."""
         transport = self._transport
-        if transport.is_closing():
-            return
         if self._ended:
-            transport.close()
-            return
-        if transport.can_write_eof():
+            self._close()
+        elif not transport.is_closing():
             transport.write_eof()
-        self.deadline = time.monotonic() + LINGER_SECONDS
+            transport.resume_reading()
+            self._expect_taking()
+
+    def _expect_taking(self) -> None:
+        """Give the client time to take what is not sent yet, or to close."""
+        self._unsent = self._transport.get_write_buffer_size()
+        self.deadline = time.monotonic() + (self._limits.body_seconds if self._unsent else LINGER_SECONDS)
+
+    def _close(self) -> None:
+        self._transport.close()
+        self._expect_taking()
 
     # Called by the owner.
 
     def expire(self) -> None:
         """End the connection: its time for a head or a body is over, or it does not take its answers."""
-        if self._refusing or self._blocked:
-            self.abort()
-        elif self._head is None:
-            self._transport.close()
+        busy = self._task is not None or bool(self._waiting)
+        head = self._head
+        if self._blocked or self._transport.is_closing() or (self._refusing and not busy):
+            before = self._unsent
+            self._expect_taking()
+            if not 0 < self._unsent < before:  # it takes nothing, or has it all
+                self.abort()
+        elif self._paused:  # it is not its fault
+            self.deadline = time.monotonic() + self._limits.body_seconds
+        elif busy and (head is None or self._refusing):
+            self.deadline = NEVER
+        elif head is None:
+            self._close()
         else:
-            self._refuse(408, f"the request did not arrive within {self._limits.body_seconds:g} s")
+            seconds = self._limits.body_seconds if head.complete else self._limits.idle_seconds
+            self._refuse(408, f"the request did not arrive within {seconds:g} s")
 
     def close_soon(self) -> None:
         """Close now, unless a request is in hand; where none was there yet, the first may be on its way."""
@@ -424,7 +501,7 @@ class Connection(asyncio.Protocol):
         if self._fresh:
             self.deadline = time.monotonic() + FIRST_REQUEST_SECONDS
         else:
-            self._transport.close()
+            self._close()
 
     def abort(self) -> None:
         """Close at once."""
