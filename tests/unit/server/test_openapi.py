@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, Tensor
-from modelmill_server import rows, v2
-from modelmill_server.columns import RejectedError, features_of
-from modelmill_server.openapi import document
+from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, Signature, Tensor
+from modelmill_server.protocols import rows, v2
+from modelmill_server.queries.columns import RejectedError, features_of
+from tests.unit.server.described import described
 
 POWER = Tensor("power", "FP64", (-1,))
 WEIGHT = Tensor("weight", "FP64", (-1,), NUMERIC, True)
@@ -28,7 +28,7 @@ INFER = "/v2/models/fuel/infer"
 
 
 def made(inputs: tuple[Tensor, ...] = MIXED) -> dict[str, Any]:
-    return document("fuel", "fuel-3", "0.1.0", inputs, (LABEL, CHANCES), task="classification")
+    return described("fuel", "fuel-3", Signature("classification", inputs, (LABEL, CHANCES)))
 
 
 class Both:
