@@ -507,7 +507,7 @@ def test_term_with_connections_in_every_state(waiting: Running, gate: Path) -> N
     assert read(idle, 1)[0][0] == 200
     half.sendall(post(1)[:-3])
     unread.sendall(post(LARGE))
-    wait_until(lambda: b'code="200"} 1' in server.get("/metrics").body)
+    wait_until(lambda: server.metric("modelmill_requests_total", code="200") == 1)
     shut_gate(gate, slow, server, post(2) + post(3) + LIVE)
     server.process.send_signal(signal.SIGTERM)
     wait_for_log(server, "shutting down")
