@@ -55,6 +55,30 @@ def test_whole_numbers_as_categories_are_called_by_their_text() -> None:
     assert counted(counter) == {"4": 2, "6": 1, "other": 1}
 
 
+@pytest.mark.parametrize("rows", [1, 3, 3 * VECTOR_ROWS])
+def test_truth_values_are_called_as_json_writes_them(rows: int) -> None:
+    profile = FeatureProfile(CATEGORICAL, (0.5, 0.5), categories=("true", "false"))
+    values = [True, False, None] * (rows // 3) or [False]
+    for column in (values, np.array([value is True for value in values])):
+        counter = BinCounter(profile)
+        counter.add(column)
+        plain = column.tolist() if isinstance(column, np.ndarray) else column
+        assert counted(counter) == Counter(profile.bin_of(value) for value in plain)
+        assert "other" not in counted(counter)
+
+
+def test_truth_values_of_an_older_profile_are_known_by_pythons_names() -> None:
+    counter = BinCounter(FeatureProfile(CATEGORICAL, (0.5, 0.5), categories=("True", "False")))
+    counter.add([True, False, True])
+    assert counted(counter) == {"True": 2, "False": 1}
+
+
+def test_text_is_no_truth_value() -> None:
+    counter = BinCounter(FeatureProfile(CATEGORICAL, (0.5, 0.5), categories=("true", "false")))
+    counter.add(["True", "true", 1, 0.0])
+    assert counted(counter) == {"true": 1, "other": 3}
+
+
 def monitor(most: int = 10) -> Monitor:
     shares = (0.25, 0.75)
     profile = Profile(

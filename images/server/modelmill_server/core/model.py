@@ -42,7 +42,7 @@ class Output:
 
 
 class ServedModel:
-    """What answers queries. name, version: as in the URL paths."""
+    """What answers queries. name, version: as in the URL paths. ignored: columns that a request may have in vain."""
 
     def __init__(self, artifact: ArtifactFolder, settings: Settings) -> None:
         """Load the model. Raises StartError: ModelLoadFailed."""
@@ -57,6 +57,7 @@ class ServedModel:
         self._tensors = {tensor.name: tensor for tensor in manifest.signature.outputs}
         if not self.features or not self._tensors:
             raise StartError("ModelLoadFailed", "manifest.json: the signature needs inputs and outputs")
+        self.ignored = frozenset(manifest.signature.ignored)
         self.outputs: tuple[str, ...] = tuple(self._tensors)
         self.primary = self.outputs[0]
         self.engine: Engine = load_engine(
@@ -73,7 +74,7 @@ class ServedModel:
         """Return the wanted outputs. Raises RejectedError, or whatever the model raises."""
         raw = self.engine.run(query.columns, query.wanted)
         return [
-            _output(self._tensors[name], values, query.rows) for name, values in zip(query.wanted, raw, strict=True)
+            output_of(self._tensors[name], values, query.rows) for name, values in zip(query.wanted, raw, strict=True)
         ]
 
     def golden_columns(self) -> list[Column]:
@@ -106,17 +107,30 @@ class ServedModel:
         return rows
 
 
-def _output(tensor: Tensor, values: Any, rows: int) -> Output:
+def output_of(tensor: Tensor, values: Any, rows: int) -> Output:
+    """Return what an engine returned as the signature has it. Raises ValueError for another number of rows."""
     if isinstance(values, list):  # onnx ZipMap: one dictionary per row
-        values = np.array([[row[label] for label in tensor.classes] for row in values])
+        values = np.array([[_chance(row, label) for label in tensor.classes] for row in values])
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1 and len(tensor.shape) == 1:
         array = array.reshape(-1)
-    if tensor.datatype == "BOOL":  # an ONNX classifier has labels of text or whole numbers only
-        array = array.astype(np.bool_)
+    if tensor.datatype == "BOOL" and array.dtype != np.bool_:
+        array = _truth(array)
     if array.shape[:1] != (rows,):
         raise ValueError(f"output {tensor.name!r} has shape {array.shape} for {rows} rows")
     return Output(tensor.name, tensor.datatype, array)
+
+
+def _chance(row: dict[Any, float], label: Any) -> float:
+    """Return a class's probability; truth values are whole numbers or text to ONNX."""
+    return row[label] if label in row else row[str(label)]
+
+
+def _truth(array: Any) -> Any:
+    """Return labels as truth values: an ONNX classifier has labels of whole numbers or text only, such as `True`."""
+    if array.dtype.kind in "biuf":
+        return array.astype(np.bool_)
+    return np.array([str(label).lower() == "true" for label in array.reshape(-1)], np.bool_).reshape(array.shape)
 
 
 def _compare(output: Output, golden: Golden) -> None:
