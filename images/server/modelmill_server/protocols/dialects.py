@@ -22,9 +22,9 @@ class Dialects:
 
     def __init__(self, model: ServedModel, max_rows: int) -> None:
         self._model = model
-        self.reader = v2.Reader(model.features, model.outputs, max_rows)
+        self.reader = v2.Reader(model.features, model.outputs, max_rows, model.ignored)
         self._write_v2 = V2Writer(model.name, model.version).write
-        by_row = rows.Reader(model.features, model.primary, max_rows)
+        by_row = rows.Reader(model.features, model.primary, max_rows, model.ignored)
         self.v2: Dialect[V2Body, Answer] = Dialect("v2", lambda body: self.reader.read(*body), self._write_v2)
         self.v1: Dialect[bytes, Answer] = Dialect("v1", by_row.read_v1, write_predictions)
         self.mlflow: Dialect[bytes, Answer] = Dialect("mlflow", by_row.read_mlflow, write_predictions)

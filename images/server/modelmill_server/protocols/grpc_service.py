@@ -142,7 +142,7 @@ class Methods:
         self._service.check_name(request.model_name, request.model_version)
         dialect: Dialect[pb.ModelInferRequest, pb.ModelInferResponse] = Dialect(
             "grpc",
-            lambda given: _query(reader, given),
+            lambda given: read_message(reader, given),
             lambda query, outputs, feedback_id: self._response(request, query, outputs, feedback_id),
         )
         made = self._service.perform(dialect, request, request.ByteSize())
@@ -182,16 +182,18 @@ class Methods:
         return pages
 
 
-def _query(reader: Reader, request: pb.ModelInferRequest) -> Query:
+def read_message(reader: Reader, request: pb.ModelInferRequest) -> Query:
     """Return the query. Raises RejectedError."""
     inputs = [InputTensor(tensor.name, list(tensor.shape), tensor.datatype) for tensor in request.inputs]
     outputs = [OutputChoice(output.name, _plain(output.parameters)) for output in request.outputs]
     raw = request.raw_input_contents
     if raw and len(raw) != len(inputs):
         raise bad(f"raw_input_contents has {len(raw)} entries: there must be one for each of the {len(inputs)} inputs")
-    blobs: list[Any] = (
-        [memoryview(content) for content in raw] if raw else [_values(tensor) for tensor in request.inputs]
-    )
+    blobs: list[Any]
+    if raw:
+        blobs = [memoryview(content) for content in raw]
+    else:
+        blobs = [None if reader.ignores(tensor.name) else _values(tensor) for tensor in request.inputs]
     return reader.query(InferRequest(inputs, request.id or None, outputs or None), blobs)
 
 

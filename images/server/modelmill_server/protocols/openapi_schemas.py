@@ -1,7 +1,7 @@
 """JSON Schemas of requests and answers for one signature, as strict as the server is.
 
 What JSON Schema cannot say is said in descriptions: that a tensor has as many values as its shape says, that all tensors have
-the same number of rows, and that every feature is there once.
+the same number of rows, and that every feature which may not be missing is there once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ WHOLE = tuple(name for name, family in FAMILY.items() if family == INT)
 FLOATS_IN_JSON = ("FP32", "FP64")  # FP16 has no JSON form
 NULL: Schema = {"type": "null"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
+ANYTHING: Schema = {}
+LEFT_OUT = "One that may be missing may be left out; a column of the training data that is no feature is ignored."
 EXAMPLES: dict[str, Any] = {FLOAT: 1.5, INT: 1, BOOL: True, TEXT: "text"}
 BINARY_WORDS = (
     "In binary form (see Inference-Header-Content-Length) it holds `binary_data_size`, and `data` is left out."
@@ -74,6 +76,10 @@ class Requests:
     def __init__(self, signature: Signature) -> None:
         """Raises ValueError naming the input whose datatype is not known."""
         self._features = features_of(signature.inputs)
+        names = {feature.name for feature in self._features}
+        self._ignored = [name for name in dict.fromkeys(signature.ignored) if name not in names]
+        self._least = sum(not feature.nullable for feature in self._features)
+        self._most = len(self._features) + len(self._ignored)
         self.components: dict[str, Schema] = {"Shape": SHAPE, "Parameters": PARAMETERS}
         self.numeric = all(feature.family != TEXT for feature in self._features)
         self._kinds = self._tensor_components()
@@ -87,13 +93,12 @@ class Requests:
 
     def _infer(self, outputs: Sequence[Tensor]) -> Schema:
         """Return the body of a V2 request."""
-        count = len(self._features)
         per_feature = array(
             {"anyOf": [ref(name) for name in self._kinds]},
-            count,
-            count,
+            max(self._least, 1),
+            self._most,
             title="One tensor for each feature",
-            description="Every feature once, in any order; all with the same number of rows.",
+            description="Every feature once, in any order; all with the same number of rows. " + LEFT_OUT,
         )
         forms = [per_feature]
         if self.numeric:
@@ -123,18 +128,26 @@ class Requests:
 
     def _by_column(self) -> Schema:
         """Return columns by feature name; a value alone is a column of one row."""
+        words = "One column for each feature, all with as many rows. " + LEFT_OUT
         columns = {feature.name: ref(f"{_kind(feature)}Column") for feature in self._features}
-        return record(
-            columns, additionalProperties=False, description="One column for each feature, all with as many rows."
-        )
+        return {**self._by_feature(columns), "minProperties": 1, "description": words}
+
+    def _by_feature(self, schemas: dict[str, Schema]) -> Schema:
+        """Return the schema of an object with a member for each feature; what may be missing or is ignored may be absent."""
+        needed = {feature.name: schemas[feature.name] for feature in self._features if not feature.nullable}
+        others = {feature.name: schemas[feature.name] for feature in self._features if feature.nullable}
+        others |= dict.fromkeys(self._ignored, ANYTHING)
+        return record(needed, others, additionalProperties=False)
 
     def _split(self) -> Schema:
         """Return the `dataframe_split` form of MLflow."""
-        names, count = [feature.name for feature in self._features], len(self._features)
+        names = [feature.name for feature in self._features]
         kinds = list(dict.fromkeys(_value_name(feature) for feature in self._features))
-        header = array({"enum": names}, count, count, uniqueItems=True, description="Every feature once, in any order.")
-        value = {"anyOf": [ref(name) for name in kinds]}
-        with_names = array(array(value, count, count), 1, description="Rows, in the order of `columns`.")
+        words = "Every feature once, in any order. " + LEFT_OUT
+        header = array({"enum": [*names, *self._ignored]}, self._least, self._most, uniqueItems=True, description=words)
+        value = ANYTHING if self._ignored else {"anyOf": [ref(name) for name in kinds]}
+        row = array(value, self._least, self._most)
+        with_names = array(row, 1, description="Rows, in the order of `columns`, with as many values.")
         in_order = array(ref("RowInOrder"), 1)
         return {
             "anyOf": [
@@ -175,7 +188,12 @@ class Requests:
             self.components[f"{kind}Tensor"] = {"anyOf": forms, "description": words}
         if self.numeric:
             self.components["MatrixTensor"] = self._matrix()
-        return [f"{kind}Tensor" for kind in kinds]
+        if self._ignored:
+            head = {"name": {"enum": self._ignored}, "shape": ref("Shape"), "datatype": {"type": "string"}}
+            words = "A tensor of a column that the model does not use; its values are not looked at."
+            parameters = {"parameters": or_null(ref("Parameters"), nullable=True)}
+            self.components["IgnoredTensor"] = record(head, parameters, description=words)
+        return [f"{kind}Tensor" for kind in kinds] + ["IgnoredTensor"] * bool(self._ignored)
 
     def _matrix(self) -> Schema:
         nullable = any(feature.nullable for feature in self._features)
@@ -203,7 +221,7 @@ class Requests:
             self.components[name] = or_null(_value(feature), nullable=feature.nullable)
             self.components[f"{_kind(feature)}Column"] = {"anyOf": [array(ref(name), 1), ref(name)]}
         row = {feature.name: ref(_value_name(feature)) for feature in self._features}
-        self.components["RowByName"] = record(row, additionalProperties=False)
+        self.components["RowByName"] = self._by_feature(row)
         self.components["RowInOrder"] = {
             "type": "array",
             "prefixItems": list(row.values()),

@@ -84,6 +84,7 @@ class ModelPages:
                 "digest": model.artifact.digest,
                 "task": signature.task,
                 "nullable": ",".join(tensor.name for tensor in signature.inputs if tensor.nullable),
+                "ignored": ",".join(signature.ignored),
             },
         }
 

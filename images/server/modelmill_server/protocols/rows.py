@@ -11,7 +11,7 @@ import msgspec
 
 from modelmill_server.protocols.documents import decode
 from modelmill_server.queries.columns import Column, Feature, bad, from_python
-from modelmill_server.queries.query import Query, check_rows, require_all, unknown
+from modelmill_server.queries.query import Query, check_rows, completed, unknown
 
 V1_FORMS = ("instances", "inputs")
 MLFLOW_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -20,9 +20,14 @@ MLFLOW_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 class Reader:
     """Reads row-wise requests for one signature."""
 
-    def __init__(self, features: tuple[Feature, ...], primary: str, max_rows: int) -> None:
+    def __init__(
+        self, features: tuple[Feature, ...], primary: str, max_rows: int, ignored: frozenset[str] = frozenset()
+    ) -> None:
+        """ignored: columns that a request may have although they are no features."""
         self._features = features
         self._by_name = {feature.name: feature for feature in features}
+        self._known = self._by_name.keys() | ignored
+        self._needed = [feature.name for feature in features if not feature.nullable]
         self._wanted = (primary,)
         self._max_rows = max_rows
         self._document = msgspec.json.Decoder(dict[str, Any])
@@ -59,7 +64,7 @@ class Reader:
             raise bad("dataframe_split.columns has a name twice")
         rows = value["data"]
         check_rows(len(rows), self._max_rows)
-        return self._named(dict(zip(header, _transposed(rows, len(header)), strict=True)))
+        return self._named(dict(zip(header, _transposed(rows, len(header)), strict=True)), len(rows))
 
     def _by_row(self, rows: Any, form: str) -> list[Column]:
         if not isinstance(rows, list):
@@ -81,33 +86,36 @@ class Reader:
             if not isinstance(row, dict):
                 raise bad(f"{form} has something else than an object at row {index}")
             if len(row) != len(columns) or not row.keys() >= self._by_name.keys():
-                for name in row:
-                    if name not in self._by_name:
-                        raise unknown(name, self._features)
-                missing = next(feature.name for feature in self._features if feature.name not in row)
-                raise bad(f"missing input {missing!r} at row {index}", missing, "missing")
+                self._check_names(row, index)
             for feature in self._features:
-                columns[feature.index].append(row[feature.name])
+                columns[feature.index].append(row.get(feature.name))
         return [from_python(feature, columns[feature.index]) for feature in self._features]
+
+    def _check_names(self, row: dict[str, Any], index: int) -> None:
+        """Raise RejectedError for a name that is not known, or one that is needed and not there."""
+        for name in row:
+            if name not in self._known:
+                raise unknown(name, self._features)
+        for name in self._needed:
+            if name not in row:
+                raise bad(f"missing input {name!r} at row {index}", name, "missing")
 
     def _by_column(self, value: dict[str, Any]) -> list[Column]:
         columns = {name: item if isinstance(item, list) else [item] for name, item in value.items()}
-        return self._named(columns)
+        return self._named(columns, len(next(iter(columns.values()), ())))
 
-    def _named(self, columns: dict[str, Any]) -> list[Column]:
+    def _named(self, columns: dict[str, list[Any]], rows: int) -> list[Column]:
+        """Return the features' columns among those given, each of which must have so many rows."""
         for name in columns:
-            if name not in self._by_name:
+            if name not in self._known:
                 raise unknown(name, self._features)
-        found = require_all([columns.get(feature.name) for feature in self._features], self._features)
-        check_rows(len(found[0]), self._max_rows)
-        for feature, column in zip(self._features, found, strict=True):
-            if len(column) != len(found[0]):
-                raise bad(
-                    f"input {feature.name!r} has {len(column)} rows, {self._features[0].name!r} has {len(found[0])}",
-                    feature.name,
-                    "shape",
-                )
-        return [from_python(feature, column) for feature, column in zip(self._features, found, strict=True)]
+        whole = completed([columns.get(feature.name) for feature in self._features], self._features, rows)
+        check_rows(rows, self._max_rows)
+        for name, column in columns.items():
+            if len(column) != rows:
+                first = next(iter(columns))
+                raise bad(f"input {name!r} has {len(column)} rows, {first!r} has {rows}", name, "shape")
+        return [from_python(feature, column) for feature, column in zip(self._features, whole, strict=True)]
 
 
 def _transposed(rows: list[Any], width: int) -> list[list[Any]]:

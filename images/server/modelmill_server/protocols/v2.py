@@ -31,7 +31,7 @@ from modelmill_server.queries.columns import (
     nested_rows,
     to_family,
 )
-from modelmill_server.queries.query import Query, check_rows, require_all, unknown
+from modelmill_server.queries.query import Query, check_rows, completed, unknown
 
 PLAIN_VALUES = msgspec.json.Decoder(list[float])
 PLAIN_ROWS = msgspec.json.Decoder(list[list[float]])
@@ -69,9 +69,17 @@ class InferRequest(msgspec.Struct):
 class Reader:
     """Reads infer requests for one signature."""
 
-    def __init__(self, features: tuple[Feature, ...], outputs: tuple[str, ...], max_rows: int) -> None:
+    def __init__(
+        self,
+        features: tuple[Feature, ...],
+        outputs: tuple[str, ...],
+        max_rows: int,
+        ignored: frozenset[str] = frozenset(),
+    ) -> None:
+        """ignored: columns that a request may have although they are no features."""
         self._features = features
         self._by_name = {feature.name: feature for feature in features}
+        self._ignored = ignored - self._by_name.keys()
         self._outputs = outputs
         self._max_rows = max_rows
         self._request = msgspec.json.Decoder(InferRequest)
@@ -98,7 +106,8 @@ class Reader:
         if not inputs:
             raise bad("the request has no inputs")
         first = inputs[0]
-        if len(inputs) == 1 and len(first.shape) == 2 and (first.shape[1] != 1 or first.name not in self._by_name):
+        column = first.name in self._by_name or first.name in self._ignored
+        if len(inputs) == 1 and len(first.shape) == 2 and (first.shape[1] != 1 or not column):
             columns = self._matrix(first, blobs[0] if blobs else None)
         else:
             columns = self._tensors(inputs, blobs)
@@ -106,6 +115,10 @@ class Reader:
         if request.parameters or request.outputs:
             query.binary = _binary_outputs(request, wanted)
         return query
+
+    def ignores(self, name: str) -> bool:
+        """Return whether an input of that name is not looked at."""
+        return name in self._ignored
 
     def _wanted(self, outputs: list[OutputChoice]) -> tuple[str, ...]:
         for output in outputs:
@@ -122,26 +135,22 @@ class Reader:
         rows, by_name = -1, self._by_name
         for place, tensor in enumerate(inputs):
             feature = by_name.get(tensor.name)
-            if feature is None:
+            if feature is None and tensor.name not in self._ignored:
                 raise unknown(tensor.name, self._features)
-            shape = tensor.shape
+            name, shape = tensor.name, tensor.shape
             if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
-                raise bad(
-                    f"input {feature.name!r} has shape {shape[:8]}: it must be [rows] or [rows, 1]",
-                    feature.name,
-                    "shape",
-                )
+                raise bad(f"input {name!r} has shape {shape[:8]}: it must be [rows] or [rows, 1]", name, "shape")
             if rows < 0:
                 rows = shape[0]
                 check_rows(rows, self._max_rows)
             if shape[0] != rows:
-                raise bad(
-                    f"input {feature.name!r} has {shape[0]} rows, {inputs[0].name!r} has {rows}", feature.name, "shape"
-                )
+                raise bad(f"input {name!r} has {shape[0]} rows, {inputs[0].name!r} has {rows}", name, "shape")
+            if feature is None:
+                continue
             if columns[feature.index] is not None:
                 raise bad(f"input {feature.name!r} is there twice", feature.name, "shape")
             columns[feature.index] = self._column(tensor, feature, rows, blobs[place] if blobs else None)
-        return require_all(columns, self._features)
+        return completed(columns, self._features, rows)
 
     def _column(self, tensor: InputTensor, feature: Feature, rows: int, blob: Blob) -> Column:
         declared = tensor.datatype

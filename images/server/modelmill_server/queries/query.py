@@ -34,12 +34,18 @@ def check_rows(rows: int, most: int) -> None:
         raise RejectedError(413, f"the request has {rows} rows: at most {most} are taken at once")
 
 
-def require_all(columns: list[Column | None], features: tuple[Feature, ...]) -> list[Column]:
-    """Return the columns. Raises RejectedError naming the features that the request does not have."""
-    missing = [feature.name for feature, column in zip(features, columns, strict=True) if column is None]
-    if missing:
-        raise bad(f"missing {_listed('input', missing)}", missing[0], "missing")
-    return [column for column in columns if column is not None]
+def completed(columns: list[Column | None], features: tuple[Feature, ...], rows: int) -> list[Column]:
+    """Return the columns; a feature that may be missing and that the request does not have is missing in every row.
+
+    Raises RejectedError naming the other features that the request does not have.
+    """
+    absent = [feature for feature, column in zip(features, columns, strict=True) if column is None]
+    needed = [feature.name for feature in absent if not feature.nullable]
+    if needed:
+        raise bad(f"missing {_listed('input', needed)}", needed[0], "missing")
+    for feature in absent:
+        columns[feature.index] = [None] * rows
+    return columns
 
 
 def unknown(name: str, features: tuple[Feature, ...]) -> RejectedError:
