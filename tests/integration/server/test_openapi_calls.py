@@ -32,11 +32,10 @@ from schemathesis.specs.openapi.checks import (
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from modelmill.contracts.artifact import Signature, parse_manifest
-from modelmill_server import __version__
-from modelmill_server.openapi import document
 from tests.integration.server.conftest import Launcher, Running
 from tests.integration.server.test_outputs import cars, on_columns
 from tests.unit.server.artifacts import write_artifact
+from tests.unit.server.described import described
 
 CALLS = int(os.environ.get("MODELMILL_OPENAPI_CALLS", "1500"))
 MODELS = ("mixed", "numbers")
@@ -83,9 +82,7 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory, launch_shared
 
 
 def test_document_is_that_of_the_model(served: Served) -> None:
-    signature = served.signature
-    inputs, outputs = signature.inputs, signature.outputs
-    assert served.document == document("demo", "demo-1", __version__, inputs, outputs, task=signature.task)
+    assert served.document == described("demo", "demo-1", served.signature)
 
 
 def test_other_methods_are_refused(served: Served) -> None:

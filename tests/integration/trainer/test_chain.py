@@ -314,8 +314,8 @@ def test_the_report_is_one_page_that_loads_nothing(make_run: MakeRun, store: Sto
 
 
 def test_the_server_answers_the_golden_rows_of_every_format(make_run: MakeRun, tmp_path: Path) -> None:
+    from modelmill_server.core.model import ServedModel
     from modelmill_server.folder import open_folder
-    from modelmill_server.model import ServedModel
     from modelmill_server.settings import Settings
 
     frame = cars()

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from modelmill_server.columns import TEXT, Column, Feature, RejectedError, bad
 from modelmill_server.engines.engine import unloadable
+from modelmill_server.queries.columns import TEXT, Column, Feature, RejectedError, bad
 
 Categories = Sequence[str | int | float | bool] | None
 """The categories of one feature in the order of their codes; None where the file holds none."""

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import Column, Feature
 from modelmill_server.engines.categories import Categories, Coder, require_count, require_names
 from modelmill_server.engines.labels import Labels
 from modelmill_server.engines.matrix import numbers
 from modelmill_server.engines.native import load_library
+from modelmill_server.queries.columns import Column, Feature
 
 UNSEEN = np.nan  # LightGBM takes a category that training did not see for missing
 ROWS_FOR_THREADS = 512

@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import Column, Feature, bad
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.matrix import numbers
+from modelmill_server.queries.columns import Column, Feature, bad
 
 NUMPY_TYPES: dict[str, Any] = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(bool)": np.bool_,

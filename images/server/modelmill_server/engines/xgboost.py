@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import Column, Feature
 from modelmill_server.engines.categories import Categories, Coder, require_count, require_names
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.labels import Labels
 from modelmill_server.engines.matrix import numbers
 from modelmill_server.engines.native import load_library
+from modelmill_server.queries.columns import Column, Feature
 
 UNSEEN = None  # XGBoost refuses a category that training did not see
 ROWS_FOR_THREADS = 512  # below that, waking threads costs more than they bring
