@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-from modelmill.api.versions import APPROVED, PENDING, REJECTED
-from modelmill.engine.plan import Event, Plan
-from modelmill.kube.conditions import FALSE, TRUE, Condition, find, merge
-from modelmill.kube.objects import Manifest
+from modelmill.api.model_version import ModelVersionSpec
+from modelmill.api.model_version_status import ModelVersionStatus
+from modelmill.api.objects import ModelVersion, status_manifest
+from modelmill.api.tracks import Tracks
+from modelmill.api.versions import APPROVED, REJECTED
+from modelmill.engine.parts import Contribution
+from modelmill.engine.plan import Event
+from modelmill.kube.conditions import FALSE, TRUE, Condition
 
 HELD = "DeletionHeld"
+FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "source")
+CONDITIONS = ("Ready", "Approved", "Deletable")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One ModelVersion and the InferenceServices of its namespace that serve it."""
+
+    version: ModelVersion
+    services: Sequence[Tracks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,93 +35,67 @@ class Use:
     share: int
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """One ModelVersion and the InferenceServices of its namespace."""
-
-    parent: Manifest
-    services: Sequence[Manifest]
-    now: datetime
-
-
 def uses(view: View) -> list[Use]:
     """Return who serves the version, the greatest share first."""
-    name = view.parent["metadata"]["name"]
-    found = []
-    for service in view.services:
-        status = service.get("status") or {}
-        stable, canary = status.get("stable") or {}, status.get("canary") or {}
-        weight = int(canary.get("actualWeight", 0))
-        if stable.get("version") == name:
-            found.append(Use(service["metadata"]["name"], 100 - weight))
-        elif canary.get("version") == name:
-            found.append(Use(service["metadata"]["name"], weight))
+    found = [Use(one.service, one.share(view.version.name)) for one in view.services]
     return sorted(found, key=lambda use: (-use.share, use.service))
 
 
-def plan(view: View) -> Plan:
+def plan(view: View) -> Contribution:
     """Return what the ModelVersion needs: a finalizer while it is served, and its status."""
-    meta = view.parent["metadata"]
     found = uses(view)
-    deleting = "deletionTimestamp" in meta
+    deleting = view.version.metadata.deleting
     held = bool(found)
-    if deleting and not held:
-        return Plan(finalizer=False)
-    status = _status(view, found, deleting=deleting)
     events: tuple[Event, ...] = ()
-    before = find(view.parent.get("status") or {}, "Deletable")
-    if deleting and (before is None or before["reason"] != HELD):
+    if deleting and _reason_before(view.version, "Deletable") != HELD:
         by = ", ".join(use.service for use in found)
         text = f"not deleted yet: InferenceService {by} serves it; it goes when another version has replaced it"
         events = (Event("Warning", HELD, text),)
-    # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
-    return Plan(finalizer=None if deleting else held, status=status, events=events)
+    spec = view.version.spec
+    return Contribution(
+        # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
+        finalizer=None if deleting else held,
+        status=status_manifest(_status(view, found)),
+        conditions=[_ready(spec), _approved(spec), _deletable(found, deleting=deleting)],
+        events=events,
+    )
 
 
-def _status(view: View, found: Sequence[Use], *, deleting: bool) -> dict[str, Any]:
-    spec, before = view.parent["spec"], view.parent.get("status") or {}
-    generation = int(view.parent["metadata"].get("generation", 1))
-    approval = spec.get("approval", PENDING)
-    conditions = [_ready(approval), _approved(approval, spec), _deletable(found, deleting=deleting)]
-    status: dict[str, Any] = {
-        "conditions": merge(before.get("conditions") or (), conditions, generation, view.now),
-        "observedGeneration": generation,
-        "stage": "Serving" if found else approval,
-        "serving": f"{found[0].share}%" if found else "-",
-    }
-    if found:
-        status["servedBy"] = [f"{use.service} {use.share}%" for use in found]
-    status.update(_texts(spec))
-    return status
+def _reason_before(version: ModelVersion, condition: str) -> str | None:
+    return next((one.reason for one in version.status.conditions if one.type == condition), None)
 
 
-def _texts(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return the columns that are computed from the metrics."""
-    metric = spec["primary"]["metric"]
-    texts = {}
-    own = spec["metrics"].get(metric)
-    if own is not None:
-        texts["metric"] = f"{metric}={float(own):.4g}"
-    champion = ((spec.get("champion") or {}).get("metrics") or {}).get(metric)
-    if own is not None and champion is not None:
-        texts["delta"] = f"{float(own) - float(champion):+.3g}"
-    lineage = spec.get("lineage")
-    if lineage:
-        texts["source"] = f"{lineage['trainingJob']} run {lineage['run']} ({lineage['reason']})"[:64]
-    return texts
+def _status(view: View, found: Sequence[Use]) -> ModelVersionStatus:
+    spec = view.version.spec
+    metric = spec.primary.metric
+    own = spec.metrics.get(metric)
+    champion = spec.champion.metrics.get(metric) if spec.champion is not None else None
+    return ModelVersionStatus(
+        stage="Serving" if found else spec.approval,
+        serving=f"{found[0].share}%" if found else "-",
+        served_by=tuple(f"{use.service} {use.share}%" for use in found),
+        metric=f"{metric}={float(own):.4g}" if own is not None else None,
+        delta=f"{float(own) - float(champion):+.3g}" if own is not None and champion is not None else None,
+        source=_source(spec),
+    )
 
 
-def _ready(approval: str) -> Condition:
-    if approval == REJECTED:
+def _source(spec: ModelVersionSpec) -> str | None:
+    lineage = spec.lineage
+    return f"{lineage.training_job} run {lineage.run} ({lineage.reason})"[:64] if lineage is not None else None
+
+
+def _ready(spec: ModelVersionSpec) -> Condition:
+    if spec.approval == REJECTED:
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
     return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
 
 
-def _approved(approval: str, spec: Mapping[str, Any]) -> Condition:
-    if approval == APPROVED:
+def _approved(spec: ModelVersionSpec) -> Condition:
+    if spec.approval == APPROVED:
         return Condition("Approved", TRUE, "Approved", "services that follow the model may serve it")
-    if approval == REJECTED:
-        failed = "; ".join(gate for gate in spec.get("gates") or () if "fail" in gate.lower())
+    if spec.approval == REJECTED:
+        failed = "; ".join(gate for gate in spec.gates if "fail" in gate.lower())
         return Condition("Approved", FALSE, "Rejected", failed or "rejected")
     mend = "a person approves it by setting spec.approval to Approved"
     return Condition("Approved", FALSE, "WaitingForApproval", mend)

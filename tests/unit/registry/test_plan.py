@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from modelmill.api.resources import INFERENCE_SERVICES
+from modelmill.engine.cache import Cache
+from modelmill.engine.parts import Composed
+from modelmill.engine.plan import Plan
 from modelmill.kube.conditions import find
-from modelmill.registry.plan import View, plan
+from modelmill.registry.part import REGISTRY, keys_of_service
 from tests.unit import objects as o
 
 
-def service(stable: str | None, canary: str | None = None, weight: int = 0) -> dict[str, Any]:
+def service(stable: str | None, canary: str | None = None, weight: int = 0, name: str = "svc") -> dict[str, Any]:
     status: dict[str, Any] = {}
     if stable:
         status["stable"] = {"version": stable}
     if canary:
         status["canary"] = {"version": canary, "actualWeight": weight}
-    return {"metadata": {"name": "svc", "namespace": "ml"}, "spec": {}, "status": status}
+    metadata = {"name": name, "namespace": "ml", "uid": f"{name}-uid", "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": {}, "status": status}
 
 
-def view(version: dict[str, Any], *services: dict[str, Any]) -> View:
-    return View(version, services, o.NOW)
+def planned(version: dict[str, Any], *services: dict[str, Any]) -> Plan:
+    cache = Cache()
+    for one in services:
+        cache.put(INFERENCE_SERVICES, one)
+    return asyncio.run(Composed([REGISTRY])(version, cache, o.NOW))
 
 
 def test_unserved_version_may_go() -> None:
-    made = plan(view(o.model_version("cars-1"), service("cars-2")))
+    made = planned(o.model_version("cars-1"), service("cars-2"))
     assert made.finalizer is False
     assert made.status is not None
     assert made.status["serving"] == "-"
@@ -39,7 +48,7 @@ def test_unserved_version_may_go() -> None:
     [(service("cars-1"), "100%"), (service("cars-2", "cars-1", 25), "25%"), (service("cars-1", "cars-2", 25), "75%")],
 )
 def test_served_version_is_held_and_shows_its_share(served: dict[str, Any], text: str) -> None:
-    made = plan(view(o.model_version("cars-1"), served))
+    made = planned(o.model_version("cars-1"), served)
     assert made.finalizer is True
     assert made.status is not None
     assert made.status["serving"] == text
@@ -50,7 +59,7 @@ def test_served_version_is_held_and_shows_its_share(served: dict[str, Any], text
 def test_deletion_waits_for_the_service_and_says_by_whom() -> None:
     version = o.model_version("cars-1")
     version["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
-    held = plan(view(version, service("cars-1")))
+    held = planned(version, service("cars-1"))
     assert held.finalizer is None
     assert [event.reason for event in held.events] == ["DeletionHeld"]
     assert held.status is not None
@@ -58,13 +67,13 @@ def test_deletion_waits_for_the_service_and_says_by_whom() -> None:
     assert deletable is not None
     assert "svc (100%)" in deletable["message"]
     version["status"] = held.status
-    assert plan(view(version, service("cars-1"))).events == ()
-    assert plan(view(version)).finalizer is False
+    assert planned(version, service("cars-1")).events == []
+    assert planned(version).finalizer is False
 
 
 @pytest.mark.parametrize(("approval", "status"), [("Approved", "True"), ("Pending", "False"), ("Rejected", "False")])
 def test_approval_is_a_condition(approval: str, status: str) -> None:
-    made = plan(view(o.model_version("cars-1", approval)))
+    made = planned(o.model_version("cars-1", approval))
     assert made.status is not None
     approved = find(made.status, "Approved")
     assert approved is not None
@@ -75,7 +84,40 @@ def test_approval_is_a_condition(approval: str, status: str) -> None:
 def test_delta_is_against_the_champion_of_the_time() -> None:
     version = o.model_version("cars-2")
     version["spec"]["champion"] = {"version": "cars-1", "metrics": {"r2": "0.85"}}
-    made = plan(view(version))
+    made = planned(version)
     assert made.status is not None
     assert made.status["metric"] == "r2=0.9"
     assert made.status["delta"] == "+0.05"
+
+
+def test_a_service_that_cannot_be_read_whole_holds_its_version_all_the_same() -> None:
+    strange = service("cars-1")
+    strange["spec"] = {"model": "of another release"}
+    strange["status"]["stable"]["replicas"] = "two"
+    assert planned(o.model_version("cars-1"), strange).finalizer is True
+
+
+def test_a_version_on_both_tracks_has_the_share_of_both() -> None:
+    made = planned(o.model_version("cars-1"), service("cars-1", "cars-1", 25))
+    assert made.status is not None
+    assert made.status["servedBy"] == ["svc 100%"]
+
+
+def test_a_version_that_cannot_be_read_may_be_deleted() -> None:
+    version = o.model_version("cars-1")
+    version["spec"]["format"] = "of another release"
+    told = planned(version).status
+    assert told is not None
+    assert [(one["type"], one["status"], one["reason"]) for one in told["conditions"]] == [
+        ("Ready", "False", "SpecInvalid"),
+        ("Stalled", "True", "SpecInvalid"),
+    ]
+    version["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    assert planned(version, service("cars-1")).finalizer is None
+    assert planned(version).finalizer is False
+
+
+def test_a_service_concerns_the_versions_that_it_serves_and_served() -> None:
+    serving = service("cars-2", "cars-3", 10)
+    serving["status"]["history"] = [{"version": "cars-2"}, {"version": "cars-1"}, "of another release"]
+    assert [key.name for key in keys_of_service(serving, Cache())] == ["cars-1", "cars-2", "cars-3"]

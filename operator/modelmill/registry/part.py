@@ -1,0 +1,35 @@
+"""The part of a ModelVersion: collects what its plan looks at from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from modelmill.api.objects import read_meta, read_model_version
+from modelmill.api.resources import INFERENCE_SERVICES
+from modelmill.api.tracks import read_tracks
+from modelmill.engine.parts import Contribution, Part
+from modelmill.engine.plan import World
+from modelmill.kube.objects import Key, Manifest
+from modelmill.registry.plan import CONDITIONS, FIELDS, View, plan
+
+
+async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
+    """Return what the ModelVersion needs; see `engine.parts.Contribute`."""
+    meta = read_meta(parent)
+    services = [read_tracks(one) for one in world.list(INFERENCE_SERVICES, meta.namespace)]
+    serving = [one for one in services if one.serves(meta.name)]
+    if meta.deleting and not serving:
+        # Before it is read: a version that another release made must be able to go, too.
+        return Contribution(finalizer=False)
+    return plan(View(read_model_version(parent), serving))
+
+
+def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
+    """Return the versions that a service serves or served lately: its change may bind or free them."""
+    tracks = read_tracks(service)
+    names = {name for name in (tracks.stable, tracks.canary, *tracks.history) if name is not None}
+    return [Key(tracks.namespace, name) for name in sorted(names)]
+
+
+REGISTRY = Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS)
