@@ -8,6 +8,9 @@ from pydantic import Field
 
 from modelmill.api.base import Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
 
+MAX_NAME = 63
+NAME_TOO_LONG = f"may have at most {MAX_NAME} characters: it is the value of a label of the pods that serve it"
+
 
 class ArtifactRef(Part):
     """The bytes of the version, content-addressed."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelmill.api.model_version import ModelVersionSpec
 from modelmill.api.model_version_status import ModelVersionStatus
 from modelmill.api.objects import ModelVersion, status_manifest
+from modelmill.api.texts import fitted
 from modelmill.api.tracks import Tracks
 from modelmill.api.versions import APPROVED, REJECTED
 from modelmill.engine.parts import Contribution
@@ -15,6 +17,9 @@ from modelmill.engine.plan import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition
 
 HELD = "DeletionHeld"
+MAX_COLUMN = 64
+MAX_LISTED = 64
+MAX_NAMED = 8
 FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "source")
 CONDITIONS = ("Ready", "Approved", "Deletable")
 
@@ -48,8 +53,7 @@ def plan(view: View) -> Contribution:
     held = bool(found)
     events: tuple[Event, ...] = ()
     if deleting and _reason_before(view.version, "Deletable") != HELD:
-        by = ", ".join(use.service for use in found)
-        text = f"not deleted yet: InferenceService {by} serves it; it goes when another version has replaced it"
+        text = f"not deleted yet: {_named(found)}; it goes when another version has replaced it"
         events = (Event("Warning", HELD, text),)
     spec = view.version.spec
     return Contribution(
@@ -67,22 +71,59 @@ def _reason_before(version: ModelVersion, condition: str) -> str | None:
 
 def _status(view: View, found: Sequence[Use]) -> ModelVersionStatus:
     spec = view.version.spec
-    metric = spec.primary.metric
-    own = spec.metrics.get(metric)
-    champion = spec.champion.metrics.get(metric) if spec.champion is not None else None
     return ModelVersionStatus(
         stage="Serving" if found else spec.approval,
         serving=f"{found[0].share}%" if found else "-",
-        served_by=tuple(f"{use.service} {use.share}%" for use in found),
-        metric=f"{metric}={float(own):.4g}" if own is not None else None,
-        delta=f"{float(own) - float(champion):+.3g}" if own is not None and champion is not None else None,
+        served_by=tuple(f"{use.service} {use.share}%" for use in found[:MAX_LISTED]),
+        metric=_metric(spec),
+        delta=_delta(spec),
         source=_source(spec),
     )
 
 
+def _metric(spec: ModelVersionSpec) -> str | None:
+    """Return METRIC: the primary metric, as it was written when it is no number."""
+    text = spec.metrics.get(spec.primary.metric)
+    if text is None:
+        return None
+    value = _number(text)
+    return _column(spec.primary.metric, f"={fitted(text, 24) if value is None else format(value, '.4g')}")
+
+
+def _delta(spec: ModelVersionSpec) -> str | None:
+    """Return DELTA: by how much the primary metric is greater than the champion's of the time."""
+    own = _number(spec.metrics.get(spec.primary.metric))
+    champion = _number(spec.champion.metrics.get(spec.primary.metric)) if spec.champion is not None else None
+    return f"{own - champion:+.3g}" if own is not None and champion is not None else None
+
+
 def _source(spec: ModelVersionSpec) -> str | None:
+    """Return SOURCE: the run that made the version."""
     lineage = spec.lineage
-    return f"{lineage.training_job} run {lineage.run} ({lineage.reason})"[:64] if lineage is not None else None
+    if lineage is None:
+        return None
+    return _column(lineage.training_job, f" run {lineage.run} ({fitted(lineage.reason, 16)})")
+
+
+def _column(text: str, end: str) -> str:
+    """Return both in the length of a column; the first gives way."""
+    return fitted(text, MAX_COLUMN - len(end)) + end
+
+
+def _number(text: str | None) -> float | None:
+    """Return the finite number in the text, or None: the schema takes any word for a metric."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _named(found: Sequence[Use]) -> str:
+    """Return the services with their shares and the verb."""
+    names = ", ".join(f"{use.service} ({use.share}%)" for use in found[:MAX_NAMED])
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return f"InferenceService {names}{more} {'serves' if len(found) == 1 else 'serve'} it"
 
 
 def _ready(spec: ModelVersionSpec) -> Condition:
@@ -104,6 +145,5 @@ def _approved(spec: ModelVersionSpec) -> Condition:
 def _deletable(found: Sequence[Use], *, deleting: bool) -> Condition:
     if not found:
         return Condition("Deletable", TRUE, "NotServed", "no InferenceService serves it")
-    by = ", ".join(f"{use.service} ({use.share}%)" for use in found)
     then = "; it will be deleted when another version has replaced it" if deleting else ""
-    return Condition("Deletable", FALSE, HELD if deleting else "Served", f"InferenceService {by} serves it{then}")
+    return Condition("Deletable", FALSE, HELD if deleting else "Served", f"{_named(found)}{then}")

@@ -118,6 +118,10 @@ def test_model_version_is_refused(cluster: Cluster, name: str) -> None:
     assert words in cluster.refused(changed(load.model_version("default", "cars"), change))
 
 
+def test_a_model_version_whose_name_no_label_can_carry_is_refused(cluster: Cluster) -> None:
+    assert "metadata.name may have at most 63 characters" in cluster.refused(load.model_version("default", "c" * 62))
+
+
 def test_a_model_version_is_immutable_but_for_approval(cluster: Cluster, namespace: str) -> None:
     cluster.apply(load.model_version(namespace, "cars"))
     found = cluster.find("modelversion", "cars-1", "-n", namespace)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from modelmill.api.objects import readable_model_versions
 from modelmill.api.resources import INFERENCE_SERVICES
 from modelmill.engine.cache import Cache
 from modelmill.engine.parts import Composed
@@ -121,3 +122,60 @@ def test_a_service_concerns_the_versions_that_it_serves_and_served() -> None:
     serving = service("cars-2", "cars-3", 10)
     serving["status"]["history"] = [{"version": "cars-2"}, {"version": "cars-1"}, "of another release"]
     assert [key.name for key in keys_of_service(serving, Cache())] == ["cars-1", "cars-2", "cars-3"]
+
+
+def test_a_metric_that_is_no_number_is_shown_as_it_is() -> None:
+    version = o.model_version("cars-2")
+    version["spec"]["champion"] = {"version": "cars-1", "metrics": {"r2": "0.85"}}
+    for text, shown in (("n/a", "r2=n/a"), ("nan", "r2=nan"), ("1e999", "r2=1e999"), ("a\nb", "r2=a b"), ("", "r2=")):
+        version["spec"]["metrics"] = {"r2": text}
+        made = planned(version)
+        assert made.status is not None
+        assert made.status["metric"] == shown
+        assert "delta" not in made.status
+
+
+def test_the_longest_names_fit_the_columns() -> None:
+    version = o.model_version("cars-2")
+    metric = "m" * 64
+    version["spec"] |= {
+        "primary": {"metric": metric, "direction": "Maximize"},
+        "metrics": {metric: "-1.234567e-05"},
+        "lineage": {
+            "trainingJob": "t" * 64,
+            "run": 12,
+            "runUid": "u",
+            "reason": "Spec",
+            "dataDigest": o.DIGEST,
+            "dataRows": 1,
+            "holdoutRows": 1,
+        },
+    }
+    made = planned(version)
+    assert made.status is not None
+    assert made.status["metric"].endswith("…=-1.235e-05")
+    assert made.status["source"].endswith("… run 12 (Spec)")
+    assert len(made.status["metric"]) == len(made.status["source"]) == 64
+
+
+def test_more_services_than_the_list_holds_are_counted() -> None:
+    services = [service("cars-1", "cars-2", number % 50, name=f"shop-{number:03}") for number in range(100)]
+    made = planned(o.model_version("cars-2"), *services)
+    assert made.status is not None
+    assert len(made.status["servedBy"]) == 64
+    assert made.status["servedBy"][0] == "shop-049 49%"
+    deletable = find(made.status, "Deletable")
+    assert deletable is not None
+    assert deletable["message"].startswith("InferenceService shop-049 (49%), shop-099 (49%), ")
+    assert deletable["message"].endswith(" and 92 more serve it")
+
+
+def test_a_name_that_no_label_can_carry_is_told_and_not_served() -> None:
+    version = o.model_version("c" * 64)
+    told = planned(version).status
+    assert told is not None
+    ready = find(told, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("False", "SpecInvalid")
+    assert ready["message"].startswith("metadata.name: may have at most 63 characters")
+    assert readable_model_versions([version, o.model_version("c" * 63)])[0].name == "c" * 63
