@@ -23,9 +23,10 @@ class ModelVersionStatus(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
-    stage: Annotated[Literal["Pending", "Approved", "Rejected", "Serving"], Field(description="For scripts.")] = (
-        "Pending"
-    )
+    stage: Annotated[
+        Literal["Pending", "Approved", "Rejected", "Serving", "Deleting"],
+        Field(description="For scripts: spec.approval, Serving, or Deleting while something holds it."),
+    ] = "Pending"
     served_by: Annotated[
         tuple[Annotated[str, Field(max_length=128)], ...],
         Field(
@@ -38,6 +39,10 @@ class ModelVersionStatus(StatusPart):
     delta: Annotated[Word | None, Field(description="Difference to the champion, for the DELTA column.")] = None
     serving: Annotated[Word | None, Field(description="Greatest share of traffic, for the SERVING column.")] = None
     source: Annotated[Word | None, Field(description="Run that made it, for the SOURCE column.")] = None
+    report: Annotated[
+        Annotated[str, Field(max_length=1100)] | None,
+        Field(description="Where the report of its run is in the store, for the REPORT column."),
+    ] = None
 
 
 def columns() -> list[dict[str, Any]]:
@@ -55,5 +60,6 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Digest", "type": "string", "jsonPath": ".spec.artifact.digest", "priority": 1},
         {"name": "Size", "type": "integer", "jsonPath": ".spec.bytes", "priority": 1},
         {"name": "Source", "type": "string", "jsonPath": ".status.source", "priority": 1},
+        {"name": "Report", "type": "string", "jsonPath": ".status.report", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

@@ -33,6 +33,7 @@ class ObjectMeta:
     deletion_timestamp: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
 
     @property
     def deleting(self) -> bool:
@@ -124,6 +125,7 @@ def read_meta(manifest: Manifest) -> ObjectMeta:
         deletion_timestamp=meta.get("deletionTimestamp"),
         labels=meta.get("labels") or {},
         annotations=meta.get("annotations") or {},
+        finalizers=tuple(meta.get("finalizers") or ()),
     )
 
 

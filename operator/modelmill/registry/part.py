@@ -11,7 +11,7 @@ from modelmill.api.tracks import read_tracks
 from modelmill.engine.parts import Contribution, Part
 from modelmill.engine.plan import World
 from modelmill.kube.objects import Key, Manifest
-from modelmill.registry.plan import CONDITIONS, FIELDS, View, plan
+from modelmill.registry.plan import CONDITIONS, FIELDS, View, foreign_finalizers, plan
 
 
 async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
@@ -19,8 +19,9 @@ async def contribute(parent: Manifest, world: World, now: datetime) -> Contribut
     meta = read_meta(parent)
     services = [read_tracks(one) for one in world.list(INFERENCE_SERVICES, meta.namespace)]
     serving = [one for one in services if one.serves(meta.name)]
-    if meta.deleting and not serving:
-        # Before it is read: a version that another release made must be able to go, too.
+    if meta.deleting and not serving and not foreign_finalizers(meta):
+        # It goes with our finalizer: no status is written to what is gone. Before it is read, since a version that another
+        # release made must be able to go, too.
         return Contribution(finalizer=False)
     return plan(View(read_model_version(parent), serving))
 

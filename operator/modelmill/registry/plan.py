@@ -8,19 +8,22 @@ from dataclasses import dataclass
 
 from modelmill.api.model_version import ModelVersionSpec
 from modelmill.api.model_version_status import ModelVersionStatus
-from modelmill.api.objects import ModelVersion, status_manifest
+from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
 from modelmill.api.texts import fitted
 from modelmill.api.tracks import Tracks
 from modelmill.api.versions import APPROVED, REJECTED
+from modelmill.contracts.names import REPORT_FILE
 from modelmill.engine.parts import Contribution
 from modelmill.engine.plan import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition
+from modelmill.kube.labels import IN_USE_FINALIZER
 
 HELD = "DeletionHeld"
+GOES = "it will be deleted when another version has replaced it"
 MAX_COLUMN = 64
 MAX_LISTED = 64
 MAX_NAMED = 8
-FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "source")
+FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "source", "report")
 CONDITIONS = ("Ready", "Approved", "Deletable")
 
 
@@ -42,42 +45,48 @@ class Use:
 
 def uses(view: View) -> list[Use]:
     """Return who serves the version, the greatest share first."""
-    found = [Use(one.service, one.share(view.version.name)) for one in view.services]
-    return sorted(found, key=lambda use: (-use.share, use.service))
+    serving = [Use(tracks.service, tracks.share(view.version.name)) for tracks in view.services]
+    return sorted(serving, key=lambda use: (-use.share, use.service))
 
 
 def plan(view: View) -> Contribution:
     """Return what the ModelVersion needs: a finalizer while it is served, and its status."""
-    found = uses(view)
-    deleting = view.version.metadata.deleting
-    held = bool(found)
+    serving = uses(view)
+    version = view.version
+    deleting = version.metadata.deleting
     events: tuple[Event, ...] = ()
-    if deleting and _reason_before(view.version, "Deletable") != HELD:
-        text = f"not deleted yet: {_named(found)}; it goes when another version has replaced it"
+    if deleting and serving and _reason_before(version, "Deletable") != HELD:
+        text = f"not deleted yet: {_named(serving)}; it goes when another version has replaced it"
         events = (Event("Warning", HELD, text),)
-    spec = view.version.spec
     return Contribution(
         # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
-        finalizer=None if deleting else held,
-        status=status_manifest(_status(view, found)),
-        conditions=[_ready(spec), _approved(spec), _deletable(found, deleting=deleting)],
+        finalizer=None if deleting and serving else bool(serving),
+        status=status_manifest(_status(version, serving)),
+        conditions=[_ready(version, serving), _approved(version.spec), _deletable(serving, deleting=deleting)],
         events=events,
     )
+
+
+def foreign_finalizers(metadata: ObjectMeta) -> tuple[str, ...]:
+    """Return the finalizers of others, which hold the object after ours is gone."""
+    return tuple(name for name in metadata.finalizers if name != IN_USE_FINALIZER)
 
 
 def _reason_before(version: ModelVersion, condition: str) -> str | None:
     return next((one.reason for one in version.status.conditions if one.type == condition), None)
 
 
-def _status(view: View, found: Sequence[Use]) -> ModelVersionStatus:
-    spec = view.version.spec
+def _status(version: ModelVersion, serving: Sequence[Use]) -> ModelVersionStatus:
+    spec = version.spec
     return ModelVersionStatus(
-        stage="Serving" if found else spec.approval,
-        serving=f"{found[0].share}%" if found else "-",
-        served_by=tuple(f"{use.service} {use.share}%" for use in found[:MAX_LISTED]),
+        stage="Deleting" if version.metadata.deleting else "Serving" if serving else spec.approval,
+        serving=f"{serving[0].share}%" if serving else "-",
+        served_by=tuple(f"{use.service} {use.share}%" for use in serving[:MAX_LISTED]),
         metric=_metric(spec),
         delta=_delta(spec),
         source=_source(spec),
+        # Whoever makes a version by hand need not have a report; every run publishes one.
+        report=f"{spec.artifact.uri.rstrip('/')}/{REPORT_FILE}" if spec.lineage is not None else None,
     )
 
 
@@ -119,15 +128,13 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _named(found: Sequence[Use]) -> str:
-    """Return the services with their shares and the verb."""
-    names = ", ".join(f"{use.service} ({use.share}%)" for use in found[:MAX_NAMED])
-    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-    return f"InferenceService {names}{more} {'serves' if len(found) == 1 else 'serve'} it"
-
-
-def _ready(spec: ModelVersionSpec) -> Condition:
-    if spec.approval == REJECTED:
+def _ready(version: ModelVersion, serving: Sequence[Use]) -> Condition:
+    if version.metadata.deleting:
+        if serving:
+            return Condition("Ready", TRUE, HELD, f"{_named(serving)}; {GOES}")
+        holders = fitted(", ".join(foreign_finalizers(version.metadata)), 1024)
+        return Condition("Ready", TRUE, "Deleting", f"being deleted; finalizers of others hold it: {holders}")
+    if version.spec.approval == REJECTED:
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
     return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
 
@@ -142,8 +149,16 @@ def _approved(spec: ModelVersionSpec) -> Condition:
     return Condition("Approved", FALSE, "WaitingForApproval", mend)
 
 
-def _deletable(found: Sequence[Use], *, deleting: bool) -> Condition:
-    if not found:
+def _deletable(serving: Sequence[Use], *, deleting: bool) -> Condition:
+    if not serving:
         return Condition("Deletable", TRUE, "NotServed", "no InferenceService serves it")
-    then = "; it will be deleted when another version has replaced it" if deleting else ""
-    return Condition("Deletable", FALSE, HELD if deleting else "Served", f"{_named(found)}{then}")
+    if deleting:
+        return Condition("Deletable", FALSE, HELD, f"{_named(serving)}; {GOES}")
+    return Condition("Deletable", FALSE, "Served", _named(serving))
+
+
+def _named(serving: Sequence[Use]) -> str:
+    """Return the services with their shares and the verb."""
+    names = ", ".join(f"{use.service} ({use.share}%)" for use in serving[:MAX_NAMED])
+    more = f" and {len(serving) - MAX_NAMED} more" if len(serving) > MAX_NAMED else ""
+    return f"InferenceService {names}{more} {'serves' if len(serving) == 1 else 'serve'} it"

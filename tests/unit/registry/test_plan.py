@@ -13,8 +13,19 @@ from modelmill.engine.cache import Cache
 from modelmill.engine.parts import Composed
 from modelmill.engine.plan import Plan
 from modelmill.kube.conditions import find
+from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.registry.part import REGISTRY, keys_of_service
 from tests.unit import objects as o
+
+LINEAGE = {
+    "trainingJob": "cars",
+    "run": 1,
+    "runUid": "cars-uid-1",
+    "reason": "Spec",
+    "dataDigest": o.DIGEST,
+    "dataRows": 100,
+    "holdoutRows": 20,
+}
 
 
 def service(stable: str | None, canary: str | None = None, weight: int = 0, name: str = "svc") -> dict[str, Any]:
@@ -141,15 +152,7 @@ def test_the_longest_names_fit_the_columns() -> None:
     version["spec"] |= {
         "primary": {"metric": metric, "direction": "Maximize"},
         "metrics": {metric: "-1.234567e-05"},
-        "lineage": {
-            "trainingJob": "t" * 64,
-            "run": 12,
-            "runUid": "u",
-            "reason": "Spec",
-            "dataDigest": o.DIGEST,
-            "dataRows": 1,
-            "holdoutRows": 1,
-        },
+        "lineage": {**LINEAGE, "trainingJob": "t" * 64, "run": 12},
     }
     made = planned(version)
     assert made.status is not None
@@ -179,3 +182,47 @@ def test_a_name_that_no_label_can_carry_is_told_and_not_served() -> None:
     assert (ready["status"], ready["reason"]) == ("False", "SpecInvalid")
     assert ready["message"].startswith("metadata.name: may have at most 63 characters")
     assert readable_model_versions([version, o.model_version("c" * 63)])[0].name == "c" * 63
+
+
+def deleted(version: dict[str, Any], *finalizers: str) -> dict[str, Any]:
+    metadata = {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": list(finalizers)}
+    return {**version, "metadata": {**version["metadata"], **metadata}}
+
+
+def test_a_version_in_deletion_says_so_and_who_holds_it() -> None:
+    made = planned(deleted(o.model_version("cars-1"), IN_USE_FINALIZER), service("cars-1"))
+    assert made.status is not None
+    assert made.status["stage"] == "Deleting"
+    ready = find(made.status, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("True", "DeletionHeld")
+    assert ready["message"] == (
+        "InferenceService svc (100%) serves it; it will be deleted when another version has replaced it"
+    )
+
+
+def test_a_version_that_somebody_else_holds_says_by_which_finalizer() -> None:
+    made = planned(deleted(o.model_version("cars-1"), IN_USE_FINALIZER, "backup.example.org/copied"))
+    assert made.finalizer is False
+    assert made.status is not None
+    assert made.status["stage"] == "Deleting"
+    ready = find(made.status, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("True", "Deleting")
+    assert "backup.example.org/copied" in ready["message"]
+    assert IN_USE_FINALIZER not in ready["message"]
+
+
+def test_nothing_is_written_to_a_version_that_goes_at_once() -> None:
+    made = planned({**deleted(o.model_version("cars-1"), IN_USE_FINALIZER), "status": {"stage": "Serving"}})
+    assert made.finalizer is False
+    assert made.status == {"stage": "Serving"}
+
+
+def test_the_report_of_a_run_is_named() -> None:
+    version = o.model_version("cars-1")
+    assert "report" not in (planned(version).status or {})
+    version["spec"]["lineage"] = LINEAGE
+    for uri in ("s3://models/prod/ml/cars/sha256-aa", "s3://models/prod/ml/cars/sha256-aa/"):
+        version["spec"]["artifact"]["uri"] = uri
+        assert (planned(version).status or {})["report"] == "s3://models/prod/ml/cars/sha256-aa/report.html"
