@@ -69,7 +69,7 @@ def watches() -> Sequence[Watch]:
     """Return the kinds that are kept in the cache; children only when they carry our label."""
     return [
         Watch(TRAINING_JOBS, unread=[MANAGED_FIELDS]),
-        Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], unread=[MANAGED_FIELDS]),
+        Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
         Watch(INFERENCE_SERVICES, unread=[MANAGED_FIELDS]),
         Watch(PODS, OURS, index_labels=[labels.SERVICE_LABEL], unread=["spec", MANAGED_FIELDS]),
         Watch(JOBS, OURS, unread=["spec", MANAGED_FIELDS]),

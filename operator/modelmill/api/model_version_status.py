@@ -19,7 +19,7 @@ class ModelVersionStatus(StatusPart):
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Approved, Deletable.",
+            description="Ready, Approved, GateOverridden, Deletable.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
@@ -38,6 +38,10 @@ class ModelVersionStatus(StatusPart):
     metric: Annotated[Word | None, Field(description="Primary metric, for the METRIC column.")] = None
     delta: Annotated[Word | None, Field(description="Difference to the champion, for the DELTA column.")] = None
     serving: Annotated[Word | None, Field(description="Greatest share of traffic, for the SERVING column.")] = None
+    gates: Annotated[
+        Literal["Passed", "Failed", "Overridden"] | None,
+        Field(description="What its gates said; Overridden when it was approved although some failed."),
+    ] = None
     source: Annotated[Word | None, Field(description="Run that made it, for the SOURCE column.")] = None
     report: Annotated[
         Annotated[str, Field(max_length=1100)] | None,
@@ -51,6 +55,7 @@ def columns() -> list[dict[str, Any]]:
     return [
         {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
         {"name": "Stage", "type": "string", "jsonPath": ".status.stage"},
+        {"name": "Gates", "type": "string", "jsonPath": ".status.gates"},
         {"name": "Format", "type": "string", "jsonPath": ".spec.format"},
         {"name": "Metric", "type": "string", "jsonPath": ".status.metric"},
         {"name": "Delta", "type": "string", "jsonPath": ".status.delta"},

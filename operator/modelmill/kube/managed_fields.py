@@ -5,6 +5,7 @@ Format: Kubernetes documentation, Server-Side Apply, Field management; `f:NAME` 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,14 +35,18 @@ def with_entries_of(manifest: Manifest, path: Sequence[str]) -> Manifest:
     meta = manifest["metadata"]
     if "managedFields" not in meta:
         return manifest
-    fields: dict[str, Any] = {}
-    for name in reversed(path):
-        fields = {f"f:{name}": fields}
+    fields = _fields(tuple(path))
     kept = [
         {name: one[name] for name in ("manager", "operation", "time") if name in one} | {"fieldsV1": fields}
         for one in _entries(manifest, path)
     ]
     return {**manifest, "metadata": {**meta, "managedFields": kept}}
+
+
+@functools.cache
+def _fields(path: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fieldsV1 of one field; thousands of objects share it."""
+    return {f"f:{path[0]}": _fields(path[1:])} if path else {}
 
 
 def _entries(manifest: Manifest, path: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -10,8 +10,11 @@ from modelmill.api.resources import INFERENCE_SERVICES
 from modelmill.api.tracks import read_tracks
 from modelmill.engine.parts import Contribution, Part
 from modelmill.engine.plan import World
+from modelmill.kube.managed_fields import with_entries_of, writer_of
 from modelmill.kube.objects import Key, Manifest
 from modelmill.registry.plan import CONDITIONS, FIELDS, View, foreign_finalizers, plan
+
+APPROVAL = ("spec", "approval")
 
 
 async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
@@ -23,7 +26,12 @@ async def contribute(parent: Manifest, world: World, now: datetime) -> Contribut
         # It goes with our finalizer: no status is written to what is gone. Before it is read, since a version that another
         # release made must be able to go, too.
         return Contribution(finalizer=False)
-    return plan(View(read_model_version(parent), serving))
+    return plan(View(read_model_version(parent), serving, writer_of(parent, APPROVAL)))
+
+
+def reduced(version: Manifest) -> Manifest:
+    """Return a ModelVersion as the cache keeps it: of its managedFields only who set its approval is read."""
+    return with_entries_of(version, APPROVAL)
 
 
 def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from modelmill.api.base import Condition as WrittenCondition
 from modelmill.api.model_version import ModelVersionSpec
 from modelmill.api.model_version_status import ModelVersionStatus
 from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
@@ -17,22 +19,25 @@ from modelmill.engine.parts import Contribution
 from modelmill.engine.plan import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import IN_USE_FINALIZER
+from modelmill.kube.managed_fields import Writer
 
 HELD = "DeletionHeld"
+OVERRIDDEN = "GateOverridden"
 GOES = "it will be deleted when another version has replaced it"
 MAX_COLUMN = 64
 MAX_LISTED = 64
 MAX_NAMED = 8
-FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "source", "report")
-CONDITIONS = ("Ready", "Approved", "Deletable")
+FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "gates", "source", "report")
+CONDITIONS = ("Ready", "Approved", OVERRIDDEN, "Deletable")
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One ModelVersion and the InferenceServices of its namespace that serve it."""
+    """One ModelVersion, the InferenceServices of its namespace that serve it, and who set its approval if that is known."""
 
     version: ModelVersion
     services: Sequence[Tracks]
+    approver: Writer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +59,24 @@ def plan(view: View) -> Contribution:
     serving = uses(view)
     version = view.version
     deleting = version.metadata.deleting
-    events: tuple[Event, ...] = ()
-    if deleting and serving and _reason_before(version, "Deletable") != HELD:
+    overridden = _overridden(version, view.approver)
+    events = []
+    if deleting and serving and _before(version, "Deletable", HELD) is None:
         text = f"not deleted yet: {_named(serving)}; it goes when another version has replaced it"
-        events = (Event("Warning", HELD, text),)
+        events.append(Event("Warning", HELD, text))
+    if overridden is not None and _before(version, OVERRIDDEN, OVERRIDDEN) is None:
+        events.append(Event("Warning", OVERRIDDEN, overridden.message))
+    conditions = [
+        _ready(version, serving, overridden),
+        _approved(version.spec),
+        overridden,
+        _deletable(serving, deleting=deleting),
+    ]
     return Contribution(
         # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
         finalizer=None if deleting and serving else bool(serving),
         status=status_manifest(_status(version, serving)),
-        conditions=[_ready(version, serving), _approved(version.spec), _deletable(serving, deleting=deleting)],
+        conditions=[condition for condition in conditions if condition is not None],
         events=events,
     )
 
@@ -72,8 +86,10 @@ def foreign_finalizers(metadata: ObjectMeta) -> tuple[str, ...]:
     return tuple(name for name in metadata.finalizers if name != IN_USE_FINALIZER)
 
 
-def _reason_before(version: ModelVersion, condition: str) -> str | None:
-    return next((one.reason for one in version.status.conditions if one.type == condition), None)
+def _before(version: ModelVersion, kind: str, reason: str) -> WrittenCondition | None:
+    """Return the condition as it was written last, None when there was none with this reason."""
+    conditions = version.status.conditions
+    return next((written for written in conditions if (written.type, written.reason) == (kind, reason)), None)
 
 
 def _status(version: ModelVersion, serving: Sequence[Use]) -> ModelVersionStatus:
@@ -84,6 +100,7 @@ def _status(version: ModelVersion, serving: Sequence[Use]) -> ModelVersionStatus
         served_by=tuple(f"{use.service} {use.share}%" for use in serving[:MAX_LISTED]),
         metric=_metric(spec),
         delta=_delta(spec),
+        gates=_gates(spec),
         source=_source(spec),
         # Whoever makes a version by hand need not have a report; every run publishes one.
         report=f"{spec.artifact.uri.rstrip('/')}/{REPORT_FILE}" if spec.lineage is not None else None,
@@ -104,6 +121,13 @@ def _delta(spec: ModelVersionSpec) -> str | None:
     own = _number(spec.metrics.get(spec.primary.metric))
     champion = _number(spec.champion.metrics.get(spec.primary.metric)) if spec.champion is not None else None
     return f"{own - champion:+.3g}" if own is not None and champion is not None else None
+
+
+def _gates(spec: ModelVersionSpec) -> Literal["Passed", "Failed", "Overridden"] | None:
+    """Return GATES; None for a version without gates, and for one that was made by hand and says nothing of them."""
+    if spec.failed_gates:
+        return "Overridden" if spec.approval == APPROVED else "Failed"
+    return "Passed" if spec.gates and spec.lineage is not None else None
 
 
 def _source(spec: ModelVersionSpec) -> str | None:
@@ -128,12 +152,14 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _ready(version: ModelVersion, serving: Sequence[Use]) -> Condition:
+def _ready(version: ModelVersion, serving: Sequence[Use], overridden: Condition | None) -> Condition:
     if version.metadata.deleting:
         if serving:
             return Condition("Ready", TRUE, HELD, f"{_named(serving)}; {GOES}")
         holders = fitted(", ".join(foreign_finalizers(version.metadata)), 1024)
         return Condition("Ready", TRUE, "Deleting", f"being deleted; finalizers of others hold it: {holders}")
+    if overridden is not None:
+        return Condition("Ready", TRUE, OVERRIDDEN, overridden.message)
     if version.spec.approval == REJECTED:
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
     return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
@@ -143,10 +169,30 @@ def _approved(spec: ModelVersionSpec) -> Condition:
     if spec.approval == APPROVED:
         return Condition("Approved", TRUE, "Approved", "services that follow the model may serve it")
     if spec.approval == REJECTED:
-        failed = "; ".join(gate for gate in spec.gates if "fail" in gate.lower())
-        return Condition("Approved", FALSE, "Rejected", failed or "rejected")
+        no_gate = "spec.approval is Rejected; no gate failed"
+        return Condition("Approved", FALSE, "Rejected", _failed(spec) if spec.failed_gates else no_gate)
     mend = "a person approves it by setting spec.approval to Approved"
     return Condition("Approved", FALSE, "WaitingForApproval", mend)
+
+
+def _overridden(version: ModelVersion, approver: Writer | None) -> Condition | None:
+    """Return the condition of a version that is approved although its gates failed.
+
+    Who did it is kept as it was told first while the spec is the same: the time of a manager moves with all that it writes.
+    """
+    spec = version.spec
+    if spec.approval != APPROVED or not spec.failed_gates:
+        return None
+    before = _before(version, OVERRIDDEN, OVERRIDDEN)
+    if before is not None and before.observed_generation == version.metadata.generation:
+        return Condition(OVERRIDDEN, TRUE, OVERRIDDEN, before.message)
+    by = f" by {fitted(approver.manager, 128)}" if approver is not None and approver.manager else ""
+    at = f" at {fitted(approver.time, 40)}" if approver is not None and approver.time else ""
+    return Condition(OVERRIDDEN, TRUE, OVERRIDDEN, f"approved{by}{at} although {_failed(spec)}")
+
+
+def _failed(spec: ModelVersionSpec) -> str:
+    return f"its gates failed: {fitted('; '.join(spec.failed_gates), 3000)}"
 
 
 def _deletable(serving: Sequence[Use], *, deleting: bool) -> Condition:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from modelmill.api.objects import readable_model_versions
-from modelmill.api.resources import INFERENCE_SERVICES
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.app import watches
 from modelmill.engine.cache import Cache
 from modelmill.engine.parts import Composed
 from modelmill.engine.plan import Plan
@@ -226,3 +227,113 @@ def test_the_report_of_a_run_is_named() -> None:
     for uri in ("s3://models/prod/ml/cars/sha256-aa", "s3://models/prod/ml/cars/sha256-aa/"):
         version["spec"]["artifact"]["uri"] = uri
         assert (planned(version).status or {})["report"] == "s3://models/prod/ml/cars/sha256-aa/report.html"
+
+
+FAILED = "r2 0.4 is below 0.7"
+
+
+def rejected_by_its_gates(approval: str, *writers: tuple[str, str]) -> dict[str, Any]:
+    version = o.model_version("cars-2", approval)
+    version["spec"] |= {"gates": [FAILED, "mae 2 <= 3"], "failedGates": [FAILED], "lineage": LINEAGE}
+    version["metadata"]["managedFields"] = [
+        {
+            "manager": manager,
+            "operation": "Update",
+            "time": time,
+            "fieldsV1": {"f:spec": {"f:approval": {}, "f:model": {}}},
+        }
+        for manager, time in writers
+    ]
+    return version
+
+
+def test_a_rejected_version_says_which_gates_failed() -> None:
+    made = planned(rejected_by_its_gates("Rejected", ("modelmill", "2026-01-01T00:00:00Z")))
+    assert made.status is not None
+    approved = find(made.status, "Approved")
+    assert approved is not None
+    assert approved["message"] == f"its gates failed: {FAILED}"
+    assert made.status["gates"] == "Failed"
+    assert find(made.status, "GateOverridden") is None
+    assert made.events == []
+
+
+def test_a_version_that_a_person_rejected_blames_no_gate() -> None:
+    made = planned(o.model_version("cars-2", "Rejected"))
+    assert made.status is not None
+    approved = find(made.status, "Approved")
+    assert approved is not None
+    assert "no gate failed" in approved["message"]
+    assert "gates" not in made.status
+
+
+def test_approving_what_its_gates_rejected_is_told_with_who_did_it() -> None:
+    version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
+    made = planned(version)
+    words = f"approved by kubectl-patch at 2026-01-02T00:00:00Z although its gates failed: {FAILED}"
+    assert made.status is not None
+    overridden, ready = find(made.status, "GateOverridden"), find(made.status, "Ready")
+    assert overridden is not None
+    assert ready is not None
+    assert (overridden["status"], overridden["reason"], overridden["message"]) == ("True", "GateOverridden", words)
+    assert (ready["status"], ready["reason"], ready["message"]) == ("True", "GateOverridden", words)
+    assert made.status["gates"] == "Overridden"
+    assert [(event.type, event.reason, event.message) for event in made.events] == [
+        ("Warning", "GateOverridden", words)
+    ]
+    assert planned({**version, "status": made.status}).events == []
+
+
+def test_who_overrode_the_gates_stays_though_the_manager_writes_again() -> None:
+    version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
+    version["status"] = planned(version).status
+    version["metadata"]["managedFields"][0]["time"] = "2026-01-03T00:00:00Z"
+    assert planned(version).status == version["status"]
+    version["metadata"]["generation"] = 3
+    told = planned(version)
+    assert told.status is not None
+    assert "2026-01-03" in (find(told.status, "GateOverridden") or {})["message"]
+    assert told.events == []
+
+
+def test_who_overrode_the_gates_may_be_unknown() -> None:
+    made = planned(rejected_by_its_gates("Approved"))
+    assert made.status is not None
+    assert (find(made.status, "GateOverridden") or {})["message"].startswith("approved although its gates failed: ")
+
+
+def test_taking_the_approval_back_ends_the_override() -> None:
+    version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
+    version["status"] = planned(version).status
+    version["spec"]["approval"] = "Rejected"
+    made = planned(version)
+    assert made.status is not None
+    assert find(made.status, "GateOverridden") is None
+    assert made.status["gates"] == "Failed"
+
+
+def test_gates_that_passed_are_shown() -> None:
+    version = o.model_version("cars-2")
+    version["spec"] |= {"gates": ["r2 0.9 >= 0.7"], "lineage": LINEAGE}
+    made = planned(version)
+    assert made.status is not None
+    assert made.status["gates"] == "Passed"
+    assert find(made.status, "GateOverridden") is None
+
+
+def test_of_the_managed_fields_of_a_version_only_the_approval_is_kept() -> None:
+    (watch,) = [watch for watch in watches() if watch.resource == MODEL_VERSIONS]
+    cache = Cache(reduced={watch.resource: watch.reduced})
+    version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
+    status = {"f:status": {"f:stage": {}}}
+    version["metadata"]["managedFields"].append(
+        {"manager": "modelmill", "operation": "Update", "subresource": "status", "fieldsV1": status}
+    )
+    cache.put(MODEL_VERSIONS, version)
+    kept = cache.get(MODEL_VERSIONS, "ml", "cars-2")
+    assert kept is not None
+    assert len(version["metadata"]["managedFields"]) == 2
+    assert [(one["manager"], one["fieldsV1"]) for one in kept["metadata"]["managedFields"]] == [
+        ("kubectl-patch", {"f:spec": {"f:approval": {}}})
+    ]
+    assert planned(dict(kept)).status == planned(version).status
