@@ -6,7 +6,6 @@ also read for each version of its namespace, where validation of the whole would
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +14,12 @@ from modelmill.kube.objects import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """The versions of a service by name. canary_percent: share of traffic of the canary; history: those that served lately."""
+    """The versions of a service by name. canary_percent: share of traffic of the canary."""
 
     service: str
-    namespace: str
     stable: str | None = None
     canary: str | None = None
     canary_percent: int = 0
-    history: tuple[str, ...] = ()
 
     def serves(self, version: str) -> bool:
         """Whether pods of the version are wanted, if only for a share of zero."""
@@ -36,25 +33,29 @@ class Tracks:
 
 def read_tracks(service: Manifest) -> Tracks:
     """Return the tracks of an InferenceService; what is not in its form counts as absent."""
-    status = _mapping(service.get("status"))
-    canary = _mapping(status.get("canary"))
+    status = _fields(service.get("status"))
+    canary = _fields(status.get("canary"))
     percent = canary.get("actualWeight")
-    history = status.get("history")
-    served = (_version(_mapping(one)) for one in history) if isinstance(history, list | tuple) else ()
     return Tracks(
-        service=service["metadata"]["name"],
-        namespace=service["metadata"]["namespace"],
-        stable=_version(_mapping(status.get("stable"))),
-        canary=_version(canary),
-        canary_percent=min(max(percent, 0), 100) if isinstance(percent, int) else 0,
-        history=tuple(name for name in served if name is not None),
+        service["metadata"]["name"],
+        _version(_fields(status.get("stable"))),
+        _version(canary),
+        min(max(percent, 0), 100) if isinstance(percent, int) else 0,
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def versions_of(service: Manifest) -> set[str]:
+    """Return the versions that an InferenceService serves or served lately."""
+    status = _fields(service.get("status"))
+    history = status.get("history")
+    tracks = [status.get("stable"), status.get("canary"), *(history if isinstance(history, list) else ())]
+    return {name for name in (_version(_fields(track)) for track in tracks) if name is not None}
 
 
-def _version(track: Mapping[str, Any]) -> str | None:
+def _fields(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _version(track: dict[str, Any]) -> str | None:
     version = track.get("version")
     return version if isinstance(version, str) and version else None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from modelmill.api.objects import read_meta, read_model_version
 from modelmill.api.resources import INFERENCE_SERVICES
-from modelmill.api.tracks import read_tracks
+from modelmill.api.tracks import read_tracks, versions_of
 from modelmill.engine.parts import Contribution, Part
 from modelmill.engine.plan import World
 from modelmill.kube.managed_fields import with_entries_of, writer_of
@@ -36,9 +36,7 @@ def reduced(version: Manifest) -> Manifest:
 
 def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
     """Return the versions that a service serves or served lately: its change may bind or free them."""
-    tracks = read_tracks(service)
-    names = {name for name in (tracks.stable, tracks.canary, *tracks.history) if name is not None}
-    return [Key(tracks.namespace, name) for name in sorted(names)]
+    return [Key(service["metadata"]["namespace"], name) for name in sorted(versions_of(service))]
 
 
 REGISTRY = Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS)
