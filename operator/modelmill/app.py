@@ -15,6 +15,7 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
+from modelmill.engine.parts import Composed
 from modelmill.engine.plan import Controller, Plan, Reconciler, Watch, World
 from modelmill.engine.run import Routes, Settings, run
 from modelmill.kube import labels
@@ -23,7 +24,7 @@ from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS, POD_DISRUPTION_BUDGETS, PODS, SERVICES
 from modelmill.monitoring.intake import AlertIntake
 from modelmill.monitoring.plan import fragment
-from modelmill.registry import reconciler as registry
+from modelmill.registry import part as registry
 from modelmill.serving import reconciler as serving
 from modelmill.serving.scrape import Scraper
 from modelmill.training import reconciler as training
@@ -68,7 +69,7 @@ def watches() -> Sequence[Watch]:
     """Return the kinds that are kept in the cache; children only when they carry our label."""
     return [
         Watch(TRAINING_JOBS, unread=[MANAGED_FIELDS]),
-        Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], unread=[MANAGED_FIELDS]),
+        Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
         Watch(INFERENCE_SERVICES, unread=[MANAGED_FIELDS]),
         Watch(PODS, OURS, index_labels=[labels.SERVICE_LABEL], unread=["spec", MANAGED_FIELDS]),
         Watch(JOBS, OURS, unread=["spec", MANAGED_FIELDS]),
@@ -90,7 +91,7 @@ def controllers(config: Config) -> Sequence[Controller]:
         Controller(
             "modelversion",
             MODEL_VERSIONS,
-            registry.reconcile,
+            Composed([registry.REGISTRY]),
             maps={INFERENCE_SERVICES: registry.keys_of_service},
         ),
         Controller(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.inference_service_status import InferenceServiceStatus
-from modelmill.api.model_version import ModelVersionSpec
+from modelmill.api.model_version import MAX_NAME, NAME_TOO_LONG, ModelVersionSpec
 from modelmill.api.model_version_status import ModelVersionStatus
 from modelmill.api.training_job import TrainingJobSpec
 from modelmill.api.training_job_status import TrainingJobStatus
@@ -33,6 +33,7 @@ class ObjectMeta:
     deletion_timestamp: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
 
     @property
     def deleting(self) -> bool:
@@ -85,7 +86,10 @@ def read_training_job(manifest: Manifest) -> TrainingJob:
 
 def read_model_version(manifest: Manifest) -> ModelVersion:
     """Return the typed object. Raises ObjectInvalid naming the field that another schema let through."""
-    return TypedObject(read_meta(manifest), *_parts(manifest, *_MODEL_VERSION))
+    meta = read_meta(manifest)
+    if len(meta.name) > MAX_NAME:
+        raise ObjectInvalid("metadata.name", NAME_TOO_LONG)
+    return TypedObject(meta, *_parts(manifest, *_MODEL_VERSION))
 
 
 def read_inference_service(manifest: Manifest) -> InferenceService:
@@ -95,17 +99,17 @@ def read_inference_service(manifest: Manifest) -> InferenceService:
 
 def readable_model_versions(manifests: Iterable[Manifest]) -> list[ModelVersion]:
     """Return those that can be read; of the others their own condition tells."""
-    return _readable(manifests, *_MODEL_VERSION)
+    return _readable(manifests, read_model_version)
 
 
 def readable_inference_services(manifests: Iterable[Manifest]) -> list[InferenceService]:
     """Return those that can be read; of the others their own condition tells."""
-    return _readable(manifests, *_INFERENCE_SERVICE)
+    return _readable(manifests, read_inference_service)
 
 
 def readable_training_jobs(manifests: Iterable[Manifest]) -> list[TrainingJob]:
     """Return those that can be read; of the others their own condition tells."""
-    return _readable(manifests, *_TRAINING_JOB)
+    return _readable(manifests, read_training_job)
 
 
 def read_meta(manifest: Manifest) -> ObjectMeta:
@@ -121,6 +125,7 @@ def read_meta(manifest: Manifest) -> ObjectMeta:
         deletion_timestamp=meta.get("deletionTimestamp"),
         labels=meta.get("labels") or {},
         annotations=meta.get("annotations") or {},
+        finalizers=tuple(meta.get("finalizers") or ()),
     )
 
 
@@ -152,12 +157,12 @@ def _validated(where: str, adapter: TypeAdapter[Any], raw: Any) -> Any:
 
 
 def _readable(
-    manifests: Iterable[Manifest], spec: TypeAdapter[Spec], status: TypeAdapter[Status]
+    manifests: Iterable[Manifest], read: Callable[[Manifest], TypedObject[Spec, Status]]
 ) -> list[TypedObject[Spec, Status]]:
     found = []
     for manifest in manifests:
         try:
-            found.append(TypedObject(read_meta(manifest), *_parts(manifest, spec, status)))
+            found.append(read(manifest))
         except ObjectInvalid:
             continue
     return found

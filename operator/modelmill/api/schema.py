@@ -163,7 +163,12 @@ def definitions() -> list[dict[str, Any]]:
             model_version_status.columns(),
             "One immutable result of training: where its bytes are, what it measured, where it comes from, and whether it may "
             "serve.",
-            {},
+            {
+                "nameRule": {
+                    "rule": f"self.metadata.name.size() <= {model_version.MAX_NAME}",
+                    "message": f"metadata.name {model_version.NAME_TOO_LONG}",
+                }
+            },
         ),
         _definition(
             "InferenceService",

@@ -21,7 +21,7 @@ class Cache:
 
     resourceVersions are compared as numbers: they are etcd revisions, and Kubernetes 1.35 made the order part of the API.
     Indexes are kept sorted, so that a list costs its length and no more. `clock` gives seconds, for the age of tombstones.
-    `unread` names the parts of each kind that are not kept, as in `Watch`.
+    `unread` and `reduced` say by kind what is kept of an object, as in `Watch`.
     """
 
     def __init__(
@@ -29,11 +29,13 @@ class Cache:
         index_labels: Mapping[Resource, Iterable[str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         unread: Mapping[Resource, Iterable[str]] | None = None,
+        reduced: Mapping[Resource, Callable[[Manifest], Manifest] | None] | None = None,
     ) -> None:
         self._objects: dict[Resource, dict[_Id, Manifest]] = defaultdict(dict)
         self._sorted: dict[tuple[object, ...], list[_Id]] = {}
         self._index_labels = {resource: tuple(labels) for resource, labels in (index_labels or {}).items()}
         self._unread = {resource: [path.split(".") for path in paths] for resource, paths in (unread or {}).items()}
+        self._reduced = {resource: reduce for resource, reduce in (reduced or {}).items() if reduce is not None}
         self._clock = clock
         # By uid, oldest first: when it was deleted, and at which resourceVersion.
         self._tombstones: dict[str, tuple[float, int]] = {}
@@ -71,6 +73,8 @@ class Cache:
             self._remove(resource, one)
         for path in self._unread.get(resource, ()):
             obj = _without(obj, path)
+        if resource in self._reduced:
+            obj = self._reduced[resource](obj)
         self._objects[resource][one] = obj
         for index in self._entries(resource, obj):
             insort(self._sorted.setdefault(index, []), one)

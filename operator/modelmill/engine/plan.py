@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -90,12 +90,14 @@ class Watch:
     label_selector: sent to the API server, so that foreign objects never reach the operator.
     index_labels: labels that `World.labelled` may ask for.
     unread: parts that nobody reads, by dotted path (spec, metadata.managedFields): not kept, since memory is mostly these.
+    reduced: returns what is kept of an object when no path can say it; the object itself is not changed.
     """
 
     resource: Resource
     label_selector: str | None = None
     index_labels: Sequence[str] = ()
     unread: Sequence[str] = ()
+    reduced: Callable[[Manifest], Manifest] | None = None
 
 
 @dataclass(frozen=True, slots=True)

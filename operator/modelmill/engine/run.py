@@ -129,6 +129,7 @@ class _Process:
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
             unread={watch.resource: watch.unread for watch in watches},
+            reduced={watch.resource: watch.reduced for watch in watches},
         )
         events = EventRecorder(self.client, self.settings.identity)
         executor = Executor(self.client, cache, events, [watch.resource for watch in watches])

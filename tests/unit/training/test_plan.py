@@ -156,6 +156,15 @@ def test_approval_follows_gates_and_policy(approval: str, outcome: str, expected
     assert made.create[0]["spec"]["approval"] == expected
 
 
+def test_a_version_keeps_which_of_its_gates_failed() -> None:
+    gates = {"gates": ("r2 0.2 is below 0.7", "mae 2 <= 3"), "reasons": ("r2 0.2 is below 0.7",)}
+    parent, manifest = started()
+    rejected = complete(parent, manifest, o.published(result.GATE_FAILED, reason="GateFailed", **gates))
+    assert rejected.create[0]["spec"]["failedGates"] == ["r2 0.2 is below 0.7"]
+    assert complete(parent, manifest, o.published(result.GATE_FAILED)).create[0]["spec"]["failedGates"]
+    assert complete(parent, manifest, o.published()).create[0]["spec"]["failedGates"] == []
+
+
 def test_failed_gates_are_not_an_error() -> None:
     status = finished(o.published(result.GATE_FAILED, reason="GateFailed", reasons=("r2 0.2 < 0.7",)))["status"]
     ready = find(status, "Ready")
