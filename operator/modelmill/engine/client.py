@@ -20,6 +20,8 @@ FIELD_MANAGER = "modelmill"
 # Not `connect`: that would count the wait for a free connection of the pool as well.
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 PAGE = 500
+CONNECTIONS = 64
+"""Requests at a time; more wait. Each of the 48 workers has one or a few, and a watch stream has one for good."""
 
 
 class Client:
@@ -29,9 +31,12 @@ class Client:
         self._login = login
         self.session = self.new_session()
 
-    def new_session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """Return another pool of connections with the same identity; whoever uses it closes it."""
-        connector = aiohttp.TCPConnector(limit=64, ssl=self._login.tls if self._login.tls is not None else False)
+    def new_session(
+        self, *middlewares: aiohttp.ClientMiddlewareType, connections: int = CONNECTIONS
+    ) -> aiohttp.ClientSession:
+        """Return another pool of at most so many connections with the same identity; whoever uses it closes it."""
+        tls = self._login.tls if self._login.tls is not None else False
+        connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=TIMEOUT,

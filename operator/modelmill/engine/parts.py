@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from modelmill.engine.plan import Delete, Event, Plan, World
-from modelmill.kube.conditions import FALSE, TRUE, Condition, merge
+from modelmill.engine.refusals import not_ready
+from modelmill.kube.conditions import Condition, merge
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
 
 _SHARED_FIELDS = frozenset({"conditions", "observedGeneration"})
@@ -103,7 +104,8 @@ class Composed:
                 wanted.append((part, contribution))
                 status = _with(status, part, contribution, parent, before, now)
         except ObjectInvalid as error:
-            return Plan(status=_invalid(parent, error, now))
+            message = f"{error}; nothing is changed until it is mended"
+            return Plan(status=not_ready(parent, "SpecInvalid", message, now, stalled=True))
         return _plan(parent, world, wanted, status if status or before else None)
 
     def _known(self, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,16 +171,3 @@ def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribu
             if (resource.kind, meta["name"]) not in stay and "deletionTimestamp" not in meta:
                 unwanted.append(Delete(resource, meta["namespace"], meta["name"], meta["uid"]))
     return unwanted
-
-
-def _invalid(parent: Manifest, error: ObjectInvalid, now: datetime) -> dict[str, Any]:
-    """Return the status of an object that cannot be read: everything as it was, and why nothing is done about it."""
-    status = dict(parent.get("status") or {})
-    message = f"{error}; nothing is changed until it is mended"
-    told = [Condition("Ready", FALSE, "SpecInvalid", message), Condition("Stalled", TRUE, "SpecInvalid", message)]
-    generation = int(parent["metadata"].get("generation", 1))
-    before = status.get("conditions") or []
-    others = [one for one in before if one["type"] not in ("Ready", "Stalled")]
-    status["conditions"] = [*merge(before, told, generation, now), *others]
-    status["observedGeneration"] = generation
-    return status

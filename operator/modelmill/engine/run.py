@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 Routes = Sequence[tuple[str, str, Handler]]
 STOP_SECONDS = 1.0
+OTHER_FILES = 512
+"""Open files beside the watch streams: connections of requests, of probes and of alerts, and those of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ class _Process:
         executor = Executor(self.client, cache, events, [watch.resource for watch in watches])
         control = ControlLoop(self.client, cache, executor, controllers, watches, self.settings.namespaces)
         streams = Streams(watches, self.settings.namespaces, control.on_relisted)
+        _allow_open_files(len(streams) + OTHER_FILES)
         self.health.ready = lambda: self.election.reached and (control.listed or not self.election.leading)
         self.health.closed_seconds = streams.closed_seconds
         async with asyncio.TaskGroup() as group:
@@ -168,6 +172,16 @@ class _Process:
         self.handle_signals()
         await watching
         raise RuntimeError("the watch streams ended")
+
+
+def _allow_open_files(needed: int) -> None:
+    """Raise the soft limit of open files, mostly 1024, to what is needed; the hard one is the administrator's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if most < needed:
+            log.warning("too few open files: watch fewer namespaces, or all of them", needed=needed, limit=most)
 
 
 def _tune_garbage_collection() -> None:

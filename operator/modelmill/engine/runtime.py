@@ -15,27 +15,16 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache, version_number, version_of
 from modelmill.engine.client import Client
-from modelmill.engine.errors import (
-    ApiError,
-    Conflict,
-    EngineError,
-    Forbidden,
-    Invalid,
-    NameConflict,
-    NotFound,
-    TooManyRequests,
-)
+from modelmill.engine.errors import ApiError, Conflict, EngineError, NotFound, TooManyRequests
 from modelmill.engine.executor import Executor
 from modelmill.engine.plan import Controller, Event, Watch
 from modelmill.engine.queue import WorkQueue
+from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.kube.objects import Key, Manifest, Resource
 
 WORKERS = 16
 RESYNC_SECONDS = 600.0
 RESYNC_RETRY_SECONDS = 5.0
-
-_TOLD = (Forbidden, Invalid, NameConflict)
-"""Refusals that a person must mend: a quota, an admission policy, a name that is taken. They are posted as Events."""
 
 log = structlog.get_logger(__name__)
 
@@ -155,8 +144,8 @@ class ControlLoop:
         began = time.monotonic()
         metrics.ACTIVE_WORKERS.labels(controller.name).inc()
         result = "success"
+        now = datetime.now(UTC).replace(microsecond=0)
         try:
-            now = datetime.now(UTC).replace(microsecond=0)
             plan = await controller.reconcile(parent, self._cache, now)
             await self._executor.execute(controller.resource, parent, plan)
             queue.forget(key)
@@ -178,8 +167,7 @@ class ControlLoop:
             queue.retry(key, at_least=error.retry_after or 0.0)
         except EngineError as error:
             result = "error"
-            if isinstance(error, _TOLD):
-                self._executor.tell(parent, Event("Warning", type(error).__name__, str(error)))
+            await self._tell(controller, parent, error, now)
             self._failed(controller, queue, key, str(error))
         except Exception as error:
             result = "error"
@@ -189,6 +177,24 @@ class ControlLoop:
             metrics.ACTIVE_WORKERS.labels(controller.name).dec()
             metrics.RECONCILES.labels(controller.name, result).inc()
             metrics.RECONCILE_SECONDS.labels(controller.name).observe(time.monotonic() - began)
+
+    async def _tell(self, controller: Controller, parent: Manifest, error: EngineError, now: datetime) -> None:
+        """Say on the object what is in its way. Its own key is not woken by that: it is tried again after its backoff."""
+        if isinstance(error, MENDED_BY_A_PERSON):
+            self._executor.tell(parent, Event("Warning", type(error).__name__, str(error)))
+        status = refused(parent, error, now) if isinstance(error, TOLD) else None
+        if status is None or status == parent.get("status"):
+            return
+        try:
+            written = await self._client.replace_status(controller.resource, {**parent, "status": status})
+        except ApiError as failure:
+            # Mostly the object has changed meanwhile, so that its key waits already.
+            log.info("refusal not told", controller=controller.name, object=str(_key(parent)), error=str(failure))
+            return
+        if self._cache.put(controller.resource, written):
+            for resource, key in self._concerned(controller.resource, written):
+                if (resource, key) != (controller.resource, _key(parent)):
+                    self._queues[resource].add(key)
 
     async def _refresh(self, controller: Controller, queue: WorkQueue[Key], parent: Manifest, error: str) -> None:
         """Read a parent anew after a refused write, then plan again: at once when it has changed, else after a backoff."""
