@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.contracts.result import ResultError, decode
-from modelmill.engine.pods import Ended, blocked, container_statuses, ended, is_ready, unschedulable
 from modelmill.kube.objects import Manifest
 from modelmill.serving.builders.deployment import FETCH
 from modelmill.serving.view import View
+from modelmill.workloads.pod_status import Ended, blocked, container_statuses, ended, is_ready, unschedulable
 
 HOPELESS_RESTARTS = 3
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from modelmill.engine.pods import is_ready
 from modelmill.kube.objects import Key, Manifest
 from modelmill.measuring.scrape import Counted
 from modelmill.measuring.windows import Window
@@ -15,6 +14,7 @@ from modelmill.serving.analysis import INSUFFICIENT, Samples, judge
 from modelmill.serving.rollout import measure_due
 from modelmill.serving.steps import retry_seconds
 from modelmill.serving.view import View, revision_of
+from modelmill.workloads.pod_status import is_ready
 
 ASK_AGAIN_SECONDS = 1.0
 FORGOTTEN_AFTER = timedelta(hours=1)

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from modelmill.api.inference_service import InferenceServiceSpec
-from modelmill.engine.pods import is_ready
 from modelmill.kube.conditions import find, parse_timestamp
 from modelmill.kube.labels import REVISION_LABEL
 from modelmill.kube.objects import Manifest
 from modelmill.serving.analysis import Samples
+from modelmill.workloads.pod_status import is_ready
 
 
 @dataclass(frozen=True, slots=True)

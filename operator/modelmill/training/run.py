@@ -9,9 +9,9 @@ from typing import Any
 
 from modelmill.contracts import names
 from modelmill.contracts.result import DATA_REJECTED, FAILED, ResultError, StageResult, decode
-from modelmill.engine.pods import blocked, ended, first_failure, unschedulable
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.objects import Manifest
+from modelmill.workloads.pod_status import blocked, ended, first_failure, unschedulable
 
 PHASES = {names.STAGE_FETCH: "Fetching", names.STAGE_TRAIN: "Training", names.STAGE_PUBLISH: "Publishing"}
 RESULT_PATIENCE = 30.0

@@ -13,13 +13,13 @@ from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.schema import structural
 from modelmill.contracts import result
 from modelmill.engine.plan import Plan
-from modelmill.engine.pods import is_ready
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Key, Manifest
 from modelmill.measuring.samples import Sample
 from modelmill.serving.measure import Measurer
 from modelmill.serving.plan import plan
 from modelmill.serving.view import View, revision_of
+from modelmill.workloads.pod_status import is_ready
 from tests.unit import objects as o
 from tests.unit.schema import unknown_fields
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelmill.engine.pods import is_ready
+from modelmill.workloads.pod_status import is_ready
 from tests.unit.serving.simulated import World
 
 EVENTS = (

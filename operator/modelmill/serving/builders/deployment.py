@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from modelmill.api.base import Store
-from modelmill.api.pod_security import container_security, pod_security
-from modelmill.api.stores import store_environment
 from modelmill.contracts import names
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest
 from modelmill.serving.view import View
+from modelmill.workloads.security import container_security, pod_security
+from modelmill.workloads.store_access import store_environment
 
 FETCH = "fetch"
 FOLDER = "/modelmill/model"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from modelmill.api.fingerprint import short_hash
-from modelmill.api.pod_security import container_security, pod_security
-from modelmill.api.stores import store_environment
 from modelmill.contracts import names, stage
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest
 from modelmill.training.builders.stage_spec import stage_spec
 from modelmill.training.view import View
+from modelmill.workloads.security import container_security, pod_security
+from modelmill.workloads.store_access import store_environment
 
 WORK = "/modelmill"
 STAGE_REQUESTS = {"cpu": "100m", "memory": "384Mi"}

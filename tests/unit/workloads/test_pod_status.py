@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelmill.engine import pods
+from modelmill.workloads import pod_status as pods
 from tests.unit.objects import ended as terminated
 from tests.unit.objects import pod, running, waiting
 

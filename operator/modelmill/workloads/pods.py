@@ -1,0 +1,76 @@
+"""The spec of a pod, from its containers and from what a person may say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelmill.api.pods import PodTemplate
+from modelmill.workloads.containers import Container, build_container
+from modelmill.workloads.security import pod_security
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A pod.
+
+    init: containers that run one after the other before `containers`.
+    template: what a person said; only its placement is read here, its resources belong to a container.
+    service_account: identity of the pod; None for the namespace's default, whose token is then not mounted.
+    grace_seconds: time to end in; None for the cluster's default. spread_over: labels of pods to keep on different nodes.
+    """
+
+    containers: Sequence[Container]
+    init: Sequence[Container] = ()
+    template: PodTemplate = field(default_factory=PodTemplate)
+    service_account: str | None = None
+    restart_policy: str = "Always"
+    grace_seconds: int | None = None
+    spread_over: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_pod(pod: Pod) -> dict[str, Any]:
+    """Return the spec of the pod: level restricted of the Pod Security Standards, a volume for each folder and each /tmp."""
+    built: dict[str, Any] = {
+        "restartPolicy": pod.restart_policy,
+        "automountServiceAccountToken": pod.service_account is not None,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "containers": [build_container(one) for one in pod.containers],
+        "volumes": [{"name": name, "emptyDir": {}} for name in _volumes([*pod.init, *pod.containers])],
+    }
+    if pod.init:
+        built["initContainers"] = [build_container(one) for one in pod.init]
+    if pod.service_account is not None:
+        built["serviceAccountName"] = pod.service_account
+    if pod.grace_seconds is not None:
+        built["terminationGracePeriodSeconds"] = pod.grace_seconds
+    if pod.spread_over:
+        built["topologySpreadConstraints"] = [_spread(pod.spread_over)]
+    return {**built, **placement(pod.template)}
+
+
+def placement(template: PodTemplate) -> dict[str, Any]:
+    """Return the fields of a pod's spec that a person may decide: nothing else of a template gets into a pod."""
+    placed: dict[str, Any] = {}
+    if template.node_selector:
+        placed["nodeSelector"] = dict(template.node_selector)
+    if template.tolerations:
+        placed["tolerations"] = [one.model_dump(by_alias=True, exclude_none=True) for one in template.tolerations]
+    return placed
+
+
+def _volumes(containers: Sequence[Container]) -> list[str]:
+    """Return each volume once, shared folders first."""
+    shared = dict.fromkeys(name for container in containers for name in container.folders)
+    return [*shared, *(container.tmp_volume for container in containers)]
+
+
+def _spread(selector: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": dict(selector)},
+    }
