@@ -21,12 +21,20 @@ from modelmill.engine.run import Routes, Settings, run
 from modelmill.kube import labels
 from modelmill.kube.conditions import merge
 from modelmill.kube.objects import Manifest
-from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS, POD_DISRUPTION_BUDGETS, PODS, SERVICES
+from modelmill.kube.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    JOBS,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+)
+from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring.intake import AlertIntake
 from modelmill.monitoring.plan import fragment
 from modelmill.registry import part as registry
 from modelmill.serving import reconciler as serving
-from modelmill.serving.scrape import Scraper
 from modelmill.training import reconciler as training
 
 MANAGED_FIELDS = "metadata.managedFields"
@@ -71,7 +79,8 @@ def watches() -> Sequence[Watch]:
         Watch(TRAINING_JOBS, unread=[MANAGED_FIELDS]),
         Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
         Watch(INFERENCE_SERVICES, unread=[MANAGED_FIELDS]),
-        Watch(PODS, OURS, index_labels=[labels.SERVICE_LABEL], unread=["spec", MANAGED_FIELDS]),
+        Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
+        Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         Watch(JOBS, OURS, unread=["spec", MANAGED_FIELDS]),
         # With managedFields: they tell of changes by another hand.
         *(Watch(one, OURS) for one in (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)),
@@ -99,7 +108,11 @@ def controllers(config: Config) -> Sequence[Controller]:
             INFERENCE_SERVICES,
             monitored(serving.InferenceServiceReconciler(config.server_image, config.image_pull_policy, Scraper())),
             owns=[DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS],
-            maps={PODS: serving.keys_of_pod, MODEL_VERSIONS: serving.keys_of_version},
+            maps={
+                PODS: serving.keys_of_pod,
+                REPLICA_SETS: serving.keys_of_pod,
+                MODEL_VERSIONS: serving.keys_of_version,
+            },
         ),
     ]
 

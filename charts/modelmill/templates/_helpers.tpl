@@ -67,6 +67,10 @@ and nothing on secrets.
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  # They tell which pods are of a Deployment of ours: anybody may put a label on a pod.
+  resources: [replicasets]
+  verbs: [get, list, watch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]

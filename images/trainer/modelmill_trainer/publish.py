@@ -152,11 +152,11 @@ def write_artifact(measured: Measured, into: Path) -> str:
     (into / names.DATA_FILE).write_bytes(canonical(facts))
     if measured.rows_file is not None:
         (into / names.ROWS_FILE).write_bytes(measured.rows_file)
-    trained = datetime.fromtimestamp(measured.left.file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    origin = lineage(spec, facts, trained, serving)
+    created = datetime.fromtimestamp(measured.left.file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    origin = lineage(spec, facts, created, serving)
     signature = make_signature(model, facts, measured.outputs)
     (into / names.REPORT_FILE).write_text(render(measured, signature, profile, origin, form), encoding="utf-8")
-    (into / names.MANIFEST_FILE).write_bytes(canonical(_manifest(measured, into, form, signature, origin, trained)))
+    (into / names.MANIFEST_FILE).write_bytes(canonical(_manifest(measured, into, form, signature, origin, created)))
     return form
 
 

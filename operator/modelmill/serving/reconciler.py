@@ -10,10 +10,10 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.engine.plan import Plan, World
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest
-from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS
-from modelmill.serving.measure import Measurer
+from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS
+from modelmill.measuring.scrape import Scraper
+from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer
 from modelmill.serving.plan import plan
-from modelmill.serving.scrape import Scraper
 from modelmill.serving.view import View
 
 
@@ -30,23 +30,33 @@ class InferenceServiceReconciler:
         view = await self._measurer.measured(self._view(parent, world, now))
         made = plan(view)
         self._measurer.planned(view, made.status)
-        return made
+        return made.with_requeue(ASK_AGAIN_SECONDS if self._measurer.asks(view) else None)
 
     def _view(self, parent: Manifest, world: World, now: datetime) -> View:
-        namespace, name = parent["metadata"]["namespace"], parent["metadata"]["name"]
         uid = parent["metadata"]["uid"]
+        deployments = world.owned(DEPLOYMENTS, uid)
         return View(
             parent=parent,
             spec=InferenceServiceSpec.model_validate(parent["spec"]),
             status=parent.get("status") or {},
             versions=_versions(parent, world),
-            deployments=world.owned(DEPLOYMENTS, uid),
-            pods=world.labelled(PODS, namespace, labels.SERVICE_LABEL, name),
+            deployments=deployments,
+            pods=pods_of(deployments, world),
             server_image=self._server_image,
             pull_policy=self._pull_policy,
             now=now,
             budgets=world.owned(POD_DISRUPTION_BUDGETS, uid),
         )
+
+
+def pods_of(deployments: Sequence[Manifest], world: World) -> Sequence[Manifest]:
+    """Return the pods of the Deployments, by their owners: ReplicaSet, then Deployment.
+
+    Labels prove nothing, since whoever may create pods may put ours on them. A forged owner does not last: the ReplicaSet's
+    controller takes such a pod for one of its own or releases it, as that of the Deployment does with a ReplicaSet.
+    """
+    sets = [one for deployment in deployments for one in world.owned(REPLICA_SETS, deployment["metadata"]["uid"])]
+    return [pod for one in sets for pod in world.owned(PODS, one["metadata"]["uid"])]
 
 
 def _versions(parent: Manifest, world: World) -> Sequence[Manifest]:
@@ -66,7 +76,7 @@ def _versions(parent: Manifest, world: World) -> Sequence[Manifest]:
 
 
 def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
-    """Return the InferenceService that a serving pod belongs to."""
+    """Return the InferenceService that the labels of a pod or ReplicaSet name; whose it is, is told by owners."""
     name = (pod["metadata"].get("labels") or {}).get(labels.SERVICE_LABEL)
     return [Key(pod["metadata"]["namespace"], name)] if name else []
 

@@ -14,8 +14,8 @@ from modelmill.api.schema import structural
 from modelmill.contracts import result
 from modelmill.engine.plan import Plan
 from modelmill.kube.conditions import parse_timestamp, timestamp
-from modelmill.kube.objects import Manifest
-from modelmill.serving.analysis import Sample
+from modelmill.kube.objects import Key, Manifest
+from modelmill.measuring.samples import Sample
 from modelmill.serving.measure import Measurer
 from modelmill.serving.plan import plan
 from modelmill.serving.view import View, revision_of
@@ -48,16 +48,22 @@ def now_of(coroutine: Coroutine[Any, Any, T]) -> T:
 class Traffic:
     """Counters of the pods, in the place of the scraper.
 
-    silent: no pod answers. mute: uids of pods that do not. scrapes: how many pods were asked.
+    silent: no pod answers. mute: uids of pods that do not. late: it takes longer. scrapes: how many pods were asked.
     """
 
     def __init__(self) -> None:
         self.codes: dict[str, Counter[str]] = {}
         self.silent = False
         self.mute: set[str] = set()
+        self.late = False
         self.scrapes = 0
 
-    async def samples(self, pods: Sequence[Manifest]) -> dict[str, Sample]:
+    def forget(self, key: Key) -> None:
+        pass
+
+    async def counted(self, key: Key, pods: Sequence[Manifest]) -> dict[str, Sample] | None:
+        if self.late:
+            return None
         self.scrapes += len(pods)
         if self.silent:
             return {}
@@ -106,7 +112,7 @@ class World:
         self.room = 99
         self.refuse_status = False
         self.traffic = Traffic()
-        self.measurer = Measurer(self.traffic)  # type: ignore[arg-type]
+        self.measurer = Measurer(self.traffic)
         self.events: list[str] = []
         self.messages: list[str] = []
         self.writes: Counter[str] = Counter()
@@ -133,7 +139,7 @@ class World:
         return self
 
     def restart_operator(self) -> None:
-        self.measurer = Measurer(self.traffic)  # type: ignore[arg-type]
+        self.measurer = Measurer(self.traffic)
         self._wake = 0
 
     def run(self, seconds: int) -> None:

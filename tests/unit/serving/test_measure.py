@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from modelmill.kube.objects import Key
 from modelmill.serving.analysis import Samples
 from tests.unit.serving.simulated import ANALYSIS, World, now_of
 
@@ -103,6 +104,31 @@ def test_a_restarted_server_counts_from_zero() -> None:
     samples = due(world)
     assert samples is not None
     assert samples.canary.requests == 6
+
+
+def test_pods_that_take_long_are_asked_again_soon_and_counted_once() -> None:
+    world = rolling_out()
+    world._serve()
+    world.traffic.late = True
+    assert due(world) is None
+    assert world.measurer.asks(world.view())
+    world.traffic.late = False
+    samples = due(world)
+    assert samples is not None
+    assert samples.canary.requests == 10
+    assert not world.measurer.asks(world.view())
+
+
+def test_services_that_were_deleted_half_way_are_forgotten() -> None:
+    world = rolling_out()
+    due(world)
+    (key,) = world.measurer._memory
+    gone = world.measurer._memory[key]
+    world.measurer._memory = {Key("ml", "gone"): gone, key: gone}
+    world.time += 7200
+    world.parent["status"]["canary"] |= {"revision": "other"}
+    due(world)
+    assert set(world.measurer._memory) == {key}
 
 
 def test_nothing_is_remembered_without_a_rollout() -> None:
