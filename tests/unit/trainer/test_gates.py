@@ -99,3 +99,14 @@ def test_every_unknown_metric_is_named_with_its_field() -> None:
 def test_improvement_is_antisymmetric(new: float, old: float) -> None:
     assert improvement(new, old, "Maximize") == -improvement(old, new, "Maximize")
     assert improvement(new, old, "Maximize") == -improvement(new, old, "Minimize")
+
+
+@pytest.mark.parametrize(("direction", "new"), [("Minimize", 1.906 + 5e-8), ("Maximize", 1.906 - 5e-8)])
+def test_a_difference_of_rounding_is_none(direction: str, new: float) -> None:
+    champion = ChampionFacts("fuel-1", {"mae": 1.906})
+    (verdict,) = judge([Gate(min_improvement=0)], {"mae": new}, champion, "mae", direction)
+    assert (verdict.passed, verdict.text) == (True, "mae 1.906 is equal to 1.906 of the champion fuel-1")
+    (verdict,) = judge([Gate(min_improvement=0.01)], {"mae": new}, champion, "mae", direction)
+    assert not verdict.passed
+    (verdict,) = judge([Gate(min_improvement=0)], {"mae": 1.906 + 3 * (new - 1.906) * 100}, champion, "mae", direction)
+    assert not verdict.passed
