@@ -20,7 +20,7 @@ with open(f"{source}/params.json") as stream:
 rows = pd.read_csv(f"{source}/{params['train']}")
 numbers = [column["name"] for column in params["features"] if column["kind"] == "number"]
 
-forest = RandomForestRegressor(trees, oob_score=True, random_state=params["seed"])
+forest = RandomForestRegressor(trees, min_samples_leaf=2, oob_score=True, random_state=params["seed"])
 model = make_pipeline(SimpleImputer(strategy="median"), forest)
 model.fit(rows[numbers], rows[params["target"]])
 print(f"{trees} trees on {len(rows)} rows and {', '.join(numbers)}: out-of-bag r2 {forest.oob_score_:.3f}")
