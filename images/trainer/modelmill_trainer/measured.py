@@ -19,7 +19,8 @@ class Measured:
     """A model with its rows.
 
     frame, target: the hold-out as the model takes it; outputs: its answers for it. train: the rows it was trained on, as it
-    takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). notes: what a person should know about the run.
+    takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). left_out: features that it does not take, with the
+    reason where their values say it. notes: what a person should know about the run.
     """
 
     spec: StageSpec
@@ -36,6 +37,7 @@ class Measured:
     primary: str
     direction: str
     verdicts: list[Verdict]
+    left_out: dict[str, str]
     notes: tuple[str, ...]
 
     @property

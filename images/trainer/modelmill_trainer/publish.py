@@ -28,7 +28,7 @@ from modelmill_trainer.models import CLASSIFICATION, PREDICT, Model, Outputs, Sk
 from modelmill_trainer.reference import make_profile, permutation_importance
 from modelmill_trainer.report.page import render
 from modelmill_trainer.rows import TrainedRows, key_of
-from modelmill_trainer.signature import left_out_note, make_signature, require_features
+from modelmill_trainer.signature import left_out, left_out_note, make_signature, require_features
 from modelmill_trainer.stores import join
 from modelmill_trainer.tables import read_rows
 
@@ -88,7 +88,8 @@ def measure(spec: StageSpec, folders: Folders) -> Measured:
     rival, compared = champion.compare(spec.champion, folders.champion, challenger)
     primary, direction = primary_of(model.task, spec.primary_metric, spec.primary_direction)
     rows_file = trained.pack()
-    notes = [left_out_note(model, facts, train), *facts.notes, _twice_note(seen), *compared]
+    unused = left_out(model, facts, train)
+    notes = [left_out_note(unused), *facts.notes, _twice_note(seen), *compared]
     if rows_file is None:
         notes.append(
             f"there is no {names.ROWS_FILE}: the names of the columns are too long to keep which rows were trained on"
@@ -108,6 +109,7 @@ def measure(spec: StageSpec, folders: Folders) -> Measured:
         primary=primary,
         direction=direction,
         verdicts=judge(spec.gates, metrics, rival, primary, direction),
+        left_out=unused,
         notes=tuple(note for note in notes if note),
     )
 

@@ -54,9 +54,13 @@ def make_signature(model: Model, facts: Facts, outputs: Outputs) -> Signature:
     return Signature(model.task, inputs, tuple(made), ignored)
 
 
-def left_out_note(model: Model, facts: Facts, train: pd.DataFrame) -> str:
-    """Return which features of the data the model does not take, and why where their values say it; or an empty text."""
-    why = {name: unusable(train[name], facts.kinds[name]) for name in facts.features if name not in model.features}
+def left_out(model: Model, facts: Facts, train: pd.DataFrame) -> dict[str, str]:
+    """Return the features of the data that the model does not take, with `preprocessing.unusable` of their values."""
+    return {name: unusable(train[name], facts.kinds[name]) for name in facts.features if name not in model.features}
+
+
+def left_out_note(why: dict[str, str]) -> str:
+    """Return what was `left_out` in one sentence, or an empty text."""
     if not why:
         return ""
     return f"columns left out: {', '.join(f'{name} ({reason})' if reason else name for name, reason in why.items())}"

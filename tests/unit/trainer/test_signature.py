@@ -11,7 +11,7 @@ import pytest
 
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.models import Outputs
-from modelmill_trainer.signature import left_out_note, make_signature, require_features
+from modelmill_trainer.signature import left_out, left_out_note, make_signature, require_features
 from tests.unit.trainer.runs import facts_of
 
 
@@ -91,5 +91,7 @@ def test_what_is_left_out_is_told_with_the_reason_that_its_values_give() -> None
             "spare": np.arange(60.0),
         }
     )
-    assert left_out_note(Taking(["x"]), facts, train) == "columns left out: day (dates), said (free text), spare"
-    assert left_out_note(Taking(list(names)), facts, train) == ""
+    assert (
+        left_out_note(left_out(Taking(["x"]), facts, train)) == "columns left out: day (dates), said (free text), spare"
+    )
+    assert left_out_note(left_out(Taking(list(names)), facts, train)) == ""

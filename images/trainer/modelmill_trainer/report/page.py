@@ -49,7 +49,7 @@ def render(measured: Measured, signature: Signature, profile: Profile, lineage: 
         importance_plot=figures.importance(ordered),
         features=[(tensor, profile.features[tensor.name]) for tensor in signature.inputs],
         max_features=MAX_FEATURES,
-        left_out=left_out(facts, measured.model.features, built_in=measured.spec.estimator is not None),
+        left_out=left_out(facts, measured.model.features, measured.left_out),
         notes=measured.notes,
         lineage=lineage,
         form=form,

@@ -32,7 +32,7 @@ def page_of(**changes: Any) -> str:
     facts |= changes.pop("facts", {})
     feature = changes.pop("feature", "x")
     measured = {
-        "spec": spec, "facts": SimpleNamespace(**facts), "notes": (),
+        "spec": spec, "facts": SimpleNamespace(**facts), "notes": (), "left_out": {},
         "model": SimpleNamespace(task="regression", features=[feature], classes=()),
         "target": np.array([1.0, 2.0, 3.0, 4.0]), "outputs": {"predict": np.array([1.0, 2.0, 3.0, 5.0])},
         "metrics": {"r2": 0.8, "mae": 1234567.0}, "champion": None, "primary": "r2", "direction": "Maximize",
