@@ -1,4 +1,4 @@
-"""What the README and the quick start say is typed as it stands, to a prediction; only the store's address and keys are the cluster's."""
+"""What the README and the quick start say, typed as it stands, to a prediction; only the store's address and keys differ."""
 
 from __future__ import annotations
 
