@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from modelmill.api.base import Alert
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.model_version import MAX_NAME, NAME_TOO_LONG, ModelVersionSpec
@@ -76,6 +77,7 @@ _STATUSES: dict[type[Any], TypeAdapter[Any]] = {
     TrainingJobStatus: _TRAINING_JOB[1],
     ModelVersionStatus: _MODEL_VERSION[1],
     InferenceServiceStatus: _INFERENCE_SERVICE[1],
+    Alert: TypeAdapter(Alert),
 }
 
 
@@ -130,7 +132,7 @@ def read_meta(manifest: Manifest) -> ObjectMeta:
 
 
 def status_manifest(status: Any) -> dict[str, Any]:
-    """Return a typed status as plain data with camelCase names; what is None or empty is left out."""
+    """Return a typed status, or an alert in one, as plain data with camelCase names; what is None or empty is left out."""
     dumped: dict[str, Any] = _STATUSES[type(status)].dump_python(status, mode="json", by_alias=True, exclude_none=True)
     cleaned: dict[str, Any] = _without_empty(dumped)
     return cleaned
