@@ -54,6 +54,15 @@ def test_what_is_found_is_written_for_both_later_stages(tmp_path: Path) -> None:
     assert raw["train"] == "train/train.csv"
 
 
+def test_a_category_that_reads_as_missing_is_told(tmp_path: Path) -> None:
+    labels = ["None", "Mild", "Severe", "Mild", "Severe"] * 10
+    where = fetched(tmp_path, pd.DataFrame({"x": np.arange(50.0), "y": labels}))
+    assert read_facts(where.snapshot).notes == (
+        "column 'y': texts that stand for a missing value were read as such: None (10); write a category otherwise",
+        "10 rows without a value of 'y' are left out",
+    )
+
+
 def test_the_other_ways_of_holding_out_are_told(tmp_path: Path) -> None:
     where = fetched(tmp_path, table(), holdout=Holdout(0.25, "Latest", "id"))
     assert read_facts(where.snapshot).holdout == "the 25% of the rows with the greatest id"
