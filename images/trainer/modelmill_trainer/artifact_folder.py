@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from modelmill.contracts import names
-from modelmill.contracts.artifact import File, Manifest, digest, parse_manifest
+from modelmill.contracts.artifact import MAX_ROWS_BYTES, File, Manifest, digest, parse_manifest
 from modelmill.contracts.stage import Champion, Store
 from modelmill_trainer.failure import StageError
-from modelmill_trainer.rows import MAX_BYTES
 from modelmill_trainer.stores import Folder, join, open_folder
 
 PARALLEL = 4
@@ -47,7 +46,7 @@ def _fetch_rows(folder: Folder, file: File, into: Path, champion: Champion) -> N
     try:
         for chunk in folder.chunks(file.name):
             content += chunk
-            if len(content) > MAX_BYTES:
+            if len(content) > MAX_ROWS_BYTES:
                 break
     except StageError as error:
         if error.reason != "ObjectNotFound":

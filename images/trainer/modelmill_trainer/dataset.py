@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,6 +54,7 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
     if data.format == "csv":
         for name in features:
             _require_no_mistake(table, name)
+        notes += [_mark_note(name, table.marks[name]) for name in (*features, data.target) if name in table.marks]
     frame, dropped = _with_target(table.frame, data.target)
     kinds = dict(table.kinds)
     if apart is not None:
@@ -121,6 +123,13 @@ def _require_no_mistake(table: Table, name: str) -> None:
             f"column {name!r} has {bad[2]!r} in {table.where(bad[1])}, where {bad[0]:.0%} of its values are numbers: "
             "correct the rows, leave the value empty, or put the column in data.features.exclude",
         )
+
+
+def _mark_note(name: str, texts: Counter[str]) -> str:
+    shown = ", ".join(f"{text} ({count})" for text, count in texts.most_common(3))
+    return (
+        f"column {name!r}: texts that stand for a missing value were read as such: {shown}; write a category otherwise"
+    )
 
 
 def _require_same_kinds(table: Table, apart: Table, columns: list[str]) -> None:

@@ -134,9 +134,9 @@ def _twice_note(seen: np.ndarray) -> str:
 def write_artifact(measured: Measured, into: Path) -> str:
     """Write every file of the artifact and return its format."""
     spec, model, facts = measured.spec, measured.model, measured.facts
-    trained = _outputs(model, measured.train)
-    require_finite(trained, "that were trained on: it must answer rows with missing values, where the data has some")
-    predicted_train = trained[PREDICT]
+    fitted = _outputs(model, measured.train)
+    require_finite(fitted, "that were trained on: it must answer rows with missing values, where the data has some")
+    predicted_train = fitted[PREDICT]
     importance = permutation_importance(model, measured.frame, measured.target, spec.seed)
     profile = make_profile(measured.train, predicted_train, importance)
     candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(

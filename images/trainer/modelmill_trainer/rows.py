@@ -20,12 +20,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from modelmill.contracts.artifact import MAX_ROWS_BYTES
 from modelmill_trainer.kinds import BOOLEAN, EMPTY, NUMBER, TEXT
 
 MAGIC: Final = b"MMROWS1\n"
 MAX_DIGESTS: Final = 1 << 22  # 32 MiB; of more rows those with the smallest digests are kept
 MAX_HEADER: Final = 1 << 20
-MAX_BYTES: Final = len(MAGIC) + 4 + MAX_HEADER + 8 * MAX_DIGESTS
 MAX_KEY: Final = 64  # of blake2b
 BLOCK_VALUES: Final = 1 << 20
 DIGEST: Final = np.dtype(">u8")
@@ -148,8 +148,8 @@ class TrainedRows:
 
 def parse_rows(content: bytes) -> TrainedRows:
     """Return what rows.bin says. Raises RowsError: it comes from a store, where anybody may have written it."""
-    if len(content) > MAX_BYTES:
-        raise RowsError(f"it has {len(content)} bytes, over the limit of {MAX_BYTES}")
+    if len(content) > MAX_ROWS_BYTES:
+        raise RowsError(f"it has {len(content)} bytes, over the limit of {MAX_ROWS_BYTES}")
     begin = len(MAGIC) + 4
     if content[: len(MAGIC)] != MAGIC or len(content) < begin:
         raise RowsError("it does not begin as such a file does")

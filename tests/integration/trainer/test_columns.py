@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from modelmill_server.model import ServedModel
 
 from modelmill.contracts import names, result
 from modelmill.contracts.artifact import Golden, Manifest, Profile, parse_golden, parse_manifest, parse_profile
+from modelmill_server.core.model import ServedModel
 from modelmill_server.folder import open_folder
 from modelmill_server.settings import Settings
 from tests.integration.trainer.conftest import Run, estimator

@@ -15,10 +15,10 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from modelmill.contracts import names, result
-from modelmill.contracts.artifact import canonical, digest, parse_manifest
+from modelmill.contracts.artifact import MAX_ROWS_BYTES, canonical, digest, parse_manifest
 from modelmill_trainer import champion as champions
 from modelmill_trainer.models import load_artifact
-from modelmill_trainer.rows import MAX_BYTES, parse_rows
+from modelmill_trainer.rows import parse_rows
 from modelmill_trainer.tables import read_rows
 from tests.integration.trainer.conftest import Run, estimator
 
@@ -203,7 +203,7 @@ def test_rows_that_are_not_what_the_manifest_says_are_not_used(make_run: MakeRun
         path.unlink()
     else:
         with path.open("r+b") as stream:
-            stream.truncate(100 * MAX_BYTES)  # sparse
+            stream.truncate(100 * MAX_ROWS_BYTES)  # sparse
     run = run_on(make_run, store, frame, champion=champion_of(first))
     ending = run.all()
     assert ending.outcome == result.GATE_FAILED

@@ -101,7 +101,7 @@ def test_a_store_that_lost_or_changed_something_is_told(
 def test_rows_that_are_damaged_are_left_out(
     champion: Champion, store: Store, tmp_path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact_folder, "MAX_BYTES", 1000)
+    monkeypatch.setattr(artifact_folder, "MAX_ROWS_BYTES", 1000)
     path = stored(champion) / "rows.bin"
     path.unlink() if content is None else path.write_bytes(content)
     fetch_artifact(champion, store, tmp_path / "champion")

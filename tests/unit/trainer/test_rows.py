@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelmill.contracts.artifact import MAX_ROWS_BYTES
 from modelmill_trainer import rows
 from modelmill_trainer.rows import MAGIC, MAX_DIGESTS, MAX_HEADER, RowsError, TrainedRows, hash_rows, key_of, parse_rows
 
@@ -125,7 +126,7 @@ def test_of_too_many_rows_a_part_is_known() -> None:
 
 def test_a_file_has_eight_bytes_a_row_and_a_limit() -> None:
     assert len(packed(trained(500))) - len(packed(trained(400))) == 800
-    assert rows.MAX_BYTES == 8 * MAX_DIGESTS + MAX_HEADER + 12
+    assert MAX_ROWS_BYTES == 8 * MAX_DIGESTS + MAX_HEADER + 12
     wide = TrainedRows(KEY, {"x" * MAX_HEADER: "number"}, np.zeros(0, np.uint64))
     assert wide.pack() is None
 
@@ -202,7 +203,7 @@ def test_a_file_of_another_form_is_refused_with_words(content: bytes, said: str)
 
 
 def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MAX_BYTES", 100)
+    monkeypatch.setattr(rows, "MAX_ROWS_BYTES", 100)
     with pytest.raises(RowsError, match="over the limit of 100"):
         parse_rows(bytes(101))
 
