@@ -77,6 +77,8 @@ _REDIRECTED = Meaning(UNREACHABLE, False, "redirects are not followed: set store
 _REFUSED = Meaning(UNREACHABLE, True, "the store does not know such a request: check store.endpoint")
 _KEY_TOO_LONG = Meaning(ADDRESS_INVALID, True, "shorten the URI")
 _TOO_LARGE = Meaning(UPLOAD_FAILED, True, "the store takes no object of this size")
+# A bucket may hold `a` and `a/b`; a disk may not, nor a store that keeps its objects on one.
+_IN_THE_WAY = Meaning(UPLOAD_FAILED, True, "an object lies where a folder is needed, or a folder here: use another URI")
 _FULL = Meaning(UNREACHABLE, False, "make room in the store")
 _AILING = Meaning(UNREACHABLE, False, "check the store and store.endpoint", "the store{at} failed")
 _SILENT = Meaning(UNREACHABLE, False, "check store.endpoint", "the store{at} does not answer")
@@ -108,6 +110,7 @@ BY_CODE: Final[dict[str, Meaning]] = {
     **dict.fromkeys(("PermanentRedirect", "IllegalLocationConstraintException", "301"), _ELSEWHERE),
     "KeyTooLongError": _KEY_TOO_LONG,
     "EntityTooLarge": _TOO_LARGE,
+    **dict.fromkeys(("ObjectParentIsFile", "ExistingObjectIsDirectory", "XMinioParentIsObject"), _IN_THE_WAY),
     **dict.fromkeys(
         ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"), _FULL
     ),
@@ -192,6 +195,11 @@ def of_os_error(path: Path, error: OSError) -> StoreError:
     said = meaning.said.format(user=os.getuid())
     words = error.strerror or type(error).__name__
     return StoreError(meaning.reason, f"{path} {said}: {words}; {meaning.mend}", final=meaning.final)
+
+
+def in_the_way(path: Path) -> StoreError:
+    """Return the error for a file that cannot be written since another file or folder has its place."""
+    return StoreError(_IN_THE_WAY.reason, f"{path}: {_IN_THE_WAY.mend}", final=_IN_THE_WAY.final)
 
 
 def not_s3(where: str, endpoint: str, problem: str) -> StoreError:

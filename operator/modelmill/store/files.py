@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from modelmill.store.errors import AUTH_FAILED, OBJECT_NOT_FOUND, TOO_MANY_OBJECTS, StoreError, of_os_error
+from modelmill.store.errors import AUTH_FAILED, OBJECT_NOT_FOUND, TOO_MANY_OBJECTS, StoreError, in_the_way, of_os_error
 from modelmill.store.folder import CHUNK, MAX_OBJECTS, Entry
 from modelmill.store.uri import check_name
 
@@ -70,6 +70,8 @@ class FileFolder:
             try:
                 write_whole(path, source, _link_new)
             except FileExistsError:
+                if path.is_dir():
+                    raise in_the_way(path) from None
                 return False
         return True
 
@@ -79,11 +81,8 @@ class FileFolder:
     def _make_parent(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            # A file has the name of a folder that is needed: a bucket may hold `a` and `a/b`, a disk may not.
-            raise NotADirectoryError(
-                errno.ENOTDIR, f"a file lies where a folder is needed, at or above {path.parent}"
-            ) from None
+        except (FileExistsError, NotADirectoryError):
+            raise in_the_way(path) from None
         self._require_inside(path.parent)
 
     def _require_inside(self, path: Path) -> None:

@@ -19,8 +19,10 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 30
 MAX_PAGES = 2_000  # of a listing, which may be empty ones
 DEFAULT_REGION = "us-east-1"
-# 304 is what older MinIO releases answer to If-None-Match: *; 409 is another writer who is just doing the same.
-EXISTS_STATUS = frozenset({304, 409, 412})
+# 304 is what older MinIO releases answer to If-None-Match: *.
+EXISTS_STATUS = frozenset({304, 412})
+# Another writer is just doing the same; other codes with the status 409 mean other things.
+EXISTS_CODES = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 UNSUPPORTED_STATUS = 501
 
 
@@ -117,7 +119,7 @@ class S3Folder:
         try:
             self._put(name, source, IfNoneMatch="*")
         except ClientError as error:
-            if _status(error) in EXISTS_STATUS:
+            if _status(error) in EXISTS_STATUS or _code(error) in EXISTS_CODES:
                 return False
             raise
         return True
@@ -246,5 +248,9 @@ def _status(error: Any) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
 def _unsupported(error: Any) -> bool:
-    return _status(error) == UNSUPPORTED_STATUS or error.response.get("Error", {}).get("Code") == "NotImplemented"
+    return _status(error) == UNSUPPORTED_STATUS or _code(error) == "NotImplemented"

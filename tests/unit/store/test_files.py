@@ -156,10 +156,12 @@ def test_a_volume_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_an_object_below_a_file_is_not_taken_for_one_that_exists(tmp_path: Path) -> None:
     """A bucket may hold `a` and `a/b`, a disk may not."""
     assert folder(tmp_path).create("a", b"1")
-    for name in ("a/b", "a/b/c"):
-        with pytest.raises(StoreError, match=r"folder is needed|Not a directory") as caught:
+    assert folder(tmp_path).create("b/c", b"1")
+    for name in ("a/b", "a/b/c", "b"):
+        with pytest.raises(StoreError, match="another URI") as caught:
             folder(tmp_path).create(name, b"2")
-        assert caught.value.reason == "ObjectNotFound"
+        assert (caught.value.reason, caught.value.final) == ("UploadFailed", True)
+    assert len(list(tmp_path.rglob("*"))) == 3
 
 
 def test_a_full_volume_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,10 +266,18 @@ def test_a_look_that_is_forbidden_leaves_it_to_the_condition(serve: Serve) -> No
     assert bucket.objects == {"cars/a": b"1"}
 
 
-@pytest.mark.parametrize("status", [304, 409, 412])
-def test_ways_to_say_that_an_object_exists(serve: Serve, status: int) -> None:
-    store = serve(lambda asked: Answer(404) if asked.method == "HEAD" else Answer(status))
+@pytest.mark.parametrize(
+    "answer", [Answer(304), Answer(412), refusal(412, "PreconditionFailed"), refusal(409, "ConditionalRequestConflict")]
+)
+def test_ways_to_say_that_an_object_exists(serve: Serve, answer: Answer) -> None:
+    store = serve(lambda asked: Answer(404) if asked.method == "HEAD" else answer)
     assert not opened(store).create("a", b"1")
+
+
+@pytest.mark.parametrize("code", ["ObjectParentIsFile", "ExistingObjectIsDirectory"])
+def test_a_conflict_of_names_is_not_an_object_that_exists(serve: Serve, code: str) -> None:
+    store = serve(lambda asked: Answer(404) if asked.method == "HEAD" else refusal(409, code))
+    assert "another URI" in told("UploadFailed", lambda: opened(store).create("a/b", b"1"))
 
 
 def test_checksums_are_left_to_stores_that_require_them(serve: Serve) -> None:
