@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import stat
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,9 +95,10 @@ class FileFolder:
 
 def write_whole(path: Path, source: bytes | Path, place: Callable[[Path, Path], None]) -> None:
     """Write a file under a hidden name beside its own, sync it, and let `place(hidden, path)` name it. Raises OSError."""
-    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
+    # Pods that share a volume have the same process ids.
+    partial = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
-        with partial.open("wb") as stream:
+        with partial.open("xb") as stream:
             if isinstance(source, bytes):
                 stream.write(source)
             else:

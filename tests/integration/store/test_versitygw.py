@@ -50,7 +50,7 @@ def test_objects_come_back_as_they_were_written(store: Store, tmp_path: Path) ->
     folder = opened(store)
     contents = {
         "a.csv": os.urandom(3_000_000), "empty": b"", "deep/er/b": b"1", "sp ace+plus%41": b"2", "ünï/ﬁ": b"3",
-        "what?#": b"4", "back\\slash": b"5",
+        "what?#": b"4", "back\\slash": b"5", "new\nline": b"6",
     }  # fmt: skip
     for name, content in contents.items():
         assert folder.create(name, content), name
