@@ -17,6 +17,9 @@ from modelmill.store.uri import check_name
 # What file systems without hard links answer: those of some network volumes and of FUSE.
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
+# What a listing leaves out: links to nowhere and in a circle, and what is gone since.
+NOWHERE = frozenset({errno.ENOENT, errno.ELOOP})
+
 
 class FileFolder:
     """A folder on disk; its address may also name a single file.
@@ -38,11 +41,14 @@ class FileFolder:
             for name in files:
                 path = Path(place, name)
                 with _told(path):
-                    self._require_inside(path)
                     try:
                         state = path.stat()
-                    except FileNotFoundError:
-                        continue  # a link to nowhere, or gone since
+                    except OSError as error:
+                        if error.errno in NOWHERE:
+                            continue
+                        raise
+                if path.is_symlink():
+                    self._require_inside(path)
                 if stat.S_ISREG(state.st_mode):
                     found.append(Entry(path.relative_to(self._path).as_posix(), state.st_size))
             if len(found) > MAX_OBJECTS:
@@ -85,7 +91,8 @@ class FileFolder:
         self._require_inside(path.parent)
 
     def _require_inside(self, path: Path) -> None:
-        if not path.resolve().is_relative_to(self._path.resolve()):
+        # Path.resolve raises where links go in a circle.
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._path)):
             raise StoreError(AUTH_FAILED, f"{path} is a link that leads out of {self._path}: put the file itself there")
 
     def _not_listed(self, error: OSError) -> None:

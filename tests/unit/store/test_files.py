@@ -32,6 +32,7 @@ def test_files_are_listed_by_name_with_their_sizes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "to-nowhere").symlink_to(tmp_path / "gone")
     (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)  # a circle
+    (tmp_path / "itself").symlink_to("itself")
     assert folder(tmp_path).entries() == [Entry("a.csv", 1), Entry("b/a\nb.csv", 2), Entry("empty", 0)]
 
 
@@ -103,7 +104,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")  # to read it would wait for ever
     (tmp_path / "circle").symlink_to("circle")
-    for name in ("none", "a", "file/below", "pipe"):
+    for name in ("none", "a", "file/below", "pipe", "circle"):
         with pytest.raises(StoreError) as caught:
             list(folder(tmp_path).chunks(name))
         assert name in told(caught, "ObjectNotFound")
