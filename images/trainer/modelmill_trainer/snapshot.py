@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from modelmill.contracts.artifact import canonical, digest
 from modelmill_trainer.facts import ObjectFacts
-from modelmill_trainer.failure import StageError, rejected
+from modelmill_trainer.failure import rejected
 from modelmill_trainer.stores import Entry, Folder
 
 PARALLEL = 4
@@ -63,13 +62,5 @@ def _is_mark(name: str) -> bool:
 
 
 def _download(folder: Folder, entry: Entry, path: Path) -> Fetched:
-    found, size = hashlib.sha256(), 0
-    with path.open("wb") as stream:
-        for chunk in folder.chunks(entry.name, entry.etag):
-            found.update(chunk)
-            size += len(chunk)
-            stream.write(chunk)
-    name = entry.name or folder.uri.rstrip("/").rsplit("/", 1)[-1]
-    if size != entry.size:
-        raise StageError("DataChanged", f"{name} has {size} bytes, it was listed with {entry.size}", final=False)
-    return Fetched(name, size, found.hexdigest(), path)
+    sha256 = folder.save(entry.name, path, entry.size, etag=entry.etag)
+    return Fetched(entry.name or folder.uri.rstrip("/").rsplit("/", 1)[-1], entry.size, sha256, path)
