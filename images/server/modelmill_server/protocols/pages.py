@@ -107,21 +107,20 @@ class ModelPages:
 
     def statistics(self) -> dict[str, Any]:
         """Return the statistics of V2's extension, those that are measured: requests, rows, durations."""
-        found = self._monitor.statistics()
+        sums = self._monitor.statistics()
         return {
             "model_stats": [
                 {
                     "name": self._model.name,
                     "version": self._model.version,
-                    "last_inference": found.last_milliseconds,
-                    "inference_count": found.rows,
-                    "execution_count": found.executions,
+                    "last_inference": sums.last_milliseconds,
+                    "inference_count": sums.rows,
+                    "execution_count": sums.executions,
                     "inference_stats": {
-                        "success": {"count": found.successes, "ns": found.success_nanoseconds},
-                        "fail": {"count": found.failures, "ns": found.failure_nanoseconds},
+                        "success": {"count": sums.successes, "ns": sums.success_nanoseconds},
+                        "fail": {"count": sums.failures, "ns": sums.failure_nanoseconds},
                         **{
-                            name: {"count": found.answers, "ns": spent}
-                            for name, spent in found.phase_nanoseconds.items()
+                            name: {"count": sums.answers, "ns": spent} for name, spent in sums.phase_nanoseconds.items()
                         },
                     },
                 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from modelmill_server.http.messages import Answer, Request, encode
+from modelmill_server.http.messages import JSON, Answer, Request, encode
 from modelmill_server.protocols.openapi_schemas import Schema
 
 GET, POST = "GET", "POST"
@@ -52,7 +52,7 @@ class Route:
 
 def in_json(status: int, body: object) -> Answer:
     """Return an answer in JSON."""
-    return status, encode(body), [("content-type", "application/json")]
+    return status, encode(body), [JSON]
 
 
 def in_text(body: bytes, content_type: str) -> Answer:
