@@ -11,7 +11,7 @@ from modelmill_server.core.service import ModelService
 from modelmill_server.http.messages import Answer, Request
 from modelmill_server.protocols.routes import in_json, in_text
 from modelmill_server.telemetry.counters import Monitor
-from modelmill_server.telemetry.families import Exposition
+from modelmill_server.telemetry.exposition import Exposition
 
 SERVER_NAME = "modelmill-server"
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
@@ -55,9 +55,9 @@ class ServerPages:
         """Answer the version of the server."""
         return in_text(__version__.encode(), "text/plain")
 
-    def metrics(self, request: Request) -> Answer:
+    async def metrics(self, request: Request) -> Answer:
         """Answer the metrics in the form that the scraper prefers."""
-        return in_text(*self._exposition.render(request.headers.get("accept", "")))
+        return in_text(*await self._exposition.render(request.headers.get("accept", "")))
 
 
 class ModelPages:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from modelmill_server.http.messages import JSON, Answer, Request, encode
 from modelmill_server.protocols.openapi_schemas import Schema
@@ -13,9 +14,9 @@ GET, POST = "GET", "POST"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Answers GET and HEAD at once."""
+    """Answers GET and HEAD. answer: returns the answer or what will return it; neither raises."""
 
-    answer: Callable[[Request], Answer]
+    answer: Callable[[Request], Answer | Coroutine[Any, Any, Answer]]
     method = GET
 
 
