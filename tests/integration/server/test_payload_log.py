@@ -17,8 +17,8 @@ import pytest
 
 from modelmill.contracts import names
 from modelmill_server.failure import StartError
-from modelmill_server.payload_targets import open_target
 from modelmill_server.payloads.log import LogBounds, PayloadLog, Record, open_log
+from modelmill_server.payloads.targets import open_target
 from tests.integration.server.conftest import free_port
 from tests.integration.trainer.conftest import ACCESS, SECRET, _client, _versitygw, _wait_for
 

@@ -118,7 +118,7 @@ def test_missing_value_is_null_or_nan_where_the_model_allows_it(server: Running)
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "missing feature": (request(power=None), "'power'"),
+    "missing feature": (request(cylinders=None), "missing input 'cylinders'"),
     "unknown feature": (request(colour=tensor("colour", ["red"], "BYTES")), "'colour'"),
     "feature twice": (request(again=tensor("power", [1.0])), "'power'"),
     "text in a number": (request(power=tensor("power", ["100"])), "'power' has text at row 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -26,7 +27,7 @@ from modelmill_server.core.tokens import (
 )
 from modelmill_server.failure import StartError
 from modelmill_server.protocols.feedback import Feedback
-from modelmill_server.telemetry.families import Exposition
+from modelmill_server.telemetry.exposition import Exposition
 
 KEY = key_from(None, b"manifest")
 NOW = 1_800_000_000
@@ -226,7 +227,7 @@ class Scored:
     def metrics(self) -> dict[tuple[str, ...], float]:
         exposition = Exposition()
         exposition.sources = [self.counter.families]
-        text = exposition.render()[0].decode()
+        text = asyncio.run(exposition.render())[0].decode()
         found: dict[tuple[str, ...], float] = {}
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

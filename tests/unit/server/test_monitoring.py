@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.openmetrics.exposition import generate_latest as generate_open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelmill.contracts import names
@@ -18,7 +21,7 @@ from modelmill_server.queries.columns import VECTOR_ROWS, features_of
 from modelmill_server.queries.query import Query
 from modelmill_server.telemetry.bins import BinCounter
 from modelmill_server.telemetry.counters import Monitor
-from modelmill_server.telemetry.families import Exposition
+from modelmill_server.telemetry.exposition import SLICE_SAMPLES, Exposition
 
 SPENT = (0.1, 0.0, 0.2, 0.1)
 
@@ -106,7 +109,7 @@ def monitor(most: int = 10) -> Monitor:
 def rendered(made: Monitor, accept: str = "") -> tuple[str, str]:
     exposition = Exposition()
     exposition.sources = [made.families]
-    content, content_type = exposition.render(accept)
+    content, content_type = asyncio.run(exposition.render(accept))
     return content.decode(), content_type
 
 
@@ -192,3 +195,42 @@ def test_scraper_gets_the_form_that_it_names(accept: str, form: str) -> None:
     text, content_type = rendered(monitor(), accept)
     assert content_type == form
     assert text.endswith("# EOF\n") == form.startswith("application")
+
+
+@pytest.mark.parametrize("accept", ["", PROMETHEUS])
+def test_scrape_in_slices_is_that_of_prometheus_client(accept: str) -> None:
+    names_of_features = [f"feature {number}" for number in range(3 * SLICE_SAMPLES)]
+    profiles = {name: FeatureProfile(NUMERIC, (0.25, 0.75), edges=(1.0,)) for name in names_of_features}
+    made = Monitor(
+        model="m",
+        version="1",
+        info={},
+        created="2026-01-02T03:04:05+00:00",
+        profile=Profile(profiles, None, 1),
+        features=features_of([Tensor(name, "FP64", (-1,)) for name in names_of_features]),
+        most=len(profiles),
+    )
+
+    class Whole:
+        def collect(self) -> Any:
+            return made.families()
+
+    whole = generate_open_metrics(Whole(), version="1.0.0") if accept else generate_latest(Whole())
+    assert rendered(made, accept)[0] == whole.decode()
+
+
+async def test_scrape_lets_others_run() -> None:
+    exposition, turns, done = Exposition(), 0, asyncio.Event()
+    exposition.sources = [monitor().families] * 3
+
+    async def other() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    await exposition.render()
+    done.set()
+    await beside
+    assert turns > 10

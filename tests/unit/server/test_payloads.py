@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from modelmill_server.failure import StartError
-from modelmill_server.payload_targets import FolderTarget, open_target
 from modelmill_server.payloads.log import LogBounds, PayloadLog, Record, memory_of, open_log
+from modelmill_server.payloads.targets import FolderTarget, open_target
 
 PATIENCE = 60  # seconds: a limit, not an expectation
 KEY = re.compile(r"demo/demo-1/\d{4}/\d\d/\d\d/\d\d/pod-1-\d{8}T\d{6}\.\d{3}-\d{6}\.jsonl\.gz")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Coroutine
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +43,11 @@ def attached(folder: Path, name: str) -> Application:
 
 
 def answer(application: Application, method: str, path: str) -> Answer:
-    made = application.handle(Request(method, path, {}, b"", 0.0))
-    if isinstance(made, Coroutine):
-        made.close()  # it was found, and would be answered by the model
-        return 200, b"", []
-    return made
+    async def given() -> Answer:
+        made = application.handle(Request(method, path, {}, b"", 0.0))
+        return made if isinstance(made, tuple) else await made
+
+    return asyncio.run(given())
 
 
 @pytest.mark.parametrize("name", ["demo", "stats"])

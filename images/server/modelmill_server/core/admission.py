@@ -36,8 +36,9 @@ class Admission:
 
     def end(self, begin: float, status: int) -> None:
         """Count a request that was let in and is answered. begin: when it came, by time.perf_counter."""
+        assert self._monitor is not None
         self.running -= 1
-        self.refuse(begin, status)
+        self._monitor.observe(status, time.perf_counter() - begin)
 
     def refuse(self, begin: float, status: int) -> None:
         """Count a request that was not let in, or whose body did not come."""

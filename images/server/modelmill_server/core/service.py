@@ -30,9 +30,9 @@ class Loaded:
 
     def families(self) -> list[Callable[[], Iterable[Metric]]]:
         """Return what yields the metrics of this model."""
-        found = [self.monitor.families, self.execution.scores.families]
+        families = [self.monitor.families, self.execution.scores.families]
         payloads = self.execution.payloads
-        return found if payloads is None else [*found, payloads.families]
+        return families if payloads is None else [*families, payloads.families]
 
 
 class ModelService:

@@ -94,12 +94,12 @@ class Head:
 
     def categories(self) -> list[Categories]:
         """Return each feature's categories in the order of their codes, where the file holds them."""
-        found: list[Categories] = [None] * len(self.names)
+        by_feature: list[Categories] = [None] * len(self.names)
         # Each categorical column of a data frame has its list; columns that were declared otherwise have none.
         if len(self.stored) == len(self.categorical):
             for place, values in zip(self.categorical, self.stored, strict=True):
-                found[place] = values
-        return found
+                by_feature[place] = values
+        return by_feature
 
 
 def read_head(path: Path) -> Head:

@@ -25,7 +25,7 @@ from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from modelmill_server.http.messages import CLIENT_LEFT, Answer, Request, write_error
+from modelmill_server.http.messages import CLIENT_LEFT, JSON, Answer, Request, write_error
 from modelmill_server.http.reading import NOT_HANDLED, RequestReader
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ log = logging.getLogger("modelmill_server")
 MAX_PIPELINED = 16  # requests of one connection that wait; then it is not read from
 FIRST_REQUEST_SECONDS = 1.0  # for a connection that was just made when the server ends
 LINGER_SECONDS = 2.0  # a client that is still sending gets so long to read why it was refused
+JSON_LINE = b"content-type: application/json\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NEVER = float("inf")
 FIRST_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -220,7 +221,8 @@ class Connection(asyncio.Protocol):
         status, body, headers = answer
         keep = keep and not self._handler.draining and not self._owner.closing
         parts = [FIRST_LINES[status], self._owner.date(), b"content-length: %d\r\n" % len(body)]
-        parts += [f"{name}: {value}\r\n".encode("latin-1") for name, value in headers]
+        for header in headers:
+            parts.append(JSON_LINE if header is JSON else f"{header[0]}: {header[1]}\r\n".encode("latin-1"))
         if not keep:
             parts.append(b"connection: close\r\n")
         elif request.headers.get("connection", "").lower() == "keep-alive":

@@ -105,8 +105,9 @@ class RequestReader:
         return self._request(incoming, b"") if incoming is not None and incoming.complete else None
 
     def close(self) -> None:
-        """Let go of the parser, which holds this object: freed now, not when the garbage collector comes by."""
+        """Let go of what holds this object: it is freed now, not when the garbage collector comes by. Nothing may follow."""
         self._stopped, self._parser = True, None
+        del self._receiver
 
     def _bound(self, incoming: Incoming, received: int) -> None:
         """Bound what is kept of a request that is not whole."""

@@ -29,7 +29,7 @@ import msgspec
 from prometheus_client.core import Metric
 
 from modelmill_server.failure import StartError
-from modelmill_server.payload_targets import ENV_PAYLOAD_LOG, Target, open_target
+from modelmill_server.payloads.targets import ENV_PAYLOAD_LOG, Target, open_target
 from modelmill_server.telemetry.families import counter
 
 log = logging.getLogger("modelmill_server")
@@ -89,7 +89,7 @@ def open_log(environ: Mapping[str, str], model: str, version: str) -> PayloadLog
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenFile:
     """The file that is being filled. begin: Unix time of its first record; due: when it is written, monotonic."""
 
     begin: float
@@ -215,7 +215,7 @@ class PayloadLog:
 
     def _run(self) -> None:
         """Write until closed. While nothing comes the thread sleeps; else it wakes about once a second."""
-        current: _Open | None = None
+        current: _OpenFile | None = None
         while True:
             closing = self._closing.is_set()
             current = self._drain(current)
@@ -232,7 +232,7 @@ class PayloadLog:
             self._wake.wait(pause)
             self._wake.clear()
 
-    def _drain(self, current: _Open | None) -> _Open | None:
+    def _drain(self, current: _OpenFile | None) -> _OpenFile | None:
         """Move the queue into files, storing those that are full, and return the one that is not."""
         bounds = self._bounds
         while True:
@@ -248,14 +248,14 @@ class PayloadLog:
                 log.exception("payload log: a record cannot be written as JSON")
                 continue
             if current is None:
-                current = _Open(moment, time.monotonic() + bounds.object_seconds)
+                current = _OpenFile(moment, time.monotonic() + bounds.object_seconds)
             current.add(line)
             self._unstored = current.records
             if current.records >= bounds.object_records or current.size >= bounds.object_bytes:
                 self._store(current)
                 current = None
 
-    def _store(self, full: _Open) -> None:
+    def _store(self, full: _OpenFile) -> None:
         self._number += 1
         hour = datetime.fromtimestamp(full.begin, UTC).strftime("%Y/%m/%d/%H")
         key = f"{self._folder}/{hour}/{self._file}-{self._number:06d}.jsonl.gz"

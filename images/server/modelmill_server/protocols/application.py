@@ -17,7 +17,7 @@ from modelmill_server.protocols.pages import ServerPages, unsupported
 from modelmill_server.protocols.routes import POST, Inference, Intake, Page, Route
 from modelmill_server.queries.columns import RejectedError
 from modelmill_server.settings import Settings
-from modelmill_server.telemetry.families import Exposition
+from modelmill_server.telemetry.exposition import Exposition
 
 RETRY_AFTER = ("retry-after", "1")
 

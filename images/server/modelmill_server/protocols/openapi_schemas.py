@@ -59,9 +59,9 @@ def number() -> Schema:
     return {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 
 
-def _both(one: Schema, other: Schema) -> Schema:
+def _both(first: Schema, second: Schema) -> Schema:
     """Return the whole numbers that are in both ranges."""
-    low, high = max(one["minimum"], other["minimum"]), min(one["maximum"], other["maximum"])
+    low, high = max(first["minimum"], second["minimum"]), min(first["maximum"], second["maximum"])
     return {"type": "integer", "minimum": low, "maximum": high}
 
 

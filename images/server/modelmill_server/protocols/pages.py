@@ -11,7 +11,7 @@ from modelmill_server.core.service import ModelService
 from modelmill_server.http.messages import Answer, Request
 from modelmill_server.protocols.routes import in_json, in_text
 from modelmill_server.telemetry.counters import Monitor
-from modelmill_server.telemetry.families import Exposition
+from modelmill_server.telemetry.exposition import Exposition
 
 SERVER_NAME = "modelmill-server"
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
@@ -55,9 +55,9 @@ class ServerPages:
         """Answer the version of the server."""
         return in_text(__version__.encode(), "text/plain")
 
-    def metrics(self, request: Request) -> Answer:
+    async def metrics(self, request: Request) -> Answer:
         """Answer the metrics in the form that the scraper prefers."""
-        return in_text(*self._exposition.render(request.headers.get("accept", "")))
+        return in_text(*await self._exposition.render(request.headers.get("accept", "")))
 
 
 class ModelPages:
@@ -107,21 +107,20 @@ class ModelPages:
 
     def statistics(self) -> dict[str, Any]:
         """Return the statistics of V2's extension, those that are measured: requests, rows, durations."""
-        found = self._monitor.statistics()
+        sums = self._monitor.statistics()
         return {
             "model_stats": [
                 {
                     "name": self._model.name,
                     "version": self._model.version,
-                    "last_inference": found.last_milliseconds,
-                    "inference_count": found.rows,
-                    "execution_count": found.executions,
+                    "last_inference": sums.last_milliseconds,
+                    "inference_count": sums.rows,
+                    "execution_count": sums.executions,
                     "inference_stats": {
-                        "success": {"count": found.successes, "ns": found.success_nanoseconds},
-                        "fail": {"count": found.failures, "ns": found.failure_nanoseconds},
+                        "success": {"count": sums.successes, "ns": sums.success_nanoseconds},
+                        "fail": {"count": sums.failures, "ns": sums.failure_nanoseconds},
                         **{
-                            name: {"count": found.answers, "ns": spent}
-                            for name, spent in found.phase_nanoseconds.items()
+                            name: {"count": sums.answers, "ns": spent} for name, spent in sums.phase_nanoseconds.items()
                         },
                     },
                 }

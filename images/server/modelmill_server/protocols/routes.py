@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
-from modelmill_server.http.messages import Answer, Request, encode
+from modelmill_server.http.messages import JSON, Answer, Request, encode
 from modelmill_server.protocols.openapi_schemas import Schema
 
 GET, POST = "GET", "POST"
@@ -13,9 +14,9 @@ GET, POST = "GET", "POST"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Answers GET and HEAD at once."""
+    """Answers GET and HEAD. answer: returns the answer or what will return it; neither raises."""
 
-    answer: Callable[[Request], Answer]
+    answer: Callable[[Request], Answer | Coroutine[Any, Any, Answer]]
     method = GET
 
 
@@ -52,7 +53,7 @@ class Route:
 
 def in_json(status: int, body: object) -> Answer:
     """Return an answer in JSON."""
-    return status, encode(body), [("content-type", "application/json")]
+    return status, encode(body), [JSON]
 
 
 def in_text(body: bytes, content_type: str) -> Answer:

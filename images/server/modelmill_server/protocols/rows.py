@@ -121,6 +121,6 @@ class Reader:
 def _transposed(rows: list[Any], width: int) -> list[list[Any]]:
     for index, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != width:
-            found = f"{len(row)} values" if isinstance(row, list) else type(row).__name__
-            raise bad(f"row {index} has {found}: it must be a list of {width} values", None, "shape")
+            form = f"{len(row)} values" if isinstance(row, list) else type(row).__name__
+            raise bad(f"row {index} has {form}: it must be a list of {width} values", None, "shape")
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

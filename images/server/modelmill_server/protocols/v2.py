@@ -253,9 +253,9 @@ def _no_datatype(name: str, declared: str) -> RejectedError:
     return bad(f"input {name!r} has datatype {declared[:20]!r}: use one of {', '.join(FAMILY)}", None, "type")
 
 
-def _require_count(name: str, shape: list[int], found: int, wanted: int) -> None:
-    if found != wanted:
-        raise bad(f"input {name!r} has {found} values, its shape {shape} says {wanted}", name, "shape")
+def _require_count(name: str, shape: list[int], count: int, wanted: int) -> None:
+    if count != wanted:
+        raise bad(f"input {name!r} has {count} values, its shape {shape} says {wanted}", name, "shape")
 
 
 def _blobs(inputs: list[InputTensor], tail: memoryview) -> list[Blob]:

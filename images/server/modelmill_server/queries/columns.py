@@ -84,15 +84,15 @@ class Feature:
 
 def features_of(inputs: Sequence[Tensor]) -> tuple[Feature, ...]:
     """Return the features of a signature. Raises ValueError naming the input with a datatype that is not known."""
-    found = []
+    features = []
     for index, tensor in enumerate(inputs):
         family = FAMILY.get(tensor.datatype)
         if family is None:
             raise ValueError(f"input {tensor.name!r} has the unknown datatype {tensor.datatype!r}")
-        found.append(
+        features.append(
             Feature(tensor.name, index, tensor.datatype, family, tensor.nullable, tensor.kind == "categorical")
         )
-    return tuple(found)
+    return tuple(features)
 
 
 class Decoders:

@@ -54,7 +54,7 @@ def unknown(name: str, features: tuple[Feature, ...]) -> RejectedError:
     return bad(f"unknown input {name[:100]!r}: the model takes the {expected}", UNKNOWN, "unknown")
 
 
-def _listed(word: str, found: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in found[:20])
-    more = f" and {len(found) - 20} more" if len(found) > 20 else ""
-    return f"{word}{'s' if len(found) > 1 else ''} {shown}{more}"
+def _listed(word: str, names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:20])
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"{word}{'s' if len(names) > 1 else ''} {shown}{more}"
