@@ -14,7 +14,7 @@ from modelmill.contracts import names
 from modelmill.contracts.artifact import File, Manifest, Signature, canonical, digest
 from modelmill_server.failure import StartError
 from modelmill_server.fetch import fetch
-from modelmill_server.payload_targets import open_target
+from modelmill_server.payloads.targets import open_target
 from tests.unit.store.loopback import Answer, Asked, Bucket, Loopback, refusal, serving
 
 CONTENT = b"a model"
