@@ -43,15 +43,12 @@ def fetch_artifact(champion: Champion, store: Store, into: Path) -> None:
 
 def _fetch_rows(folder: Folder, file: File, into: Path, champion: Champion) -> None:
     """Bring rows.bin, or leave it out when it is damaged: publish then says that the champion cannot be compared."""
-    content = bytearray()
     try:
-        for chunk in folder.chunks(file.name):
-            content += chunk
-            if len(content) > MAX_ROWS_BYTES:
-                break
+        content = folder.read(file.name, MAX_ROWS_BYTES)
     except StageError as error:
-        if error.reason != "ObjectNotFound":
+        if error.reason not in ("ObjectNotFound", "ObjectTooLarge"):
             raise
+        content = b""
     if hashlib.sha256(content).hexdigest() == file.sha256:
         (into / file.name).write_bytes(content)
     else:
