@@ -52,6 +52,8 @@ def fetch(environ: Mapping[str, str]) -> Manifest:
             raise StartError("ArtifactCorrupt", f"{uri}: {error}") from None
         for file in manifest.files:
             path = target / plain_name(file.name)
+            if file.name in names.NOT_SERVED:
+                continue
             if path.exists() and not mismatch(path, file.size, file.sha256):
                 continue
             _download(source, file, path)

@@ -71,9 +71,14 @@ def open_folder(path: Path, expected_digest: str | None = None) -> ArtifactFolde
 
 
 def verify_files(path: Path, manifest: Manifest) -> None:
-    """Compare every file with its entry in the manifest. Raises StartError (ArtifactCorrupt) naming the first that differs."""
+    """Compare every file with its entry in the manifest. Raises StartError (ArtifactCorrupt) naming the first that differs.
+
+    Those that are not served may be missing.
+    """
     for file in manifest.files:
         plain_name(file.name)
+        if file.name in names.NOT_SERVED and not (path / file.name).exists():
+            continue
         problem = mismatch(path / file.name, file.size, file.sha256)
         if problem:
             raise _corrupt(file.name, problem)
