@@ -15,9 +15,10 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
-from modelmill.engine.parts import Composed
-from modelmill.engine.plan import Controller, Plan, Reconciler, Watch, World
+from modelmill.engine.parts import Child
+from modelmill.engine.plan import Plan, Reconciler, Watch, World
 from modelmill.engine.run import Routes, Settings, run
+from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube import labels
 from modelmill.kube.conditions import merge
 from modelmill.kube.objects import Manifest
@@ -37,9 +38,7 @@ from modelmill.registry import part as registry
 from modelmill.serving import reconciler as serving
 from modelmill.training import reconciler as training
 
-MANAGED_FIELDS = "metadata.managedFields"
 MONITORING_CONDITIONS = ("DriftDetected", "MonitoringReady")
-OURS = f"{labels.MANAGED_BY_LABEL}={labels.MANAGED_BY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,41 +72,44 @@ def config_from(environment: Mapping[str, str]) -> Config:
     )
 
 
-def watches() -> Sequence[Watch]:
-    """Return the kinds that are kept in the cache; children only when they carry our label."""
-    return [
-        Watch(TRAINING_JOBS, unread=[MANAGED_FIELDS]),
-        Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
-        Watch(INFERENCE_SERVICES, unread=[MANAGED_FIELDS]),
-        Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
-        Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
-        Watch(JOBS, OURS, unread=["spec", MANAGED_FIELDS]),
-        # With managedFields: they tell of changes by another hand.
-        *(Watch(one, OURS) for one in (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)),
-    ]
+def watches(table: Sequence[Controller]) -> Sequence[Watch]:
+    """Return the kinds that are kept in the cache: those of the table, and what the table does not say."""
+    return watches_of(
+        table,
+        [
+            Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
+            Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
+            Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
+        ],
+    )
 
 
 def controllers(config: Config) -> Sequence[Controller]:
-    """Return the table of controllers: what each owns, and which other changes concern it."""
+    """Return the table: the parts of each kind with their children, and which other changes concern it."""
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            training.TrainingJobReconciler(config.trainer_image),
-            owns=[JOBS],
+            reconcile=training.TrainingJobReconciler(config.trainer_image),
+            own_children=[Child(JOBS, applied=False, deleted=True), Child(MODEL_VERSIONS, applied=False)],
             maps={PODS: training.keys_of_pod, INFERENCE_SERVICES: training.keys_of_service},
         ),
         Controller(
             "modelversion",
             MODEL_VERSIONS,
-            Composed([registry.REGISTRY]),
+            [registry.REGISTRY],
             maps={INFERENCE_SERVICES: registry.keys_of_service},
         ),
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            monitored(serving.InferenceServiceReconciler(config.server_image, config.image_pull_policy, Scraper())),
-            owns=[DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS],
+            reconcile=monitored(
+                serving.InferenceServiceReconciler(config.server_image, config.image_pull_policy, Scraper())
+            ),
+            own_children=[
+                Child(resource, applied=True)
+                for resource in (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)
+            ],
             maps={
                 PODS: serving.keys_of_pod,
                 REPLICA_SETS: serving.keys_of_pod,
@@ -152,7 +154,8 @@ def main() -> int:
         return 2
     metrics.BUILD.labels(__version__).set(1)
     try:
-        run(controllers(config), watches(), config.settings, lambda client: routes(config, client))
+        table = controllers(config)
+        run(table, watches(table), config.settings, lambda client: routes(config, client))
     except LoginError as error:
         print(f"modelmill: {error}", file=sys.stderr)
         return 2

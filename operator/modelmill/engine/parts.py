@@ -7,7 +7,7 @@ RBAC rules and the simulations of the tests are made from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -25,11 +25,18 @@ class Child:
     """A kind of children that a part may have.
 
     applied: True for level children (server-side apply, removed when no part wants them), False for those that run to
-    completion (POST under a deterministic name; removed by the part itself).
+    completion (POST under a deterministic name).
+    deleted: whether the part itself deletes some that run to completion.
     """
 
     resource: Resource
     applied: bool
+    deleted: bool = False
+
+    @property
+    def removed(self) -> bool:
+        """Whether the operator deletes such children."""
+        return self.applied or self.deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,8 @@ class Part:
     """One concern of a kind.
 
     fields, conditions: names in the status that this part alone writes. children: kinds of its children.
+    finalizer: whether it holds objects by the operator's finalizer.
+    lists: kinds that it lists at the API server itself, since they are not in the cache.
     """
 
     name: str
@@ -77,6 +86,8 @@ class Part:
     fields: Sequence[str] = ()
     conditions: Sequence[str] = ()
     children: Sequence[Child] = ()
+    finalizer: bool = False
+    lists: Sequence[Resource] = ()
 
 
 class Composed:
@@ -101,6 +112,7 @@ class Composed:
         try:
             for part in self._parts:
                 contribution = await part.contribute({**parent, "status": status}, world, now)
+                _check(part, contribution)
                 wanted.append((part, contribution))
                 status = _with(status, part, contribution, parent, before, now)
         except ObjectInvalid as error:
@@ -118,6 +130,28 @@ class Composed:
         return known
 
 
+def _check(part: Part, contribution: Contribution) -> None:
+    """Raise ValueError for what the part has not said that it writes: nobody would have been asked to permit it."""
+    foreign = set(contribution.status or ()) - set(part.fields)
+    foreign |= {condition.type for condition in contribution.conditions} - set(part.conditions)
+    foreign |= _kinds(contribution.create) - _declared(child for child in part.children if not child.applied)
+    foreign |= _kinds(contribution.apply or ()) - _declared(child for child in part.children if child.applied)
+    removed = {delete.resource.kind for delete in contribution.delete}
+    foreign |= removed - _declared(child for child in part.children if child.removed)
+    if contribution.finalizer is not None and not part.finalizer:
+        foreign.add("the finalizer")
+    if foreign:
+        raise ValueError(f"part {part.name} writes what it does not own: {', '.join(sorted(foreign))}")
+
+
+def _kinds(manifests: Sequence[Manifest]) -> set[str]:
+    return {manifest["kind"] for manifest in manifests}
+
+
+def _declared(children: Iterable[Child]) -> set[str]:
+    return {child.resource.kind for child in children}
+
+
 def _with(
     status: Mapping[str, Any],
     part: Part,
@@ -129,10 +163,6 @@ def _with(
     """Return the status with what the part says in the place of what it said before."""
     if contribution.status is None:
         return dict(status)
-    strangers = set(contribution.status) - set(part.fields)
-    strangers |= {one.type for one in contribution.conditions} - set(part.conditions)
-    if strangers:
-        raise ValueError(f"part {part.name} writes what it does not own: {', '.join(sorted(strangers))}")
     generation = int(parent["metadata"].get("generation", 1))
     others = [one for one in status.get("conditions") or () if one["type"] not in part.conditions]
     merged = merge(before.get("conditions") or (), contribution.conditions, generation, now)

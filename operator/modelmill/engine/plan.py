@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from modelmill.kube.objects import Manifest, Resource
 
@@ -98,19 +98,3 @@ class Watch:
     index_labels: Sequence[str] = ()
     unread: Sequence[str] = ()
     reduced: Callable[[Manifest], Manifest] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Controller:
-    """One kind, its reconciler, and which other objects concern it.
-
-    name: for logs and metrics.
-    owns: kinds whose objects wake the key of their controller owner when they change.
-    maps: for other kinds, a function from the changed object and the cache to the keys to wake.
-    """
-
-    name: str
-    resource: Resource
-    reconcile: Reconciler
-    owns: Sequence[Resource] = ()
-    maps: Mapping[Resource, Any] = field(default_factory=dict)

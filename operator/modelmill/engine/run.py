@@ -22,8 +22,9 @@ from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
 from modelmill.engine.health import Handler, Health, serve
 from modelmill.engine.login import login
-from modelmill.engine.plan import Controller, Watch
+from modelmill.engine.plan import Watch
 from modelmill.engine.runtime import ControlLoop
+from modelmill.engine.table import Controller
 from modelmill.engine.watches import Streams, build_registry, build_settings
 
 log = structlog.get_logger(__name__)

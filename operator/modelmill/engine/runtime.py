@@ -17,9 +17,10 @@ from modelmill.engine.cache import Cache, version_number, version_of
 from modelmill.engine.client import Client
 from modelmill.engine.errors import ApiError, Conflict, EngineError, NotFound, TooManyRequests
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Controller, Event, Watch
+from modelmill.engine.plan import Event, Watch
 from modelmill.engine.queue import WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
+from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest, Resource
 
 WORKERS = 16
@@ -44,7 +45,12 @@ class ControlLoop:
         self._client = client
         self._cache = cache
         self._executor = executor
-        self._controllers = {one.resource: one for one in controllers}
+        self._controllers = {controller.resource: controller for controller in controllers}
+        self._reconcilers = {controller.resource: controller.reconciler() for controller in controllers}
+        self._owned = {
+            controller.resource: frozenset(child.resource for child in controller.children)
+            for controller in controllers
+        }
         self._watches = {one.resource: one for one in watches}
         self._namespaces = tuple(namespaces)
         self._queues: dict[Resource, WorkQueue[Key]] = {one.resource: WorkQueue(one.name) for one in controllers}
@@ -146,7 +152,7 @@ class ControlLoop:
         result = "success"
         now = datetime.now(UTC).replace(microsecond=0)
         try:
-            plan = await controller.reconcile(parent, self._cache, now)
+            plan = await self._reconcilers[controller.resource](parent, self._cache, now)
             await self._executor.execute(controller.resource, parent, plan)
             queue.forget(key)
             if plan.requeue_after is None:
@@ -241,7 +247,7 @@ class ControlLoop:
             yield resource, _key(obj)
         for owner in obj["metadata"].get("ownerReferences") or ():
             kind = self._owners.get((owner["kind"], owner["apiVersion"].partition("/")[0]))
-            if owner.get("controller") and kind is not None and resource in self._controllers[kind].owns:
+            if owner.get("controller") and kind is not None and resource in self._owned[kind]:
                 yield kind, Key(obj["metadata"]["namespace"], owner["name"])
         for controller in self._controllers.values():
             keys = controller.maps.get(resource)

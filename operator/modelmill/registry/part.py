@@ -39,4 +39,4 @@ def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
     return [Key(service["metadata"]["namespace"], name) for name in sorted(versions_of(service))]
 
 
-REGISTRY = Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS)
+REGISTRY = Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS, finalizer=True)

@@ -13,8 +13,10 @@ import pytest
 from modelmill.engine.cache import Cache
 from modelmill.engine.errors import Conflict, Forbidden, ServerFailure, TooManyRequests
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Controller, Event, Plan, Watch, World
+from modelmill.engine.parts import Child
+from modelmill.engine.plan import Event, Plan, Watch, World
 from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
+from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from tests.unit.engine.fake_api import WIDGETS, FakeApi, widget
@@ -35,7 +37,8 @@ class Loop:
         kinds = [watch.resource for watch in watches]
         executor = Executor(self.api, self.cache, self.recorder, kinds)  # type: ignore[arg-type]
         maps = {CONFIG_MAPS: lambda obj, _: [Key("ml", obj["metadata"]["labels"]["widget"])]}
-        controller = Controller("widget", WIDGETS, self._reconcile, owns=[JOBS, PODS], maps=maps)
+        children = [Child(JOBS, applied=False), Child(PODS, applied=False)]
+        controller = Controller("widget", WIDGETS, maps=maps, reconcile=self._reconcile, own_children=children)
         self.control = ControlLoop(self.api, self.cache, executor, [controller], watches, namespaces)  # type: ignore[arg-type]
 
     async def _reconcile(self, parent: Manifest, world: World, moment: datetime) -> Plan:

@@ -322,7 +322,7 @@ def test_gates_that_passed_are_shown() -> None:
 
 
 def test_of_the_managed_fields_of_a_version_only_the_approval_is_kept() -> None:
-    (watch,) = [watch for watch in watches() if watch.resource == MODEL_VERSIONS]
+    (watch,) = [watch for watch in watches([]) if watch.resource == MODEL_VERSIONS]
     cache = Cache(reduced={watch.resource: watch.reduced})
     version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
     status = {"f:status": {"f:stage": {}}}

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from modelmill import app
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.inference_service_status import InferenceServiceStatus
+from modelmill.api.resources import INFERENCE_SERVICES
 from modelmill.api.schema import structural
 from modelmill.contracts import result
 from modelmill.engine.plan import Plan
@@ -25,6 +27,9 @@ from tests.unit.schema import unknown_fields
 
 T = TypeVar("T")
 INF = float("inf")
+ENVIRONMENT = {"MODELMILL_TRAINER_IMAGE": "trainer:1", "MODELMILL_SERVER_IMAGE": "server:1"}
+(SERVING,) = [row for row in app.controllers(app.config_from(ENVIRONMENT)) if row.resource == INFERENCE_SERVICES]
+LEVEL_KINDS = {child.resource.kind for child in SERVING.children if child.applied}
 STATUS_SCHEMA = structural(InferenceServiceStatus)
 
 ANALYSIS: dict[str, Any] = {
@@ -205,6 +210,7 @@ class World:
         self.messages += [event.message for event in made.events]
 
     def _apply(self, child: Manifest) -> None:
+        assert child["kind"] in LEVEL_KINDS
         name = child["metadata"]["name"]
         if child["kind"] == "Service":
             self.writes["Service"] += child != self.service
