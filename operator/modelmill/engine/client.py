@@ -12,7 +12,7 @@ import aiohttp
 from prometheus_client import Counter, Histogram
 
 from modelmill.engine import metrics
-from modelmill.engine.errors import ServerFailure, Unreachable, api_error
+from modelmill.engine.errors import LoginError, ServerFailure, Unreachable, api_error
 from modelmill.engine.login import Login
 from modelmill.kube.objects import Resource
 
@@ -58,7 +58,21 @@ class Client:
     async def _authenticate(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        request.headers.update(self._login.headers())
+        """Send the request with our identity, and once more when that was refused and there is a newer one.
+
+        A login that fails is an outage like any other: to be tried again, here and in kopf.
+        """
+        try:
+            sent = await self._login.headers()
+            request.headers.update(sent)
+            response = await handler(request)
+            if response.status != 401 or not await self._login.refused(sent):
+                return response
+            # Closed, not given back: the connection may be bound to a certificate that has expired.
+            response.close()
+            request.headers.update(await self._login.headers())
+        except LoginError as error:
+            raise aiohttp.ClientConnectionError(str(error)) from error
         return await handler(request)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
