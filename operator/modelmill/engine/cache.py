@@ -61,23 +61,23 @@ class Cache:
     def put(self, resource: Resource, obj: Manifest) -> bool:
         """Take an object; tell whether it was new or newer than what was there."""
         meta = obj["metadata"]
-        one = (meta.get("namespace", ""), meta["name"])
+        place = (meta.get("namespace", ""), meta["name"])
         version = version_of(obj)
         tombstone = self._tombstones.get(meta["uid"])
         if tombstone is not None and version <= tombstone[1]:
             return False
-        before = self._objects[resource].get(one)
+        before = self._objects[resource].get(place)
         if before is not None:
             if version <= version_of(before):
                 return False
-            self._remove(resource, one)
+            self._remove(resource, place)
         for path in self._unread.get(resource, ()):
             obj = _without(obj, path)
         if resource in self._reduced:
             obj = self._reduced[resource](obj)
-        self._objects[resource][one] = obj
+        self._objects[resource][place] = obj
         for index in self._entries(resource, obj):
-            insort(self._sorted.setdefault(index, []), one)
+            insort(self._sorted.setdefault(index, []), place)
         return True
 
     def drop(self, resource: Resource, obj: Manifest, version: int = 0) -> bool:
@@ -87,13 +87,13 @@ class Cache:
         is taken again: for a watch with a selector, one that loses the label and gets it back is deleted and added.
         """
         meta = obj["metadata"]
-        one = (meta.get("namespace", ""), meta["name"])
-        before = self._objects[resource].get(one)
+        place = (meta.get("namespace", ""), meta["name"])
+        before = self._objects[resource].get(place)
         here = before is not None and before["metadata"]["uid"] == meta["uid"]
         known = version_of(before) if before is not None and here else 0
         self._bury(meta["uid"], max(version, version_of(obj), known))
         if here:
-            self._remove(resource, one)
+            self._remove(resource, place)
         return here
 
     def missing_from(
@@ -108,13 +108,13 @@ class Cache:
 
     def _indexed(self, resource: Resource, index: tuple[object, ...]) -> Sequence[Manifest]:
         objects = self._objects[resource]
-        return [objects[one] for one in self._sorted.get(index, ())]
+        return [objects[place] for place in self._sorted.get(index, ())]
 
-    def _remove(self, resource: Resource, one: _Id) -> None:
-        obj = self._objects[resource].pop(one)
+    def _remove(self, resource: Resource, place: _Id) -> None:
+        obj = self._objects[resource].pop(place)
         for index in self._entries(resource, obj):
             ids = self._sorted[index]
-            del ids[bisect_left(ids, one)]
+            del ids[bisect_left(ids, place)]
             if not ids:
                 del self._sorted[index]
 
@@ -124,7 +124,8 @@ class Cache:
         namespace = meta.get("namespace", "")
         yield (resource,)
         yield (resource, "namespace", namespace)
-        owner = next((one["uid"] for one in meta.get("ownerReferences") or () if one.get("controller")), None)
+        owners = meta.get("ownerReferences") or ()
+        owner = next((reference["uid"] for reference in owners if reference.get("controller")), None)
         if owner is not None:
             yield (resource, "owner", owner)
         labels: Mapping[str, str] = meta.get("labels") or {}

@@ -71,7 +71,9 @@ class EventRecorder:
 
     def _within_budget(self, uid: str, now: float) -> bool:
         if len(self._budgets) > WAITING:
-            self._budgets = {one: known for one, known in self._budgets.items() if now - known[0] <= BUDGET_SECONDS}
+            self._budgets = {
+                parent: known for parent, known in self._budgets.items() if now - known[0] <= BUDGET_SECONDS
+            }
         since, count = self._budgets.get(uid, (now, 0))
         if now - since > BUDGET_SECONDS:
             since, count = now, 0

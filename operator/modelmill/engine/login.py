@@ -113,11 +113,11 @@ def _from_kubeconfig(path: Path) -> Login:
     server = cluster["server"].rstrip("/")
     tls = _tls(cluster, user, path.parent) if server.startswith("https") else None
     token_file = Path(user["tokenFile"]) if "tokenFile" in user else None
-    found = Login(server, tls, user.get("token"), token_file)
+    made = Login(server, tls, user.get("token"), token_file)
     if "exec" in user or "auth-provider" in user:
-        found.ask = functools.partial(credentials, path)
-        found.take(found.ask())
-    return found
+        made.ask = functools.partial(credentials, path)
+        made.take(made.ask())
+    return made
 
 
 def _named(items: list[dict[str, Any]], name: str) -> dict[str, Any]:

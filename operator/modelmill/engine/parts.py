@@ -101,7 +101,9 @@ class Composed:
                 raise ValueError(f"{what} are owned twice: {sorted(names)}")
         applied = [child.resource for part in parts for child in part.children if child.applied]
         if len(applied) != len(set(applied)):
-            raise ValueError(f"kinds of level children are owned twice: {sorted(one.kind for one in applied)}")
+            raise ValueError(
+                f"kinds of level children are owned twice: {sorted(resource.kind for resource in applied)}"
+            )
         self._parts = tuple(parts)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
@@ -126,7 +128,7 @@ class Composed:
         conditions = {name for part in self._parts for name in part.conditions}
         known = {name: value for name, value in before.items() if name in fields}
         if "conditions" in known:
-            known["conditions"] = [one for one in known["conditions"] if one["type"] in conditions]
+            known["conditions"] = [old for old in known["conditions"] if old["type"] in conditions]
         return known
 
 
@@ -164,7 +166,7 @@ def _with(
     if contribution.status is None:
         return dict(status)
     generation = int(parent["metadata"].get("generation", 1))
-    others = [one for one in status.get("conditions") or () if one["type"] not in part.conditions]
+    others = [old for old in status.get("conditions") or () if old["type"] not in part.conditions]
     merged = merge(before.get("conditions") or (), contribution.conditions, generation, now)
     kept = {name: value for name, value in status.items() if name not in part.fields}
     return {**kept, **contribution.status, "conditions": [*others, *merged], "observedGeneration": generation}
@@ -172,18 +174,18 @@ def _with(
 
 def _plan(parent: Manifest, world: World, wanted: Sequence[tuple[Part, Contribution]], status: Manifest | None) -> Plan:
     contributions = [contribution for _, contribution in wanted]
-    waits = [one.requeue_after for one in contributions if one.requeue_after is not None]
-    finalizers = [one.finalizer for one in contributions if one.finalizer is not None]
+    waits = [said.requeue_after for said in contributions if said.requeue_after is not None]
+    finalizers = [said.finalizer for said in contributions if said.finalizer is not None]
     return Plan(
-        create=[one for contribution in contributions for one in contribution.create],
-        apply=[one for contribution in contributions for one in contribution.apply or ()],
+        create=[child for said in contributions for child in said.create],
+        apply=[child for said in contributions for child in said.apply or ()],
         delete=[
-            *(one for contribution in contributions for one in contribution.delete),
-            *(one for part, contribution in wanted for one in _unwanted(parent, world, part, contribution)),
+            *(delete for said in contributions for delete in said.delete),
+            *(delete for part, said in wanted for delete in _unwanted(parent, world, part, said)),
         ],
         finalizer=any(finalizers) if finalizers else None,
         status=status,
-        events=[one for contribution in contributions for one in contribution.events],
+        events=[event for said in contributions for event in said.events],
         requeue_after=min(waits) if waits else None,
     )
 
@@ -192,7 +194,7 @@ def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribu
     """Return the level children of the part that it does not want any more."""
     if contribution.apply is None:
         return []
-    stay = {(one["kind"], one["metadata"]["name"]) for one in contribution.apply}
+    stay = {(child["kind"], child["metadata"]["name"]) for child in contribution.apply}
     stay |= {(resource.kind, name) for resource, name in contribution.keep}
     unwanted = []
     for resource in (child.resource for child in part.children if child.applied):

@@ -51,13 +51,15 @@ class ControlLoop:
             controller.resource: frozenset(child.resource for child in controller.children)
             for controller in controllers
         }
-        self._watches = {one.resource: one for one in watches}
+        self._watches = {watch.resource: watch for watch in watches}
         self._namespaces = tuple(namespaces)
-        self._queues: dict[Resource, WorkQueue[Key]] = {one.resource: WorkQueue(one.name) for one in controllers}
+        self._queues: dict[Resource, WorkQueue[Key]] = {
+            controller.resource: WorkQueue(controller.name) for controller in controllers
+        }
         self._listed = False
         self._relisted = asyncio.Event()
         executor.on_written = self._on_written
-        self._owners = {(one.resource.kind, one.resource.group): one.resource for one in controllers}
+        self._owners = {(resource.kind, resource.group): resource for resource in self._controllers}
 
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
         """Take one watch event (type None: from kopf's own listing)."""
@@ -74,7 +76,15 @@ class ControlLoop:
         self._wake(resource, obj)
 
     async def resync(self) -> None:
-        """List every kind, forget what is gone, and look at every object again: watches may miss deletions."""
+        """List every kind, forget what is gone, and look at every object again.
+
+        Watches alone miss deletions: a stream that was cut for too long begins anew with a list, and what is not in that list
+        any more has no event. Here the list itself is the witness: a cached object that it lacks, and that is not younger than
+        it, is gone. The first listing is made while all streams are open already. Then each deletion is seen by one of the
+        two: before the list, and the list lacks the object; after it, and the stream tells. The other way round, list first
+        and streams after it, a deletion in the gap would leave a ghost in the cache until the next resync. What list and
+        stream both tell is sorted out by resourceVersion in the cache, in whichever order they come.
+        """
         for resource, watch in self._watches.items():
             for namespace in self._namespaces or (None,):
                 await self._list_anew(resource, namespace, watch.label_selector)
@@ -226,9 +236,20 @@ class ControlLoop:
         log.warning("will try again", controller=controller.name, object=str(key), error=error, seconds=round(delay, 1))
 
     def _on_written(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
-        """Take a write of our own: it concerns the same keys as a watch event, a child not the one that made it.
+        """Tell the keys that a write of our own concerns, as a watch event of it would.
 
-        A parent is looked at again after its own status was written: what was decided from the old one may allow more now.
+        The answer of a write is put into the cache at once, so that the next plan knows it. When the watch event of the same
+        write comes, its resourceVersion is no newer than what is there, and it wakes nobody. So whoever is to hear of the write
+        hears it here or never.
+
+        One key is left out: the parent whose plan made a child need not look again because of it, since the plan has counted
+        on the child, and the child's own life (a pod gets ready, a Job ends) comes as later events. Were the parent woken for
+        each of its children, every creation would cost a second reconciliation.
+
+        Another key is not left out: the parent itself after its own status was written. Plans go on step by step from their
+        status, and the step after this one may be possible already. That ends by itself: a plan from the new status that
+        wants the same status writes nothing, and what is not written wakes nobody. `_tell` is the exception, where the plan
+        could not be carried out and the next try must wait for its backoff.
         """
         writer = (parent["kind"], _key(parent))
         own = obj["metadata"]["uid"] == parent["metadata"]["uid"]

@@ -168,8 +168,8 @@ def build_settings(watches: Sequence[Watch], *, namespaced: bool) -> kopf.Operat
     settings.watching.chunk_size = 500
     for watch in watches:
         if watch.label_selector:
-            one = watch.resource
-            settings.watching.label_selectors[one.group, one.version, one.plural] = watch.label_selector
+            kind = watch.resource
+            settings.watching.label_selectors[kind.group, kind.version, kind.plural] = watch.label_selector
     settings.queueing.idle_timeout = 0.5
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
