@@ -17,7 +17,7 @@ from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
 from modelmill.engine.parts import Child
 from modelmill.engine.plan import Plan, Reconciler, Watch, World
-from modelmill.engine.run import Routes, Settings, run
+from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube import labels
 from modelmill.kube.conditions import merge
