@@ -15,8 +15,8 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
+from modelmill.engine.interface import Plan, Reconciler, Watch, World
 from modelmill.engine.parts import Child
-from modelmill.engine.plan import Plan, Reconciler, Watch, World
 from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube import labels

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modelmill.engine.plan import Watch
+from modelmill.engine.interface import Watch
 from modelmill.engine.table import Controller
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import EVENTS, LEASES

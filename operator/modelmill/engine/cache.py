@@ -1,4 +1,4 @@
-"""The objects of the cluster as last seen, with indexes. Implements `plan.World`."""
+"""The objects of the cluster as last seen, with indexes. Implements `interface.World`."""
 
 from __future__ import annotations
 

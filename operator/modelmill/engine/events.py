@@ -14,7 +14,7 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError
-from modelmill.engine.plan import Event
+from modelmill.engine.interface import Event
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import EVENTS
 

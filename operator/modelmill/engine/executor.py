@@ -13,8 +13,8 @@ from modelmill.engine.children import check_applied, check_created, made_for, on
 from modelmill.engine.client import FIELD_MANAGER, Client
 from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
 from modelmill.engine.events import EventRecorder
+from modelmill.engine.interface import Delete, Event, Plan
 from modelmill.engine.ownership import lost_fields
-from modelmill.engine.plan import Delete, Event, Plan
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Manifest, Resource
 

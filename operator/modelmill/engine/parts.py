@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from modelmill.engine.plan import Delete, Event, Plan, World
+from modelmill.engine.interface import Delete, Event, Plan, World
 from modelmill.engine.refusals import not_ready
 from modelmill.kube.conditions import Condition, merge
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
@@ -107,7 +107,7 @@ class Composed:
         self._parts = tuple(parts)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
-        """Return the plan; see `plan.Reconciler`. An object that a part cannot read is told in its conditions."""
+        """Return the plan; see `interface.Reconciler`. An object that a part cannot read is told in its conditions."""
         before = parent.get("status") or {}
         status: dict[str, Any] = self._known(before)
         wanted: list[tuple[Part, Contribution]] = []

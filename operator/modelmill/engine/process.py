@@ -21,8 +21,8 @@ from modelmill.engine.election import Election
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
 from modelmill.engine.health import Handler, Health, serve
+from modelmill.engine.interface import Watch
 from modelmill.engine.login import login
-from modelmill.engine.plan import Watch
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.engine.watches import Streams, build_registry, build_settings

@@ -17,7 +17,7 @@ from modelmill.engine.cache import Cache, version_number, version_of
 from modelmill.engine.client import Client
 from modelmill.engine.errors import ApiError, Conflict, EngineError, NotFound, TooManyRequests
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Event, Watch
+from modelmill.engine.interface import Event, Watch
 from modelmill.engine.queue import WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Controller

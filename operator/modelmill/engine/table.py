@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from modelmill.engine.interface import Reconciler, Watch, World
 from modelmill.engine.parts import Child, Composed, Part
-from modelmill.engine.plan import Reconciler, Watch, World
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, Resource
 

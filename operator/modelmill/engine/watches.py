@@ -17,7 +17,7 @@ import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.client import CONNECTIONS, Client
-from modelmill.engine.plan import Watch
+from modelmill.engine.interface import Watch
 from modelmill.kube.objects import Manifest, Resource
 
 REMIND_SECONDS = 10.0

@@ -8,8 +8,8 @@ from datetime import datetime
 from modelmill.api.objects import read_meta, read_model_version
 from modelmill.api.resources import INFERENCE_SERVICES
 from modelmill.api.tracks import read_tracks, versions_of
+from modelmill.engine.interface import World
 from modelmill.engine.parts import Contribution, Part
-from modelmill.engine.plan import World
 from modelmill.kube.managed_fields import with_entries_of, writer_of
 from modelmill.kube.objects import Key, Manifest
 from modelmill.registry.plan import CONDITIONS, FIELDS, View, foreign_finalizers, plan

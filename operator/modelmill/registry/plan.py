@@ -15,8 +15,8 @@ from modelmill.api.texts import fitted
 from modelmill.api.tracks import Tracks
 from modelmill.api.versions import APPROVED, REJECTED
 from modelmill.contracts.names import REPORT_FILE
+from modelmill.engine.interface import Event
 from modelmill.engine.parts import Contribution
-from modelmill.engine.plan import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.managed_fields import Writer

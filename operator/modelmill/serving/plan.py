@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelmill.engine.plan import Delete, Plan
+from modelmill.engine.interface import Delete, Plan
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS
 from modelmill.serving.builders.deployment import build_deployment, scaled

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
-from modelmill.engine.plan import Plan, World
+from modelmill.engine.interface import Plan, World
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS
@@ -26,7 +26,7 @@ class InferenceServiceReconciler:
         self._measurer = Measurer(scraper)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
-        """Return the plan for the InferenceService; see `engine.plan.Reconciler`."""
+        """Return the plan for the InferenceService; see `engine.interface.Reconciler`."""
         view = await self._measurer.measured(self._view(parent, world, now))
         made = plan(view)
         self._measurer.planned(view, made.status)

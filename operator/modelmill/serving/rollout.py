@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from modelmill.engine.plan import Event
+from modelmill.engine.interface import Event
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.labels import RETRY_ANNOTATION
 from modelmill.serving.analysis import FAIL, INSUFFICIENT, Verdict, judge

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelmill.api.versions import newest_approved
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
-from modelmill.engine.plan import Delete, Event, Plan
+from modelmill.engine.interface import Delete, Event, Plan
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.kube.objects import Manifest

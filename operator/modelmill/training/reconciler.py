@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.training_job import TrainingJobSpec
-from modelmill.engine.plan import Plan, World
+from modelmill.engine.interface import Plan, World
 from modelmill.kube import labels
 from modelmill.kube.conditions import FALSE, TRUE, Condition, merge
 from modelmill.kube.objects import Key, Manifest
@@ -25,7 +25,7 @@ class TrainingJobReconciler:
         self._trainer_image = trainer_image
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
-        """Return the plan for the TrainingJob; see `engine.plan.Reconciler`."""
+        """Return the plan for the TrainingJob; see `engine.interface.Reconciler`."""
         try:
             spec = TrainingJobSpec.model_validate(parent["spec"])
         except ValidationError as error:

@@ -8,7 +8,7 @@ import pytest
 from modelmill.engine.cache import Cache
 from modelmill.engine.errors import ChildTerminating, Conflict, Invalid, NameConflict, ServerFailure
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Delete, Event, Plan
+from modelmill.engine.interface import Delete, Event, Plan
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS

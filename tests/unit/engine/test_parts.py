@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
+from modelmill.engine.interface import Delete, Event, Plan, World
 from modelmill.engine.parts import UNCHANGED, Child, Composed, Contribution, Part
-from modelmill.engine.plan import Delete, Event, Plan, World
 from modelmill.kube.conditions import Condition
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, SERVICES

@@ -13,8 +13,8 @@ import pytest
 from modelmill.engine.cache import Cache
 from modelmill.engine.errors import Conflict, Forbidden, ServerFailure, TooManyRequests
 from modelmill.engine.executor import Executor
+from modelmill.engine.interface import Event, Plan, Watch, World
 from modelmill.engine.parts import Child
-from modelmill.engine.plan import Event, Plan, Watch, World
 from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest

@@ -7,8 +7,8 @@ from typing import Any, cast
 from yarl import URL
 
 from modelmill.engine.client import Client
+from modelmill.engine.interface import Watch
 from modelmill.engine.login import Login
-from modelmill.engine.plan import Watch
 from modelmill.engine.watches import Streams, build_registry
 from modelmill.kube.resources import JOBS, PODS
 from tests.unit.engine.virtual_time import run

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from modelmill.engine import access
+from modelmill.engine.interface import Watch
 from modelmill.engine.parts import Child, Part
-from modelmill.engine.plan import Watch
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
 from tests.unit.engine.fake_api import WIDGETS

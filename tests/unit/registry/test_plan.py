@@ -11,8 +11,8 @@ from modelmill.api.objects import readable_model_versions
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.app import watches
 from modelmill.engine.cache import Cache
+from modelmill.engine.interface import Plan
 from modelmill.engine.parts import Composed
-from modelmill.engine.plan import Plan
 from modelmill.kube.conditions import find
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.registry.part import REGISTRY, keys_of_service

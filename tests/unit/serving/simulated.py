@@ -14,7 +14,7 @@ from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.resources import INFERENCE_SERVICES
 from modelmill.api.schema import structural
 from modelmill.contracts import result
-from modelmill.engine.plan import Plan
+from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Key, Manifest
 from modelmill.measuring.samples import Sample

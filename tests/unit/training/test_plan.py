@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelmill.api.training_job import TrainingJobSpec
 from modelmill.contracts import result
-from modelmill.engine.plan import Plan
+from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import find
 from modelmill.training.plan import plan
 from modelmill.training.view import View

@@ -1,4 +1,4 @@
-"""What a reconciler decides: the types between the pure plans of the domains and the executor of the engine."""
+"""Between the domains and the engine: what a reconciler is given and what it decides, carried out by the executor."""
 
 from __future__ import annotations
 
