@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from modelmill.api.inference_service import DriftMonitoring, InferenceServiceSpec
+from modelmill.api.inference_service import DriftMonitoring
+from modelmill.api.objects import InferenceService
 from modelmill.contracts import names
 from modelmill.kube.labels import MANAGED_BY, MANAGED_BY_LABEL, RULES_LABEL, SERVICE_LABEL
-from modelmill.kube.objects import Manifest
 from modelmill.monitoring.alertmanager import DRIFT, KIND_LABEL
 from modelmill.monitoring.promql import literal, matchers, number
 
@@ -85,17 +85,13 @@ def rules_name(service: str) -> str:
     return f"{service}-modelmill-rules"
 
 
-def build_rules(parent: Manifest) -> dict[str, Any] | None:
-    """Return the ConfigMap with the rules, or None when nothing is monitored or no version serves yet.
-
-    Raises pydantic.ValidationError for a spec that the schema would have refused.
-    """
-    spec = InferenceServiceSpec.model_validate(parent["spec"])
-    stable = (parent.get("status") or {}).get("stable")
-    if spec.monitoring is None or not stable:
+def build_rules(service: InferenceService) -> dict[str, Any] | None:
+    """Return the ConfigMap with the rules, or None when nothing is monitored or no version serves yet."""
+    monitoring, stable = service.spec.monitoring, service.status.stable
+    if monitoring is None or stable is None:
         return None
-    namespace, name = parent["metadata"]["namespace"], parent["metadata"]["name"]
-    document = {"groups": [_group(namespace, name, stable["version"], stable["revision"], spec.monitoring.drift)]}
+    namespace, name = service.namespace, service.name
+    document = {"groups": [_group(namespace, name, stable.version, stable.revision, monitoring.drift)]}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
