@@ -256,7 +256,7 @@ class World:
         name = child["metadata"]["name"]
         home = self.children[KINDS[child["kind"]]]
         old = home.get(name)
-        if old is not None and old["spec"] == child["spec"]:
+        if old is not None and all(old.get(part) == child[part] for part in child if part != "metadata"):
             return
         self.writes[child["kind"]] += 1
         uid = f"{name}-{self.writes.total()}"

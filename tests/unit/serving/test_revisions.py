@@ -61,12 +61,6 @@ def pods(world: World) -> set[str]:
     return {str(pod["metadata"]["uid"]) for pod in world.pods}
 
 
-def made_of(world: World, name: str, **spec: Any) -> World:
-    world.parent["spec"] = {**world.parent["spec"], "runtime": {}, "monitoring": {"drift": {}}, **spec}
-    world.versions[0]["metadata"]["name"] = name
-    return world
-
-
 @settings(max_examples=200, deadline=None)
 @given(SPECS, SPECS)
 def test_revisions_differ_exactly_when_the_pods_do(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -128,6 +122,7 @@ def test_after_a_release_pods_are_scaled_with_the_template_that_they_have(monkey
     other_builder(monkeypatch)
     world.restart_operator(image="server:2")
     world.parent["spec"]["replicas"] = 6
+    world.reconcile()
     world.run(5)
     (after,) = world.deployments.values()
     assert after["spec"] == {**held["spec"], "replicas": 6}
@@ -200,6 +195,7 @@ def test_deployment_without_its_template_is_scaled_as_it_is(monkeypatch: pytest.
     world.reconcile()
     assert dict(world.writes) == writes
     world.parent["spec"]["replicas"] = 2
+    world.reconcile()
     world.run(3)
     (after,) = world.deployments.values()
     assert (after["spec"]["replicas"], after["spec"]["template"]) == (2, template)

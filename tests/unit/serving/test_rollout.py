@@ -265,6 +265,7 @@ def test_other_concerns_keep_their_fields() -> None:
     assert made.status["monitoring"]["state"] == "Alert"
     assert find(made.status, "DriftDetected") is not None
     del world.parent["spec"]["monitoring"]
+    world.reconcile()
     world.run(30)
     assert not world.children[KINDS["ConfigMap"]]
     assert find(world.status, "DriftDetected") is None

@@ -27,6 +27,7 @@ def test_first_pods_that_are_refused_are_told_with_the_words_of_the_quota() -> N
         assert condition(world, kind)[:2] == (status, "PodsRefused")
         assert "exceeded quota: small" in condition(world, kind)[2]
     assert "raise the quota" in condition(world, "Stalled")[2]
+    world.deployments[f"cars-{world.status['stable']['revision']}"]["status"] = {}
     world.run(3)
     assert condition(world, "Stalled")[0] == "False"
 
@@ -79,14 +80,16 @@ def test_first_version_that_never_served_is_in_the_history_too() -> None:
 def test_object_that_another_schema_let_through_is_told_and_left_as_it_is() -> None:
     world = World().serving()
     children = str(world.children)
-    world.parent["spec"] |= {"replicas": "many"}
+    world.parent["spec"] |= {"runtime": {"warmupRequests": "many"}}
+    world.reconcile()
     world.run(20)
     for kind, status in (("Ready", "False"), ("Stalled", "True")):
         assert condition(world, kind)[:2] == (status, "SpecInvalid")
-        assert "spec.replicas" in condition(world, kind)[2]
+        assert "spec.runtime.warmupRequests" in condition(world, kind)[2]
     assert world.status["stable"]["version"] == "cars-1"
     assert str(world.children) == children
-    world.parent["spec"] |= {"replicas": 4}
+    world.parent["spec"] |= {"runtime": {}}
+    world.reconcile()
     world.run(3)
     assert condition(world, "Ready")[:2] == ("True", "Stable")
 
