@@ -6,8 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from modelmill import __version__
@@ -15,30 +14,23 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
-from modelmill.engine.interface import Plan, Reconciler, Watch, World
+from modelmill.engine.interface import Watch
 from modelmill.engine.parts import Child
 from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube import labels
-from modelmill.kube.conditions import merge
-from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import (
-    CONFIG_MAPS,
-    DEPLOYMENTS,
     JOBS,
-    POD_DISRUPTION_BUDGETS,
     PODS,
     REPLICA_SETS,
-    SERVICES,
 )
 from modelmill.measuring.scrape import Scraper
+from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
-from modelmill.monitoring.plan import fragment
 from modelmill.registry import part as registry
-from modelmill.serving import reconciler as serving
+from modelmill.serving import part as serving
 from modelmill.training import reconciler as training
-
-MONITORING_CONDITIONS = ("DriftDetected", "MonitoringReady")
+from modelmill.workloads.containers import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +78,7 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
 
 def controllers(config: Config) -> Sequence[Controller]:
     """Return the table: the parts of each kind with their children, and which other changes concern it."""
+    server = Image(config.server_image, config.image_pull_policy)
     return [
         Controller(
             "trainingjob",
@@ -103,38 +96,15 @@ def controllers(config: Config) -> Sequence[Controller]:
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            reconcile=monitored(
-                serving.InferenceServiceReconciler(config.server_image, config.image_pull_policy, Scraper())
-            ),
-            own_children=[
-                Child(resource, applied=True)
-                for resource in (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)
-            ],
+            [serving.serving_part(server, Scraper()), monitoring.PART],
             maps={
                 PODS: serving.keys_of_pod,
                 REPLICA_SETS: serving.keys_of_pod,
                 MODEL_VERSIONS: serving.keys_of_version,
+                TRAINING_JOBS: monitoring.keys_of_training_job,
             },
         ),
     ]
-
-
-def monitored(reconcile: Reconciler) -> Reconciler:
-    """Return the reconciler of serving with what monitoring adds to its plan: rules, alerts and two conditions."""
-
-    async def both(parent: Manifest, world: World, now: datetime) -> Plan:
-        plan = await reconcile(parent, world, now)
-        if plan.status is None or "deletionTimestamp" in parent["metadata"]:
-            return plan
-        part = fragment({**parent, "status": plan.status})
-        status = part.merged_into(plan.status)
-        generation = int(parent["metadata"].get("generation", 1))
-        others = [one for one in status["conditions"] if one["type"] not in MONITORING_CONDITIONS]
-        before = (parent.get("status") or {}).get("conditions") or ()
-        status["conditions"] = [*others, *merge(before, part.conditions, generation, now)]
-        return replace(plan, apply=[*plan.apply, *part.apply], status=status)
-
-    return both
 
 
 def routes(config: Config, client: Client) -> Routes:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
+from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus
 from modelmill.kube.objects import Key, Manifest
 from modelmill.measuring.scrape import Counted
 from modelmill.measuring.windows import Window
-from modelmill.serving.analysis import INSUFFICIENT, Samples, judge
-from modelmill.serving.rollout import measure_due
-from modelmill.serving.steps import retry_seconds
-from modelmill.serving.view import View, revision_of
-from modelmill.workloads.pod_status import is_ready
+from modelmill.serving.rollout.analysis import INSUFFICIENT, Samples, judge
+from modelmill.serving.rollout.decide import measure_due
+from modelmill.serving.rollout.position import Position, retry_seconds
+from modelmill.serving.view import View
 
 ASK_AGAIN_SECONDS = 1.0
 FORGOTTEN_AFTER = timedelta(hours=1)
@@ -43,61 +42,60 @@ class _Memory:
     seen: datetime
     window: Window | None = None
     asks: bool = False
-    not_before: datetime | None = field(default=None)
+    not_before: datetime | None = None
 
 
 class Measurer:
     """Measures rollouts over the time since the last conclusive measurement.
 
-    The counters are kept in memory. After a restart the stable pods count from then on and the canary's from their start:
-    a longer time than usual, but never wrong about the canary.
+    The counters are kept in memory. After a restart the stable pods count from then on and the candidate's from their start:
+    a longer time than usual, but never wrong about the candidate.
     """
 
     def __init__(self, pods: Pods) -> None:
         self._pods = pods
         self._memory: dict[Key, _Memory] = {}
 
-    def asks(self, view: View) -> bool:
+    def asks(self, key: Key) -> bool:
         """Tell whether the pods of the service are being asked, so that it must be looked at again soon."""
-        memory = self._memory.get(Key(view.namespace, view.name))
+        memory = self._memory.get(key)
         return memory is not None and memory.asks
 
-    async def measured(self, view: View) -> View:
+    async def measured(self, view: View, at: Position | None) -> View:
         """Return the view with the samples of a new measurement, when one is due and the pods have answered; else as it is."""
         key = Key(view.namespace, view.name)
-        canary, analysis = view.status.get("canary"), view.spec.rollout.analysis
-        if canary is None or analysis is None:
-            self._forget(key)
+        stable, candidate = view.status.stable, view.status.canary
+        if stable is None or candidate is None or at is None or at.analysis is None:
+            self.forget(key)
             return view
-        memory = self._of_rollout(key, view, canary)
-        stable = view.status["stable"]["revision"]
+        memory = self._of_rollout(key, view, candidate)
         if memory.window is None:
             # Both tracks are compared over the same time: the stable pods have counted for longer.
-            counted = await self._ask(key, memory, _ready_pods(view, stable))
+            counted = await self._ask(key, memory, view.ready_pods(stable.revision))
             if counted is None:
                 return view
             memory.window = Window(counted)
-        memory.window.seen(canary.get("lastMeasureTime"))
-        if not measure_due(view) or (memory.not_before is not None and view.now < memory.not_before):
+        memory.window.seen(candidate.last_measure_time)
+        if not measure_due(view, candidate, at) or (memory.not_before is not None and view.now < memory.not_before):
             return view
-        counted = await self._ask(key, memory, _ready_pods(view, stable, canary["revision"]))
+        old, new = view.ready_pods(stable.revision), view.ready_pods(candidate.revision)
+        counted = await self._ask(key, memory, [*old, *new])
         if counted is None:
             return view
-        new = _uids(view, canary["revision"])
         samples = Samples(
-            canary=memory.window.since(counted, new),
-            stable=memory.window.since(counted, _uids(view, stable)),
-            silent=sum(uid not in counted for uid in new),
+            candidate=memory.window.since(counted, _uids(new)),
+            stable=memory.window.since(counted, _uids(old)),
+            silent=sum(uid not in counted for uid in _uids(new)),
         )
-        pause = float(analysis.interval_seconds)
-        if judge(analysis, samples).verdict == INSUFFICIENT:
-            pause = retry_seconds(analysis)
+        pause = float(at.analysis.interval_seconds)
+        if judge(at.analysis, samples).verdict == INSUFFICIENT:
+            pause = retry_seconds(at.analysis)
         else:
             memory.window.offer(counted)
         memory.not_before = view.now + timedelta(seconds=pause)
         return replace(view, samples=samples)
 
-    def planned(self, view: View, status: Mapping[str, Any] | None) -> None:
+    def planned(self, view: View, status: InferenceServiceStatus) -> None:
         """Take note of the status that was planned from `measured`'s view.
 
         A plan records a measurement only when that says something new, since each record is a write. Without a record the
@@ -107,25 +105,26 @@ class Measurer:
         memory = self._memory.get(Key(view.namespace, view.name))
         if memory is None or memory.window is None or memory.window.offered is None or view.samples is None:
             return
-        recorded = ((status or {}).get("canary") or {}).get("lastMeasureTime")
-        if recorded is None or recorded == (view.status.get("canary") or {}).get("lastMeasureTime"):
+        recorded = status.canary.last_measure_time if status.canary is not None else None
+        if recorded is None or (view.status.canary is not None and recorded == view.status.canary.last_measure_time):
             memory.window.move()
         else:
             memory.window.expect(recorded)
             memory.not_before = None
 
-    def _of_rollout(self, key: Key, view: View, canary: Mapping[str, Any]) -> _Memory:
-        rollout = (canary["revision"], canary["startTime"])
+    def _of_rollout(self, key: Key, view: View, candidate: CanaryTrack) -> _Memory:
+        rollout = (candidate.revision, candidate.start_time)
         memory = self._memory.get(key)
         if memory is None or memory.rollout != rollout:
-            self._forget(key)
+            self.forget(key)
             for old in [one for one, kept in self._memory.items() if view.now - kept.seen > FORGOTTEN_AFTER]:
-                self._forget(old)
+                self.forget(old)
             memory = self._memory[key] = _Memory(rollout, view.now)
         memory.seen = view.now
         return memory
 
-    def _forget(self, key: Key) -> None:
+    def forget(self, key: Key) -> None:
+        """Forget what was counted for the service."""
         if self._memory.pop(key, None) is not None:
             self._pods.forget(key)
 
@@ -135,9 +134,5 @@ class Measurer:
         return counted
 
 
-def _ready_pods(view: View, *revisions: str) -> list[Manifest]:
-    return [pod for pod in view.pods if is_ready(pod) and revision_of(pod) in revisions]
-
-
-def _uids(view: View, revision: str) -> list[str]:
-    return [pod["metadata"]["uid"] for pod in _ready_pods(view, revision)]
+def _uids(pods: list[Manifest]) -> list[str]:
+    return [pod["metadata"]["uid"] for pod in pods]

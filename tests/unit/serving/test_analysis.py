@@ -6,7 +6,7 @@ import pytest
 
 from modelmill.api.inference_service import Analysis
 from modelmill.measuring.samples import Sample, error_ratio, quantile
-from modelmill.serving.analysis import Samples, judge
+from modelmill.serving.rollout.analysis import Samples, judge
 
 INF = float("inf")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from modelmill.engine.cache import Cache
 from modelmill.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS
-from modelmill.serving.reconciler import pods_of
+from modelmill.serving.part import pods_of
 from tests.unit.serving.simulated import World
 
 
@@ -42,5 +42,4 @@ def test_pods_are_found_by_their_owners_and_not_by_labels() -> None:
         ("of-a-namesake", "ours"),
     ):
         cache.put(PODS, child(name, owner, labels))
-    assert [pod["metadata"]["name"] for pod in pods_of([deployment], cache)] == ["served"]
-    assert pods_of([], cache) == []
+    assert [pod["metadata"]["name"] for pod in pods_of(deployment, cache)] == ["served"]

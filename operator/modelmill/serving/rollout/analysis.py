@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from modelmill.api.inference_service import Analysis, Check
 from modelmill.measuring.samples import MEASURES, Sample
 
-PASS = "Pass"
-FAIL = "Fail"
-INSUFFICIENT = "Insufficient"
+PASS: Final = "Pass"
+FAIL: Final = "Fail"
+INSUFFICIENT: Final = "Insufficient"
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Both tracks over the same time. silent: ready pods of the canary that did not answer."""
+    """Both tracks over the same time. silent: ready pods of the candidate that did not answer."""
 
-    canary: Sample
+    candidate: Sample
     stable: Sample
     silent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the checks say. `requests` to the canary in the measured time."""
+    """What the checks say. `requests` to the candidate in the measured time."""
 
-    verdict: str
+    verdict: Literal["Pass", "Fail", "Insufficient"]
     requests: int
     message: str
 
 
 def judge(analysis: Analysis, samples: Samples) -> Verdict:
     """Return the verdict of all checks; with fewer requests than minRequests nothing is concluded."""
-    requests = int(samples.canary.requests)
+    requests = int(samples.candidate.requests)
     if requests < analysis.min_requests:
         silent = f"; {samples.silent} pods did not answer the operator at /metrics" if samples.silent else ""
         return Verdict(INSUFFICIENT, requests, f"{requests} of {analysis.min_requests} requests needed{silent}")
@@ -48,7 +49,7 @@ def judge(analysis: Analysis, samples: Samples) -> Verdict:
 
 def _check(check: Check, samples: Samples, min_requests: int) -> tuple[bool, str]:
     measure = MEASURES[check.metric]
-    value = measure(samples.canary)
+    value = measure(samples.candidate)
     text = f"{check.metric} {value:.4g}"
     if check.maximum is not None:
         if value > float(check.maximum):

@@ -1,4 +1,4 @@
-"""The Service in front of the pods."""
+"""The Service in front of the pods: its selector is how traffic is given and taken."""
 
 from __future__ import annotations
 
