@@ -9,7 +9,7 @@ import pytest
 
 from hack.bench import load
 from modelmill.api.schema import definitions
-from tests.integration.engine.conftest import Cluster
+from tests.support.api_server import Cluster
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ import pytest
 
 from hack.bench import load
 from modelmill.kube.conditions import find
-from tests.integration.engine.conftest import Cluster, Start
+from tests.support.api_server import Cluster, Start
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelmill.api import objects
 from modelmill.kube.objects import ObjectInvalid
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.api.manifests import normalized, schema_of, values
 
 READERS = {
