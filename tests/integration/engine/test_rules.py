@@ -80,6 +80,9 @@ def messages(schema: Any) -> Iterator[str]:
         yield from (rule["message"] for rule in schema.get("x-kubernetes-validations", ()))
         for child in schema.values():
             yield from messages(child)
+    elif isinstance(schema, list):
+        for child in schema:
+            yield from messages(child)
 
 
 def test_every_rule_has_a_row() -> None:
