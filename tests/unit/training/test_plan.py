@@ -9,21 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelmill.api.training_job import TrainingJobSpec
 from modelmill.contracts import result
 from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import find
 from modelmill.training.plan import plan
-from modelmill.training.view import View
-from tests.unit import objects as o
-
-IMAGE = "trainer:1"
-
-
-def view(parent: dict[str, Any], **more: Any) -> View:
-    defaults: dict[str, Any] = {"jobs": {}, "pods": {}, "versions": [], "services": [], "now": o.NOW}
-    spec = TrainingJobSpec.model_validate(parent["spec"])
-    return View(parent=parent, spec=spec, status=parent.get("status") or {}, **{**defaults, **more})
+from tests.support import objects as o
+from tests.unit.training.views import IMAGE, view
 
 
 def started(**spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
