@@ -17,7 +17,9 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     VotingClassifier,
 )
-from sklearn.preprocessing import QuantileTransformer
+from sklearn.preprocessing import KBinsDiscretizer, QuantileTransformer
+
+from modelmill_trainer.decimals import single_at_most, single_less
 
 BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 VOTING = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier)
@@ -33,6 +35,7 @@ def amended() -> dict[type, Converter]:
     boosting = {cls: _boosting(get_converter(f"Sklearn{cls.__name__}")) for cls in BOOSTING}
     return {
         **boosting,
+        KBinsDiscretizer: _bins(get_converter("SklearnKBinsDiscretizer")),
         QuantileTransformer: _quantiles(get_converter("SklearnQuantileTransformer")),
         VotingClassifier: _voting(get_converter("SklearnVotingClassifier")),
     }
@@ -43,7 +46,31 @@ def _boosting(original: Converter) -> Converter:
         for trees in operator.raw_operator._predictors:
             if any(tree.nodes["is_categorical"].any() for tree in trees):
                 raise NotImplementedError("a split by categories has no form in ONNX")
-        original(scope, operator, _WholeNumbers(container))
+        # Options are kept by the identity of an estimator, so a copy of it would lose them.
+        kept = operator.raw_operator._predictors
+        operator.raw_operator._predictors = [[_in_single(tree) for tree in trees] for trees in kept]
+        try:
+            original(scope, operator, _WholeNumbers(container))
+        finally:
+            operator.raw_operator._predictors = kept
+
+    return convert
+
+
+def _in_single(tree: Any) -> Any:
+    """Return a copy of a boosted tree whose splits decide in single precision as they do in double."""
+    made = copy(tree)
+    made.nodes = tree.nodes.copy()
+    made.nodes["num_threshold"] = [float(single_at_most(split)) for split in tree.nodes["num_threshold"]]
+    return made
+
+
+def _bins(original: Converter) -> Converter:
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        bins = copy(operator.raw_operator)
+        bins.bin_edges_ = [[float(single_less(edge)) for edge in edges] for edges in bins.bin_edges_]
+        operator.raw_operator = bins
+        original(scope, operator, container)
 
     return convert
 

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modelmill_trainer.decimals import decimal
 from modelmill_trainer.kinds import TEXT
 
 ROWS = 100
+BETWEEN_ROWS = 1000  # of all columns: where trees split is where conversions err, and each split is another place
 HUGE = 1e6
 NEW_TEXT = "a text that no row has"
 
 
 def probes(frame: pd.DataFrame, kinds: dict[str, str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield (what is special about them, rows of the form of `frame`), at most `ROWS` each.
+    """Yield (what is special about them, rows of the form of `frame`), at most `ROWS` each, and up to `BETWEEN_ROWS` between.
 
     Gaps only in columns that have some, since a server refuses them elsewhere.
     """
@@ -31,7 +33,8 @@ def probes(frame: pd.DataFrame, kinds: dict[str, str]) -> Iterator[tuple[str, pd
         yield "with text that is new", _changed(base, texts, lambda _: NEW_TEXT)
         yield "with empty text", _changed(base, texts, lambda _: "")
     if numbers:
-        yield "with numbers between those known", _changed(base, numbers, lambda name: _between(frame[name], len(base)))
+        many = base.iloc[np.arange(min(ROWS * len(numbers), BETWEEN_ROWS)) % len(base)].reset_index(drop=True)
+        yield "with numbers between those known", _changed(many, numbers, lambda name: _between(frame[name], len(many)))
         yield "with greater numbers", _changed(base, numbers, lambda name: frame[name].max() + _reach(frame[name]))
         yield "with smaller numbers", _changed(base, numbers, lambda name: frame[name].min() - _reach(frame[name]))
         yield "with huge numbers", _changed(base, numbers, lambda name: base[name] * HUGE)
@@ -47,10 +50,11 @@ def _changed(base: pd.DataFrame, columns: list[str], value: Callable[[str], Any]
 
 
 def _between(column: pd.Series, rows: int) -> np.ndarray:
-    """Return numbers half-way between neighbours, where trees split."""
+    """Return numbers half-way between neighbours, where trees split, as a request would write them."""
     known = np.unique(column.dropna().to_numpy())
     halves = (known[1:] + known[:-1]) / 2 if len(known) > 1 else known
-    found: np.ndarray = halves[np.linspace(0, len(halves) - 1, rows).round().astype(int)]
+    written = np.array([decimal(float(half)) for half in halves])
+    found: np.ndarray = written[np.linspace(0, len(halves) - 1, rows).round().astype(int)]
     return found
 
 

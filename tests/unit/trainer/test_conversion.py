@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
@@ -18,13 +19,13 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, QuantileTransformer
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, QuantileTransformer
 from sklearn.svm import LinearSVC
 
 from modelmill_trainer.conversion import Conversion, convert
 from modelmill_trainer.kinds import NUMBER, TEXT
 from modelmill_trainer.models import OnnxModel, SklearnModel
-from modelmill_trainer.probes import probes
+from modelmill_trainer.probes import BETWEEN_ROWS, ROWS, probes
 
 RANDOM = np.random.default_rng(1)
 FRAME = pd.DataFrame(
@@ -81,6 +82,42 @@ def test_boosted_trees_with_categories_are_not_converted() -> None:
     assert "split by categories" in found.reason
 
 
+def hundredths(step: int) -> pd.DataFrame:
+    """Numbers with two decimals, `step` hundredths apart."""
+    return pd.DataFrame({"a": [float(f"{place / 100:.2f}") for place in range(1, 400, step)]})
+
+
+@pytest.mark.parametrize("classes", [None, 2, 3])
+def test_boosted_trees_decide_alike_for_every_number_half_way_between_two_known(classes: int | None) -> None:
+    frame, between = hundredths(2), hundredths(1)[1::2]
+    places = np.arange(len(frame))
+    estimator: Any = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=1, max_leaf_nodes=None)
+    if classes:
+        estimator = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=1, max_leaf_nodes=None)
+    found, model = converted(estimator, frame, places * 7 % (classes or 100))
+    assert found.content is not None, found.reason
+    splits = np.concatenate([tree.nodes["num_threshold"] for trees in estimator._predictors for tree in trees])
+    assert len(set(between["a"]) - set(splits)) > 20, "splits beside the number that they stand for"
+    expected = model.outputs(between)
+    for name, values in OnnxModel(found.content, model.features, model.task, model.classes).outputs(between).items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-4)
+
+
+def test_bins_decide_alike_for_every_number_at_an_edge() -> None:
+    frame, between = hundredths(2), hundredths(1)[1::2]
+    bins = KBinsDiscretizer(100, encode="ordinal", quantile_method="averaged_inverted_cdf")
+    found, model = converted(make_pipeline(bins, Ridge()), frame, np.arange(len(frame)) ** 2)
+    assert found.content is not None, found.reason
+    expected = model.outputs(between)["predict"]
+    given = OnnxModel(found.content, model.features, model.task, model.classes).outputs(between)["predict"]
+    np.testing.assert_allclose(given, expected, rtol=1e-4)
+
+
+def test_probes_between_are_numbers_as_a_request_has_them() -> None:
+    rows = dict(probes(hundredths(2), {"a": NUMBER}))["with numbers between those known"]
+    assert set(rows["a"]) < set(hundredths(1)["a"])
+
+
 def test_a_classifier_without_probabilities_has_its_labels_only() -> None:
     found, _ = converted(LinearSVC(), FRAME, (TARGET > 2).astype(int))
     assert found.content is not None, found.reason
@@ -112,17 +149,25 @@ def test_a_conversion_that_cuts_numbers_off_is_not_taken() -> None:
 def test_probes_change_one_column_of_each_row() -> None:
     frame = FRAME.assign(a=FRAME["a"].where(FRAME["a"] > 0), d="x")
     kinds = {"a": NUMBER, "b": NUMBER, "c": NUMBER, "d": TEXT}
-    base = frame.iloc[np.linspace(0, 199, 100).round().astype(int)].reset_index(drop=True)
+    places = np.linspace(0, 199, ROWS).round().astype(int)
     found = dict(probes(frame, kinds))
     assert len(found) == 7
     for what, rows in found.items():
         assert rows.dtypes.equals(frame.dtypes), what
+        assert len(rows) in (ROWS, 3 * ROWS), what
+        base = frame.iloc[np.resize(places, len(rows))].reset_index(drop=True)
         changed = (rows != base) & ~(rows.isna() & base.isna())
         assert changed.sum(axis=1).max() == 1, what
         assert changed.any(axis=None), what
     assert found["with empty text"]["d"].eq("").all()
     assert found["with more gaps"]["a"].isna().all()
     assert not found["with more gaps"]["b"].isna().any()
+
+
+def test_probes_are_not_more_for_more_columns() -> None:
+    frame = pd.DataFrame(RANDOM.normal(size=(50, 30)), columns=[str(place) for place in range(30)])
+    found = dict(probes(frame, dict.fromkeys(frame, NUMBER)))
+    assert max(len(rows) for rows in found.values()) == BETWEEN_ROWS
 
 
 def test_votes_of_classifiers_are_converted() -> None:
