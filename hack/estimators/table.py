@@ -13,6 +13,7 @@ import sklearn
 import skops
 
 from hack.estimators.cases import Case
+from hack.estimators.resolution import undecided
 from hack.estimators.runs import ASKED_EVERY, Served
 
 PATH = Path(__file__).parents[2] / "docs" / "reference" / "estimators.md"
@@ -76,7 +77,11 @@ def told(served: Served) -> str:
     """Return the reason as the page has it: no figures, which differ a little between machines, and no library's whole text."""
     if served.form == "onnx":
         return "-"
-    text = re.sub(r"\[.*", "…", served.reason).replace("|", "/").partition(" You may raise an issue")[0]
+    text = (
+        re.sub(r"\(\d+(, \d+)+\)", "…", re.sub(r"\[.*", "…", served.reason))
+        .replace("|", "/")
+        .partition(" You may raise an issue")[0]
+    )
     head, found, _ = text.partition("disagrees on ")
     if found:
         where = text.partition(" rows ")[2].partition(":")[0] if " rows " in text else ""
@@ -89,7 +94,8 @@ def told(served: Served) -> str:
 def _line(case: Case, served: Served) -> str:
     form = served.form or NEITHER
     largest, tolerance = (_number(served.largest), _number(served.absolute)) if served.form else ("-", "-")
-    edges = "; ".join(sorted(served.edges)) or "-"
+    known = undecided(case.estimator) if form == "onnx" else frozenset()
+    edges = "; ".join(sorted(known | served.edges.keys())) or "-"
     cells = (f"`{case.name}`", case.data, served.task, form, told(served), largest, tolerance, edges)
     return "| " + " | ".join(cells) + " |"
 
@@ -115,7 +121,8 @@ each. It takes the ONNX file when it gives the same labels and, within the toler
 
 - on the hold-out, up to 500 rows of the training data and the golden rows, and
 - on rows made from these as the data does not have them and a request may: more gaps in columns that have gaps, new text, empty
-  text, numbers between those known (where trees split), beyond the smallest and the greatest, and a million times as great.
+  text, numbers between those known (where trees split, up to 1000), beyond the smallest and the greatest, and a million times
+  as great.
 
 Where the original refuses such rows, the conversion must refuse them as well. Otherwise the skops file is served, and the
 line `serving` of the manifest's lineage says why. A forest's label is the first of the classes with the most votes in ONNX too.
@@ -124,14 +131,19 @@ line `serving` of the manifest's lineage says why. A forest's label is the first
 
 After that, each served model was asked for edge rows: at splits (half-way between two known values), beside splits (1e-9 of the
 value away from them), times 1e6 and 1e9, negative, new text, empty text, the text `nan`, more gaps. The last column names the
-kinds of rows for which at least one value was out of the tolerance or a label was another. Rows that the original refuses are
-refused by the server too (status 500), except where the column says so.
+kinds of rows for which at least one value was out of the tolerance or a label was another, and those for which this can be, for
+the reasons below, whether or not these rows showed it. At and beside splits at most a quarter of the values may. Rows that the
+original refuses are refused by the server too (status 500), except where the column says so.
 
 ONNX models take single precision, seven digits. Trees, forests and gradient boosting of scikit-learn compare in single
-precision as well, and their splits are rounded so that both decide alike. HistGradientBoosting compares in double precision: a
-number that is nearer to a split than 1e-7 of its size may fall on the other side; so may one at the split of a tree behind a
-scaler. Whole numbers above 16,777,216 (identifiers, Unix time in seconds) lose their last digits: use differences or parts of
-them as features.
+precision as well, and their splits are rounded so that both decide alike. HistGradientBoosting and KBinsDiscretizer compare in
+double precision. Their splits are rounded so that numbers of up to seven digits are decided alike, also where a split is such a
+number but for rounding: half-way between 2.51 and 2.53 is 2.5199999999999996, and 2.52 is beyond it. A number of more digits
+that is nearer to a split than 1e-7 of its size may fall on the other side. So may any number at or beside the split of a tree
+behind a scaler or other arithmetic, which single precision does not repeat to the last digit: trees need no scaler. Where two
+classes have the same chance but for the order of addition (0.23 and 0.23000000000000004), either may be the label. Whole
+numbers above 16,777,216 (identifiers, Unix time in seconds) lose their last digits: use differences or parts of them as
+features.
 
 An answer that is infinite or not a number has no form in JSON: the server says `null`. Such rows are not compared.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -12,11 +13,15 @@ import numpy as np
 import pytest
 
 from hack.estimators.cases import Case, all_cases
+from hack.estimators.resolution import AT, BESIDE, undecided
 from hack.estimators.runs import Prepared, expected, fit, prepare, publish_and_serve, request_body
 from hack.estimators.table import NEITHER, PATH, rows, told
 from tests.support.model_server import Launcher
 
 CASES = all_cases()
+# Each number of an edge row is half-way between known values, one in some of the splits of the model, and half of the sides are
+# lost: up to 17% of the values were seen. A comparison that is wrong as such shows at splits, where most models may lose none.
+MOST_UNDECIDED = 0.25
 BY_NAME = {(case.name, case.data): case for case in CASES}
 OVER_HTTP = [
     ("RandomForestClassifier(n_estimators=20, random_state=0)", "tumours"),
@@ -42,6 +47,10 @@ def test_the_table_is_true(
     row = rows()[case.name, case.data]
     assert (served.form or NEITHER, told(served)) == (row.form, row.reason)
     assert served.edges.keys() <= row.edges, served.edges
+    for what in served.edges.keys() & {AT, BESIDE}:
+        counted = re.fullmatch(r"(\d+) of (\d+) values differ", served.edges[what])
+        assert counted, served.edges
+        assert int(counted[1]) <= MOST_UNDECIDED * int(counted[2]), served.edges
 
 
 def test_the_table_has_every_estimator_once() -> None:
@@ -50,6 +59,20 @@ def test_the_table_has_every_estimator_once() -> None:
     forms = Counter(row.form for row in rows().values())
     assert forms["onnx"] + forms["skops"] >= 50
     assert f"{len(CASES)} estimators" in PATH.read_text(encoding="utf-8")
+
+
+def test_only_splits_that_single_precision_loses_are_excused() -> None:
+    excused = {name: undecided(case.estimator) for name, case in BY_NAME.items()}
+    assert {estimator for (estimator, _), kinds in excused.items() if AT in kinds} == {
+        f"StandardScaler, {name}"
+        for name in (
+            "CalibratedClassifierCV(tree, isotonic)", "VotingClassifier(soft)", "VotingClassifier(hard)",
+            "StackingClassifier",
+        )
+    }  # fmt: skip
+    for (estimator, _), kinds in excused.items():
+        in_double = any(word in estimator for word in ("HistGradientBoosting", "KBins", "VotingRegressor of two"))
+        assert (BESIDE in kinds) == (in_double or AT in kinds), estimator
 
 
 @pytest.mark.parametrize("name", OVER_HTTP, ids=[name for name, _ in OVER_HTTP])
