@@ -89,7 +89,8 @@ def template_now(view: View, track: StableTrack | CanaryTrack) -> Mapping[str, A
     version = view.versions.get(track.version)
     if version is None:
         return None
-    return build_template(inputs_of(view.service, version), replace(view.image, name=track.server_image))
+    image = track.server_image or view.image.name
+    return build_template(inputs_of(view.service, version), replace(view.image, name=image))
 
 
 def _revision(view: View, inputs: Inputs, image: str) -> str:

@@ -201,7 +201,10 @@ def test_scaling_by_the_subresource(cluster: Cluster, namespace: str, pods: Pods
 
 RELEASES: dict[str, tuple[dict[str, Any], str]] = {
     "direct with steps": ({"strategy": "Direct", "steps": [{"weight": 50}]}, "strategy Direct takes neither steps"),
-    "analysis without steps": ({"analysis": {"checks": [CHECK]}}, "analysis needs a step with a weight below 100"),
+    "analysis without a measured step": (
+        {"analysis": {"checks": [CHECK]}, "steps": [{"weight": 100}]},
+        "analysis needs a step with a weight below 100",
+    ),
     "smaller weights": ({"steps": [{"weight": 50}, {"weight": 20}]}, "weights of the steps must not become smaller"),
 }
 
@@ -212,6 +215,12 @@ def test_rollout_that_cannot_work_is_refused(cluster: Cluster, name: str) -> Non
     service = load.inference_service("default", NAME)
     service["spec"]["rollout"] = rollout
     assert words in cluster.refused(service)
+
+
+def test_analysis_without_steps_is_taken(cluster: Cluster, namespace: str) -> None:
+    service = load.inference_service(namespace, NAME)
+    service["spec"]["rollout"] = {"analysis": {"checks": [CHECK]}}
+    cluster.apply(service)
 
 
 @pytest.mark.parametrize("name", ["a.b", "1a", "a" * 45])
