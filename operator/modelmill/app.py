@@ -27,6 +27,7 @@ from modelmill.registry import reconciler as registry
 from modelmill.serving import reconciler as serving
 from modelmill.serving.scrape import Scraper
 from modelmill.training import reconciler as training
+from modelmill.workloads.containers import Image
 
 MANAGED_FIELDS = "metadata.managedFields"
 MONITORING_CONDITIONS = ("DriftDetected", "MonitoringReady")
@@ -83,7 +84,7 @@ def controllers(config: Config) -> Sequence[Controller]:
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            training.TrainingJobReconciler(config.trainer_image),
+            training.TrainingJobReconciler(Image(config.trainer_image, config.image_pull_policy)),
             owns=[JOBS],
             maps={PODS: training.keys_of_pod, INFERENCE_SERVICES: training.keys_of_service},
         ),

@@ -25,6 +25,7 @@ from modelmill.training.builders.model_version import build_model_version, metri
 from modelmill.training.run import Ending, Progress, observe
 from modelmill.training.status import build_status
 from modelmill.training.view import View
+from modelmill.workloads.containers import Image
 
 KEPT_RUNS = 10
 
@@ -41,7 +42,7 @@ class Step:
     progress: Progress | None = None
 
 
-def plan(view: View, trainer_image: str) -> Plan:
+def plan(view: View, trainer: Image) -> Plan:
     """Return what the TrainingJob needs now."""
     if "deletionTimestamp" in view.parent["metadata"]:
         return Plan()
@@ -49,7 +50,7 @@ def plan(view: View, trainer_image: str) -> Plan:
     step = follow(view, running) if running else Step()
     decision = triggers.decide(view)
     if running is None and decision.reason is not None:
-        step = start(view, decision, trainer_image)
+        step = start(view, decision, trainer)
     status = {**view.status, **step.changes}
     cleaned, expiry = expired_jobs(replace(view, status=status))
     waits = [one.until for one in decision.waiting if one.until is not None]
@@ -63,7 +64,7 @@ def plan(view: View, trainer_image: str) -> Plan:
     )
 
 
-def start(view: View, decision: triggers.Decision, trainer_image: str) -> Step:
+def start(view: View, decision: triggers.Decision, trainer: Image) -> Step:
     """Start a run: its Job first, then the status that says so.
 
     Both are deterministic until the status is written, so that a restart in between finds the same Job and goes on.
@@ -72,7 +73,7 @@ def start(view: View, decision: triggers.Decision, trainer_image: str) -> Step:
     version = f"{view.spec.model}-{number}"
     existing = view.jobs.get(job_name(view, number))
     champion = newest_approved(view.versions, view.spec.model)
-    job = existing or build_job(view, number, version, champion, trainer_image)
+    job = existing or build_job(view, number, version, champion, trainer)
     annotations = job["metadata"]["annotations"]
     run = {
         "number": number,

@@ -16,13 +16,14 @@ from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import JOBS, PODS
 from modelmill.training.plan import plan
 from modelmill.training.view import View
+from modelmill.workloads.containers import Image
 
 
 class TrainingJobReconciler:
-    """Plans TrainingJobs. `trainer_image` runs the built-in stages."""
+    """Plans TrainingJobs. `trainer` runs the built-in stages."""
 
-    def __init__(self, trainer_image: str) -> None:
-        self._trainer_image = trainer_image
+    def __init__(self, trainer: Image) -> None:
+        self._trainer = trainer
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
         """Return the plan for the TrainingJob; see `engine.plan.Reconciler`."""
@@ -30,7 +31,7 @@ class TrainingJobReconciler:
             spec = TrainingJobSpec.model_validate(parent["spec"])
         except ValidationError as error:
             return Plan(status=_invalid(parent, error, now))
-        return plan(view_of(parent, spec, world, now), self._trainer_image)
+        return plan(view_of(parent, spec, world, now), self._trainer)
 
 
 def view_of(parent: Manifest, spec: TrainingJobSpec, world: World, now: datetime) -> View:

@@ -15,9 +15,10 @@ from modelmill.engine.plan import Plan
 from modelmill.kube.conditions import find
 from modelmill.training.plan import plan
 from modelmill.training.view import View
+from modelmill.workloads.containers import Image
 from tests.unit import objects as o
 
-IMAGE = "trainer:1"
+IMAGE = Image("trainer:1", "Always")
 
 
 def view(parent: dict[str, Any], **more: Any) -> View:

@@ -26,7 +26,7 @@ def job_name(view: View, number: int) -> str:
     return f"{view.name}-{number}-{short_hash(view.uid)[:6]}"
 
 
-def build_job(view: View, number: int, version: str, champion: Manifest | None, trainer_image: str) -> dict[str, Any]:
+def build_job(view: View, number: int, version: str, champion: Manifest | None, trainer: Image) -> dict[str, Any]:
     """Return the Job of run `number`.
 
     backoffLimit counts failures of the program; a disruption of the pod is not counted, and exit code 3 of a built-in stage
@@ -53,7 +53,7 @@ def build_job(view: View, number: int, version: str, champion: Manifest | None, 
             tries_again=policy.backoff_limit,
             deadline_seconds=policy.active_deadline_seconds,
             final_containers=_final_stages(view),
-            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion)), Image(trainer_image)),
+            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion)), trainer),
         )
     )
 
