@@ -1,7 +1,7 @@
 """The files of an artifact: manifest.json, profile.json and golden.json.
 
     STORE/NAMESPACE/MODEL/sha256-<digest of manifest.json>/
-        manifest.json  the model's file (MODEL_FILES)  profile.json  golden.json  data.json  report.html
+        manifest.json  the model's file (MODEL_FILES)  profile.json  golden.json  data.json  rows.bin  report.html
 
 Keys are content-addressed, so writing the same artifact twice is harmless; manifest.json is written last and is the commit
 mark.
@@ -84,7 +84,8 @@ class File:
 class Tensor:
     """An input or output in Open Inference Protocol terms: datatype FP64, INT64, BYTES, …; shape with -1 for the rows.
 
-    kind: numeric or categorical, for inputs. nullable: a missing value is allowed.
+    kind: numeric or categorical, for inputs. nullable: the column had gaps in its data, so a request may leave it out; it is
+    then missing.
     classes: for `predict_proba`, the label of each column.
     """
 
@@ -101,12 +102,15 @@ class Signature:
     """Inputs in the order in which the model takes them (one tensor per feature), and outputs.
 
     task: regression, classification or transformation. The first output is the one that the row-wise protocols answer and that
-    is counted: `predict`, beside `predict_proba` for classifiers that have it, or `transform`.
+    is counted: `predict`, beside `predict_proba` for classifiers that have it, or `transform`. Labels are true and false
+    (datatype BOOL, classes false and true) when the target's values are.
+    ignored: columns of the data that the model does not take, the target among them; a request may have them.
     """
 
     task: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,8 @@ class FeatureProfile:
 
     kind numeric: `edges` are k ascending interior edges and `ratios` the k+1 shares of (-inf, e0), [e0, e1), …, [ek-1, inf);
         bins are called "0" … "k". Equal quantiles collapse, so k is at most 9.
-    kind categorical: `categories` in order of share (at most 20) and `ratios` their shares; a bin is called by its category.
+    kind categorical: `categories` in order of share (at most 20) and `ratios` their shares; a bin is called by its category,
+        a truth value as `category_text` writes it.
     Each also has the bins `missing` (share `missing_ratio`) and `other` (share `other_ratio`; categorical only).
     All shares together are 1. importance: permutation importance on the hold-out, for choosing the features that are counted.
     """
@@ -155,12 +160,12 @@ class FeatureProfile:
             shares[BIN_OTHER] = self.other_ratio
         return shares
 
-    def bin_of(self, value: float | str | None) -> str:
+    def bin_of(self, value: float | str | bool | None) -> str:
         """Return the name of the bin that `value` falls in. A NaN or None is missing."""
         if value is None or value != value:
             return BIN_MISSING
         if self.kind == CATEGORICAL:
-            text = str(value)
+            text = category_text(value)
             return text if text in self.categories else BIN_OTHER
         return str(bisect_right(self.edges, float(value)))
 
@@ -193,6 +198,11 @@ class Golden:
     v: int = MANIFEST_VERSION
 
 
+def category_text(value: Any) -> str:
+    """Return a value as profile.json and the metrics of the server name its category: truth values as JSON writes them."""
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
 def canonical(document: Any) -> bytes:
     """Return the one JSON form of a dataclass above or of plain data: sorted keys, no spaces, UTF-8, no NaN."""
     raw = asdict(document) if hasattr(document, "__dataclass_fields__") else document
@@ -216,6 +226,7 @@ def parse_manifest(content: bytes) -> Manifest:
                 task=signature["task"],
                 inputs=tuple(_tensor(item) for item in signature["inputs"]),
                 outputs=tuple(_tensor(item) for item in signature["outputs"]),
+                ignored=tuple(str(name) for name in signature.get("ignored") or ()),
             ),
             metrics=raw["metrics"],
             lineage=raw["lineage"],

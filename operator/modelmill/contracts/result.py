@@ -17,6 +17,11 @@ PUBLISHED: Final = "Published"  # artifact stored, gates passed
 GATE_FAILED: Final = "GateFailed"  # artifact stored, at least one gate failed
 DATA_REJECTED: Final = "DataRejected"  # the data cannot be trained on: `reason` says why
 FAILED: Final = "Failed"  # anything else: `reason` says why
+# How many characters of each note, and of each reason and gate, are kept: the first pair that fits is taken.
+LENGTHS: Final = (
+    *((keep, MAX_BYTES) for keep in (MAX_BYTES, 500, 160, 60, 0)),
+    *((0, keep) for keep in (500, 160, 60, 0)),
+)
 OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, FAILED})
 
 
@@ -45,11 +50,18 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class ChampionFacts:
-    """The champion on this run's hold-out. `metrics` is empty when it could not be scored; then `message` says why."""
+    """The champion on the hold-out rows that neither version has been trained on.
+
+    metrics: empty when it could not be scored; then `message` says why.
+    rows: how many rows it was scored on. challenger: the new version's metrics on the same rows; empty when those are the
+        whole hold-out, so that `StageResult.metrics` are for the same rows.
+    """
 
     name: str
     metrics: dict[str, float] = field(default_factory=dict)
     message: str = ""
+    rows: int = 0
+    challenger: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class StageResult:
     reasons: one sentence for each thing that failed, naming the field and the mend.
     metrics: finite numbers by name.
     gates: one sentence for each gate, "r2 0.91 >= 0.70".
+    notes: sentences for people about a run that went well, "columns left out: signup (dates)".
     """
 
     outcome: str
@@ -71,23 +84,26 @@ class StageResult:
     metrics: dict[str, float] = field(default_factory=dict)
     champion: ChampionFacts | None = None
     gates: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     v: int = RESULT_VERSION
 
 
 def encode(result: StageResult) -> str:
     """Return the termination message.
 
-    Raises ResultError when a metric is not finite, or when the message is over the limit even with `reasons` and `gates`
-    shortened: those are for people and give way first.
+    Raises ResultError when a metric is not finite, or when the message is over the limit even without `notes` and with
+    `reasons` and `gates` shortened: those are for people and give way first.
     """
-    _require_finite(result.metrics, "metrics")
-    if result.champion is not None:
-        _require_finite(result.champion.metrics, "champion.metrics")
+    _require_all_finite(result)
     raw = {name: value for name, value in asdict(result).items() if value not in (None, "", (), {})}
-    for keep in (10_000, 500, 160, 60, 0):
-        for name in ("reasons", "gates"):
+    if result.champion is not None:
+        raw["champion"] = {name: value for name, value in raw["champion"].items() if value not in ("", 0, {})}
+    for kept_of_notes, kept in LENGTHS:
+        for name, keep in (("notes", kept_of_notes), ("reasons", kept), ("gates", kept)):
             if name in raw:
-                raw[name] = [text if len(text) <= keep else text[:keep] + "…" for text in getattr(result, name)][:16]
+                raw[name] = [_shown(text, keep) for text in getattr(result, name)[:16]]
+        if not kept_of_notes:
+            raw.pop("notes", None)
         text = json.dumps(raw, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         if len(text.encode()) <= MAX_BYTES:
             return text
@@ -98,11 +114,11 @@ def decode(text: str) -> StageResult:
     """Return the StageResult in a termination message. Raises ResultError when it is not a valid one."""
     try:
         raw = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ResultError(f"the termination message is not JSON: {error}") from None
     if not isinstance(raw, dict) or raw.get("v") != RESULT_VERSION:
         raise ResultError(f"the termination message is not a result of version {RESULT_VERSION}")
-    if raw.get("outcome") not in OUTCOMES:
+    if not isinstance(raw.get("outcome"), str) or raw["outcome"] not in OUTCOMES:
         raise ResultError(f"outcome {raw.get('outcome')!r} is none of {', '.join(sorted(OUTCOMES))}")
     try:
         result = StageResult(
@@ -111,13 +127,14 @@ def decode(text: str) -> StageResult:
             reasons=tuple(str(text) for text in raw.get("reasons", ())),
             artifact=_known(Artifact, raw.get("artifact")),
             data=_known(DataFacts, raw.get("data")),
-            metrics={str(name): float(value) for name, value in raw.get("metrics", {}).items()},
-            champion=_known(ChampionFacts, raw.get("champion")),
+            metrics=_metrics(raw),
+            champion=_champion(raw.get("champion")),
             gates=tuple(str(text) for text in raw.get("gates", ())),
+            notes=tuple(str(text) for text in raw.get("notes", ())),
         )
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
         raise ResultError(f"the termination message is malformed: {error}") from None
-    _require_finite(result.metrics, "metrics")
+    _require_all_finite(result)
     if result.outcome in (PUBLISHED, GATE_FAILED) and (result.artifact is None or result.data is None):
         raise ResultError(f"outcome {result.outcome} needs artifact and data")
     return result
@@ -127,6 +144,35 @@ def _known(cls: type[Any], raw: Any) -> Any:
     if raw is None:
         return None
     return cls(**{name: raw[name] for name in cls.__dataclass_fields__ if name in raw})
+
+
+def _shown(text: str, keep: int) -> str:
+    # A column's name may hold half a surrogate pair, which UTF-8 has no form for.
+    text = text.encode(errors="replace").decode()
+    return text if len(text) <= keep else text[:keep] + "…"
+
+
+def _champion(raw: Any) -> ChampionFacts | None:
+    if raw is None:
+        return None
+    return ChampionFacts(
+        name=str(raw["name"]),
+        metrics=_metrics(raw),
+        message=str(raw.get("message", "")),
+        rows=int(raw.get("rows", 0)),
+        challenger=_metrics(raw, "challenger"),
+    )
+
+
+def _metrics(raw: dict[str, Any], field_name: str = "metrics") -> dict[str, float]:
+    return {str(name): float(value) for name, value in raw.get(field_name, {}).items()}
+
+
+def _require_all_finite(result: StageResult) -> None:
+    _require_finite(result.metrics, "metrics")
+    if result.champion is not None:
+        _require_finite(result.champion.metrics, "champion.metrics")
+        _require_finite(result.champion.challenger, "champion.challenger")
 
 
 def _require_finite(metrics: dict[str, float], where: str) -> None:

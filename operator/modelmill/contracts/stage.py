@@ -20,9 +20,10 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """Rows kept from training. With `uri` they are given apart; else `fraction` of the rows is split off.
+    """Rows kept from training. With `uri` they are given apart; else about `fraction` of the rows is split off.
 
-    strategy: Random (seeded shuffle) or Latest (the rows with the greatest values of `column`).
+    strategy: Random (by a hash of each row's features and target, so rows that are added later move no other row, and equal
+    rows stay together) or Latest (the rows with the greatest values of `column`).
     """
 
     fraction: float = 0.2
@@ -69,7 +70,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The version that the challenger is compared with, on the same hold-out."""
+    """The version that the challenger is compared with, on hold-out rows that neither has been trained on."""
 
     name: str
     uri: str

@@ -1,0 +1,58 @@
+"""The documents of an artifact."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from modelmill.contracts.artifact import (
+    CATEGORICAL,
+    FeatureProfile,
+    File,
+    Manifest,
+    Signature,
+    Tensor,
+    canonical,
+    category_text,
+    parse_manifest,
+)
+
+MANIFEST = Manifest(
+    format="onnx",
+    files=(File("model.onnx", 3, "ab"),),
+    signature=Signature(
+        "classification",
+        (Tensor("x", "FP64", (-1,), nullable=True),),
+        (Tensor("predict", "BOOL", (-1,), CATEGORICAL, classes=(False, True)),),
+        ignored=("signup", "paid"),
+    ),
+    metrics={"accuracy": 0.5},
+    lineage={},
+    created="2026-01-01T00:00:00Z",
+    model="m",
+    version="m-1",
+)
+
+
+def test_a_manifest_comes_back() -> None:
+    assert parse_manifest(canonical(MANIFEST)) == MANIFEST
+
+
+def test_a_manifest_of_before_ignores_nothing() -> None:
+    raw = json.loads(canonical(MANIFEST))
+    del raw["signature"]["ignored"]
+    assert parse_manifest(canonical(raw)).signature.ignored == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "true"), (False, "false"), ("True", "True"), (1, "1"), (0.5, "0.5")]
+)
+def test_category_text(value: Any, text: str) -> None:
+    assert category_text(value) == text
+
+
+def test_truth_values_fall_in_the_bins_that_json_names() -> None:
+    profile = FeatureProfile(CATEGORICAL, (0.75, 0.25), categories=("false", "true"))
+    assert [profile.bin_of(value) for value in (True, False, None, 2.0)] == ["true", "false", "missing", "other"]

@@ -1,0 +1,98 @@
+"""The termination message of a stage."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelmill.contracts.result import (
+    MAX_BYTES,
+    PUBLISHED,
+    Artifact,
+    ChampionFacts,
+    DataFacts,
+    ResultError,
+    StageResult,
+    decode,
+    encode,
+)
+
+WHOLE = StageResult(
+    PUBLISHED,
+    artifact=Artifact("s3://mill/a", "sha256:0", 12, "onnx"),
+    data=DataFacts("sha256:1", 100, 25),
+    metrics={"r2": 0.9},
+    champion=ChampionFacts("fuel-1", {"r2": 0.8}, rows=20, challenger={"r2": 0.85}),
+    gates=("r2 0.9 >= 0.7",),
+    notes=("columns left out: signup (dates)",),
+)
+
+
+def test_everything_comes_back() -> None:
+    assert decode(encode(WHOLE)) == WHOLE
+    assert decode(encode(replace(WHOLE, champion=None, notes=()))) == replace(WHOLE, champion=None, notes=())
+
+
+def test_a_message_of_before_has_no_notes() -> None:
+    raw = json.loads(encode(WHOLE))
+    del raw["notes"], raw["champion"]["rows"], raw["champion"]["challenger"]
+    found = decode(json.dumps(raw))
+    assert found.notes == ()
+    assert found.champion == ChampionFacts("fuel-1", {"r2": 0.8})
+
+
+def test_notes_give_way_before_reasons_and_gates() -> None:
+    gates = tuple(f"{place} {'g' * 230}" for place in range(16))
+    text = encode(replace(WHOLE, gates=gates, notes=("n" * 5000, "m" * 400)))
+    assert len(text.encode()) <= MAX_BYTES
+    found = decode(text)
+    assert found.gates == gates
+    assert found.notes == ()
+
+    found = decode(encode(replace(WHOLE, notes=("n" * 5000, "m" * 400))))
+    assert found.gates == WHOLE.gates
+    assert found.notes == ("n" * 500 + "…", "m" * 400)
+
+
+def test_half_a_surrogate_pair_is_shown_as_a_question_mark() -> None:
+    assert decode(encode(replace(WHOLE, notes=("columns left out: \ud800",)))).notes == ("columns left out: ?",)
+
+
+@given(st.lists(st.text(max_size=3000), max_size=30), st.lists(st.text(max_size=3000), max_size=30))
+def test_words_of_any_length_fit(notes: list[str], reasons: list[str]) -> None:
+    text = encode(replace(WHOLE, notes=tuple(notes), reasons=tuple(reasons)))
+    assert len(text.encode()) <= MAX_BYTES
+    assert decode(text).metrics == WHOLE.metrics
+
+
+@pytest.mark.parametrize("where", ["metrics", "challenger"])
+def test_a_champion_without_finite_numbers_is_refused(where: str) -> None:
+    champion = replace(ChampionFacts("fuel-1"), **{where: {"r2": float("nan")}})
+    with pytest.raises(ResultError, match=rf"champion\.{where}\.r2"):
+        encode(replace(WHOLE, champion=champion))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"champion": "fuel-1"},
+        {"champion": {"name": "fuel-1", "metrics": 5}},
+        {"champion": {"name": "fuel-1", "rows": "many"}},
+        {"champion": {"name": "fuel-1", "challenger": [1]}},
+        {"metrics": {"r2": 10**400}},
+        {"outcome": ["Published"]},
+        {"notes": 5},
+    ],
+)
+def test_a_message_of_another_form_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ResultError):
+        decode(json.dumps(json.loads(encode(WHOLE)) | change))
+
+
+def test_a_message_that_is_nested_without_end_is_refused() -> None:
+    with pytest.raises(ResultError, match="not JSON"):
+        decode("[" * MAX_BYTES)
