@@ -139,7 +139,7 @@ def main() -> int:
         return 2
     metrics.BUILD.labels(__version__).set(1)
     try:
-        run(controllers(config), watches(), config.settings, lambda client: routes(config, client))
+        run(lambda _: controllers(config), watches(), config.settings, lambda client: routes(config, client))
     except LoginError as error:
         print(f"modelmill: {error}", file=sys.stderr)
         return 2
