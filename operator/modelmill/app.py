@@ -15,6 +15,7 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
+from modelmill.engine.parts import Composed
 from modelmill.engine.plan import Controller, Plan, Reconciler, Watch, World
 from modelmill.engine.run import Routes, Settings, run
 from modelmill.kube import labels
@@ -84,7 +85,7 @@ def controllers(config: Config) -> Sequence[Controller]:
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            training.TrainingJobReconciler(Image(config.trainer_image, config.image_pull_policy)),
+            Composed([training.part(Image(config.trainer_image, config.image_pull_policy))]),
             owns=[JOBS],
             maps={PODS: training.keys_of_pod, INFERENCE_SERVICES: training.keys_of_service},
         ),

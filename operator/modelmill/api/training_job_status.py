@@ -10,7 +10,9 @@ from pydantic import Field
 
 from modelmill.api.base import Alert, Condition, Digest, Message, StatusPart, Text, Timestamp, Word
 
-RunReason = Literal["Spec", "Manual", "Alert"]
+RunReason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=32)]
+"""Kind of a trigger, as its file in `training.triggers` names it."""
+RunOutcome = Literal["Published", "GateFailed", "DataRejected", "Failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class FinishedRun(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
-    outcome: Annotated[Literal["Published", "GateFailed", "DataRejected", "Failed"], Field(description="How it ended.")]
+    outcome: Annotated[RunOutcome, Field(description="How it ended.")]
     cause: Annotated[Word | None, Field(description="Why, when it was not published, as one CamelCase word.")] = None
     message: Annotated[Message | None, Field(description="What happened and what to do.")] = None
     version: Annotated[Word | None, Field(description="ModelVersion that it made.")] = None

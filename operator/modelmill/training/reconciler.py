@@ -2,53 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import fields
 from datetime import datetime
 
-from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
+from modelmill.api.objects import (
+    TrainingJob,
+    read_training_job,
+    readable_inference_services,
+    readable_model_versions,
+)
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
-from modelmill.api.training_job import TrainingJobSpec
-from modelmill.engine.plan import Plan, World
+from modelmill.api.training_job_status import TrainingJobStatus
+from modelmill.api.versions import version_number
+from modelmill.engine.parts import Child, Contribution, Part
+from modelmill.engine.plan import World
 from modelmill.kube import labels
-from modelmill.kube.conditions import FALSE, TRUE, Condition, merge
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import JOBS, PODS
+from modelmill.training.conditions import TYPES
 from modelmill.training.plan import plan
 from modelmill.training.view import View
 from modelmill.workloads.containers import Image
 
-
-class TrainingJobReconciler:
-    """Plans TrainingJobs. `trainer` runs the built-in stages."""
-
-    def __init__(self, trainer: Image) -> None:
-        self._trainer = trainer
-
-    async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
-        """Return the plan for the TrainingJob; see `engine.plan.Reconciler`."""
-        try:
-            spec = TrainingJobSpec.model_validate(parent["spec"])
-        except ValidationError as error:
-            return Plan(status=_invalid(parent, error, now))
-        return plan(view_of(parent, spec, world, now), self._trainer)
+FIELDS = tuple(to_camel(one.name) for one in fields(TrainingJobStatus))
+WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
 
 
-def view_of(parent: Manifest, spec: TrainingJobSpec, world: World, now: datetime) -> View:
+def part(trainer: Image) -> Part:
+    """Return the part of a TrainingJob that runs it. `trainer` is the image of the built-in stages."""
+
+    async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
+        return plan(view_of(read_training_job(parent), world, now), trainer)
+
+    return Part(
+        "runs",
+        contribute,
+        fields=[name for name in FIELDS if name not in WRITTEN_BY_THE_ENGINE],
+        conditions=TYPES,
+        children=[Child(JOBS, applied=False), Child(MODEL_VERSIONS, applied=False)],
+    )
+
+
+def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
     """Collect what the plan looks at from the cache."""
-    namespace = parent["metadata"]["namespace"]
-    jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, parent["metadata"]["uid"])}
-    pods: dict[str, Sequence[Manifest]] = {
-        name: world.owned(PODS, job["metadata"]["uid"]) for name, job in jobs.items()
-    }
+    namespace, model = training_job.namespace, training_job.spec.model
+    jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, training_job.uid)}
+    labelled = world.labelled(MODEL_VERSIONS, namespace, labels.MODEL_LABEL, model)
+    versions = [one for one in labelled if one["spec"].get("model") == model]
+    services = [one for one in world.list(INFERENCE_SERVICES, namespace) if _concerns(one, training_job)]
     return View(
-        parent=parent,
-        spec=spec,
-        status=parent.get("status") or {},
+        training_job=training_job,
+        next_number=_next_number(training_job, versions, world),
         jobs=jobs,
-        pods=pods,
-        versions=world.list(MODEL_VERSIONS, namespace),
-        services=world.list(INFERENCE_SERVICES, namespace),
+        pods={name: world.owned(PODS, job["metadata"]["uid"]) for name, job in jobs.items()},
+        versions=readable_model_versions(versions),
+        services=readable_inference_services(services),
         now=now,
     )
 
@@ -61,21 +72,30 @@ def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
 
 def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
     """Return the TrainingJob that an InferenceService retrains by: its alerts are reasons to run."""
-    retrain = (service["spec"].get("monitoring") or {}).get("retrain") or {}
-    name = retrain.get("trainingJob")
+    name = _retrains_by(service)
     return [Key(service["metadata"]["namespace"], name)] if name else []
 
 
-def _invalid(parent: Manifest, error: ValidationError, now: datetime) -> Manifest:
-    """Return the status of an object that a newer or older schema let through."""
-    first = error.errors()[0]
-    message = f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    status = dict(parent.get("status") or {})
-    conditions = [
-        Condition("Ready", FALSE, "SpecInvalid", message),
-        Condition("Stalled", TRUE, "SpecInvalid", message),
-    ]
-    generation = parent["metadata"].get("generation", 1)
-    status["conditions"] = merge(status.get("conditions") or (), conditions, generation, now)
-    status["observedGeneration"] = generation
-    return status
+def _concerns(service: Manifest, training_job: TrainingJob) -> bool:
+    serves = (service["spec"].get("model") or {}).get("name") == training_job.spec.model
+    return serves or _retrains_by(service) == training_job.name
+
+
+def _retrains_by(service: Manifest) -> str | None:
+    """Return what `view.retrains_by` does, of an object that may not be readable: reading all would cost too much."""
+    retrain = (service["spec"].get("monitoring") or {}).get("retrain") or {}
+    name = retrain.get("trainingJob")
+    return name if isinstance(name, str) else None
+
+
+def _next_number(training_job: TrainingJob, versions: Iterable[Manifest], world: World) -> int:
+    """Return a number above every run and every version of the model, whose name as a version is free.
+
+    A version that somebody made without the label of its model is seen only by its name.
+    """
+    last = training_job.status.last_run
+    numbers = [version_number(one["metadata"]["name"]) for one in versions]
+    number = max([last.number if last is not None else 0, *numbers]) + 1
+    while world.get(MODEL_VERSIONS, training_job.namespace, f"{training_job.spec.model}-{number}") is not None:
+        number += 1
+    return number

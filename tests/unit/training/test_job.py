@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from modelmill.training.plan import plan
 from tests.unit import objects as o
-from tests.unit.training.test_plan import IMAGE, view
+from tests.unit.training.planning import IMAGE, plan, view
 
 TRAINS = [{}, {"train": {"container": {"image": "mine:1"}}}]
 

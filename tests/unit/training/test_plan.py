@@ -6,25 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelmill.api.training_job import TrainingJobSpec
 from modelmill.contracts import result
 from modelmill.engine.plan import Plan
 from modelmill.kube.conditions import find
-from modelmill.training.plan import plan
-from modelmill.training.view import View
-from modelmill.workloads.containers import Image
 from tests.unit import objects as o
-
-IMAGE = Image("trainer:1", "Always")
-
-
-def view(parent: dict[str, Any], **more: Any) -> View:
-    defaults: dict[str, Any] = {"jobs": {}, "pods": {}, "versions": [], "services": [], "now": o.NOW}
-    spec = TrainingJobSpec.model_validate(parent["spec"])
-    return View(parent=parent, spec=spec, status=parent.get("status") or {}, **{**defaults, **more})
+from tests.unit.training.planning import IMAGE, plan, service, stable, status_of, view
 
 
 def started(**spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -51,21 +40,6 @@ def failed(parent: dict[str, Any], manifest: dict[str, Any], pod: dict[str, Any]
     name = manifest["metadata"]["name"]
     jobs = {name: o.job(manifest, o.condition("Failed", reason), failed=1)}
     return plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE)
-
-
-def status_of(made: Plan) -> dict[str, Any]:
-    assert made.status is not None
-    return dict(made.status)
-
-
-def service(
-    alerts: list[dict[str, Any]], training_job: str = "cars", on: tuple[str, ...] = ("Drift",)
-) -> dict[str, Any]:
-    return {
-        "metadata": {"name": "svc", "namespace": "ml"},
-        "spec": {"monitoring": {"retrain": {"trainingJob": training_job, "alerts": list(on)}}},
-        "status": {"alerts": alerts},
-    }
 
 
 def test_creation_starts_run_one_with_its_job_first() -> None:
@@ -354,7 +328,7 @@ def test_alert_waits_while_its_remedy_is_rolled_out_and_counts_again_when_it_is_
     parent = finished()
     serving = service([o.alert("late")])
     serving["spec"]["model"] = {"name": "cars", "follow": "Approved"}
-    serving["status"]["stable"] = {"version": "cars-1"}
+    serving["status"]["stable"] = stable("cars-1")
     versions = [o.model_version("cars-1"), o.model_version("cars-2", created="2026-01-02T00:00:00Z")]
     world = {"services": [serving], "versions": versions, "now": o.later(9999)}
     held = plan(view(parent, **world), IMAGE)
@@ -416,6 +390,7 @@ def test_deleted_training_job_is_left_alone() -> None:
     assert plan(view(parent), IMAGE) == Plan()
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["tick", "alert", "resolve", "finish", "fail", "annotate"]), max_size=25))
 def test_any_order_of_events_keeps_one_run_and_loses_no_number(events: list[str]) -> None:
     parent: dict[str, Any] = o.training_job(retrain={"cooldownSeconds": 0, "maxConsecutiveFailures": 100})

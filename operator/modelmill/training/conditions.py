@@ -1,0 +1,88 @@
+"""The conditions of a TrainingJob, in kstatus form."""
+
+from __future__ import annotations
+
+from modelmill.api.training_job_status import CurrentRun, FinishedRun
+from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
+from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
+from modelmill.kube.labels import RUN_ANNOTATION
+from modelmill.training.columns import NOT_TERMINAL
+from modelmill.training.observation import RunActive
+from modelmill.training.view import View
+
+TYPES = ("Ready", "Running", "Finished", "DataValid", "Stalled", "Suspended", "RetrainSuspended")
+
+
+def conditions(view: View, seen: RunActive | None) -> list[Condition]:
+    """Return what is true. seen: the run in progress, None when there is none."""
+    current, last = view.status.current_run, view.status.last_run
+    told = [
+        _ready(current, last, seen),
+        _running(current, seen),
+        _finished(current, last),
+        _data_valid(last),
+        _stalled(current, last, seen),
+    ]
+    if view.spec.run_policy.suspend:
+        text = "spec.runPolicy.suspend is true: no run starts; reasons to run wait in status.pendingTriggers"
+        told.append(Condition("Suspended", TRUE, "Suspended", text))
+    failures = view.status.consecutive_failures
+    if failures >= view.spec.retrain.max_consecutive_failures:
+        text = f"{failures} runs in a row failed; alerts start no more until a run is started with {RUN_ANNOTATION}"
+        told.append(Condition("RetrainSuspended", TRUE, "TooManyFailures", text))
+    return told
+
+
+def _ready(current: CurrentRun | None, last: FinishedRun | None, seen: RunActive | None) -> Condition:
+    if seen is not None and seen.needs_help:
+        return Condition("Ready", FALSE, seen.obstacle, seen.message)
+    if current is not None:
+        return Condition("Ready", TRUE, "RunInProgress", f"run {current.number} makes {current.version}")
+    if last is None:
+        return Condition("Ready", TRUE, "Accepted", "no run yet")
+    if last.outcome == PUBLISHED:
+        return Condition("Ready", TRUE, "Published", f"run {last.number} published {last.version}")
+    if last.outcome == GATE_FAILED:
+        text = f"run {last.number} made {last.version}, which failed its gates: {last.message or ''}"
+        return Condition("Ready", TRUE, "GateFailed", text)
+    return Condition("Ready", FALSE, _cause(last), f"run {last.number}: {last.message or ''}")
+
+
+def _running(current: CurrentRun | None, seen: RunActive | None) -> Condition:
+    if current is None:
+        return Condition("Running", FALSE, "Idle", "no run in progress")
+    text = f"run {current.number}, trigger {current.reason}, try {current.attempt}, Job {current.job}"
+    if seen is not None and seen.message:
+        return Condition("Running", TRUE, seen.obstacle or "Waiting", f"{text}: {seen.message}")
+    return Condition("Running", TRUE, current.phase, text)
+
+
+def _finished(current: CurrentRun | None, last: FinishedRun | None) -> Condition:
+    if current is not None or last is None:
+        return Condition("Finished", FALSE, "NotFinished", "no run has ended since the last start")
+    text = f"run {last.number} ended {last.finish_time} with outcome {last.outcome}"
+    return Condition("Finished", TRUE, last.outcome, text)
+
+
+def _data_valid(last: FinishedRun | None) -> Condition:
+    if last is not None and last.outcome == DATA_REJECTED:
+        return Condition("DataValid", FALSE, _cause(last), last.message or "")
+    if last is not None and last.outcome in NOT_TERMINAL:
+        text = f"run {last.number} read data with digest {last.data_digest or '?'}"
+        return Condition("DataValid", TRUE, "Valid", text)
+    return Condition("DataValid", UNKNOWN, "NotChecked", "the last run did not get as far as checking the data")
+
+
+def _stalled(current: CurrentRun | None, last: FinishedRun | None, seen: RunActive | None) -> Condition:
+    if seen is not None and seen.needs_help:
+        return Condition("Stalled", TRUE, seen.obstacle, seen.message)
+    if current is None and last is not None and last.outcome not in NOT_TERMINAL:
+        text = (
+            f"{last.message or ''}; mend it and change the spec, or set the annotation {RUN_ANNOTATION} to a new text"
+        )
+        return Condition("Stalled", TRUE, _cause(last), text)
+    return Condition("Stalled", FALSE, "NotStalled", "nothing stands in the way")
+
+
+def _cause(last: FinishedRun) -> str:
+    return last.cause or last.outcome

@@ -1,0 +1,56 @@
+"""What holds a run back: each check returns a Hold, or None."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from modelmill.api.versions import latest_approved
+from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.labels import RUN_ANNOTATION
+from modelmill.training.triggers.reason import Hold
+from modelmill.training.view import View
+
+
+def run_in_progress(view: View) -> Hold | None:
+    """One run at a time; it answers every reason that there was when it started."""
+    current = view.status.current_run
+    return Hold(f"run {current.number} is in progress") if current is not None else None
+
+
+def suspended(view: View) -> Hold | None:
+    """A person said that no run starts."""
+    return Hold("spec.runPolicy.suspend is true") if view.spec.run_policy.suspend else None
+
+
+def rolling_out(view: View) -> Hold | None:
+    """An alert about a version whose remedy is on its way must not start another run.
+
+    When the rollout is taken back the service remembers a failed revision, and the alert counts again.
+    """
+    newest = latest_approved(view.versions)
+    if newest is None:
+        return None
+    for service in view.retraining_services():
+        stable = service.status.stable
+        behind = stable is not None and stable.version != newest.name
+        if service.spec.model.follow is not None and behind and not service.status.failed_revision:
+            text = f"{newest.name} is newer than the version that the alerts are about and is being rolled out"
+            return Hold(text)
+    return None
+
+
+def too_many_failures(view: View) -> Hold | None:
+    """What went wrong again and again goes wrong once more, until a person mends it."""
+    failures = view.status.consecutive_failures
+    if failures < view.spec.retrain.max_consecutive_failures:
+        return None
+    return Hold(f"{failures} runs in a row failed; start one with the annotation {RUN_ANNOTATION}")
+
+
+def cooldown(view: View) -> Hold | None:
+    """The time from the end of the last run."""
+    last = view.status.last_run
+    if last is None:
+        return None
+    until = parse_timestamp(last.finish_time) + timedelta(seconds=view.spec.retrain.cooldown_seconds)
+    return Hold(f"cooldown until {timestamp(until)}", until) if view.now < until else None

@@ -1,0 +1,93 @@
+"""Plans of a TrainingJob over a world of plain lists, through the part and the composition that the operator uses."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.engine.parts import Composed
+from modelmill.engine.plan import Plan
+from modelmill.kube.objects import Manifest, Resource
+from modelmill.kube.resources import JOBS, PODS
+from modelmill.training.reconciler import part
+from modelmill.workloads.containers import Image
+from tests.unit import objects as o
+
+IMAGE = Image("trainer:1", "Always")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A TrainingJob and what the cache would hold. jobs: by name. pods: by the name of their Job."""
+
+    parent: Manifest
+    jobs: Mapping[str, Manifest] = field(default_factory=dict)
+    pods: Mapping[str, Sequence[Manifest]] = field(default_factory=dict)
+    versions: Sequence[Manifest] = ()
+    services: Sequence[Manifest] = ()
+    now: datetime = o.NOW
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        return next((one for one in self.list(resource) if one["metadata"]["name"] == name), None)
+
+    def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
+        return {MODEL_VERSIONS: self.versions, INFERENCE_SERVICES: self.services}[resource]
+
+    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
+        if resource == JOBS:
+            return list(self.jobs.values())
+        assert resource == PODS
+        return next((self.pods.get(name, ()) for name, job in self.jobs.items() if job["metadata"]["uid"] == uid), ())
+
+    def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
+        return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
+
+    def with_field(self, resource: Resource, namespace: str, path: str, value: str) -> Sequence[Manifest]:
+        return [one for one in self.list(resource) if one["spec"].get(path.removeprefix("spec.")) == value]
+
+
+def view(parent: Mapping[str, Any], **more: Any) -> Seen:
+    return Seen(parent, **more)
+
+
+def plan(seen: Seen, image: Image) -> Plan:
+    made = finished(Composed([part(image)])(seen.parent, seen, seen.now))
+    return replace(
+        made, create=tuple(made.create), apply=tuple(made.apply), delete=tuple(made.delete), events=tuple(made.events)
+    )
+
+
+def finished(coroutine: Coroutine[Any, Any, Value]) -> Value:
+    """Return the value of a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        value: Value = end.value
+        return value
+    raise AssertionError("it waits for something")
+
+
+def status_of(made: Plan) -> dict[str, Any]:
+    assert made.status is not None
+    return dict(made.status)
+
+
+def service(
+    alerts: Sequence[Mapping[str, Any]], training_job: str = "cars", on: tuple[str, ...] = ("Drift",)
+) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "svc", "namespace": "ml"},
+        "spec": {
+            "model": {"name": "cars", "version": "cars-1"},
+            "monitoring": {"retrain": {"trainingJob": training_job, "alerts": list(on)}},
+        },
+        "status": {"alerts": list(alerts)},
+    }
+
+
+def stable(version: str) -> dict[str, Any]:
+    return {"version": version, "digest": o.DIGEST, "revision": "abc", "replicas": 2, "ready": 2}
