@@ -69,7 +69,7 @@ def config_from(environment: Mapping[str, str]) -> Config:
 def watches() -> Sequence[Watch]:
     """Return the kinds that are kept in the cache; children only when they carry our label."""
     return [
-        Watch(TRAINING_JOBS, unread=[MANAGED_FIELDS]),
+        Watch(TRAINING_JOBS, index_fields=[training.MODEL_FIELD], unread=[MANAGED_FIELDS]),
         Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], unread=[MANAGED_FIELDS]),
         Watch(INFERENCE_SERVICES, unread=[MANAGED_FIELDS]),
         Watch(PODS, OURS, index_labels=[labels.SERVICE_LABEL], unread=["spec", MANAGED_FIELDS]),
@@ -87,7 +87,11 @@ def controllers(config: Config) -> Sequence[Controller]:
             TRAINING_JOBS,
             Composed([training.part(Image(config.trainer_image, config.image_pull_policy))]),
             owns=[JOBS],
-            maps={PODS: training.keys_of_pod, INFERENCE_SERVICES: training.keys_of_service},
+            maps={
+                PODS: training.keys_of_pod,
+                INFERENCE_SERVICES: training.keys_of_service,
+                TRAINING_JOBS: training.keys_of_same_model,
+            },
         ),
         Controller(
             "modelversion",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from modelmill.api.training_job_status import CurrentRun, FinishedRun
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.training.columns import NOT_TERMINAL
 from modelmill.training.observation import RunActive
+from modelmill.training.triggers import holds
 from modelmill.training.view import View
 
 TYPES = ("Ready", "Running", "Finished", "DataValid", "Stalled", "Suspended", "RetrainSuspended")
@@ -16,12 +19,13 @@ TYPES = ("Ready", "Running", "Finished", "DataValid", "Stalled", "Suspended", "R
 def conditions(view: View, seen: RunActive | None) -> list[Condition]:
     """Return what is true. seen: the run in progress, None when there is none."""
     current, last = view.status.current_run, view.status.last_run
+    obstacle = _obstacle(view, seen)
     told = [
-        _ready(current, last, seen),
+        _ready(current, last, obstacle),
         _running(current, seen),
         _finished(current, last),
         _data_valid(last),
-        _stalled(current, last, seen),
+        _stalled(current, last, obstacle),
     ]
     if view.spec.run_policy.suspend:
         text = "spec.runPolicy.suspend is true: no run starts; reasons to run wait in status.pendingTriggers"
@@ -33,9 +37,25 @@ def conditions(view: View, seen: RunActive | None) -> list[Condition]:
     return told
 
 
-def _ready(current: CurrentRun | None, last: FinishedRun | None, seen: RunActive | None) -> Condition:
-    if seen is not None and seen.needs_help:
-        return Condition("Ready", FALSE, seen.obstacle, seen.message)
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """Why no run can go on or start. needs_help: it does not go away by itself."""
+
+    reason: str
+    message: str
+    needs_help: bool
+
+
+def _obstacle(view: View, seen: RunActive | None) -> _Obstacle | None:
+    if seen is not None and seen.obstacle:
+        return _Obstacle(seen.obstacle, seen.message, seen.needs_help)
+    another = holds.model_of_another(view)
+    return _Obstacle("ModelOwnedByAnother", another.message, needs_help=True) if another is not None else None
+
+
+def _ready(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obstacle | None) -> Condition:
+    if obstacle is not None and obstacle.needs_help:
+        return Condition("Ready", FALSE, obstacle.reason, obstacle.message)
     if current is not None:
         return Condition("Ready", TRUE, "RunInProgress", f"run {current.number} makes {current.version}")
     if last is None:
@@ -73,9 +93,9 @@ def _data_valid(last: FinishedRun | None) -> Condition:
     return Condition("DataValid", UNKNOWN, "NotChecked", "the last run did not get as far as checking the data")
 
 
-def _stalled(current: CurrentRun | None, last: FinishedRun | None, seen: RunActive | None) -> Condition:
-    if seen is not None and seen.needs_help:
-        return Condition("Stalled", TRUE, seen.obstacle, seen.message)
+def _stalled(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obstacle | None) -> Condition:
+    if obstacle is not None and obstacle.needs_help:
+        return Condition("Stalled", TRUE, obstacle.reason, obstacle.message)
     if current is None and last is not None and last.outcome not in NOT_TERMINAL:
         text = (
             f"{last.message or ''}; mend it and change the spec, or set the annotation {RUN_ANNOTATION} to a new text"

@@ -10,11 +10,12 @@ from pydantic.alias_generators import to_camel
 
 from modelmill.api.objects import (
     TrainingJob,
+    read_meta,
     read_training_job,
     readable_inference_services,
     readable_model_versions,
 )
-from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.api.versions import version_number
 from modelmill.engine.parts import Child, Contribution, Part
@@ -23,11 +24,13 @@ from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import JOBS, PODS
 from modelmill.training.conditions import TYPES
+from modelmill.training.ownership import owner
 from modelmill.training.plan import plan
 from modelmill.training.view import View
 from modelmill.workloads.containers import Image
 
 FIELDS = tuple(to_camel(one.name) for one in fields(TrainingJobStatus))
+MODEL_FIELD = "spec.model"
 WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
 
 
@@ -52,6 +55,8 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
     jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, training_job.uid)}
     labelled = world.labelled(MODEL_VERSIONS, namespace, labels.MODEL_LABEL, model)
     versions = [one for one in labelled if one["spec"].get("model") == model]
+    same_model = world.with_field(TRAINING_JOBS, namespace, MODEL_FIELD, model)
+    owning = owner(read_meta(one) for one in same_model)
     services = [one for one in world.list(INFERENCE_SERVICES, namespace) if _concerns(one, training_job)]
     return View(
         training_job=training_job,
@@ -61,6 +66,7 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
         versions=readable_model_versions(versions),
         services=readable_inference_services(services),
         now=now,
+        owner=owning.name if owning is not None and owning.uid != training_job.uid else None,
     )
 
 
@@ -99,3 +105,12 @@ def _next_number(training_job: TrainingJob, versions: Iterable[Manifest], world:
     while world.get(MODEL_VERSIONS, training_job.namespace, f"{training_job.spec.model}-{number}") is not None:
         number += 1
     return number
+
+
+def keys_of_same_model(training_job: Manifest, world: World) -> Iterable[Key]:
+    """Return the other TrainingJobs of the model: which of them may train depends on which there are."""
+    meta, model = training_job["metadata"], training_job["spec"].get("model")
+    if not isinstance(model, str):
+        return []
+    same = world.with_field(TRAINING_JOBS, meta["namespace"], MODEL_FIELD, model)
+    return [Key(meta["namespace"], one["metadata"]["name"]) for one in same if one["metadata"]["uid"] != meta["uid"]]

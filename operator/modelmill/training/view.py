@@ -20,6 +20,7 @@ class View:
     next_number: of the next run, above every run and every version of the model, and free as a version's name.
     jobs: Jobs that it owns. pods: pods of those Jobs, by Job name.
     versions: ModelVersions of its model. services: InferenceServices that serve its model or retrain by it.
+    owner: name of another TrainingJob that the model belongs to; None when it belongs to this one.
     """
 
     training_job: TrainingJob
@@ -29,6 +30,7 @@ class View:
     versions: Sequence[ModelVersion]
     services: Sequence[InferenceService]
     now: datetime
+    owner: str | None = None
 
     @property
     def namespace(self) -> str:

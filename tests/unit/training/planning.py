@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.engine.parts import Composed
 from modelmill.engine.plan import Plan
 from modelmill.kube.objects import Manifest, Resource
@@ -29,13 +29,15 @@ class Seen:
     pods: Mapping[str, Sequence[Manifest]] = field(default_factory=dict)
     versions: Sequence[Manifest] = ()
     services: Sequence[Manifest] = ()
+    training_jobs: Sequence[Manifest] = ()
     now: datetime = o.NOW
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         return next((one for one in self.list(resource) if one["metadata"]["name"] == name), None)
 
     def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
-        return {MODEL_VERSIONS: self.versions, INFERENCE_SERVICES: self.services}[resource]
+        known = {MODEL_VERSIONS: self.versions, INFERENCE_SERVICES: self.services, TRAINING_JOBS: self.training_jobs}
+        return known[resource]
 
     def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
         if resource == JOBS:

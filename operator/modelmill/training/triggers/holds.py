@@ -11,6 +11,14 @@ from modelmill.training.triggers.reason import Hold
 from modelmill.training.view import View
 
 
+def model_of_another(view: View) -> Hold | None:
+    """Two TrainingJobs of one model would give different versions the same names."""
+    if view.owner is None:
+        return None
+    text = f"spec.model {view.spec.model} belongs to TrainingJob {view.owner}, which is older"
+    return Hold(f"{text}; delete that one, or create this one with another spec.model")
+
+
 def run_in_progress(view: View) -> Hold | None:
     """One run at a time; it answers every reason that there was when it started."""
     current = view.status.current_run

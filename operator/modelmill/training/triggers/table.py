@@ -7,7 +7,7 @@ from typing import Final
 from modelmill.training.triggers import alerts, holds, manual, spec_change
 from modelmill.training.triggers.reason import Trigger
 
-EVERY_RUN: Final = (holds.run_in_progress, holds.suspended)
+EVERY_RUN: Final = (holds.model_of_another, holds.run_in_progress, holds.suspended)
 UNATTENDED: Final = (*EVERY_RUN, holds.rolling_out, holds.too_many_failures, holds.cooldown)
 
 TRIGGERS: Final = (
