@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcome, TrainingJobStatus
-from modelmill.api.versions import latest_approved
+from modelmill.api.versions import champion
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
 from modelmill.engine.plan import Event
 from modelmill.kube.conditions import timestamp
@@ -41,7 +41,7 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
     number = view.next_number
     version = f"{view.spec.model}-{number}"
     existing = view.jobs.get(job_name(view, number))
-    job = existing or build_job(view, number, version, latest_approved(view.versions), trainer)
+    job = existing or build_job(view, number, version, champion(view.versions, view.services), trainer)
     annotations = job["metadata"]["annotations"]
     run = CurrentRun(
         number=number,
