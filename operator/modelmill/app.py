@@ -91,6 +91,7 @@ def controllers(config: Config) -> Sequence[Controller]:
                 PODS: training.keys_of_pod,
                 INFERENCE_SERVICES: training.keys_of_service,
                 TRAINING_JOBS: training.keys_of_same_model,
+                MODEL_VERSIONS: training.keys_of_version,
             },
         ),
         Controller(

@@ -131,7 +131,10 @@ class TrainingJobStatus(StatusPart):
     consecutive_failures: Annotated[int, Field(ge=0, description="Failed runs in a row.")] = 0
     latest_version: Annotated[Word | None, Field(description="ModelVersion that was published last.")] = None
     progress: Annotated[Word | None, Field(description="Where the run is, for the PROGRESS column.")] = None
-    best: Annotated[Word | None, Field(description="Primary metric of the last version, for the BEST column.")] = None
+    best: Annotated[
+        Annotated[str, Field(max_length=160)] | None,
+        Field(description="Best primary metric of the versions that are not rejected, for the BEST column."),
+    ] = None
 
 
 def columns() -> list[dict[str, Any]]:

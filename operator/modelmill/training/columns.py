@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final, Literal
 
+from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job_status import TrainingJobStatus
+from modelmill.api.versions import REJECTED, version_number
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED
 from modelmill.training.view import View
 
@@ -28,9 +32,30 @@ def progress(status: TrainingJobStatus) -> str:
     return STAGES[status.current_run.phase] if status.current_run is not None else "-"
 
 
-def best(view: View) -> str | None:
-    """Return the primary metric of the last version."""
-    metric = view.spec.evaluation.primary.metric
-    last = view.status.last_run
-    value = last.metrics.get(metric) if last is not None else None
-    return f"{metric}={float(value):.4g}" if value is not None else None
+def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
+    """Return the best value of the primary metric and whose it is; None when no version has it.
+
+    made: versions that this plan makes, which the view does not have yet.
+    """
+    primary = view.spec.evaluation.primary
+    known = {one.name: one for one in [*made, *view.versions]}
+    values = [
+        (value, version_number(one.name), one.name)
+        for one in known.values()
+        if one.spec.approval != REJECTED
+        and not one.metadata.deleting
+        and (value := _number(one.spec.metrics.get(primary.metric))) is not None
+    ]
+    if not values:
+        return None
+    # Of equals the newest.
+    value, _, name = max(values, key=lambda one: (one[0] if primary.direction == "Maximize" else -one[0], one[1]))
+    return f"{primary.metric}={value:.4g} ({name})"
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from modelmill.api.objects import status_manifest
+from modelmill.api.objects import readable_model_versions, status_manifest
 from modelmill.api.training_job_status import PendingTrigger, TrainingJobStatus
 from modelmill.engine.parts import UNCHANGED, Contribution
 from modelmill.engine.plan import Delete
@@ -36,7 +36,8 @@ def plan(view: View, trainer: Image) -> Contribution:
     look_again += [
         seconds for seconds in (next_expiry, seen.look_again if seen is not None else None) if seconds is not None
     ]
-    status = _told(after, decision)
+    made = readable_model_versions(one for one in transition.create if one["kind"] == "ModelVersion")
+    status = replace(_told(after, decision), best=best(after, made))
     return Contribution(
         create=transition.create,
         delete=expired,
@@ -67,7 +68,6 @@ def _told(view: View, decision: Decision) -> TrainingJobStatus:
         view.status,
         phase=phase(view),
         progress=progress(view.status),
-        best=best(view),
         pending_triggers=pending,
     )
 

@@ -107,6 +107,13 @@ def _next_number(training_job: TrainingJob, versions: Iterable[Manifest], world:
     return number
 
 
+def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
+    """Return the TrainingJobs of the version's model: they tell which is the best."""
+    namespace, model = version["metadata"]["namespace"], version["spec"].get("model")
+    same = world.with_field(TRAINING_JOBS, namespace, MODEL_FIELD, model) if isinstance(model, str) else ()
+    return [Key(namespace, one["metadata"]["name"]) for one in same]
+
+
 def keys_of_same_model(training_job: Manifest, world: World) -> Iterable[Key]:
     """Return the other TrainingJobs of the model: which of them may train depends on which there are."""
     meta, model = training_job["metadata"], training_job["spec"].get("model")

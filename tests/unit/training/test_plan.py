@@ -113,7 +113,7 @@ def test_published_run_makes_an_approved_version_then_the_status() -> None:
     assert "currentRun" not in status
     assert status["lastRun"]["outcome"] == "Published"
     assert status["latestVersion"] == "cars-1"
-    assert status["best"] == "r2=0.91"
+    assert status["best"] == "r2=0.91 (cars-1)"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,9 @@ def test_failed_gates_are_not_an_error() -> None:
 
 def test_final_result_is_latched_when_the_job_disappears() -> None:
     parent = finished()
-    made = plan(view(parent), IMAGE)
+    version = o.model_version("cars-1")
+    version["spec"]["metrics"] = {"r2": "0.91"}
+    made = plan(view(parent, versions=[version]), IMAGE)
     assert made.create == ()
     assert made.status == parent["status"]
 
