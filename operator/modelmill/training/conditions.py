@@ -54,7 +54,7 @@ def _obstacle(view: View, seen: RunActive | None) -> _Obstacle | None:
 
 
 def _ready(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obstacle | None) -> Condition:
-    if obstacle is not None and obstacle.needs_help:
+    if obstacle is not None:
         return Condition("Ready", FALSE, obstacle.reason, obstacle.message)
     if current is not None:
         return Condition("Ready", TRUE, "RunInProgress", f"run {current.number} makes {current.version}")
@@ -94,8 +94,8 @@ def _data_valid(last: FinishedRun | None) -> Condition:
 
 
 def _stalled(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obstacle | None) -> Condition:
-    if obstacle is not None and obstacle.needs_help:
-        return Condition("Stalled", TRUE, obstacle.reason, obstacle.message)
+    if obstacle is not None:
+        return Condition("Stalled", TRUE if obstacle.needs_help else FALSE, obstacle.reason, obstacle.message)
     if current is None and last is not None and last.outcome not in NOT_TERMINAL:
         text = (
             f"{last.message or ''}; mend it and change the spec, or set the annotation {RUN_ANNOTATION} to a new text"
