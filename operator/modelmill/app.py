@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from modelmill import __version__
@@ -15,6 +16,7 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
+from modelmill.engine.events import events_about
 from modelmill.engine.parts import Composed
 from modelmill.engine.plan import Controller, Plan, Reconciler, Watch, World
 from modelmill.engine.run import Routes, Settings, run
@@ -79,13 +81,15 @@ def watches() -> Sequence[Watch]:
     ]
 
 
-def controllers(config: Config) -> Sequence[Controller]:
+def controllers(config: Config, client: Client) -> Sequence[Controller]:
     """Return the table of controllers: what each owns, and which other changes concern it."""
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            Composed([training.part(Image(config.trainer_image, config.image_pull_policy))]),
+            Composed(
+                [training.part(Image(config.trainer_image, config.image_pull_policy), partial(events_about, client))]
+            ),
             owns=[JOBS],
             maps={
                 PODS: training.keys_of_pod,
@@ -145,7 +149,7 @@ def main() -> int:
         return 2
     metrics.BUILD.labels(__version__).set(1)
     try:
-        run(lambda _: controllers(config), watches(), config.settings, lambda client: routes(config, client))
+        run(partial(controllers, config), watches(), config.settings, partial(routes, config))
     except LoginError as error:
         print(f"modelmill: {error}", file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from modelmill.contracts import names
 from modelmill.contracts.result import DATA_REJECTED, FAILED, GATE_FAILED, PUBLISHED, ResultError, StageResult, decode
 from modelmill.kube.objects import Manifest
 from modelmill.training.view import View
-from modelmill.workloads import jobs
+from modelmill.workloads import jobs, refusals
 from modelmill.workloads.pod_status import container_statuses, ended
 
 Phase = Literal["Pending", "Fetching", "Training", "Publishing"]
@@ -63,12 +63,13 @@ def observe(view: View, run: CurrentRun) -> RunActive | RunEnded:
         text = "its Job was deleted while it ran; start a run with the annotation"
         return _failed("JobDeleted", text, 1, view.now)
     pods = view.pods.get(run.job, ())
-    seen = jobs.observe(job, pods, view.now)
+    seen = jobs.observe(job, pods, view.now, view.refusal)
     if isinstance(seen, jobs.Complete):
         return _completed(seen, pods, view.now)
     if isinstance(seen, jobs.Failed):
         return _job_failed(seen)
-    return _active(seen)
+    waited = refusals.waiting_for_pod(job, pods, view.now)
+    return _active(seen, refusals.look_again(waited) if waited is not None else None)
 
 
 def _completed(seen: jobs.Complete, pods: jobs.Pods, now: datetime) -> RunActive | RunEnded:
@@ -111,12 +112,12 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
     return RunEnded(result, seen.attempts, seen.finished, result.reason or result.outcome, message)
 
 
-def _active(seen: jobs.Active) -> RunActive:
+def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
     message = seen.message
     if not message and seen.previous is not None:
         message = f"trying again: {seen.previous.describe()}"
     phase = _phase(seen.pod) if seen.pod is not None else "Pending"
-    return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help)
+    return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, look_again)
 
 
 def _phase(pod: Manifest) -> Phase:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 
 from pydantic.alias_generators import to_camel
@@ -27,6 +27,7 @@ from modelmill.training.conditions import TYPES
 from modelmill.training.ownership import owner
 from modelmill.training.plan import plan
 from modelmill.training.view import View
+from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 
 FIELDS = tuple(to_camel(one.name) for one in fields(TrainingJobStatus))
@@ -34,11 +35,16 @@ MODEL_FIELD = "spec.model"
 WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
 
 
-def part(trainer: Image) -> Part:
+EventsAbout = Callable[[Manifest], Awaitable[Sequence[Manifest]]]
+"""Returns the core/v1 Events about an object, read from the API server: they are too many to be watched."""
+
+
+def part(trainer: Image, events_about: EventsAbout) -> Part:
     """Return the part of a TrainingJob that runs it. `trainer` is the image of the built-in stages."""
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
-        return plan(view_of(read_training_job(parent), world, now), trainer)
+        view = view_of(read_training_job(parent), world, now)
+        return plan(replace(view, refusal=await _refusal(view, events_about)), trainer)
 
     return Part(
         "runs",
@@ -68,6 +74,19 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
         now=now,
         owner=owning.name if owning is not None and owning.uid != training_job.uid else None,
     )
+
+
+async def _refusal(view: View, events_about: EventsAbout) -> str | None:
+    """Return why the run in progress has no pod. Events are read only when one is missing for longer than it may take."""
+    current = view.status.current_run
+    job = view.jobs.get(current.job) if current is not None else None
+    if job is None:
+        return None
+    pods = view.pods.get(job["metadata"]["name"], ())
+    waited = refusals.waiting_for_pod(job, pods, view.now)
+    if waited is None or waited < refusals.PATIENCE:
+        return None
+    return refusals.refusal(job, pods, await events_about(job))
 
 
 def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:

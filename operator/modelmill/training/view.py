@@ -21,6 +21,7 @@ class View:
     jobs: Jobs that it owns. pods: pods of those Jobs, by Job name.
     versions: ModelVersions of its model. services: InferenceServices that serve its model or retrain by it.
     owner: name of another TrainingJob that the model belongs to; None when it belongs to this one.
+    refusal: why the API server refuses the pods of the run in progress, when it has none and that is known.
     """
 
     training_job: TrainingJob
@@ -31,6 +32,7 @@ class View:
     services: Sequence[InferenceService]
     now: datetime
     owner: str | None = None
+    refusal: str | None = None
 
     @property
     def namespace(self) -> str:

@@ -18,11 +18,15 @@ from tests.unit import objects as o
 
 IMAGE = Image("trainer:1", "Always")
 Value = TypeVar("Value")
+Reads = list[str]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A TrainingJob and what the cache would hold. jobs: by name. pods: by the name of their Job."""
+    """A TrainingJob and what the cache would hold, and Events.
+
+    jobs: by name. pods: by the name of their Job. reads: about what Events were read.
+    """
 
     parent: Manifest
     jobs: Mapping[str, Manifest] = field(default_factory=dict)
@@ -30,7 +34,13 @@ class Seen:
     versions: Sequence[Manifest] = ()
     services: Sequence[Manifest] = ()
     training_jobs: Sequence[Manifest] = ()
+    events: Sequence[Manifest] = ()
+    reads: Reads = field(default_factory=list)
     now: datetime = o.NOW
+
+    async def events_about(self, obj: Manifest) -> Sequence[Manifest]:
+        self.reads.append(obj["metadata"]["name"])
+        return self.events
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         return next((one for one in self.list(resource) if one["metadata"]["name"] == name), None)
@@ -57,7 +67,7 @@ def view(parent: Mapping[str, Any], **more: Any) -> Seen:
 
 
 def plan(seen: Seen, image: Image) -> Plan:
-    made = finished(Composed([part(image)])(seen.parent, seen, seen.now))
+    made = finished(Composed([part(image, seen.events_about)])(seen.parent, seen, seen.now))
     return replace(
         made, create=tuple(made.create), apply=tuple(made.apply), delete=tuple(made.delete), events=tuple(made.events)
     )
