@@ -99,9 +99,8 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
     if failure.reason == "OOMKilled":
         text = f"{failure.describe()}; raise spec.podTemplate.resources.limits.memory"
         return _failed("OutOfMemory", text, seen.attempts, seen.finished)
-    try:
-        result = decode(failure.message.strip())
-    except ResultError:
+    result = failure.result()
+    if result is None:
         cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
         return _failed(cause, failure.describe(), seen.attempts, seen.finished)
     exited = f"container {failure.container} exited with code {failure.exit_code}"
