@@ -128,6 +128,14 @@ class TrainingJobStatus(StatusPart):
         Annotated[str, Field(max_length=256)] | None,
         Field(description="Value of modelmill.dev/run that was last answered."),
     ] = None
+    answered_alerts: Annotated[
+        tuple[Word, ...],
+        Field(
+            max_length=256,
+            description="Alerts that still fire and that a run has answered: they start no other.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     consecutive_failures: Annotated[int, Field(ge=0, description="Failed runs in a row.")] = 0
     latest_version: Annotated[Word | None, Field(description="ModelVersion that was published last.")] = None
     progress: Annotated[Word | None, Field(description="Where the run is, for the PROGRESS column.")] = None

@@ -14,6 +14,7 @@ from modelmill.kube.resources import JOBS
 from modelmill.training.columns import best, phase, progress
 from modelmill.training.conditions import conditions
 from modelmill.training.transition import Transition, follow, start
+from modelmill.training.triggers import alerts
 from modelmill.training.triggers.decision import Decision, decide
 from modelmill.training.view import View
 from modelmill.workloads.containers import Image
@@ -69,6 +70,7 @@ def _told(view: View, decision: Decision) -> TrainingJobStatus:
         phase=phase(view),
         progress=progress(view.status),
         pending_triggers=pending,
+        answered_alerts=alerts.still_answered(view),
     )
 
 

@@ -9,6 +9,7 @@ from modelmill.training.triggers.reason import Reason
 from modelmill.training.view import View
 
 KIND = "Alert"
+MAX_ANSWERED = 256
 
 
 def reasons(view: View) -> Sequence[Reason]:
@@ -35,8 +36,14 @@ def firing(view: View) -> Sequence[Alert]:
 def answered(view: View) -> set[str]:
     """Return the identities of the alerts that a run has answered, or is answering."""
     current = view.status.current_run
-    ids = set(current.triggers) if current is not None else set()
+    ids = {*view.status.answered_alerts, *(current.triggers if current is not None else ())}
     return ids.union(*(run.triggers for run in view.status.runs))
+
+
+def still_answered(view: View) -> tuple[str, ...]:
+    """Return the answered alerts that still fire: they are kept when the run that answered them is forgotten."""
+    done = answered(view)
+    return tuple(dict.fromkeys(one.id for one in firing(view) if one.id in done))[:MAX_ANSWERED]
 
 
 def _sentence(alert: Alert) -> str:
