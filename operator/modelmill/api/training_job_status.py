@@ -137,6 +137,12 @@ class TrainingJobStatus(StatusPart):
         ),
     ] = ()
     consecutive_failures: Annotated[int, Field(ge=0, description="Failed runs in a row.")] = 0
+    consecutive_rejections: Annotated[
+        int,
+        Field(
+            ge=0, description="Versions in a row that failed their gates. Each doubles the cooldown, up to 16 times."
+        ),
+    ] = 0
     latest_version: Annotated[Word | None, Field(description="ModelVersion that was published last.")] = None
     progress: Annotated[Word | None, Field(description="Where the run is, for the PROGRESS column.")] = None
     best: Annotated[

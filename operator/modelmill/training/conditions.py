@@ -30,10 +30,11 @@ def conditions(view: View, seen: RunActive | None) -> list[Condition]:
     if view.spec.run_policy.suspend:
         text = "spec.runPolicy.suspend is true: no run starts; reasons to run wait in status.pendingTriggers"
         told.append(Condition("Suspended", TRUE, "Suspended", text))
-    failures = view.status.consecutive_failures
-    if failures >= view.spec.retrain.max_consecutive_failures:
-        text = f"{failures} runs in a row failed; alerts start no more until a run is started with {RUN_ANNOTATION}"
-        told.append(Condition("RetrainSuspended", TRUE, "TooManyFailures", text))
+    trouble = holds.row_of_trouble(view)
+    if trouble is not None:
+        reason, sentence = trouble
+        text = f"{sentence}; alerts start no more runs until one is started with {RUN_ANNOTATION}"
+        told.append(Condition("RetrainSuspended", TRUE, reason, text))
     return told
 
 

@@ -60,7 +60,7 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
     if token:
         status = replace(status, handled_annotation=token[: manual.KEPT])
     if not begin.unattended:
-        status = replace(status, consecutive_failures=0)
+        status = replace(status, consecutive_failures=0, consecutive_rejections=0)
     event = Event("Normal", "RunStarted", f"run {number} started, trigger {begin.kind}: {begin.message}"[:1000])
     return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
 
@@ -85,10 +85,18 @@ def finish(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> 
     create: tuple[Manifest, ...] = ()
     if ended.made_version:
         create = (build_model_version(view, run, ended.result, record.finish_time),)
-        status = replace(status, latest_version=run.version, consecutive_failures=0)
-    else:
-        status = replace(status, consecutive_failures=status.consecutive_failures + 1)
+        status = replace(status, latest_version=run.version)
+    status = _counted(status, record.outcome)
     return Transition(status, create, (_event(view, record),))
+
+
+def _counted(status: TrainingJobStatus, outcome: RunOutcome) -> TrainingJobStatus:
+    """Return the status with what failed in a row: a failed run says nothing about whether the next version passes."""
+    if outcome == PUBLISHED:
+        return replace(status, consecutive_failures=0, consecutive_rejections=0)
+    if outcome == GATE_FAILED:
+        return replace(status, consecutive_failures=0, consecutive_rejections=status.consecutive_rejections + 1)
+    return replace(status, consecutive_failures=status.consecutive_failures + 1)
 
 
 def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun:

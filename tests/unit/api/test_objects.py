@@ -35,6 +35,7 @@ def test_empty_parts_are_not_written_and_zeros_are() -> None:
     assert objects.status_manifest(TrainingJobStatus(current_run=run)) == {
         "phase": "Idle",
         "consecutiveFailures": 0,
+        "consecutiveRejections": 0,
         "currentRun": {
             "number": 1,
             "reason": "Spec",

@@ -10,6 +10,8 @@ from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.training.triggers.reason import Hold
 from modelmill.training.view import View
 
+DOUBLED_AT_MOST = 4
+
 
 def model_of_another(view: View) -> Hold | None:
     """Two TrainingJobs of one model would give different versions the same names."""
@@ -47,18 +49,31 @@ def rolling_out(view: View) -> Hold | None:
     return None
 
 
-def too_many_failures(view: View) -> Hold | None:
+def too_many_in_a_row(view: View) -> Hold | None:
     """What went wrong again and again goes wrong once more, until a person mends it."""
-    failures = view.status.consecutive_failures
-    if failures < view.spec.retrain.max_consecutive_failures:
-        return None
-    return Hold(f"{failures} runs in a row failed; start one with the annotation {RUN_ANNOTATION}")
+    found = row_of_trouble(view)
+    return Hold(f"{found[1]}; start a run with the annotation {RUN_ANNOTATION}") if found is not None else None
+
+
+def row_of_trouble(view: View) -> tuple[str, str] | None:
+    """Return reason and sentence when as many runs failed, or versions were rejected, in a row as the spec bears."""
+    most = view.spec.retrain.max_consecutive_failures
+    if view.status.consecutive_failures >= most:
+        return "TooManyFailures", f"{view.status.consecutive_failures} runs in a row failed"
+    if view.status.consecutive_rejections >= most:
+        return "TooManyRejections", f"{view.status.consecutive_rejections} versions in a row failed their gates"
+    return None
 
 
 def cooldown(view: View) -> Hold | None:
-    """The time from the end of the last run."""
+    """The time from the end of the last run, twice as long for each rejected version: the next is likely no better."""
     last = view.status.last_run
     if last is None:
         return None
-    until = parse_timestamp(last.finish_time) + timedelta(seconds=view.spec.retrain.cooldown_seconds)
-    return Hold(f"cooldown until {timestamp(until)}", until) if view.now < until else None
+    rejections = view.status.consecutive_rejections
+    seconds = view.spec.retrain.cooldown_seconds * 2 ** min(rejections, DOUBLED_AT_MOST)
+    until = parse_timestamp(last.finish_time) + timedelta(seconds=seconds)
+    if view.now >= until:
+        return None
+    why = f" (longer because of {rejections} rejected in a row)" if rejections else ""
+    return Hold(f"cooldown until {timestamp(until)}{why}", until)

@@ -8,7 +8,7 @@ from modelmill.training.triggers import alerts, holds, manual, spec_change
 from modelmill.training.triggers.reason import Trigger
 
 EVERY_RUN: Final = (holds.model_of_another, holds.run_in_progress, holds.suspended)
-UNATTENDED: Final = (*EVERY_RUN, holds.rolling_out, holds.too_many_failures, holds.cooldown)
+UNATTENDED: Final = (*EVERY_RUN, holds.rolling_out, holds.too_many_in_a_row, holds.cooldown)
 
 TRIGGERS: Final = (
     Trigger(spec_change.KIND, spec_change.reasons, EVERY_RUN),
