@@ -57,6 +57,18 @@ class FinishedRun(StatusPart):
     cause: Annotated[Word | None, Field(description="Why, when it was not published, as one CamelCase word.")] = None
     message: Annotated[Message | None, Field(description="What happened and what to do.")] = None
     version: Annotated[Word | None, Field(description="ModelVersion that it made.")] = None
+    report: Annotated[
+        Annotated[str, Field(max_length=1100)] | None,
+        Field(description="Where the report of that version is: a page to open."),
+    ] = None
+    notes: Annotated[
+        tuple[Text, ...],
+        Field(
+            max_length=16,
+            description="What else is worth knowing about a run that went well, e.g. which columns were left out.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     data_digest: Annotated[Digest | None, Field(description="Digest of the data that it trained on.")] = None
     metrics: Annotated[
         Mapping[str, Word], Field(description="Measured on the hold-out.", json_schema_extra={"maxProperties": 64})

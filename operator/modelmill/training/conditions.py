@@ -89,7 +89,7 @@ def _data_valid(last: FinishedRun | None) -> Condition:
     if last is not None and last.outcome == DATA_REJECTED:
         return Condition("DataValid", FALSE, _cause(last), last.message or "")
     if last is not None and last.outcome in NOT_TERMINAL:
-        text = f"run {last.number} read data with digest {last.data_digest or '?'}"
+        text = "; ".join((f"run {last.number} read data with digest {last.data_digest or '?'}", *last.notes))
         return Condition("DataValid", TRUE, "Valid", text)
     return Condition("DataValid", UNKNOWN, "NotChecked", "the last run did not get as far as checking the data")
 

@@ -7,7 +7,8 @@ from typing import cast
 
 from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcome, TrainingJobStatus
 from modelmill.api.versions import champion
-from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
+from modelmill.contracts.names import REPORT_FILE
+from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, Artifact
 from modelmill.engine.plan import Event
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import RUN_ANNOTATION
@@ -109,6 +110,8 @@ def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun
         cause=ended.cause[:64] or None,
         message=ended.message[:4000] or None,
         version=run.version if ended.made_version else None,
+        report=_report(result.artifact) if ended.made_version else None,
+        notes=tuple(note[:1024] for note in result.notes[:16]),
         data_digest=result.data.digest if result.data is not None else None,
         metrics=metric_texts(result.metrics),
         champion=result.champion.name if result.champion is not None else None,
@@ -118,6 +121,10 @@ def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun
         start_time=run.start_time,
         finish_time=timestamp(ended.finished),
     )
+
+
+def _report(artifact: Artifact | None) -> str | None:
+    return f"{artifact.uri.rstrip('/')}/{REPORT_FILE}"[:1100] if artifact is not None else None
 
 
 def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str, ...]:
