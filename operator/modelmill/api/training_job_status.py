@@ -12,7 +12,7 @@ from modelmill.api.base import Alert, Condition, Digest, Message, StatusPart, Te
 
 RunReason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=32)]
 """Kind of a trigger, as its file in `training.triggers` names it."""
-RunOutcome = Literal["Published", "GateFailed", "DataRejected", "Failed"]
+RunOutcome = Literal["Published", "GateFailed", "DataRejected", "Failed", "Unchanged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,12 @@ class FinishedRun(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
-    outcome: Annotated[RunOutcome, Field(description="How it ended.")]
+    outcome: Annotated[
+        RunOutcome,
+        Field(
+            description="How it ended. Unchanged: an alert's run found the data of the last version; nothing was trained."
+        ),
+    ]
     cause: Annotated[Word | None, Field(description="Why, when it was not published, as one CamelCase word.")] = None
     message: Annotated[Message | None, Field(description="What happened and what to do.")] = None
     version: Annotated[Word | None, Field(description="ModelVersion that it made.")] = None
@@ -69,6 +74,7 @@ class FinishedRun(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+    trained_hash: Annotated[Word | None, Field(description="Hash of the fields that it trained.")] = None
     data_digest: Annotated[Digest | None, Field(description="Digest of the data that it trained on.")] = None
     metrics: Annotated[
         Mapping[str, Word], Field(description="Measured on the hold-out.", json_schema_extra={"maxProperties": 64})

@@ -9,11 +9,11 @@ from typing import Final, Literal
 from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.api.versions import REJECTED, version_number
-from modelmill.contracts.result import GATE_FAILED, PUBLISHED
+from modelmill.contracts.result import GATE_FAILED, PUBLISHED, UNCHANGED
 from modelmill.training.view import View
 
 STAGES: Final = {"Pending": "0/3", "Fetching": "1/3 fetch", "Training": "2/3 train", "Publishing": "3/3 publish"}
-NOT_TERMINAL: Final = (PUBLISHED, GATE_FAILED)
+NOT_TERMINAL: Final = (PUBLISHED, GATE_FAILED, UNCHANGED)
 """Outcomes after which the TrainingJob is in order."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelmill.api.training_job_status import CurrentRun, FinishedRun
-from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
+from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.training.columns import NOT_TERMINAL
@@ -63,6 +63,8 @@ def _ready(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obst
         return Condition("Ready", TRUE, "Accepted", "no run yet")
     if last.outcome == PUBLISHED:
         return Condition("Ready", TRUE, "Published", f"run {last.number} published {last.version}")
+    if last.outcome == UNCHANGED:
+        return Condition("Ready", TRUE, "Unchanged", f"run {last.number}: {last.message or ''}")
     if last.outcome == GATE_FAILED:
         text = f"run {last.number} made {last.version}, which failed its gates: {last.message or ''}"
         return Condition("Ready", TRUE, "GateFailed", text)

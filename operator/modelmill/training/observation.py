@@ -8,7 +8,16 @@ from typing import Literal
 
 from modelmill.api.training_job_status import CurrentRun
 from modelmill.contracts import names
-from modelmill.contracts.result import DATA_REJECTED, FAILED, GATE_FAILED, PUBLISHED, ResultError, StageResult, decode
+from modelmill.contracts.result import (
+    DATA_REJECTED,
+    FAILED,
+    GATE_FAILED,
+    PUBLISHED,
+    UNCHANGED,
+    ResultError,
+    StageResult,
+    decode,
+)
 from modelmill.kube.objects import Manifest
 from modelmill.training.view import View
 from modelmill.workloads import jobs, refusals
@@ -103,6 +112,8 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
     if result is None:
         cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
         return _failed(cause, failure.describe(), seen.attempts, seen.finished)
+    if result.outcome == UNCHANGED and failure.container == names.STAGE_FETCH:
+        return RunEnded(result, seen.attempts, seen.finished, result.reason, " ".join(result.reasons))
     exited = f"container {failure.container} exited with code {failure.exit_code}"
     if result.outcome not in (FAILED, DATA_REJECTED):
         # It said that it published and then failed: success needs exit code 0 as well.

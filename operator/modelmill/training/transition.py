@@ -8,7 +8,7 @@ from typing import cast
 from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcome, TrainingJobStatus
 from modelmill.api.versions import champion
 from modelmill.contracts.names import REPORT_FILE
-from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, Artifact
+from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED, Artifact
 from modelmill.engine.plan import Event
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import RUN_ANNOTATION
@@ -41,8 +41,9 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
     """
     number = view.next_number
     version = f"{view.spec.model}-{number}"
+    unless = known_digest(view) if begin.unattended else None
     existing = view.jobs.get(job_name(view, number))
-    job = existing or build_job(view, number, version, champion(view.versions, view.services), trainer)
+    job = existing or build_job(view, number, version, champion(view.versions, view.services), trainer, unless)
     annotations = job["metadata"]["annotations"]
     run = CurrentRun(
         number=number,
@@ -64,6 +65,12 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
         status = replace(status, consecutive_failures=0, consecutive_rejections=0)
     event = Event("Normal", "RunStarted", f"run {number} started, trigger {begin.kind}: {begin.message}"[:1000])
     return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
+
+
+def known_digest(view: View) -> str | None:
+    """Return the digest of the data that the last version was trained on, when it was trained as the next one would be."""
+    last = next((run for run in view.status.runs if run.outcome in (PUBLISHED, GATE_FAILED)), None)
+    return last.data_digest if last is not None and last.trained_hash == view.trained_hash() else None
 
 
 def follow(view: View, run: CurrentRun, decision: Decision) -> Transition:
@@ -95,6 +102,8 @@ def _counted(status: TrainingJobStatus, outcome: RunOutcome) -> TrainingJobStatu
     """Return the status with what failed in a row: a failed run says nothing about whether the next version passes."""
     if outcome == PUBLISHED:
         return replace(status, consecutive_failures=0, consecutive_rejections=0)
+    if outcome == UNCHANGED:
+        return status
     if outcome == GATE_FAILED:
         return replace(status, consecutive_failures=0, consecutive_rejections=status.consecutive_rejections + 1)
     return replace(status, consecutive_failures=status.consecutive_failures + 1)
@@ -112,6 +121,7 @@ def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun
         version=run.version if ended.made_version else None,
         report=_report(result.artifact) if ended.made_version else None,
         notes=tuple(note[:1024] for note in result.notes[:16]),
+        trained_hash=run.trained_hash,
         data_digest=result.data.digest if result.data is not None else None,
         metrics=metric_texts(result.metrics),
         champion=result.champion.name if result.champion is not None else None,
@@ -132,7 +142,8 @@ def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str
 
     One drift shows in one feature after the other; a run that succeeded has seen the data that they are about.
     """
-    later = tuple(one for one in decision.occasions if one not in run.triggers) if ended.made_version else ()
+    saw_data = ended.made_version or ended.result.outcome == UNCHANGED
+    later = tuple(one for one in decision.occasions if one not in run.triggers) if saw_data else ()
     return (*run.triggers, *later)[:MAX_REASONS]
 
 
@@ -141,6 +152,8 @@ def _event(view: View, record: FinishedRun) -> Event:
         metric = view.spec.evaluation.primary.metric
         text = f"run {record.number} published {record.version}, {metric}={record.metrics.get(metric, 'not reported')}"
         return Event("Normal", "RunPublished", text)
+    if record.outcome == UNCHANGED:
+        return Event("Normal", "RunUnchanged", f"run {record.number}: {record.message}")
     if record.outcome == GATE_FAILED:
         text = f"run {record.number}: {record.version} failed its gates and is kept as Rejected: {record.message or ''}"
         return Event("Warning", "GateFailed", text[:1000])

@@ -26,8 +26,15 @@ def job_name(view: View, number: int) -> str:
     return f"{view.name}-{number}-{short_hash(view.uid)[:6]}"
 
 
-def build_job(view: View, number: int, version: str, champion: ModelVersion | None, trainer: Image) -> dict[str, Any]:
-    """Return the Job of run `number`.
+def build_job(
+    view: View,
+    number: int,
+    version: str,
+    champion: ModelVersion | None,
+    trainer: Image,
+    unless_digest: str | None = None,
+) -> dict[str, Any]:
+    """Return the Job of run `number`, which ends after fetch when the data have `unless_digest`.
 
     backoffLimit counts failures of the program; a disruption of the pod is not counted, and exit code 3 of a built-in stage
     ends the run at once, since trying again would fail again.
@@ -53,7 +60,7 @@ def build_job(view: View, number: int, version: str, champion: ModelVersion | No
             tries_again=policy.backoff_limit,
             deadline_seconds=policy.active_deadline_seconds,
             final_containers=_final_stages(view),
-            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion)), trainer),
+            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion, unless_digest)), trainer),
         )
     )
 

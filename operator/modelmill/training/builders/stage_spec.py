@@ -10,7 +10,9 @@ from modelmill.contracts import stage
 from modelmill.training.view import View
 
 
-def stage_spec(view: View, number: int, version: str, champion: ModelVersion | None) -> stage.StageSpec:
+def stage_spec(
+    view: View, number: int, version: str, champion: ModelVersion | None, unless_digest: str | None
+) -> stage.StageSpec:
     """Return the stages' view of run `number`. Decimal texts of the resource become numbers."""
     spec = view.spec
     return stage.StageSpec(
@@ -27,6 +29,7 @@ def stage_spec(view: View, number: int, version: str, champion: ModelVersion | N
         primary_direction=spec.evaluation.primary.direction,
         gates=tuple(_gate(gate) for gate in spec.evaluation.gates),
         champion=_champion(champion),
+        unless_digest=unless_digest,
         train_image=spec.train.container.image if spec.train.container else "",
     )
 
