@@ -4,6 +4,7 @@ SHELL := /bin/bash
 STAMP := .venv/.requirements
 PYTHON := .venv/bin/python
 CLUSTER_TOOL := $(or $(SYSTEM_PYTHON),python3) hack/cluster
+WORKERS := -n 3 --dist loadgroup
 CODE := operator/modelmill images/trainer/modelmill_trainer images/server/modelmill_server hack tests
 
 help: ## List the commands
@@ -28,13 +29,13 @@ images: ## Build the three images and load them into the cluster
 	@$(CLUSTER_TOOL) images --load
 
 demo: venv cluster-up images ## Play the whole life of a model on real data
-	@$(PYTHON) hack/demo
+	@$(PYTHON) -m hack.demo
 
 test: venv cluster-up images ## Run every test: unit, integration and e2e
-	@$(PYTHON) -m pytest tests/unit tests/integration tests/e2e
+	@$(PYTHON) -m pytest $(WORKERS) tests
 
 test-unit: venv ## Run the unit tests only
-	@$(PYTHON) -m pytest tests/unit
+	@$(PYTHON) -m pytest $(WORKERS) tests/unit
 
 check: venv ## Format, lint, types, import rules, generated files
 	@echo "==> format and lint"
@@ -64,7 +65,13 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	  uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	    --python-version 3.11 requirements/clients-$$name.in -o requirements/clients-$$name.txt; done
 
+proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations, 100 ends under load, a million requests
+	@MODELMILL_OPENAPI_CALLS=10000 MODELMILL_FUZZ_MUTATIONS=50000 $(PYTHON) -m pytest \
+	  tests/integration/server/test_openapi_calls.py tests/integration/server/test_fuzz.py
+	@$(PYTHON) hack/bench/serving/sigterm.py
+	@$(PYTHON) hack/bench/serving/memory.py
+
 bench: venv ## Measure the control loop on a real API server without a kubelet
 	@$(PYTHON) hack/bench/control_loop.py
 
-.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock bench
+.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock proof bench

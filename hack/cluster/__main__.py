@@ -155,6 +155,7 @@ def _bin(_: argparse.Namespace) -> None:
 def _install_deps(_: argparse.Namespace) -> None:
     debian.install(debian.FULL)
     debian.install(debian.BUILD)
+    debian.install(debian.BROWSER)
     build(*KUBERNETES_TOOLS, *PROGRAMS)
 
 

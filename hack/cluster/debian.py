@@ -23,6 +23,7 @@ FULL = {
     "mount": "mount",
     f"{CNI_BIN}/bridge": "containernetworking-plugins",
 }
+BROWSER = {"chromium": "chromium"}  # the test of the report looks at it in one
 BUILD = {"buildah": "buildah", "skopeo": "skopeo", "debootstrap": "debootstrap"}
 NONINTERACTIVE = {"DEBIAN_FRONTEND": "noninteractive"}
 

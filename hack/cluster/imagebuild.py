@@ -37,6 +37,7 @@ def _product(name: str, *sources: str) -> Recipe:
         "images/slim.py",
         "operator/modelmill/__init__.py",
         "operator/modelmill/contracts",
+        "operator/modelmill/store",
     )
     return Recipe(REPOSITORY / f"images/{name}/Dockerfile", (*common, *sources), wheels=name)
 

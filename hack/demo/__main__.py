@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from account import Account, shares, table, version_rows
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from cars import Car, as_csv, load
-from kube import CommandFailed, Kube, connect, fail
-from release import install
-from traffic import Traffic, mean_absolute_error
+
+from hack.demo.account import Account, shares, table, version_rows
+from hack.demo.cars import Car, as_csv, load
+from hack.demo.kube import CommandFailed, Kube, connect, fail
+from hack.demo.release import install
+from hack.demo.traffic import Traffic, mean_absolute_error
 
 NAMESPACE = "modelmill-demo"
 BUCKET = "modelmill-demo"
@@ -54,7 +55,7 @@ def play(kube: Kube, account: Account) -> int:
     install(kube, account.say)
     account.chapter("A clean namespace, and the cars of 1970-73 in the store")
     prepare(kube, account, cars)
-    end_events = account.follow_events(kube, NAMESPACE)
+    account.follow_events(kube, NAMESPACE)
     account.chapter(
         "A TrainingJob and an InferenceService are applied; the first run trains, and what passes is served"
     )
@@ -66,7 +67,6 @@ def play(kube: Kube, account: Account) -> int:
         story(kube, account, cars, traffic, first)
     finally:
         traffic.stop()
-        end_events()
     return conclude(kube, account, traffic)
 
 
@@ -101,8 +101,7 @@ def story(kube: Kube, account: Account, cars: list[Car], traffic: Traffic, first
 def prepare(kube: Kube, account: Account, cars: list[Car]) -> None:
     """Make an empty namespace and an empty bucket with the first cars."""
     kube.run("kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=120s")
-    kube.run("kubectl", "create", "namespace", NAMESPACE)
-    kube.run("kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    kube.make_namespace(NAMESPACE)
     store = s3(kube)
     try:
         store.create_bucket(Bucket=BUCKET)
@@ -132,7 +131,7 @@ def wait_for_run(kube: Kube, account: Account, number: int) -> str:
     """Wait until run `number` has published an approved version; return its name."""
 
     def last() -> dict[str, Any]:
-        found = kube.get("trainingjobs.modelmill.dev", "fuel-economy", "-n", NAMESPACE) or {}
+        found = kube.get("TrainingJob", "fuel-economy", NAMESPACE) or {}
         return (found.get("status") or {}).get("lastRun") or {}
 
     wait(kube, f"run {number} to end", lambda: last().get("number", 0) >= number, 240)
@@ -150,8 +149,7 @@ def wait_for_run(kube: Kube, account: Account, number: int) -> str:
 def conclude(kube: Kube, account: Account, traffic: Traffic) -> int:
     """Print the table and how to look around; return 0 when no request failed and the new model is better."""
     answers = list(traffic.answers)
-    found = kube.get("modelversions.modelmill.dev", "-n", NAMESPACE) or {"items": []}
-    rows = version_rows(found["items"], answers, set(TODAY))
+    rows = version_rows(kube.list("ModelVersion", NAMESPACE), answers, set(TODAY))
     heads = ["version", "trained on", "mae hold-out", "mae on 1980-82, live", "requests", "triggered by"]
     account.chapter("What happened")
     print(table(heads, rows))
@@ -209,7 +207,7 @@ def of(cars: list[Car], years: Any) -> list[Car]:
 
 def service(kube: Kube) -> dict[str, Any]:
     """Return the InferenceService."""
-    return kube.get("inferenceservices.modelmill.dev", "fuel-economy", "-n", NAMESPACE) or {}
+    return kube.get("InferenceService", "fuel-economy", NAMESPACE) or {}
 
 
 def phase(kube: Kube) -> str:
@@ -224,7 +222,7 @@ def stable(kube: Kube) -> str:
 
 def service_url(kube: Kube) -> str:
     """Return the URL of the Service, by its cluster address."""
-    found = kube.get("service", "fuel-economy", "-n", NAMESPACE) or {}
+    found = kube.get("Service", "fuel-economy", NAMESPACE) or {}
     return f"http://{found['spec']['clusterIP']}:80"
 
 

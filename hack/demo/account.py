@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
-from kube import Kube
-from traffic import Answer, mean_absolute_error
+from hack.demo.kube import Kube
+from hack.demo.traffic import Answer, mean_absolute_error
 
 
 class Account:
@@ -28,18 +27,15 @@ class Account:
         with self._lock:
             print(f"\n== {text}", flush=True)
 
-    def follow_events(self, kube: Kube, namespace: str) -> Callable[[], None]:
-        """Print the operator's Events of the namespace as they happen; return what ends that."""
-        process, events = kube.watch_events(namespace)
+    def follow_events(self, kube: Kube, namespace: str) -> None:
+        """Print the operator's Events of the namespace as they happen, as long as the program runs."""
 
         def read() -> None:
-            for event in events:
+            for event in kube.events(namespace):
                 if event.get("reportingController") == "modelmill.dev/operator":
-                    about = event["regarding"]
-                    self.say(f"{event['reason']}: {event['note']}", f"{about['kind']}")
+                    self.say(f"{event['reason']}: {event['note']}", event["regarding"]["kind"])
 
         threading.Thread(target=read, daemon=True).start()
-        return process.terminate
 
 
 def version_rows(versions: list[dict[str, Any]], answers: list[Answer], today: set[int]) -> list[list[str]]:

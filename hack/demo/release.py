@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kube import Kube
+from hack.demo.kube import Kube
 
 SYSTEM = "modelmill-system"
 RELEASE = "modelmill"

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from cars import Car
+from hack.demo.cars import Car
 
 RATE = 25.0
 TIMEOUT = 5.0

@@ -11,8 +11,8 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "images" / "server"
-PROTO = "modelmill_server/inference.proto"
-MADE = ("modelmill_server/inference_pb2.py", "modelmill_server/inference_pb2.pyi")
+PROTO = "modelmill_server/protocols/inference.proto"
+MADE = ("modelmill_server/protocols/inference_pb2.py", "modelmill_server/protocols/inference_pb2.pyi")
 
 
 def main() -> int:

@@ -6,8 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,24 +16,22 @@ from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
 from modelmill.engine.events import events_about
-from modelmill.engine.parts import Composed
-from modelmill.engine.plan import Controller, Plan, Reconciler, Watch, World
-from modelmill.engine.run import Routes, Settings, run
+from modelmill.engine.interface import Watch
+from modelmill.engine.process import Routes, Settings, run
+from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube import labels
-from modelmill.kube.conditions import merge
 from modelmill.kube.objects import Manifest
-from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS, POD_DISRUPTION_BUDGETS, PODS, SERVICES
+from modelmill.kube.resources import (
+    PODS,
+    REPLICA_SETS,
+)
+from modelmill.measuring.scrape import Scraper
+from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
-from modelmill.monitoring.plan import fragment
-from modelmill.registry import reconciler as registry
-from modelmill.serving import reconciler as serving
-from modelmill.serving.scrape import Scraper
-from modelmill.training import reconciler as training
+from modelmill.registry import part as registry
+from modelmill.serving import part as serving
+from modelmill.training import part as training
 from modelmill.workloads.containers import Image
-
-MANAGED_FIELDS = "metadata.managedFields"
-MONITORING_CONDITIONS = ("DriftDetected", "MonitoringReady")
-OURS = f"{labels.MANAGED_BY_LABEL}={labels.MANAGED_BY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,68 +65,60 @@ def config_from(environment: Mapping[str, str]) -> Config:
     )
 
 
-def watches() -> Sequence[Watch]:
-    """Return the kinds that are kept in the cache; children only when they carry our label."""
-    return [
-        Watch(TRAINING_JOBS, index_fields=[training.MODEL_FIELD], unread=[MANAGED_FIELDS]),
-        Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], unread=[MANAGED_FIELDS]),
-        Watch(INFERENCE_SERVICES, unread=[MANAGED_FIELDS]),
-        Watch(PODS, OURS, index_labels=[labels.SERVICE_LABEL], unread=["spec", MANAGED_FIELDS]),
-        Watch(JOBS, OURS, unread=["spec", MANAGED_FIELDS]),
-        # With managedFields: they tell of changes by another hand.
-        *(Watch(one, OURS) for one in (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)),
-    ]
+def watches(table: Sequence[Controller]) -> Sequence[Watch]:
+    """Return the kinds that are kept in the cache: those of the table, and what the table does not say."""
+    return watches_of(
+        table,
+        [
+            Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
+            Watch(TRAINING_JOBS, index_fields=[training.MODEL_FIELD], unread=[MANAGED_FIELDS]),
+            Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
+            Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
+        ],
+    )
 
 
-def controllers(config: Config, client: Client) -> Sequence[Controller]:
-    """Return the table of controllers: what each owns, and which other changes concern it."""
+async def no_events(obj: Manifest) -> Sequence[Manifest]:
+    """Return no Events: for a table that is looked at, without an API server."""
+    return ()
+
+
+def controllers(config: Config, events: training.EventsAbout = no_events) -> Sequence[Controller]:
+    """Return the table: the parts of each kind with their children, and which other changes concern it.
+
+    events: reads the Events about an object.
+    """
+    server = Image(config.server_image, config.image_pull_policy)
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            Composed(
-                [training.part(Image(config.trainer_image, config.image_pull_policy), partial(events_about, client))]
-            ),
-            owns=[JOBS],
+            [training.training_part(Image(config.trainer_image, config.image_pull_policy), events)],
             maps={
                 PODS: training.keys_of_pod,
                 INFERENCE_SERVICES: training.keys_of_service,
-                TRAINING_JOBS: training.keys_of_same_model,
                 MODEL_VERSIONS: training.keys_of_version,
+                TRAINING_JOBS: training.keys_of_same_model,
             },
         ),
         Controller(
             "modelversion",
             MODEL_VERSIONS,
-            registry.reconcile,
+            [registry.REGISTRY],
             maps={INFERENCE_SERVICES: registry.keys_of_service},
         ),
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            monitored(serving.InferenceServiceReconciler(config.server_image, config.image_pull_policy, Scraper())),
-            owns=[DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS],
-            maps={PODS: serving.keys_of_pod, MODEL_VERSIONS: serving.keys_of_version},
+            [serving.serving_part(server, Scraper()), monitoring.PART],
+            maps={
+                PODS: serving.keys_of_pod,
+                REPLICA_SETS: serving.keys_of_pod,
+                MODEL_VERSIONS: serving.keys_of_version,
+                TRAINING_JOBS: monitoring.keys_of_training_job,
+            },
         ),
     ]
-
-
-def monitored(reconcile: Reconciler) -> Reconciler:
-    """Return the reconciler of serving with what monitoring adds to its plan: rules, alerts and two conditions."""
-
-    async def both(parent: Manifest, world: World, now: datetime) -> Plan:
-        plan = await reconcile(parent, world, now)
-        if plan.status is None or "deletionTimestamp" in parent["metadata"]:
-            return plan
-        part = fragment({**parent, "status": plan.status})
-        status = part.merged_into(plan.status)
-        generation = int(parent["metadata"].get("generation", 1))
-        others = [one for one in status["conditions"] if one["type"] not in MONITORING_CONDITIONS]
-        before = (parent.get("status") or {}).get("conditions") or ()
-        status["conditions"] = [*others, *merge(before, part.conditions, generation, now)]
-        return replace(plan, apply=[*plan.apply, *part.apply], status=status)
-
-    return both
 
 
 def routes(config: Config, client: Client) -> Routes:
@@ -149,7 +138,12 @@ def main() -> int:
         return 2
     metrics.BUILD.labels(__version__).set(1)
     try:
-        run(partial(controllers, config), watches(), config.settings, partial(routes, config))
+        run(
+            lambda client: controllers(config, partial(events_about, client)),
+            watches(controllers(config)),
+            config.settings,
+            partial(routes, config),
+        )
     except LoginError as error:
         print(f"modelmill: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Cluster, secret, table, training_job
+from tests.support.cluster import Cluster, secret
+from tests.support.lines import table, training_job
 
 
 def store(cluster: Cluster, **changes: Any) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def test_bad_input_is_named(failing: Cluster, name: str) -> None:
     _, reason, words = cases(failing)[name]
 
     def stalled() -> dict[str, Any] | None:
-        found = failing.condition("trainingjobs", name, "Stalled")
+        found = failing.condition("TrainingJob", name, "Stalled")
         return found if found.get("status") == "True" else None
 
     condition = failing.wait(f"{name} to be stalled", stalled, 240)
@@ -120,11 +121,11 @@ def test_bad_input_is_named(failing: Cluster, name: str) -> None:
     for word in words:
         assert word in condition["message"]
     assert "Traceback" not in condition["message"]
-    ready = failing.condition("trainingjobs", name, "Ready")
+    ready = failing.condition("TrainingJob", name, "Ready")
     assert ready["status"] == "False"
 
 
 def test_nothing_is_half_published(failing: Cluster) -> None:
-    assert failing.list("modelversions.modelmill.dev") == []
+    assert failing.list("ModelVersion") == []
     listed = failing.s3.list_objects_v2(Bucket=failing.bucket, Prefix="models/")
     assert listed.get("KeyCount", 0) == 0

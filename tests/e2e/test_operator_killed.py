@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import http.client
-import threading
+import json
 import time
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Cluster, dumps, inference_service, table, training_job
+from tests.support.cluster import SYSTEM, Cluster
+from tests.support.lines import Predictions, inference_service, table, training_job
 
 MODEL = "killed"
+ALONE = True
 ROLLOUT: dict[str, Any] = {"steps": [{"weight": 50}, {"pauseSeconds": 8}]}
 
 
 def annotate(cluster: Cluster, token: str) -> None:
-    cluster.kube.run(
-        "kubectl",
-        "annotate",
-        "trainingjobs.modelmill.dev",
-        MODEL,
-        "-n",
-        cluster.namespace,
-        "--overwrite",
-        f"modelmill.dev/run={token}",
-    )
+    cluster.kube.annotate("TrainingJob", MODEL, cluster.namespace, run=token)
 
 
 def last_run(cluster: Cluster) -> dict[str, Any]:
-    return dict(cluster.status("trainingjobs", MODEL).get("lastRun") or {})
+    return dict(cluster.status("TrainingJob", MODEL).get("lastRun") or {})
 
 
 def finished(cluster: Cluster, number: int) -> None:
@@ -38,7 +31,7 @@ def finished(cluster: Cluster, number: int) -> None:
 
 
 def jobs_of_run(cluster: Cluster, number: int) -> list[dict[str, Any]]:
-    return cluster.list("jobs", f"modelmill.dev/run-number={number}")
+    return cluster.list("Job", f"modelmill.dev/run-number={number}")
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +53,14 @@ def test_between_result_and_version(killed: Cluster) -> None:
     job = killed.wait("the Job", lambda: jobs_of_run(killed, 2), 60)[0]["metadata"]["name"]
 
     def published() -> bool:
-        pods = killed.list("pods", f"job-name={job}")
+        pods = killed.list("Pod", f"job-name={job}")
         states = [s["state"] for pod in pods for s in pod["status"].get("containerStatuses", ())]
         return any("terminated" in state for state in states)
 
     killed.wait("the result", published, 120)
     killed.kill_operator()
     finished(killed, 2)
-    versions = [v["metadata"]["name"] for v in killed.list("modelversions.modelmill.dev")]
+    versions = [v["metadata"]["name"] for v in killed.list("ModelVersion")]
     assert versions == [f"{MODEL}-1", f"{MODEL}-2"]
     assert len(jobs_of_run(killed, 2)) == 1
 
@@ -75,28 +68,19 @@ def test_between_result_and_version(killed: Cluster) -> None:
 def test_at_canary_weight_under_traffic(killed: Cluster) -> None:
     retrain = {"trainingJob": MODEL, "alerts": ["Drift"]}
     killed.apply(inference_service(MODEL, rollout=ROLLOUT, monitoring={"retrain": retrain}))
-    killed.wait("the first version", lambda: killed.status("inferenceservices", MODEL).get("phase") == "Stable", 180)
+    killed.wait("the first version", lambda: killed.status("InferenceService", MODEL).get("phase") == "Stable", 180)
     annotate(killed, "three")
     finished(killed, 3)
-    failures: list[str] = []
-    stop = threading.Event()
-    address = killed.get("service", MODEL)["spec"]["clusterIP"]
-    sender = threading.Thread(target=_send, args=(address, stop, failures))
-    sender.start()
-    try:
-        killed.wait("the canary", lambda: killed.status("inferenceservices", MODEL).get("phase") == "RollingOut", 60)
+    with Predictions(killed.address(MODEL), MODEL) as predictions:
+        killed.wait("the canary", lambda: killed.status("InferenceService", MODEL).get("phase") == "RollingOut", 60)
         killed.kill_operator()
-        killed.wait(
-            "the promotion",
-            lambda: killed.status("inferenceservices", MODEL)["stable"]["version"] == f"{MODEL}-3",
-            180,
-        )
-        killed.wait("one Deployment", lambda: len(killed.list("deployments")) == 1, 60)
-    finally:
-        stop.set()
-        sender.join(10)
-    assert failures == []
-    history = killed.status("inferenceservices", MODEL)["history"]
+        killed.wait_stable(MODEL, f"{MODEL}-3")
+        killed.wait("one Deployment", lambda: len(killed.list("Deployment")) == 1, 60)
+        before = predictions.versions.get(f"{MODEL}-3", 0)
+        killed.wait("answers of the new version", lambda: predictions.versions.get(f"{MODEL}-3", 0) > before + 40, 60)
+    predictions.check(at_least=100)
+    assert set(predictions.versions) == {f"{MODEL}-2", f"{MODEL}-3"}
+    history = killed.status("InferenceService", MODEL)["history"]
     assert [entry["outcome"] for entry in history] == ["Serving", "Replaced"]
 
 
@@ -107,7 +91,7 @@ def test_just_after_an_alert(killed: Cluster) -> None:
     assert last_run(killed)["reason"] == "Alert"
     assert len(jobs_of_run(killed, 4)) == 1
     killed.wait(
-        "the promotion", lambda: killed.status("inferenceservices", MODEL)["stable"]["version"] == f"{MODEL}-4", 180
+        "the promotion", lambda: killed.status("InferenceService", MODEL)["stable"]["version"] == f"{MODEL}-4", 180
     )
     assert deliver(killed, "one") == 200, "the same episode again"
     time.sleep(5)
@@ -133,14 +117,14 @@ def deliver(cluster: Cluster, fingerprint: str) -> int:
         "fingerprint": fingerprint,
     }
     body = {"version": "4", "groupKey": "{}", "status": "firing", "receiver": "modelmill", "alerts": [alert]}
-    service = cluster.kube.get("service", "modelmill-operator", "-n", "modelmill-system") or {}
+    service = cluster.kube.get("Service", "modelmill-operator", SYSTEM) or {}
     token = cluster.kube.status["alert_token"]
 
     def answered() -> int | None:
         connection = http.client.HTTPConnection(service["spec"]["clusterIP"], 8080, timeout=5)
         try:
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-            connection.request("POST", "/alerts", dumps(body), headers)
+            connection.request("POST", "/alerts", json.dumps(body), headers)
             return connection.getresponse().status
         except OSError:
             return None
@@ -148,18 +132,3 @@ def deliver(cluster: Cluster, fingerprint: str) -> int:
             connection.close()
 
     return int(cluster.wait("the operator to answer", answered, 60))
-
-
-def _send(address: str, stop: threading.Event, failures: list[str]) -> None:
-    while not stop.is_set():
-        connection = http.client.HTTPConnection(address, 80, timeout=5)
-        try:
-            connection.request("GET", "/v2/health/ready")
-            code = connection.getresponse().status
-            if code != 200:
-                failures.append(str(code))
-        except OSError as error:
-            failures.append(repr(error))
-        finally:
-            connection.close()
-        time.sleep(0.05)

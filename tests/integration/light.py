@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def light_cluster(name: str) -> Iterator[Path]:
     """Bring an API server up, yield the path of its kubeconfig, and take it down.
 
-    Its name has the checkout's path in it: two checkouts may be tested at the same time.
+    Its name tells checkouts and workers apart, which may be at it at the same time.
     """
-    name = f"{name}-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
+    place = f"{ROOT} {os.environ.get('PYTEST_XDIST_WORKER', '')}"
+    name = f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:6]}"
     tool = [sys.executable, str(ROOT / "hack" / "cluster"), "apiserver"]
     subprocess.run([*tool, "up", "--name", name], check=True, capture_output=True)
     try:

@@ -78,6 +78,22 @@ def model_version(name: str, approval: str = "Approved", created: str = "2026-01
     }
 
 
+def inference_service(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "modelmill.dev/v1alpha1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": "cars",
+            "namespace": "ml",
+            "uid": "is-uid",
+            "generation": 1,
+            "resourceVersion": "7",
+            "creationTimestamp": "2026-01-02T03:00:00Z",
+        },
+        "spec": {"model": {"name": "cars", "follow": "Approved"}, **spec},
+    }
+
+
 def alert(identity: str = "a1", kind: str = "Drift", **more: Any) -> dict[str, Any]:
     return {"id": identity, "name": "ModelmillFeatureDrift", "kind": kind, "startsAt": "2026-01-02T03:00:00Z", **more}
 

@@ -37,36 +37,41 @@ default
 {{- end -}}
 
 {{/*
-What the operator may do in the namespaces that it watches: exactly the requests that its engine makes. There is no wildcard
-and nothing on secrets.
+What the operator may do in the namespaces that it watches: exactly the requests that its engine makes, as engine/access.py
+tells them from the table of the controllers. There is no wildcard and nothing on secrets.
 */}}
 {{- define "modelmill.rules" -}}
 - apiGroups: [modelmill.dev]
-  resources: [trainingjobs, modelversions, inferenceservices]
-  # patch: the finalizer that keeps a served version. Specs are never written.
-  verbs: [get, list, watch, patch]
+  # Specs are never written.
+  resources: [trainingjobs, inferenceservices]
+  verbs: [get, list, watch]
 - apiGroups: [modelmill.dev]
+  # patch: the finalizer that keeps a served version.
   resources: [modelversions]
-  verbs: [create]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [modelmill.dev]
   resources: [trainingjobs/status, modelversions/status, inferenceservices/status]
   verbs: [update]
 - apiGroups: [modelmill.dev]
   # Needed to own children where the admission plugin OwnerReferencesPermissionEnforcement is on.
-  resources: [trainingjobs/finalizers, modelversions/finalizers, inferenceservices/finalizers]
+  resources: [trainingjobs/finalizers, inferenceservices/finalizers]
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [services, configmaps]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  # They tell which pods are of a Deployment of ours: anybody may put a label on a pod.
+  resources: [replicasets]
+  verbs: [list, watch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]

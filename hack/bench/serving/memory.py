@@ -68,9 +68,8 @@ def codes(server: Running) -> dict[str, int]:
         text = connection.getresponse().read().decode()
     finally:
         connection.close()
-    return {
-        code: int(count) for code, count in re.findall(r'^modelmill_requests_total\{.*code="(\d+)"\} (\d+)', text, re.M)
-    }
+    counts = re.findall(r'^modelmill_requests_total\{.*code="(\d+)".*\} (\S+)', text, re.M)
+    return {code: int(float(count)) for code, count in counts}
 
 
 def measure(server: Running, options: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _serve(arguments: list[str]) -> int:
     # Before numpy is imported: its libraries and scikit-learn's read these once, and else take every CPU of the node.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, str(settings.threads))
-    from modelmill_server.serve import run
+    from modelmill_server.lifecycle import run
 
     return run(settings)
 

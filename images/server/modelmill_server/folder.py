@@ -42,9 +42,9 @@ def open_folder(path: Path, expected_digest: str | None = None) -> ArtifactFolde
     content of a document is wrong.
     """
     content = _read(path / names.MANIFEST_FILE, "ArtifactMissing")
-    found = digest(content)
-    if expected_digest and found != expected_digest:
-        raise _corrupt(names.MANIFEST_FILE, f"its digest is {found}, expected {expected_digest}")
+    manifest_digest = digest(content)
+    if expected_digest and manifest_digest != expected_digest:
+        raise _corrupt(names.MANIFEST_FILE, f"its digest is {manifest_digest}, expected {expected_digest}")
     try:
         manifest = parse_manifest(content)
     except ValueError as error:
@@ -67,13 +67,18 @@ def open_folder(path: Path, expected_digest: str | None = None) -> ArtifactFolde
         golden = parse_golden(_read(path / names.GOLDEN_FILE))
     except ValueError as error:
         raise StartError("ArtifactCorrupt", str(error)) from None
-    return ArtifactFolder(path, found, manifest, profile, golden, path / model_file)
+    return ArtifactFolder(path, manifest_digest, manifest, profile, golden, path / model_file)
 
 
 def verify_files(path: Path, manifest: Manifest) -> None:
-    """Compare every file with its entry in the manifest. Raises StartError (ArtifactCorrupt) naming the first that differs."""
+    """Compare every file with its entry in the manifest. Raises StartError (ArtifactCorrupt) naming the first that differs.
+
+    Those that are not served may be missing.
+    """
     for file in manifest.files:
         plain_name(file.name)
+        if file.name in names.NOT_SERVED and not (path / file.name).exists():
+            continue
         problem = mismatch(path / file.name, file.size, file.sha256)
         if problem:
             raise _corrupt(file.name, problem)
@@ -95,10 +100,10 @@ def mismatch(path: Path, size: int, sha256: str) -> str:
             found_size = path.stat().st_size
             if found_size != size:
                 return f"it has {found_size} bytes, the manifest says {size}"
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            actual = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
-    return "" if found == sha256 else f"its sha256 is {found}, the manifest says {sha256}"
+    return "" if actual == sha256 else f"its sha256 is {actual}, the manifest says {sha256}"
 
 
 def plain_name(name: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from modelmill.contracts import names
 from modelmill_server.failure import StartError
-from modelmill_server.tokens import ENV_FEEDBACK_KEY
 
 ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
 ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
@@ -18,6 +17,7 @@ ENV_SKOPS_TRUSTED = "MODELMILL_SKOPS_TRUSTED"
 ENV_ALLOW_PYTHON = "MODELMILL_ALLOW_PYTHON"
 ENV_BATCHING = "MODELMILL_BATCHING"
 ENV_GRPC_PORT = "MODELMILL_GRPC_PORT"
+ENV_FEEDBACK_KEY = "MODELMILL_FEEDBACK_KEY"
 BATCHING_AUTO, BATCHING_ON, BATCHING_OFF = "auto", "on", "off"
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 

@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from modelmill.contracts import names
-from modelmill.contracts.artifact import File, Manifest, digest, parse_manifest
+from modelmill.contracts.artifact import MAX_ROWS_BYTES, File, Manifest, digest, parse_manifest
 from modelmill.contracts.stage import Champion, Store
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.stores import Folder, join, open_folder
 
 PARALLEL = 4
+NOT_LOADED = (names.REPORT_FILE, names.DATA_FILE)
+MAX_MANIFEST = 4 << 20
 
 
 def fetch_artifact(champion: Champion, store: Store, into: Path) -> None:
     """Bring the champion's artifact into a folder, verified. Raises StageError: ChampionMissing, ChampionCorrupt, …"""
     folder = open_folder(champion.uri, store.endpoint, store.region, "champion.uri")
     into.mkdir(parents=True)
-    content = _read(folder, names.MANIFEST_FILE, champion)
+    with _asked(names.MANIFEST_FILE, champion):
+        content = folder.read(names.MANIFEST_FILE, MAX_MANIFEST)
     if digest(content) != champion.digest:
         raise _corrupt(champion, f"manifest.json has digest {digest(content)}, the ModelVersion says {champion.digest}")
     manifest = _parsed(content, champion)
     (into / names.MANIFEST_FILE).write_bytes(content)
     for file in manifest.files:
-        if Path(file.name).name != file.name:
+        if Path(file.name).name != file.name or file.name in ("", ".."):
             raise _corrupt(champion, f"the file name {file.name!r} is not a plain name")
-        if file.name in (names.REPORT_FILE, names.DATA_FILE):
+        if file.name in NOT_LOADED:
             continue
-        content = _read(folder, file.name, champion)
-        if hashlib.sha256(content).hexdigest() != file.sha256:
-            raise _corrupt(champion, f"{file.name} does not have the sha256 of its manifest")
+        if file.name == names.ROWS_FILE:
+            _fetch_rows(folder, file, into, champion)
+            continue
+        with _asked(file.name, champion):
+            folder.save(file.name, into / file.name, file.size, sha256=file.sha256, said_by="its manifest says")
+
+
+def _fetch_rows(folder: Folder, file: File, into: Path, champion: Champion) -> None:
+    """Bring rows.bin, or leave it out when it is damaged: publish then says that the champion cannot be compared."""
+    try:
+        content = folder.read(file.name, MAX_ROWS_BYTES)
+    except StageError as error:
+        if error.reason not in ("ObjectNotFound", "ObjectTooLarge"):
+            raise
+        content = b""
+    if hashlib.sha256(content).hexdigest() == file.sha256:
         (into / file.name).write_bytes(content)
+    else:
+        print(f"fetch: {file.name} of {champion.name} is not what its manifest says, and is left out", flush=True)
 
 
 def verified_manifest(champion: Champion, folder: Path) -> Manifest:
     """Return the manifest of a fetched artifact whose files are still what it says. Raises StageError (ChampionCorrupt)."""
-    content = (folder / names.MANIFEST_FILE).read_bytes()
+    path = folder / names.MANIFEST_FILE
+    content = path.read_bytes() if path.is_file() or not path.exists() else b""
     if digest(content) != champion.digest:
         raise _corrupt(champion, "manifest.json was changed after it was fetched")
     manifest = _parsed(content, champion)
     for file in manifest.files:
         path = folder / file.name
-        if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
+        if file.name in (*NOT_LOADED, names.ROWS_FILE) and not path.exists():
+            continue
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
             raise _corrupt(champion, f"{file.name} was changed after it was fetched")
     return manifest
 
@@ -67,10 +89,12 @@ def publish_artifact(source: Path, model_uri: str, store: Store) -> tuple[str, s
     manifest = digest((source / names.MANIFEST_FILE).read_bytes())
     uri = join(model_uri, manifest.replace(":", "-"))
     target = open_folder(uri, store.endpoint, store.region, "store.uri")
-    others = [path for path in sorted(source.iterdir()) if path.name != names.MANIFEST_FILE]
+    # The smallest first: with it the store is asked what it knows, which writes it twice.
+    files = (path for path in source.iterdir() if path.name != names.MANIFEST_FILE)
+    others = sorted(files, key=lambda path: (path.stat().st_size, path.name))
     with ThreadPoolExecutor(PARALLEL) as pool:
-        _all(pool.map(lambda path: _write(target, path), others))
-    _write(target, source / names.MANIFEST_FILE)
+        _all(pool.map(lambda path: target.write(path.name, path), others))
+    target.write(names.MANIFEST_FILE, source / names.MANIFEST_FILE)
     return uri, manifest
 
 
@@ -79,34 +103,19 @@ def _all(done: Iterable[None]) -> None:
         continue
 
 
-def _write(target: Folder, path: Path) -> None:
-    content = path.read_bytes()
+@contextmanager
+def _asked(name: str, champion: Champion) -> Iterator[None]:
+    """Say of a failure that it is the champion's artifact that lacks an object or has another than its manifest says."""
     try:
-        target.create(path.name, content)
-        stored = hashlib.sha256()
-        for chunk in target.chunks(path.name):
-            stored.update(chunk)
+        yield
     except StageError as error:
+        words = " ".join(error.messages)
         if error.reason == "ObjectNotFound":
-            raise StageError("UploadFailed", f"the store lost {path.name} after it was written", final=False) from None
+            text = f"the artifact of the champion {champion.name} lacks {name}: {words}"
+            raise StageError("ChampionMissing", text) from None
+        if error.reason in ("DataChanged", "ObjectTooLarge"):
+            raise _corrupt(champion, words) from None
         raise
-    if stored.digest() != hashlib.sha256(content).digest():
-        raise StageError(
-            "UploadFailed",
-            f"{target.uri}/{path.name} has other content than was written: the store lost it or somebody else wrote there",
-            final=False,
-        )
-
-
-def _read(folder: Folder, name: str, champion: Champion) -> bytes:
-    try:
-        return b"".join(folder.chunks(name))
-    except StageError as error:
-        if error.reason != "ObjectNotFound":
-            raise
-        raise StageError(
-            "ChampionMissing", f"the artifact of the champion {champion.name} lacks {name}: {' '.join(error.messages)}"
-        ) from None
 
 
 def _parsed(content: bytes, champion: Champion) -> Manifest:

@@ -1,13 +1,14 @@
-"""The champion on this run's hold-out."""
+"""Champion and challenger on hold-out rows that neither has been trained on."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from modelmill.contracts import names
 from modelmill.contracts.artifact import Manifest
 from modelmill.contracts.result import ChampionFacts
 from modelmill.contracts.stage import Champion
@@ -15,42 +16,110 @@ from modelmill_trainer.artifact_folder import verified_manifest
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.kinds import TEXT, model_frame
 from modelmill_trainer.metrics import evaluate
-from modelmill_trainer.models import load_artifact
+from modelmill_trainer.models import Model, Outputs, load_artifact
+from modelmill_trainer.rows import RowsError, TrainedRows, parse_rows
+
+# Of fewer rows one decides by more than a tenth: docs/decisions/0010-fresh-rows.md.
+MIN_ROWS = 10
+MAX_MESSAGE = 300
 
 
-def score(
-    champion: Champion | None, folder: Path, holdout: pd.DataFrame, kinds: dict[str, str], target: np.ndarray, task: str
-) -> ChampionFacts | None:
-    """Return the champion's metrics, or why it has none: it may need columns or labels that this data lacks.
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    """The new model on the hold-out. holdout: every column; seen: whether it was trained on an equal row."""
+
+    model: Model
+    holdout: pd.DataFrame
+    kinds: dict[str, str]
+    target: np.ndarray
+    outputs: Outputs
+    seen: np.ndarray
+
+
+def compare(champion: Champion | None, folder: Path, challenger: Challenger) -> tuple[ChampionFacts | None, list[str]]:
+    """Return the champion's metrics beside the challenger's on the same rows, or why it has none, and notes for people.
 
     Raises StageError: ChampionMissing, ChampionCorrupt.
     """
     if champion is None:
-        return None
+        return None, []
     try:
         manifest = verified_manifest(champion, folder)
     except FileNotFoundError:
         raise StageError("ChampionMissing", f"{folder} has no artifact of the champion {champion.name}") from None
-    problem = _unfit(manifest, holdout, kinds, task)
+    problem = _unfit(manifest, challenger)
     if problem:
-        return ChampionFacts(champion.name, message=problem)
+        return _not_compared(champion, problem)
     try:
-        model = load_artifact(folder, manifest)
-        outputs = model.outputs(model_frame(holdout, model.features, kinds))
-        return ChampionFacts(champion.name, metrics=evaluate(task, target, outputs, model.classes))
+        fresh, notes = _fresh(champion, manifest, folder, challenger)
+    except RowsError as error:
+        return _not_compared(champion, f"its {names.ROWS_FILE} says nothing about its rows: {error}")
+    rows, count = len(fresh), int(fresh.sum())
+    if count < MIN_ROWS:
+        return _not_compared(
+            champion,
+            f"only {count} of the {rows} rows to measure on are new to both, and at least {MIN_ROWS} are needed; add data",
+        )
+    try:
+        theirs, ours = _scores(manifest, folder, challenger, fresh)
     except StageError as error:
-        return ChampionFacts(champion.name, message=" ".join(error.messages)[:300])
+        return _not_compared(champion, " ".join(error.messages))
     except Exception as error:  # another model on other data may fail in any way
-        return ChampionFacts(champion.name, message=f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+        return _not_compared(champion, f"{type(error).__name__}: {' '.join(str(error).split())}")
+    if count == rows:
+        return ChampionFacts(champion.name, theirs, rows=count), notes
+    notes.append(
+        f"the champion {champion.name} is compared on the {count} of {rows} rows to measure on that are new to both"
+    )
+    return ChampionFacts(champion.name, theirs, rows=count, challenger=ours), notes
 
 
-def _unfit(manifest: Manifest, holdout: pd.DataFrame, kinds: dict[str, Any], task: str) -> str:
-    if manifest.signature.task != task:
-        return f"it is a model for {manifest.signature.task}, this one for {task}"
-    lacking = [tensor.name for tensor in manifest.signature.inputs if tensor.name not in holdout.columns]
+def _not_compared(champion: Champion, why: str) -> tuple[ChampionFacts, list[str]]:
+    message = why[:MAX_MESSAGE]
+    return ChampionFacts(champion.name, message=message), [f"the champion {champion.name} is not compared: {message}"]
+
+
+def _unfit(manifest: Manifest, challenger: Challenger) -> str:
+    inputs, kinds = manifest.signature.inputs, challenger.kinds
+    if manifest.signature.task != challenger.model.task:
+        return f"it is a model for {manifest.signature.task}, this one for {challenger.model.task}"
+    lacking = [tensor.name for tensor in inputs if tensor.name not in challenger.holdout.columns]
     if lacking:
         return f"it needs {', '.join(lacking)}, which the data of this run lacks"
-    changed = [t.name for t in manifest.signature.inputs if (t.datatype == "BYTES") != (kinds[t.name] == TEXT)]
+    changed = [tensor.name for tensor in inputs if (tensor.datatype == "BYTES") != (kinds[tensor.name] == TEXT)]
     if changed:
         return f"{', '.join(changed)} had another type in its data"
     return ""
+
+
+def _fresh(
+    champion: Champion, manifest: Manifest, folder: Path, challenger: Challenger
+) -> tuple[np.ndarray, list[str]]:
+    """Return which rows of the hold-out are new to both, and notes. Raises RowsError when rows.bin is damaged."""
+    unseen = ~challenger.seen
+    flattered = "so it may have been trained on some of the rows, which flatters it"
+    if not any(file.name == names.ROWS_FILE for file in manifest.files):
+        return unseen, [f"the champion {champion.name} has no {names.ROWS_FILE}, {flattered}"]
+    trained = _read_rows(folder / names.ROWS_FILE)
+    try:
+        return unseen & trained.fresh(challenger.holdout, challenger.kinds), []
+    except RowsError as error:
+        return unseen, [f"the champion {champion.name}: {error}, {flattered}"]
+
+
+def _read_rows(path: Path) -> TrainedRows:
+    try:
+        return parse_rows(path.read_bytes())
+    except FileNotFoundError:
+        # Fetch leaves out what is not what the manifest says.
+        raise RowsError("it is not what its manifest says, or is not there") from None
+
+
+def _scores(
+    manifest: Manifest, folder: Path, challenger: Challenger, fresh: np.ndarray
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return (the champion's metrics, the challenger's) on the chosen rows."""
+    model, task, target = load_artifact(folder, manifest), challenger.model.task, challenger.target[fresh]
+    theirs = model.outputs(model_frame(challenger.holdout[fresh], model.features, challenger.kinds))
+    ours = {name: values[fresh] for name, values in challenger.outputs.items()}
+    return evaluate(task, target, theirs, model.classes), evaluate(task, target, ours, challenger.model.classes)

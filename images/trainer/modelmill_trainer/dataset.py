@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from modelmill.contracts.stage import Data, Holdout
+from modelmill.contracts.stage import Data
 from modelmill_trainer.failure import StageError, meant, rejected
 from modelmill_trainer.kinds import BOOLEAN, DATE, EMPTY, NUMBER, TEXT, first_bad_number
+from modelmill_trainer.rows import hash_rows, key_of
 from modelmill_trainer.tables import Table
 
 MIN_TRAIN_ROWS = 10
@@ -23,7 +25,7 @@ NUMBERS_WITH_A_MISTAKE = 0.9
 class Split:
     """train: features and target. holdout: every column, also the excluded ones, since an older model may need them.
 
-    kinds: kind of every column. notes: what was left out and why, for people.
+    kinds: kind of every column. dropped: rows without a target. notes: what was left out and why, for people.
     """
 
     train: pd.DataFrame
@@ -52,6 +54,7 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
     if data.format == "csv":
         for name in features:
             _require_no_mistake(table, name)
+        notes += [_mark_note(name, table.marks[name]) for name in (*features, data.target) if name in table.marks]
     frame, dropped = _with_target(table.frame, data.target)
     kinds = dict(table.kinds)
     if apart is not None:
@@ -61,10 +64,10 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
         dropped += dropped_apart
         train = frame
     else:
-        train, held = _divide(frame, data.holdout, seed, table)
+        train, held = _divide(frame, {name: kinds[name] for name in (*features, data.target)}, data, seed, table, notes)
     if dropped:
         notes.append(f"{dropped} rows without a value of {data.target!r} are left out")
-    _require_rows(train, held, data)
+    _require_rows(len(train), len(held), data)
     values = train[data.target].nunique()
     if values < 2:
         raise rejected(
@@ -122,6 +125,13 @@ def _require_no_mistake(table: Table, name: str) -> None:
         )
 
 
+def _mark_note(name: str, texts: Counter[str]) -> str:
+    shown = ", ".join(f"{text} ({count})" for text, count in texts.most_common(3))
+    return (
+        f"column {name!r}: texts that stand for a missing value were read as such: {shown}; write a category otherwise"
+    )
+
+
 def _require_same_kinds(table: Table, apart: Table, columns: list[str]) -> None:
     for name in columns:
         one, other = table.kinds[name], apart.kinds[name]
@@ -132,12 +142,12 @@ def _require_same_kinds(table: Table, apart: Table, columns: list[str]) -> None:
             )
 
 
-def _require_rows(train: pd.DataFrame, held: pd.DataFrame, data: Data) -> None:
-    if len(train) >= MIN_TRAIN_ROWS and len(held) >= MIN_HOLDOUT_ROWS:
+def _require_rows(train: int, held: int, data: Data, about: str = "") -> None:
+    if train >= MIN_TRAIN_ROWS and held >= MIN_HOLDOUT_ROWS:
         return
     raise rejected(
         "TooFewRows",
-        f"{len(train)} rows to train on and {len(held)} to measure on have a value of {data.target!r}: at least "
+        f"{about}{train} rows to train on and {held} to measure on have a value of {data.target!r}: at least "
         f"{MIN_TRAIN_ROWS} and {MIN_HOLDOUT_ROWS} are needed; add data or change data.holdout",
     )
 
@@ -147,18 +157,54 @@ def _with_target(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, int]:
     return kept, len(frame) - len(kept)
 
 
-def _divide(frame: pd.DataFrame, holdout: Holdout, seed: int, table: Table) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (train, hold-out), each in the order of the data."""
+def _divide(
+    frame: pd.DataFrame, kinds: dict[str, str], data: Data, seed: int, table: Table, notes: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (train, hold-out), each in the order of the data. kinds: the columns that make a row what it is."""
+    holdout = data.holdout
+    if not 0 < holdout.fraction < 1:
+        raise StageError("SpecInvalid", f"data.holdout.fraction is {holdout.fraction}: use a number between 0 and 1")
     count = min(len(frame), math.ceil(len(frame) * holdout.fraction))
     if holdout.strategy == "Latest":
         # Stable, and missing values first: of equal rows the later ones in the data count as later.
         order = np.argsort(_ranks(frame, str(holdout.column), table), kind="stable")
+        held = np.zeros(len(frame), np.bool_)
+        held[order[len(frame) - count :]] = True
     elif holdout.strategy == "Random":
-        order = np.random.default_rng(seed).permutation(len(frame))
+        _require_rows(len(frame) - count, count, data, "about ")
+        held = held_by_hash(hash_rows(frame, kinds, key_of(seed))[:, 0], data, notes)
     else:
         raise StageError("SpecInvalid", f"data.holdout.strategy {holdout.strategy!r} is none of Random, Latest")
-    cut = len(frame) - count
-    return frame.iloc[np.sort(order[:cut])], frame.iloc[np.sort(order[cut:])]
+    return frame[~held], frame[held]
+
+
+def held_by_hash(hashes: np.ndarray, data: Data, notes: list[str]) -> np.ndarray:
+    """Return, for each row, whether it is held out: those whose hash (uint64) is below the fraction of all hashes.
+
+    Rows that are added move no row, and equal rows stay together. Only where that would leave fewer rows on a side than are
+    needed, the bound moves to the next row and a note says so. Raises StageError (TooFewRows) when equal rows forbid it.
+    """
+    fraction = data.holdout.fraction
+    different, place, times = np.unique(hashes, return_inverse=True, return_counts=True)
+    held = np.concatenate([[0], np.cumsum(times)])  # rows held out, by how many different rows are
+    wanted = int(np.searchsorted(different, np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))))
+    least = int(np.searchsorted(held, MIN_HOLDOUT_ROWS))
+    most = int(np.searchsorted(held, len(hashes) - MIN_TRAIN_ROWS, side="right")) - 1
+    if least > most:
+        raise rejected(
+            "TooFewRows",
+            f"the {len(hashes)} rows with a value of {data.target!r} have {len(different)} different contents, and equal rows "
+            f"stay together: they cannot be divided into {MIN_TRAIN_ROWS} to train on and {MIN_HOLDOUT_ROWS} to measure on; "
+            "add data, or shorten data.features.exclude",
+        )
+    taken = min(max(wanted, least), most)
+    if taken != wanted:
+        notes.append(
+            f"data.holdout.fraction {fraction:g} gives {held[wanted]} of {len(hashes)} rows to measure on by their hashes; "
+            f"{held[taken]} are taken, so that each side has enough"
+        )
+    chosen: np.ndarray = place < taken
+    return chosen
 
 
 def _ranks(frame: pd.DataFrame, name: str, table: Table) -> np.ndarray:

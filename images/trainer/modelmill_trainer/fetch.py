@@ -7,11 +7,11 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from modelmill.contracts import artifact, names
+from modelmill.contracts import artifact
 from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.artifact_folder import fetch_artifact
+from modelmill_trainer.facts import Facts, write_facts
 from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.snapshot import Fetched, data_digest, download
@@ -39,11 +39,11 @@ def fetch(spec: StageSpec, folders: Folders) -> None:
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
         facts = _divide(spec, folders, train, held)
-    for note in facts["notes"]:
+    for note in facts.notes:
         print(f"fetch: {note}", flush=True)
     print(
-        f"fetch: {facts['rows']} rows to train on, {facts['holdout_rows']} to measure on, {len(facts['features'])} features, "
-        f"data {facts['digest'][:19]}, {time.monotonic() - begin:.2f} s",
+        f"fetch: {facts.rows} rows to train on, {facts.holdout_rows} to measure on, {len(facts.features)} features, "
+        f"data {facts.digest[:19]}, {time.monotonic() - begin:.2f} s",
         flush=True,
     )
 
@@ -59,7 +59,7 @@ def _download(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]
     return train, download(open_folder(data.holdout.uri, store.endpoint, store.region, field), into / "holdout", field)
 
 
-def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched]) -> dict[str, Any]:
+def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched]) -> Facts:
     # Late: an unreachable store is told without waiting for pandas.
     from modelmill_trainer.dataset import make_split
     from modelmill_trainer.tables import read_objects, write_rows
@@ -71,29 +71,28 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
     train_file = folders.train(data.format)
     write_rows(split.train, train_file, data.format)
     write_rows(split.holdout, folders.held_out(data.format), data.format)
-    facts = {
-        "v": 1,
-        "uri": data.uri,
-        "holdout_uri": data.holdout.uri,
-        "format": data.format,
-        "digest": data_digest(train, held),
-        "objects": [item.document() for item in train],
-        "holdout_objects": [item.document() for item in held],
-        "target": data.target,
-        "features": split.features,
-        "excluded": list(data.exclude),
-        "kinds": split.kinds,
-        "missing": {
+    facts = Facts(
+        uri=data.uri,
+        holdout_uri=data.holdout.uri,
+        format=data.format,
+        digest=data_digest(train, held),
+        objects=tuple(item.facts() for item in train),
+        holdout_objects=tuple(item.facts() for item in held),
+        target=data.target,
+        features=tuple(split.features),
+        excluded=data.exclude,
+        kinds=split.kinds,
+        missing={
             name: int(split.train[name].isna().sum() + split.holdout[name].isna().sum()) for name in split.features
         },
-        "rows": len(split.train),
-        "holdout_rows": len(split.holdout),
-        "dropped_rows": split.dropped,
-        "holdout": _spoken_holdout(spec),
-        "notes": split.notes,
-        "train_sha256": artifact.digest(train_file.read_bytes()),
-    }
-    folders.snapshot.write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+        rows=len(split.train),
+        holdout_rows=len(split.holdout),
+        dropped_rows=split.dropped,
+        holdout=_spoken_holdout(spec, len(split.holdout), len(split.train) + len(split.holdout)),
+        notes=tuple(split.notes),
+        train_sha256=artifact.digest(train_file.read_bytes()),
+    )
+    write_facts(facts, folders.snapshot)
     params = {
         "v": 1,
         "model": spec.model,
@@ -112,21 +111,10 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
     return facts
 
 
-def _spoken_holdout(spec: StageSpec) -> str:
+def _spoken_holdout(spec: StageSpec, held: int, rows: int) -> str:
     holdout = spec.data.holdout
     if holdout.uri:
         return f"given apart at {holdout.uri}"
     if holdout.strategy == "Latest":
         return f"the {holdout.fraction:.0%} of the rows with the greatest {holdout.column}"
-    return f"a random {holdout.fraction:.0%} of the rows, seed {spec.seed}"
-
-
-def read_snapshot(folders: Folders) -> dict[str, Any]:
-    """Return what fetch found out about the data. Raises StageError (InputMissing)."""
-    try:
-        facts: dict[str, Any] = json.loads(folders.snapshot.read_bytes())
-    except FileNotFoundError:
-        raise StageError(
-            "InputMissing", f"{folders.holdout} has no {names.DATA_FILE}: run the fetch stage first"
-        ) from None
-    return facts
+    return f"by a hash of each row's content, seed {spec.seed}: {held} of {rows} rows for a fraction of {holdout.fraction:g}"

@@ -13,6 +13,8 @@ REGRESSION_METRICS = ("r2", "mae", "rmse", "mape")
 CLASSIFICATION_METRICS = (
     "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc", "log_loss",
 )  # fmt: skip
+# The champion is measured as it is served, mostly as ONNX in float32: the same model differs by this part of a metric.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,17 @@ def _compare(
         return Verdict(
             False, f"the champion {champion.name} cannot be compared: {why}; approve by hand, or remove the gate"
         )
-    new, old = metrics[primary], champion.metrics[primary]
+    mine = champion.challenger or metrics
+    if primary not in mine:
+        return Verdict(
+            False, f"{primary} was not measured on the {champion.rows} rows of the comparison: approve by hand"
+        )
+    new, old = mine[primary], champion.metrics[primary]
     gain = improvement(new, old, direction)
+    if abs(gain) <= ROUNDING * max(abs(new), abs(old)):
+        gain = 0.0
     passed = gain >= wanted
-    word = "better" if gain >= 0 else "worse"
-    text = f"{primary} {new:.4g} is {abs(gain):.3g} {word} than {old:.4g} of the champion {champion.name}"
+    told = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse'} than" if gain else "equal to"
+    where = f" on {champion.rows} rows" if champion.rows else ""
+    text = f"{primary} {new:.4g} is {told} {old:.4g} of the champion {champion.name}{where}"
     return Verdict(passed, text if passed else f"{text}; wanted is {wanted:g} better or more")

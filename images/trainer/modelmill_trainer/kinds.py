@@ -76,9 +76,9 @@ def model_frame(frame: pd.DataFrame, features: list[str], kinds: dict[str, str])
 
 
 def target_values(column: pd.Series, kind: str) -> Any:
-    """Return the target as an array: int64 when all are whole numbers or truth values (0 and 1), else float64; or text."""
+    """Return the target as an array: bool for truth values, int64 when all numbers are whole, else float64; or text."""
     if kind == BOOLEAN:
-        return column.astype("float64").to_numpy().astype("int64")
+        return column.astype("float64").to_numpy().astype("bool")
     if kind == NUMBER:
         values = column.to_numpy(dtype="float64")
         return (

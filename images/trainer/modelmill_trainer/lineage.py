@@ -6,15 +6,15 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from modelmill.contracts.stage import StageSpec
+from modelmill_trainer.facts import Facts
 
 ENV_GIT_REVISION = "MODELMILL_GIT_REVISION"
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skops", "skl2onnx", "onnxruntime")
 
 
-def lineage(spec: StageSpec, facts: dict[str, Any], created: str, serving: str) -> dict[str, str]:
+def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[str, str]:
     """Return everything that is needed to make the version again. serving: why it has its format."""
     found = {
         "training_job": spec.training_job,
@@ -23,9 +23,9 @@ def lineage(spec: StageSpec, facts: dict[str, Any], created: str, serving: str) 
         "run_uid": spec.run_uid,
         "trained": created,
         "data_uri": spec.data.uri,
-        "data_digest": facts["digest"],
+        "data_digest": facts.digest,
         "target": spec.data.target,
-        "holdout": facts["holdout"],
+        "holdout": facts.holdout,
         "seed": str(spec.seed),
         "serving": serving,
         "python": platform.python_version(),

@@ -15,6 +15,7 @@ from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Out
 
 LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
 MAX_OWN_METRICS = 32
+MAX_OWN_BYTES = 1 << 20
 
 
 def evaluate(task: str, target: np.ndarray, outputs: Outputs, classes: tuple[Any, ...]) -> dict[str, float]:
@@ -30,11 +31,7 @@ def evaluate(task: str, target: np.ndarray, outputs: Outputs, classes: tuple[Any
 
 def _regression(target: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     predicted = predicted.astype("float64")
-    bad = int((~np.isfinite(predicted)).sum())
-    if bad:
-        raise StageError(
-            "ModelInvalid", f"the model predicts NaN or infinity for {bad} of {len(predicted)} rows of the hold-out"
-        )
+    require_finite({PREDICT: predicted}, "of the hold-out")
     target = target.astype("float64")
     found = {
         "r2": float(metrics.r2_score(target, predicted)),
@@ -71,8 +68,7 @@ def _classification(target: np.ndarray, outputs: Outputs, classes: tuple[Any, ..
     probabilities = outputs.get(PROBABILITIES)
     if probabilities is None:
         return found
-    if not np.isfinite(probabilities).all():
-        raise StageError("ModelInvalid", "the model gives probabilities that are NaN or infinite")
+    require_finite({PROBABILITIES: probabilities}, "of the hold-out")
     if len(classes) == 2 and set(truth) == {0, 1}:
         found["roc_auc"] = float(metrics.roc_auc_score(truth, probabilities[:, 1]))
     if (truth < len(classes)).all():
@@ -82,14 +78,26 @@ def _classification(target: np.ndarray, outputs: Outputs, classes: tuple[Any, ..
     return found
 
 
+def require_finite(outputs: Outputs, rows: str) -> None:
+    """Raise StageError (ModelInvalid) when predictions or probabilities are NaN or infinite. rows: which ones, for people."""
+    for name, values in outputs.items():
+        if values.dtype.kind != "f":
+            continue
+        bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
+        if bad:
+            what = "predicts" if name == PREDICT else "gives probabilities that are"
+            raise StageError("ModelInvalid", f"the model {what} NaN or infinity for {bad} of {len(values)} rows {rows}")
+
+
 def own_metrics(path: Path) -> dict[str, float]:
     """Return what the train stage measured itself. Raises StageError (MetricInvalid) naming the metric."""
     if not path.is_file():
         return {}
     try:
-        raw = json.loads(path.read_bytes())["metrics"]
+        with path.open("rb") as stream:
+            raw = json.loads(stream.read(MAX_OWN_BYTES))["metrics"]
         items = list(raw.items())
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise StageError("MetricInvalid", f'{path.name} must be {{"metrics": {{"name": number}}}}') from None
     if len(items) > MAX_OWN_METRICS:
         raise StageError("MetricInvalid", f"{path.name} has {len(items)} metrics: at most {MAX_OWN_METRICS}")

@@ -53,7 +53,7 @@ def find_model(output: Path) -> Left:
             with document.open("rb") as stream:
                 said = json.loads(stream.read(MAX_DOCUMENT))
             form, file = str(said["format"]), output / str(said.get("file") or f"model.{said['format']}")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StageError(
                 "ModelInvalid", f"{MODEL_DOCUMENT}: {type(error).__name__}: {error}; it needs a format"
             ) from None
@@ -139,6 +139,9 @@ class OnnxModel:
         """Load the graph. Without `task` two outputs, or labels, mean classification."""
         import onnxruntime
 
+        from modelmill_trainer.onnx_file import require_whole
+
+        require_whole(content)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # an error is raised as well
         try:
@@ -169,7 +172,7 @@ class OnnxModel:
     def outputs(self, frame: pd.DataFrame) -> Outputs:
         """Return `predict`, and `predict_proba` for classifiers with a second output."""
         found = self._session.run(self._outputs, self._feed(frame))
-        made = {PREDICT: _flat(found[0])}
+        made = {PREDICT: self._labels(_flat(found[0]))}
         if len(found) > 1:
             made[PROBABILITIES] = self._probabilities(found[1])
         return made
@@ -186,6 +189,11 @@ class OnnxModel:
                 column = column.where(column.notna(), MISSING_TEXT).astype(str)
             feed[item.name] = column.to_numpy().astype(kind).reshape(-1, 1)
         return feed
+
+    def _labels(self, predicted: np.ndarray) -> np.ndarray:
+        # Graphs of classifiers have labels of text or whole numbers only.
+        truths = bool(self.classes) and all(isinstance(label, bool) for label in self.classes)
+        return predicted.astype(np.bool_) if truths and predicted.dtype.kind in "biu" else predicted
 
     def _probabilities(self, raw: Any) -> np.ndarray:
         if isinstance(raw, list):  # ZipMap: one dictionary per row

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from modelmill_trainer.kinds import BOOLEAN, NUMBER, TEXT
 
 MAX_CATEGORIES = 50
+NO_VALUE, DATES, FREE_TEXT = "no value", "dates", "free text"
 
 
 @dataclass(slots=True)
@@ -30,25 +31,31 @@ class Plan:
         return [*self.numbers, *self.categories]
 
 
+def unusable(column: pd.Series, kind: str) -> str:
+    """Return why no model can take a column of the rows to train on: no value, dates or free text; or an empty text."""
+    present = column.dropna()
+    if present.empty:
+        return NO_VALUE
+    if kind in (NUMBER, BOOLEAN):
+        return ""
+    if kind != TEXT or _dates(present):
+        return DATES
+    different = present.nunique()
+    return FREE_TEXT if different > MAX_CATEGORIES and different > len(present) / 2 else ""
+
+
 def choose(frame: pd.DataFrame, kinds: dict[str, str], features: list[str]) -> Plan:
     """Decide what to do with each feature of the rows to train on."""
     plan = Plan()
     for name in features:
         column, kind = frame[name], kinds[name]
-        present = column.dropna()
-        if present.empty:
-            plan.notes.append(f"column {name!r} has no value in the rows to train on and is left out")
+        why = unusable(column, kind)
+        if why:
+            plan.notes.append(f"column {name!r} has {_spoken(why, column)}")
         elif kind in (NUMBER, BOOLEAN):
             plan.numbers.append(name)
-        elif kind != TEXT or _dates(present):
-            plan.notes.append(f"column {name!r} has dates and is left out; give their parts as numbers to use them")
         else:
-            counts = present.value_counts()
-            if len(counts) > MAX_CATEGORIES and len(counts) > len(present) / 2:
-                plan.notes.append(
-                    f"column {name!r} has {len(counts)} different texts in {len(present)} rows, like a name, and is left out"
-                )
-                continue
+            counts = column.value_counts()
             # Ties in the order of the text, so that the same data gives the same model.
             ordered = sorted(counts.index, key=lambda value: (-counts[value], value))
             if len(ordered) > MAX_CATEGORIES:
@@ -57,6 +64,14 @@ def choose(frame: pd.DataFrame, kinds: dict[str, str], features: list[str]) -> P
                 )
             plan.categories[name] = ordered[:MAX_CATEGORIES]
     return plan
+
+
+def _spoken(why: str, column: pd.Series) -> str:
+    if why == NO_VALUE:
+        return "no value in the rows to train on and is left out"
+    if why == DATES:
+        return "dates and is left out; give their parts as numbers to use them"
+    return f"{column.nunique()} different texts in {column.count()} rows, like a name, and is left out"
 
 
 def pipeline(plan: Plan, estimator: Any, *, scale: bool) -> Pipeline:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,44 +16,23 @@ from modelmill.contracts.artifact import Manifest, Signature, canonical, digest
 from modelmill.contracts.stage import StageSpec
 from modelmill_trainer import champion, golden
 from modelmill_trainer.artifact_folder import files_of, publish_artifact
+from modelmill_trainer.facts import Facts, read_facts
 from modelmill_trainer.failure import StageError
-from modelmill_trainer.fetch import read_snapshot
 from modelmill_trainer.folders import Folders
-from modelmill_trainer.gates import Verdict, judge
-from modelmill_trainer.kinds import TEXT, model_frame, target_values
+from modelmill_trainer.gates import judge
+from modelmill_trainer.kinds import BOOLEAN, NUMBER, model_frame, target_values
 from modelmill_trainer.lineage import lineage
-from modelmill_trainer.metrics import evaluate, own_metrics, primary_of
-from modelmill_trainer.models import CLASSIFICATION, PREDICT, Left, Model, Outputs, SklearnModel, find_model, load_left
+from modelmill_trainer.measured import Measured
+from modelmill_trainer.metrics import evaluate, own_metrics, primary_of, require_finite
+from modelmill_trainer.models import CLASSIFICATION, PREDICT, Model, Outputs, SklearnModel, find_model, load_left
 from modelmill_trainer.reference import make_profile, permutation_importance
-from modelmill_trainer.signature import make_signature, require_features
+from modelmill_trainer.report.page import render
+from modelmill_trainer.rows import TrainedRows, key_of
+from modelmill_trainer.signature import left_out, left_out_note, make_signature, require_features
 from modelmill_trainer.stores import join
 from modelmill_trainer.tables import read_rows
 
 COMPARED_ROWS = 500
-
-
-@dataclass(slots=True)
-class Measured:
-    """A model with its rows. frame, target: the hold-out as the model takes it; outputs: its answers for it."""
-
-    spec: StageSpec
-    facts: dict[str, Any]
-    left: Left
-    model: Model
-    train: pd.DataFrame
-    frame: pd.DataFrame
-    target: np.ndarray
-    outputs: Outputs
-    metrics: dict[str, float]
-    champion: result.ChampionFacts | None
-    primary: str
-    direction: str
-    verdicts: list[Verdict]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every gate passed."""
-        return all(verdict.passed for verdict in self.verdicts)
 
 
 def publish(spec: StageSpec, folders: Folders) -> result.StageResult:
@@ -65,15 +43,18 @@ def publish(spec: StageSpec, folders: Folders) -> result.StageResult:
     print(f"publish: on {len(measured.target)} rows of the hold-out: {shown}", flush=True)
     for verdict in measured.verdicts:
         print(f"publish: gate {'passed' if verdict.passed else 'FAILED'}: {verdict.text}", flush=True)
+    for note in measured.notes:
+        print(f"publish: {note}", flush=True)
     failed = tuple(verdict.text for verdict in measured.verdicts if not verdict.passed)
     ending = result.StageResult(
         outcome=result.PUBLISHED if measured.passed else result.GATE_FAILED,
         reason="" if measured.passed else "GateFailed",
         reasons=failed,
-        data=result.DataFacts(measured.facts["digest"], measured.facts["rows"], measured.facts["holdout_rows"]),
+        data=result.DataFacts(measured.facts.digest, measured.facts.rows, measured.facts.holdout_rows),
         metrics=measured.metrics,
         champion=measured.champion,
         gates=tuple(verdict.text for verdict in measured.verdicts),
+        notes=measured.notes,
     )
     result.encode(ending)  # a metric that cannot be told is refused before anything is stored
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
@@ -89,33 +70,73 @@ def publish(spec: StageSpec, folders: Folders) -> result.StageResult:
 
 def measure(spec: StageSpec, folders: Folders) -> Measured:
     """Load the model and score it and the champion on the hold-out. Raises StageError."""
-    facts = read_snapshot(folders)
+    facts = read_facts(folders.snapshot)
     left = find_model(folders.output)
-    kinds, column = facts["kinds"], facts["target"]
+    kinds = facts.kinds
     train, holdout = _rows(folders, facts)
-    known = target_values(train[column], kinds[column])
-    labels = sorted(set(known.tolist())) if kinds[column] == TEXT or known.dtype.kind == "i" else []
-    model = load_left(left, facts["features"], labels)
+    known = target_values(train[facts.target], kinds[facts.target])
+    model = load_left(left, list(facts.features), _labels(known))
     require_features(model, facts)
-    target = target_values(holdout[column], kinds[column])
-    if model.task != CLASSIFICATION and target.dtype.kind == "O":
-        raise StageError("ModelInvalid", f"the model predicts numbers, and data.target {column!r} has labels")
+    target = target_values(holdout[facts.target], kinds[facts.target])
+    _require_numbers(model, facts)
     frame = model_frame(holdout, model.features, kinds)
     outputs = _outputs(model, frame)
     metrics = own_metrics(folders.metrics) | evaluate(model.task, target, outputs, model.classes)
-    rival = champion.score(spec.champion, folders.champion, holdout, kinds, target, model.task)
+    trained = TrainedRows.of(train, facts.row_kinds(), key_of(spec.seed))
+    seen = trained.contains(holdout, kinds)
+    challenger = champion.Challenger(model, holdout, kinds, target, outputs, seen)
+    rival, compared = champion.compare(spec.champion, folders.champion, challenger)
     primary, direction = primary_of(model.task, spec.primary_metric, spec.primary_direction)
-    verdicts = judge(spec.gates, metrics, rival, primary, direction)
+    rows_file = trained.pack()
+    unused = left_out(model, facts, train)
+    notes = [left_out_note(unused), *facts.notes, _twice_note(seen), *compared]
+    if rows_file is None:
+        notes.append(
+            f"there is no {names.ROWS_FILE}: the names of the columns are too long to keep which rows were trained on"
+        )
     return Measured(
-        spec, facts, left, model, model_frame(train, model.features, kinds), frame, target, outputs, metrics, rival, primary,
-        direction, verdicts,
-    )  # fmt: skip
+        spec=spec,
+        facts=facts,
+        left=left,
+        model=model,
+        train=model_frame(train, model.features, kinds),
+        rows_file=rows_file,
+        frame=frame,
+        target=target,
+        outputs=outputs,
+        metrics=metrics,
+        champion=rival,
+        primary=primary,
+        direction=direction,
+        verdicts=judge(spec.gates, metrics, rival, primary, direction),
+        left_out=unused,
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def _labels(target: np.ndarray) -> list[object]:
+    """Return what may be classes: the target's sorted different values, none where they are numbers with fractions."""
+    return [] if target.dtype.kind == "f" else sorted(set(target.tolist()))
+
+
+def _require_numbers(model: Model, facts: Facts) -> None:
+    kind = facts.kinds[facts.target]
+    if model.task != CLASSIFICATION and kind != NUMBER:
+        what = "true and false" if kind == BOOLEAN else "labels"
+        raise StageError("ModelInvalid", f"the model predicts numbers, and data.target {facts.target!r} has {what}")
+
+
+def _twice_note(seen: np.ndarray) -> str:
+    count = int(seen.sum())
+    return f"{count} of the {len(seen)} rows to measure on are equal to rows that were trained on" if count else ""
 
 
 def write_artifact(measured: Measured, into: Path) -> str:
     """Write every file of the artifact and return its format."""
     spec, model, facts = measured.spec, measured.model, measured.facts
-    predicted_train = _outputs(model, measured.train)[PREDICT]
+    fitted = _outputs(model, measured.train)
+    require_finite(fitted, "that were trained on: it must answer rows with missing values, where the data has some")
+    predicted_train = fitted[PREDICT]
     importance = permutation_importance(model, measured.frame, measured.target, spec.seed)
     profile = make_profile(measured.train, predicted_train, importance)
     candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(
@@ -129,15 +150,15 @@ def write_artifact(measured: Measured, into: Path) -> str:
         measured, into, pd.concat([rows, candidates.head(COMPARED_ROWS)], ignore_index=True), absolute
     )
     (into / names.PROFILE_FILE).write_bytes(canonical(profile))
-    (into / names.GOLDEN_FILE).write_bytes(canonical(golden.make_golden(rows, facts["kinds"], answers, absolute)))
+    (into / names.GOLDEN_FILE).write_bytes(canonical(golden.make_golden(rows, facts.kinds, answers, absolute)))
     (into / names.DATA_FILE).write_bytes(canonical(facts))
-    trained = datetime.fromtimestamp(measured.left.file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    origin = lineage(spec, facts, trained, serving)
+    if measured.rows_file is not None:
+        (into / names.ROWS_FILE).write_bytes(measured.rows_file)
+    created = datetime.fromtimestamp(measured.left.file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    origin = lineage(spec, facts, created, serving)
     signature = make_signature(model, facts, measured.outputs)
-    from modelmill_trainer.report.page import render
-
     (into / names.REPORT_FILE).write_text(render(measured, signature, profile, origin, form), encoding="utf-8")
-    (into / names.MANIFEST_FILE).write_bytes(canonical(_manifest(measured, into, form, signature, origin, trained)))
+    (into / names.MANIFEST_FILE).write_bytes(canonical(_manifest(measured, into, form, signature, origin, created)))
     return form
 
 
@@ -151,7 +172,7 @@ def _model_files(measured: Measured, into: Path, compared: pd.DataFrame, absolut
 
     (into / names.SKOPS_FILE).write_bytes(content)
     expected = _outputs(measured.model, compared)
-    conversion = convert(measured.model, measured.facts["kinds"], compared, expected, absolute)
+    conversion = convert(measured.model, measured.facts.kinds, compared, expected, absolute)
     print(f"publish: {conversion.reason}", flush=True)
     if conversion.content is None:
         return "skops", conversion.reason
@@ -174,14 +195,14 @@ def _manifest(
     )
 
 
-def _rows(folders: Folders, facts: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    form = facts["format"]
-    path = folders.train(form)
-    if not path.is_file() or digest(path.read_bytes()) != facts["train_sha256"]:
+def _rows(folders: Folders, facts: Facts) -> tuple[pd.DataFrame, pd.DataFrame]:
+    path = folders.train(facts.format)
+    if not path.is_file() or digest(path.read_bytes()) != facts.train_sha256:
         raise StageError(
             "InputChanged", f"the train stage changed {path.name}: it must leave {names.ENV_INPUT} as it is"
         )
-    return read_rows(path, form, facts["kinds"]), read_rows(folders.held_out(form), form, facts["kinds"])
+    held = folders.held_out(facts.format)
+    return read_rows(path, facts.format, facts.kinds), read_rows(held, facts.format, facts.kinds)
 
 
 def _outputs(model: Model, frame: pd.DataFrame) -> Outputs:

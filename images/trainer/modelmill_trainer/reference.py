@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, mean_squared_error
 
-from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile
+from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile, category_text
 from modelmill_trainer.models import CLASSIFICATION, PREDICT, Model
 
 BINS = 10
@@ -36,7 +36,7 @@ def profile_of(column: pd.Series, importance: float) -> FeatureProfile:
         return FeatureProfile(
             NUMERIC, tuple((counts / rows).tolist()), edges=edges, missing_ratio=missing, importance=importance
         )
-    counted = present.astype(str).value_counts()
+    counted = present.map(category_text).value_counts()
     ordered = sorted(counted.index, key=lambda value: (-counted[value], value))[:MAX_CATEGORIES]
     ratios = tuple(float(counted[value]) / rows for value in ordered)
     return FeatureProfile(

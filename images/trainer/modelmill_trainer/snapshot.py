@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from modelmill.contracts.artifact import canonical, digest
-from modelmill_trainer.failure import StageError, rejected
+from modelmill_trainer.facts import ObjectFacts
+from modelmill_trainer.failure import rejected
 from modelmill_trainer.stores import Entry, Folder
 
 PARALLEL = 4
@@ -25,9 +24,9 @@ class Fetched:
     sha256: str
     path: Path
 
-    def document(self) -> dict[str, Any]:
+    def facts(self) -> ObjectFacts:
         """Return what data.json says about it."""
-        return {"name": self.name, "size": self.size, "sha256": self.sha256}
+        return ObjectFacts(self.name, self.size, self.sha256)
 
 
 def download(folder: Folder, into: Path, field: str) -> list[Fetched]:
@@ -54,7 +53,8 @@ def download(folder: Folder, into: Path, field: str) -> list[Fetched]:
 
 def data_digest(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> str:
     """Return the digest over names, sizes and contents of all objects."""
-    return digest(canonical({"train": [o.document() for o in train], "holdout": [o.document() for o in holdout]}))
+    sides = {"train": train, "holdout": holdout}
+    return digest(canonical({side: [asdict(item.facts()) for item in items] for side, items in sides.items()}))
 
 
 def _is_mark(name: str) -> bool:
@@ -62,13 +62,5 @@ def _is_mark(name: str) -> bool:
 
 
 def _download(folder: Folder, entry: Entry, path: Path) -> Fetched:
-    found, size = hashlib.sha256(), 0
-    with path.open("wb") as stream:
-        for chunk in folder.chunks(entry.name, entry.etag):
-            found.update(chunk)
-            size += len(chunk)
-            stream.write(chunk)
-    name = entry.name or folder.uri.rstrip("/").rsplit("/", 1)[-1]
-    if size != entry.size:
-        raise StageError("DataChanged", f"{name} has {size} bytes, it was listed with {entry.size}", final=False)
-    return Fetched(name, size, found.hexdigest(), path)
+    sha256 = folder.save(entry.name, path, entry.size, etag=entry.etag)
+    return Fetched(entry.name or folder.uri.rstrip("/").rsplit("/", 1)[-1], entry.size, sha256, path)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ class Table:
     """All rows of some objects. kinds: kind of each column.
 
     sources, starts: each object's name and the place of its first row.
+    marks: by column of text, how often each text of a csv was read as missing, e.g. NA.
     """
 
     frame: pd.DataFrame
     kinds: dict[str, str]
     sources: tuple[str, ...]
     starts: tuple[int, ...]
+    marks: dict[str, Counter[str]] = field(default_factory=dict)
 
     def where(self, row: int) -> str:
         """Return where a row came from, for people; data rows are counted from 1."""
@@ -41,6 +44,7 @@ def read_objects(objects: Sequence[Fetched], form: str) -> Table:
     """Return the rows of all objects. Raises StageError, which names the object: DataUnreadable, ColumnsDiffer, …"""
     frames: list[pd.DataFrame] = []
     kinds: dict[str, str] = {}
+    marks: dict[str, Counter[str]] = {}
     for item in objects:
         frame = _read_told(item, form)
         if not frame.columns.is_unique:
@@ -56,6 +60,9 @@ def read_objects(objects: Sequence[Fetched], form: str) -> Table:
                     f"column {name!r} is {found} in {item.name} and {before} in the objects before it: make them agree",
                 )
             kinds[name] = found if before == EMPTY else before
+        if form == "csv":
+            for name, texts in _marks(item.path, frame).items():
+                marks.setdefault(name, Counter()).update(texts)
         frames.append(frame)
     starts = [0]
     for frame in frames[:-1]:
@@ -64,7 +71,7 @@ def read_objects(objects: Sequence[Fetched], form: str) -> Table:
         # Whether an empty column counts for the type of the whole is the same to us: kinds decide.
         warnings.simplefilter("ignore", FutureWarning)
         whole = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    return Table(whole, kinds, tuple(item.name for item in objects), tuple(starts))
+    return Table(whole, kinds, tuple(item.name for item in objects), tuple(starts), marks)
 
 
 def read_rows(path: Path, form: str, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -117,6 +124,21 @@ def read_frame(path: Path, form: str) -> pd.DataFrame:
         frame = pd.DataFrame.from_records(_json_lines(path))
     frame.columns = [str(name) for name in frame.columns]
     return frame
+
+
+def _marks(path: Path, frame: pd.DataFrame) -> dict[str, Counter[str]]:
+    """Return, by column of a csv that has text and gaps, what stands in the gaps when it is not nothing."""
+    gaps = {
+        place: name
+        for place, name in enumerate(frame.columns)
+        if frame[name].dtype == object and frame[name].isna().any()
+    }
+    if not gaps:
+        return {}
+    raw = pd.read_csv(path, usecols=list(gaps), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    raw.columns = list(gaps.values())
+    found = {name: Counter(raw[name][frame[name].isna() & (raw[name] != "")].tolist()) for name in gaps.values()}
+    return {name: texts for name, texts in found.items() if texts}
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

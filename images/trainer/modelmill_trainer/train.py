@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from typing import Any
@@ -14,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from modelmill.contracts import names
 from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.estimators import build, forget_training, needs_scaling
+from modelmill_trainer.facts import read_training_facts
 from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.gates import CLASSIFICATION_METRICS, REGRESSION_METRICS, require_metrics
@@ -27,16 +27,14 @@ def train(spec: StageSpec, folders: Folders) -> None:
     begin = time.monotonic()
     if spec.estimator is None:
         raise StageError("SpecInvalid", "train.sklearn is not set: this stage trains scikit-learn estimators only")
-    params = _params(folders)
+    facts = read_training_facts(folders.params)
     estimator = build(spec.estimator, spec.seed)
-    kinds = {item["name"]: item["kind"] for item in params["features"]}
-    target = params["target"]
-    _require_task(estimator, target, params["target_kind"])
+    kinds, target = facts.features, facts.target
+    _require_task(estimator, target, facts.target_kind)
     # Told before hours of fitting rather than after.
     measured = CLASSIFICATION_METRICS if is_classifier(estimator) else REGRESSION_METRICS
     require_metrics(spec.gates, measured, spec.primary_metric or measured[0])
-    form = params["format"]
-    frame = read_rows(folders.train(form), form, {**kinds, target: params["target_kind"]})
+    frame = read_rows(folders.train(facts.form), facts.form, {**kinds, target: facts.target_kind})
     if spec.estimator.preprocessing == "None":
         plan = Plan(numbers=list(kinds))
         model = Pipeline([("model", estimator)])
@@ -56,7 +54,7 @@ def train(spec: StageSpec, folders: Folders) -> None:
     )
     features = [name for name in kinds if name in plan.features]
     x = model_frame(frame, features, kinds)
-    y = target_values(frame[target], params["target_kind"])
+    y = target_values(frame[target], facts.target_kind)
     fitting = time.monotonic()
     _fit(model, x, y)
     print(f"train: fitted in {time.monotonic() - fitting:.2f} s", flush=True)
@@ -84,14 +82,6 @@ def _fit(model: Pipeline, x: Any, y: Any) -> None:
             ) from error
     for text in dict.fromkeys(str(warning.message).split("\n", maxsplit=1)[0] for warning in caught):
         print(f"train: warning: {text}", flush=True)
-
-
-def _params(folders: Folders) -> dict[str, Any]:
-    try:
-        params: dict[str, Any] = json.loads(folders.params.read_bytes())
-    except FileNotFoundError:
-        raise StageError("InputMissing", f"{folders.input} has no params.json: run the fetch stage first") from None
-    return params
 
 
 def _require_task(estimator: Any, target: str, kind: str) -> None:

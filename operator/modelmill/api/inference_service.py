@@ -100,7 +100,7 @@ class Analysis(Part):
 
 
 class Rollout(Part):
-    """How a new version replaces the one that serves."""
+    """How a new version replaces the one that serves. What is left out is decided for you: status.effective tells it."""
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
@@ -110,7 +110,8 @@ class Rollout(Part):
             ),
             (
                 "self.strategy == 'Direct' || !has(self.analysis)"
-                " || (has(self.steps) && self.steps.exists(step, has(step.weight) && step.weight < 100))",
+                " || !has(self.steps) || self.steps.size() == 0"
+                " || self.steps.exists(step, has(step.weight) && step.weight < 100)",
                 "analysis needs a step with a weight below 100: that is when it measures",
             ),
             (
@@ -126,12 +127,17 @@ class Rollout(Part):
     steps: list[Step] = Field(
         default_factory=list,
         max_length=32,
-        description="Weights and pauses, in order; a last step of weight 100 is implied. Weights are met by replica "
+        description="Weights and pauses, in order; a last step of weight 100 is implied. Left out: weights 10 and 50 with a "
+        "pause of 60 s each, and an analysis if none is given. Weights are met by replica "
         "counts, so that the actual weight is a multiple of 1/replicas; status.canary.actualWeight tells it. With an analysis "
         "a step below 100 ends only with a measurement that passes: in its pause, or in one interval when no pause follows.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
-    analysis: Analysis | None = Field(default=None, description="Measurements; left out: only readiness is waited for.")
+    analysis: Analysis | None = Field(
+        default=None,
+        description="Measurements. Left out where steps are given: only readiness is waited for. Left out with the steps: "
+        "at most 1 % of errors, and a 95th percentile of the duration of at most 3 times that of the stable version.",
+    )
     progress_deadline_seconds: int = Field(
         default=600, ge=10, le=86_400, description="Longest time that new pods may take to become ready."
     )

@@ -8,6 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from modelmill.api.base import Alert, Condition, Digest, Message, StatusPart, Text, Timestamp, Word
+from modelmill.api.inference_service import Analysis, Step
+
+_REVISION = "Hash of the template of its pods; suffix of the Deployment's name."
+_INPUTS = "Hash of what the spec and the version say about the pods: another one makes another revision."
+_IMAGE = "Image of the server in its pods: a release of the operator does not change it."
+ServerImage = Annotated[str, Field(max_length=512)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +22,9 @@ class StableTrack(StatusPart):
 
     version: Annotated[Word, Field(description="Name of the ModelVersion.")]
     digest: Annotated[Digest, Field(description="Digest of its artifact.")]
-    revision: Annotated[Word, Field(description="Hash of version and runtime; suffix of the Deployment's name.")]
+    revision: Annotated[Word, Field(description=_REVISION)]
+    inputs: Annotated[Word, Field(description=_INPUTS)] = ""
+    server_image: Annotated[ServerImage, Field(description=_IMAGE)] = ""
     replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]
     ready: Annotated[int, Field(ge=0, description="Pods ready.")]
 
@@ -37,12 +45,14 @@ class CanaryTrack(StatusPart):
 
     version: Annotated[Word, Field(description="Name of the ModelVersion.")]
     digest: Annotated[Digest, Field(description="Digest of its artifact.")]
-    revision: Annotated[Word, Field(description="Hash of version and runtime; suffix of the Deployment's name.")]
+    revision: Annotated[Word, Field(description=_REVISION)]
+    inputs: Annotated[Word, Field(description=_INPUTS)] = ""
+    server_image: Annotated[ServerImage, Field(description=_IMAGE)] = ""
     replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]
     ready: Annotated[int, Field(ge=0, description="Pods ready.")]
     weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic wanted, percent.")]
     actual_weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic by ready pods, percent.")]
-    step: Annotated[int, Field(ge=0, description="Step of spec.rollout.steps that is being done, from 0.")]
+    step: Annotated[int, Field(ge=0, description="Step of status.effective.steps that is being done, from 0.")]
     step_time: Annotated[Timestamp, Field(description="When the step began.")]
     start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
     last_measure_time: Annotated[Timestamp | None, Field(description="When it was last measured.")] = None
@@ -62,11 +72,30 @@ class Served(StatusPart):
     """A version that served."""
 
     version: Annotated[Word, Field(description="Name of the ModelVersion.")]
-    revision: Annotated[Word, Field(description="Hash of version and runtime.")]
+    revision: Annotated[Word, Field(description="Hash of the template of its pods.")]
     start_time: Annotated[Timestamp, Field(description="When it took all traffic, or its rollout began.")]
     end_time: Annotated[Timestamp | None, Field(description="When it ended; left out while it serves.")] = None
-    outcome: Annotated[Literal["Serving", "Replaced", "RolledBack"], Field(description="How it ended.")]
-    message: Annotated[Text | None, Field(description="Why it ended.")] = None
+    outcome: Annotated[
+        Literal["Serving", "Replaced", "RolledBack", "Superseded"],
+        Field(description="How it ended; Superseded: something else was to serve before its rollout was over."),
+    ]
+    message: Annotated[Text | None, Field(description="Why it ended, or on what grounds it serves.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveRollout(StatusPart):
+    """How versions are rolled out: spec.rollout with what it leaves out."""
+
+    strategy: Annotated[Literal["Canary", "Direct"], Field(description="As in spec.rollout.")]
+    steps: Annotated[
+        tuple[Step, ...],
+        Field(
+            max_length=33,
+            description="All steps, the last one of weight 100.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ]
+    analysis: Annotated[Analysis | None, Field(description="The measurements, none when there are none.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +132,15 @@ class InferenceServiceStatus(StatusPart):
     url: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="URL inside the cluster.")] = None
     stable: Annotated[StableTrack | None, Field(description="The version that serves.")] = None
     canary: Annotated[CanaryTrack | None, Field(description="The version that is being rolled out.")] = None
-    failed_revision: Annotated[
-        Word | None, Field(description="Revision that was taken back; not tried again until it changes.")
-    ] = None
+    failed_revision: Annotated[Word | None, Field(description="Revision that was taken back.")] = None
+    failed_inputs: Annotated[Word | None, Field(description="Its inputs: not tried again until these change.")] = None
     failed_message: Annotated[Message | None, Field(description="Why it was taken back.")] = None
     retried_annotation: Annotated[
         Annotated[str, Field(max_length=256)] | None,
         Field(description="Value of modelmill.dev/retry that was last answered."),
+    ] = None
+    effective: Annotated[
+        EffectiveRollout | None, Field(description="spec.rollout as it is done, with what it leaves out.")
     ] = None
     history: Annotated[
         tuple[Served, ...],

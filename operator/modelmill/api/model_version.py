@@ -8,6 +8,9 @@ from pydantic import Field
 
 from modelmill.api.base import Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
 
+MAX_NAME = 63
+NAME_TOO_LONG = f"may have at most {MAX_NAME} characters: it is the value of a label of the pods that serve it"
+
 
 class ArtifactRef(Part):
     """The bytes of the version, content-addressed."""
@@ -57,6 +60,9 @@ class ModelVersionSpec(Part):
                 " && (!has(self.lineage) || self.lineage == oldSelf.lineage)"
                 " && has(self.champion) == has(oldSelf.champion)"
                 " && (!has(self.champion) || self.champion == oldSelf.champion)"
+                " && has(self.gates) == has(oldSelf.gates) && (!has(self.gates) || self.gates == oldSelf.gates)"
+                " && has(self.failedGates) == has(oldSelf.failedGates)"
+                " && (!has(self.failedGates) || self.failedGates == oldSelf.failedGates)"
                 " && self.bytes == oldSelf.bytes",
                 "a ModelVersion is immutable but for approval: train or create another version",
             )
@@ -76,6 +82,12 @@ class ModelVersionSpec(Part):
         default_factory=list,
         max_length=16,
         description="What the gates said.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    failed_gates: list[Text] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Those that failed; the version was made as Rejected for them.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     champion: Comparison | None = Field(default=None, description="The champion of the time on the same hold-out.")

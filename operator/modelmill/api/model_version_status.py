@@ -19,13 +19,14 @@ class ModelVersionStatus(StatusPart):
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Approved, Deletable.",
+            description="Ready, Approved, GateOverridden, Deletable.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
-    stage: Annotated[Literal["Pending", "Approved", "Rejected", "Serving"], Field(description="For scripts.")] = (
-        "Pending"
-    )
+    stage: Annotated[
+        Literal["Pending", "Approved", "Rejected", "Serving", "Deleting"],
+        Field(description="For scripts: spec.approval, Serving, or Deleting while something holds it."),
+    ] = "Pending"
     served_by: Annotated[
         tuple[Annotated[str, Field(max_length=128)], ...],
         Field(
@@ -37,7 +38,15 @@ class ModelVersionStatus(StatusPart):
     metric: Annotated[Word | None, Field(description="Primary metric, for the METRIC column.")] = None
     delta: Annotated[Word | None, Field(description="Difference to the champion, for the DELTA column.")] = None
     serving: Annotated[Word | None, Field(description="Greatest share of traffic, for the SERVING column.")] = None
+    gates: Annotated[
+        Literal["Passed", "Failed", "Overridden"] | None,
+        Field(description="What its gates said; Overridden when it was approved although some failed."),
+    ] = None
     source: Annotated[Word | None, Field(description="Run that made it, for the SOURCE column.")] = None
+    report: Annotated[
+        Annotated[str, Field(max_length=1100)] | None,
+        Field(description="Where the report of its run is in the store, for the REPORT column."),
+    ] = None
 
 
 def columns() -> list[dict[str, Any]]:
@@ -46,6 +55,7 @@ def columns() -> list[dict[str, Any]]:
     return [
         {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
         {"name": "Stage", "type": "string", "jsonPath": ".status.stage"},
+        {"name": "Gates", "type": "string", "jsonPath": ".status.gates"},
         {"name": "Format", "type": "string", "jsonPath": ".spec.format"},
         {"name": "Metric", "type": "string", "jsonPath": ".status.metric"},
         {"name": "Delta", "type": "string", "jsonPath": ".status.delta"},
@@ -55,5 +65,6 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Digest", "type": "string", "jsonPath": ".spec.artifact.digest", "priority": 1},
         {"name": "Size", "type": "integer", "jsonPath": ".spec.bytes", "priority": 1},
         {"name": "Source", "type": "string", "jsonPath": ".status.source", "priority": 1},
+        {"name": "Report", "type": "string", "jsonPath": ".status.report", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

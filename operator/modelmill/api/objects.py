@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from modelmill.api.base import Alert
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.inference_service_status import InferenceServiceStatus
-from modelmill.api.model_version import ModelVersionSpec
+from modelmill.api.model_version import MAX_NAME, NAME_TOO_LONG, ModelVersionSpec
 from modelmill.api.model_version_status import ModelVersionStatus
 from modelmill.api.training_job import TrainingJobSpec
 from modelmill.api.training_job_status import TrainingJobStatus
@@ -33,6 +34,7 @@ class ObjectMeta:
     deletion_timestamp: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
 
     @property
     def deleting(self) -> bool:
@@ -75,6 +77,7 @@ _STATUSES: dict[type[Any], TypeAdapter[Any]] = {
     TrainingJobStatus: _TRAINING_JOB[1],
     ModelVersionStatus: _MODEL_VERSION[1],
     InferenceServiceStatus: _INFERENCE_SERVICE[1],
+    Alert: TypeAdapter(Alert),
 }
 _KEPT_VERSIONS = 4096
 # By identity of the manifest, which is never changed in place; it is kept too, so that no other takes its identity.
@@ -88,7 +91,10 @@ def read_training_job(manifest: Manifest) -> TrainingJob:
 
 def read_model_version(manifest: Manifest) -> ModelVersion:
     """Return the typed object. Raises ObjectInvalid naming the field that another schema let through."""
-    return TypedObject(read_meta(manifest), *_parts(manifest, *_MODEL_VERSION))
+    meta = read_meta(manifest)
+    if len(meta.name) > MAX_NAME:
+        raise ObjectInvalid("metadata.name", NAME_TOO_LONG)
+    return TypedObject(meta, *_parts(manifest, *_MODEL_VERSION))
 
 
 def read_inference_service(manifest: Manifest) -> InferenceService:
@@ -105,7 +111,7 @@ def readable_model_versions(manifests: Iterable[Manifest]) -> list[ModelVersion]
     for manifest in manifests:
         kept = _read_versions.get(id(manifest))
         if kept is None or kept[0] is not manifest:
-            kept = (manifest, _readable([manifest], *_MODEL_VERSION))
+            kept = (manifest, _readable([manifest], read_model_version))
             while len(_read_versions) >= _KEPT_VERSIONS:
                 del _read_versions[next(iter(_read_versions))]
             _read_versions[id(manifest)] = kept
@@ -115,12 +121,12 @@ def readable_model_versions(manifests: Iterable[Manifest]) -> list[ModelVersion]
 
 def readable_inference_services(manifests: Iterable[Manifest]) -> list[InferenceService]:
     """Return those that can be read; of the others their own condition tells."""
-    return _readable(manifests, *_INFERENCE_SERVICE)
+    return _readable(manifests, read_inference_service)
 
 
 def readable_training_jobs(manifests: Iterable[Manifest]) -> list[TrainingJob]:
     """Return those that can be read; of the others their own condition tells."""
-    return _readable(manifests, *_TRAINING_JOB)
+    return _readable(manifests, read_training_job)
 
 
 def read_meta(manifest: Manifest) -> ObjectMeta:
@@ -136,11 +142,12 @@ def read_meta(manifest: Manifest) -> ObjectMeta:
         deletion_timestamp=meta.get("deletionTimestamp"),
         labels=meta.get("labels") or {},
         annotations=meta.get("annotations") or {},
+        finalizers=tuple(meta.get("finalizers") or ()),
     )
 
 
 def status_manifest(status: Any) -> dict[str, Any]:
-    """Return a typed status as plain data with camelCase names; what is None or empty is left out."""
+    """Return a typed status, or an alert in one, as plain data with camelCase names; what is None or empty is left out."""
     dumped: dict[str, Any] = _STATUSES[type(status)].dump_python(status, mode="json", by_alias=True, exclude_none=True)
     _drop_empty(dumped)
     return dumped
@@ -174,12 +181,12 @@ def _validated(where: str, adapter: TypeAdapter[Any], raw: Any) -> Any:
 
 
 def _readable(
-    manifests: Iterable[Manifest], spec: TypeAdapter[Spec], status: TypeAdapter[Status]
+    manifests: Iterable[Manifest], read: Callable[[Manifest], TypedObject[Spec, Status]]
 ) -> list[TypedObject[Spec, Status]]:
     found = []
     for manifest in manifests:
         try:
-            found.append(TypedObject(read_meta(manifest), *_parts(manifest, spec, status)))
+            found.append(read(manifest))
         except ObjectInvalid:
             continue
     return found

@@ -80,7 +80,9 @@ def _without_union(raw: dict[str, Any], path: str) -> dict[str, Any]:
     if len(options) == 1:
         return {**options[0], **rest}
     if [option.get("type") for option in options] == ["integer", "string"]:
-        return {**rest, "x-kubernetes-int-or-string": True}
+        # Bounds of the number do not matter to a text, nor the other way round.
+        bounds = {key: value for option in options for key, value in option.items() if key != "type"}
+        return {**bounds, **rest, "x-kubernetes-int-or-string": True}
     raise SchemaError(f"{path} is a union")
 
 
@@ -163,7 +165,12 @@ def definitions() -> list[dict[str, Any]]:
             model_version_status.columns(),
             "One immutable result of training: where its bytes are, what it measured, where it comes from, and whether it may "
             "serve.",
-            {},
+            {
+                "nameRule": {
+                    "rule": f"self.metadata.name.size() <= {model_version.MAX_NAME}",
+                    "message": f"metadata.name {model_version.NAME_TOO_LONG}",
+                }
+            },
         ),
         _definition(
             "InferenceService",

@@ -67,6 +67,9 @@ SKOPS_TRUSTED: Final = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
 )
+MAX_ROWS_BYTES: Final = (
+    12 + (1 << 20) + 8 * (1 << 22)
+)  # of rows.bin: its frame, the names of the columns, 8 for each row
 NUMERIC: Final = "numeric"
 CATEGORICAL: Final = "categorical"
 

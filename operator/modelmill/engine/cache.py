@@ -1,4 +1,4 @@
-"""The objects of the cluster as last seen, with indexes. Implements `plan.World`."""
+"""The objects of the cluster as last seen, with indexes. Implements `interface.World`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Cache:
 
     resourceVersions are compared as numbers: they are etcd revisions, and Kubernetes 1.35 made the order part of the API.
     Indexes are kept sorted, so that a list costs its length and no more. `clock` gives seconds, for the age of tombstones.
-    `index_fields` and `unread` are as in `Watch`; a field that is not kept cannot be indexed.
+    `index_fields`, `unread` and `reduced` say by kind what is found by and what is kept of an object, as in `Watch`; a field
+    that is not kept cannot be indexed.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class Cache:
         clock: Callable[[], float] = time.monotonic,
         unread: Mapping[Resource, Iterable[str]] | None = None,
         index_fields: Mapping[Resource, Iterable[str]] | None = None,
+        reduced: Mapping[Resource, Callable[[Manifest], Manifest] | None] | None = None,
     ) -> None:
         self._objects: dict[Resource, dict[_Id, Manifest]] = defaultdict(dict)
         self._sorted: dict[tuple[object, ...], list[_Id]] = {}
         self._index_labels = {resource: tuple(labels) for resource, labels in (index_labels or {}).items()}
         self._index_fields = {resource: tuple(paths) for resource, paths in (index_fields or {}).items()}
         self._unread = {resource: [path.split(".") for path in paths] for resource, paths in (unread or {}).items()}
+        self._reduced = {resource: reduce for resource, reduce in (reduced or {}).items() if reduce is not None}
         self._clock = clock
         # By uid, oldest first: when it was deleted, and at which resourceVersion.
         self._tombstones: dict[str, tuple[float, int]] = {}
@@ -67,21 +70,23 @@ class Cache:
     def put(self, resource: Resource, obj: Manifest) -> bool:
         """Take an object; tell whether it was new or newer than what was there."""
         meta = obj["metadata"]
-        one = (meta.get("namespace", ""), meta["name"])
+        place = (meta.get("namespace", ""), meta["name"])
         version = version_of(obj)
         tombstone = self._tombstones.get(meta["uid"])
         if tombstone is not None and version <= tombstone[1]:
             return False
-        before = self._objects[resource].get(one)
+        before = self._objects[resource].get(place)
         if before is not None:
             if version <= version_of(before):
                 return False
-            self._remove(resource, one)
+            self._remove(resource, place)
         for path in self._unread.get(resource, ()):
             obj = _without(obj, path)
-        self._objects[resource][one] = obj
+        if resource in self._reduced:
+            obj = self._reduced[resource](obj)
+        self._objects[resource][place] = obj
         for index in self._entries(resource, obj):
-            insort(self._sorted.setdefault(index, []), one)
+            insort(self._sorted.setdefault(index, []), place)
         return True
 
     def drop(self, resource: Resource, obj: Manifest, version: int = 0) -> bool:
@@ -91,13 +96,13 @@ class Cache:
         is taken again: for a watch with a selector, one that loses the label and gets it back is deleted and added.
         """
         meta = obj["metadata"]
-        one = (meta.get("namespace", ""), meta["name"])
-        before = self._objects[resource].get(one)
+        place = (meta.get("namespace", ""), meta["name"])
+        before = self._objects[resource].get(place)
         here = before is not None and before["metadata"]["uid"] == meta["uid"]
         known = version_of(before) if before is not None and here else 0
         self._bury(meta["uid"], max(version, version_of(obj), known))
         if here:
-            self._remove(resource, one)
+            self._remove(resource, place)
         return here
 
     def missing_from(
@@ -112,13 +117,13 @@ class Cache:
 
     def _indexed(self, resource: Resource, index: tuple[object, ...]) -> Sequence[Manifest]:
         objects = self._objects[resource]
-        return [objects[one] for one in self._sorted.get(index, ())]
+        return [objects[place] for place in self._sorted.get(index, ())]
 
-    def _remove(self, resource: Resource, one: _Id) -> None:
-        obj = self._objects[resource].pop(one)
+    def _remove(self, resource: Resource, place: _Id) -> None:
+        obj = self._objects[resource].pop(place)
         for index in self._entries(resource, obj):
             ids = self._sorted[index]
-            del ids[bisect_left(ids, one)]
+            del ids[bisect_left(ids, place)]
             if not ids:
                 del self._sorted[index]
 
@@ -128,7 +133,8 @@ class Cache:
         namespace = meta.get("namespace", "")
         yield (resource,)
         yield (resource, "namespace", namespace)
-        owner = next((one["uid"] for one in meta.get("ownerReferences") or () if one.get("controller")), None)
+        owners = meta.get("ownerReferences") or ()
+        owner = next((reference["uid"] for reference in owners if reference.get("controller")), None)
         if owner is not None:
             yield (resource, "owner", owner)
         labels: Mapping[str, str] = meta.get("labels") or {}

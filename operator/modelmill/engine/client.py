@@ -12,7 +12,7 @@ import aiohttp
 from prometheus_client import Counter, Histogram
 
 from modelmill.engine import metrics
-from modelmill.engine.errors import ServerFailure, Unreachable, api_error
+from modelmill.engine.errors import LoginError, ServerFailure, Unreachable, api_error
 from modelmill.engine.login import Login
 from modelmill.kube.objects import Resource
 
@@ -20,6 +20,8 @@ FIELD_MANAGER = "modelmill"
 # Not `connect`: that would count the wait for a free connection of the pool as well.
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 PAGE = 500
+CONNECTIONS = 64
+"""Requests at a time; more wait. Each of the 48 workers has one or a few, and a watch stream has one for good."""
 
 
 class Client:
@@ -29,9 +31,12 @@ class Client:
         self._login = login
         self.session = self.new_session()
 
-    def new_session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """Return another pool of connections with the same identity; whoever uses it closes it."""
-        connector = aiohttp.TCPConnector(limit=64, ssl=self._login.tls if self._login.tls is not None else False)
+    def new_session(
+        self, *middlewares: aiohttp.ClientMiddlewareType, connections: int = CONNECTIONS
+    ) -> aiohttp.ClientSession:
+        """Return another pool of at most so many connections with the same identity; whoever uses it closes it."""
+        tls = self._login.tls if self._login.tls is not None else False
+        connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=TIMEOUT,
@@ -53,7 +58,21 @@ class Client:
     async def _authenticate(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        request.headers.update(self._login.headers())
+        """Send the request with our identity, and once more when that was refused and there is a newer one.
+
+        A login that fails is an outage like any other: to be tried again, here and in kopf.
+        """
+        try:
+            sent = await self._login.headers()
+            request.headers.update(sent)
+            response = await handler(request)
+            if response.status != 401 or not await self._login.refused(sent):
+                return response
+            # Closed, not given back: the connection may be bound to a certificate that has expired.
+            response.close()
+            request.headers.update(await self._login.headers())
+        except LoginError as error:
+            raise aiohttp.ClientConnectionError(str(error)) from error
         return await handler(request)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 EngineError
 ├── LoginError          no kubeconfig and no service account, or one that cannot be read
 ├── NameConflict        a child's name is taken by an object that is not ours
+├── ChildTerminating    a child's name is still held by an object that is going
 └── ApiError            the API server answered with an error, or did not answer
     ├── Unreachable     no answer: connection refused, cut, or timed out
     ├── NotFound        404
@@ -27,6 +28,10 @@ class LoginError(EngineError):
 
 class NameConflict(EngineError):
     """A child cannot be made because an object of another owner has its name."""
+
+
+class ChildTerminating(EngineError):
+    """A child cannot be made yet: one of its name is being deleted, and whoever deletes it will come to its end."""
 
 
 class ApiError(EngineError):

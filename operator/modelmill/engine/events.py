@@ -14,7 +14,7 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError
-from modelmill.engine.plan import Event
+from modelmill.engine.interface import Event
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import CORE_EVENTS, EVENTS
 
@@ -71,7 +71,9 @@ class EventRecorder:
 
     def _within_budget(self, uid: str, now: float) -> bool:
         if len(self._budgets) > WAITING:
-            self._budgets = {one: known for one, known in self._budgets.items() if now - known[0] <= BUDGET_SECONDS}
+            self._budgets = {
+                parent: known for parent, known in self._budgets.items() if now - known[0] <= BUDGET_SECONDS
+            }
         since, count = self._budgets.get(uid, (now, 0))
         if now - since > BUDGET_SECONDS:
             since, count = now, 0

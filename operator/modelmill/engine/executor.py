@@ -7,19 +7,18 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from modelmill.engine.cache import Cache
+from modelmill.engine.children import check_applied, check_created, made_for, only_existing, only_new
 from modelmill.engine.client import FIELD_MANAGER, Client
-from modelmill.engine.errors import AlreadyExists, Conflict, NameConflict, NotFound
+from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
 from modelmill.engine.events import EventRecorder
+from modelmill.engine.interface import Delete, Event, Plan
 from modelmill.engine.ownership import lost_fields
-from modelmill.engine.plan import Delete, Event, Plan
-from modelmill.kube.labels import IN_USE_FINALIZER, MANAGED_BY_LABEL, OWNER_UID_LABEL, SPEC_HASH_ANNOTATION
+from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Manifest, Resource
 
 _Child = tuple[Resource, str, str]
-
 
 OnWritten = Callable[[Resource, Manifest, Manifest], None]
 """Told of every object that was written: its kind, the object, and the parent whose plan it was."""
@@ -41,11 +40,14 @@ class Executor:
         self._client = client
         self._cache = cache
         self._events = events
-        self._resources = {(one.api_version, one.kind): one for one in resources}
+        self._resources = {(resource.api_version, resource.kind): resource for resource in resources}
         self._seen: dict[_Child, _Seen] = {}
 
     async def execute(self, resource: Resource, parent: Manifest, plan: Plan) -> None:
-        """Do what the plan says. Raises ApiError or NameConflict; what was done before stays done and is found next time."""
+        """Do what the plan says.
+
+        Raises ApiError, NameConflict or ChildTerminating; what was done before stays done and is found next time.
+        """
         for manifest in plan.create:
             await self._create(parent, manifest)
         for together in self._steps(plan.apply):
@@ -67,21 +69,28 @@ class Executor:
 
     async def _create(self, parent: Manifest, manifest: Manifest) -> None:
         resource = self._resource(manifest)
-        body = _owned(parent, manifest)
+        body = made_for(parent, manifest)
         meta = body["metadata"]
-        if _is_ours(parent, self._cache.get(resource, meta["namespace"], meta["name"])):
+        cached = self._cache.get(resource, meta["namespace"], meta["name"])
+        if cached is not None:
+            check_created(parent, cached)
             return
         try:
             created = await self._client.create(resource, body)
         except AlreadyExists:
             created = await self._client.get(resource, meta["namespace"], meta["name"])
-            if not _is_ours(parent, created):
-                name = f"{resource.kind} {meta['namespace']}/{meta['name']}"
-                raise NameConflict(f"{name} belongs to somebody else; rename or delete it") from None
+            check_created(parent, created)
         self._take(resource, created, parent)
 
     def _steps(self, manifests: Sequence[Manifest]) -> list[list[Manifest]]:
-        """Keep the order of the plan, but make neighbours that do not exist yet in one step: nothing depends on them yet."""
+        """Keep the order of the plan, but make neighbours that do not exist yet in one step.
+
+        The order matters between children that exist: a Service that moves to another revision must come after the Deployment
+        that makes its pods, and a change that is refused must keep those behind it from being made. Nothing depends yet on an
+        object that does not exist, so that its first write may go out beside its neighbours': a new InferenceService has its
+        children after one round trip in place of four. Only neighbours: a missing child after an existing one waits for that.
+        "Missing" is what the cache says; an object that it does not know is found by the precondition of its apply.
+        """
         steps: list[list[Manifest]] = []
         before = False
         for manifest in manifests:
@@ -98,28 +107,47 @@ class Executor:
         if len(manifests) == 1:
             await self._apply(parent, manifests[0])
             return
-        outcomes = await asyncio.gather(*(self._apply(parent, one) for one in manifests), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(self._apply(parent, manifest) for manifest in manifests), return_exceptions=True
+        )
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
 
     async def _apply(self, parent: Manifest, manifest: Manifest) -> None:
         resource = self._resource(manifest)
-        body = _owned(parent, manifest)
+        body = made_for(parent, manifest)
         meta = body["metadata"]
         fingerprint = _fingerprint(body)
         meta["annotations"] = {**(meta.get("annotations") or {}), SPEC_HASH_ANNOTATION: fingerprint}
         child: _Child = (resource, meta["namespace"], meta["name"])
         cached = self._cache.get(*child)
         if cached is not None:
-            if not _is_ours(parent, cached):
-                raise NameConflict(f"{resource.kind} {meta['namespace']}/{meta['name']} belongs to somebody else")
+            check_applied(parent, cached)
             if self._as_wanted(child, cached, body, fingerprint):
                 return
-        applied = await self._client.apply(resource, body)
+        try:
+            sent = only_new(body) if cached is None else only_existing(body, cached)
+            applied = await self._client.apply(resource, sent)
+        except (Conflict, Invalid) as error:
+            if isinstance(error, Invalid) and "metadata.uid" not in error.message:
+                raise
+            applied = await self._client.apply(resource, await self._anew(parent, resource, body, cached))
         version = applied["metadata"]["resourceVersion"]
         self._seen[child] = _Seen(version, lost_fields(applied, body, FIELD_MANAGER))
         self._take(resource, applied, parent)
+
+    async def _anew(self, parent: Manifest, resource: Resource, body: Manifest, cached: Manifest | None) -> Manifest:
+        """Return what to apply after a precondition failed: the cache is behind, or does not hold what is there."""
+        meta = body["metadata"]
+        try:
+            actual = await self._client.get(resource, meta["namespace"], meta["name"])
+        except NotFound:
+            if cached is not None:
+                self._cache.drop(resource, cached)
+            return only_new(body)
+        check_applied(parent, actual)
+        return only_existing(body, actual)
 
     def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str) -> bool:
         """Tell whether the child was applied with this body and nobody has changed what we applied."""
@@ -152,7 +180,7 @@ class Executor:
         have = list(meta.get("finalizers") or ())
         if (IN_USE_FINALIZER in have) == wanted:
             return parent
-        want = [*have, IN_USE_FINALIZER] if wanted else [one for one in have if one != IN_USE_FINALIZER]
+        want = [*have, IN_USE_FINALIZER] if wanted else [name for name in have if name != IN_USE_FINALIZER]
         body = {"metadata": {"finalizers": want, "resourceVersion": meta["resourceVersion"]}}
         patched = await self._client.patch(resource, meta["namespace"], meta["name"], body)
         self._take(resource, patched, parent)
@@ -165,34 +193,6 @@ class Executor:
 
     def _resource(self, manifest: Manifest) -> Resource:
         return self._resources[manifest["apiVersion"], manifest["kind"]]
-
-
-def _owned(parent: Manifest, manifest: Manifest) -> dict[str, Any]:
-    """Return a copy with owner reference and label. A manifest that names its owners, even none, keeps them."""
-    meta = dict(manifest["metadata"])
-    meta["labels"] = {**(meta.get("labels") or {}), MANAGED_BY_LABEL: FIELD_MANAGER}
-    if "ownerReferences" not in meta:
-        meta["ownerReferences"] = [
-            {
-                "apiVersion": parent["apiVersion"],
-                "kind": parent["kind"],
-                "name": parent["metadata"]["name"],
-                "uid": parent["metadata"]["uid"],
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ]
-    return {**manifest, "metadata": meta}
-
-
-def _is_ours(parent: Manifest, child: Manifest | None) -> bool:
-    if child is None:
-        return False
-    uid = parent["metadata"]["uid"]
-    owners = child["metadata"].get("ownerReferences") or ()
-    if owners:
-        return any(owner["uid"] == uid and owner.get("controller") for owner in owners)
-    return bool((child["metadata"].get("labels") or {}).get(OWNER_UID_LABEL) == uid)
 
 
 def _fingerprint(body: Manifest) -> str:

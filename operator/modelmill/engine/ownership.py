@@ -28,18 +28,23 @@ def lost_fields(actual: Manifest, applied: Manifest, manager: str) -> frozenset[
 
     actual: the object as the API server returned it, with managedFields. applied: the body that was sent.
     """
-    entries = actual["metadata"].get("managedFields") or ()
-    ours = next(
-        (
-            entry.get("fieldsV1") or {}
-            for entry in entries
-            if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource")
-        ),
-        {},
-    )
+    entry = _apply_entry(actual, manager)
+    ours: Mapping[str, Any] = (entry.get("fieldsV1") or {}) if entry is not None else {}
     wanted = {name: value for name, value in applied.items() if name not in _UNOWNED}
     metadata = {name: value for name, value in applied["metadata"].items() if name not in _UNOWNED_METADATA}
     return frozenset(_lost({**wanted, "metadata": metadata}, ours, ()))
+
+
+def applied_by(actual: Manifest, manager: str) -> bool:
+    """Tell whether the manager has applied the object and still owns a field of it."""
+    return _apply_entry(actual, manager) is not None
+
+
+def _apply_entry(actual: Manifest, manager: str) -> Mapping[str, Any] | None:
+    for entry in actual["metadata"].get("managedFields") or ():
+        if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
+            return dict(entry)
+    return None
 
 
 def _lost(wanted: Mapping[str, Any], owned: Mapping[str, Any], path: Path) -> Iterator[Path]:

@@ -7,13 +7,14 @@ RBAC rules and the simulations of the tests are made from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from modelmill.engine.plan import Delete, Event, Plan, World
-from modelmill.kube.conditions import FALSE, TRUE, Condition, merge
+from modelmill.engine.interface import Delete, Event, Plan, World
+from modelmill.engine.refusals import not_ready
+from modelmill.kube.conditions import Condition, merge
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
 
 _SHARED_FIELDS = frozenset({"conditions", "observedGeneration"})
@@ -24,11 +25,18 @@ class Child:
     """A kind of children that a part may have.
 
     applied: True for level children (server-side apply, removed when no part wants them), False for those that run to
-    completion (POST under a deterministic name; removed by the part itself).
+    completion (POST under a deterministic name).
+    deleted: whether the part itself deletes some that run to completion.
     """
 
     resource: Resource
     applied: bool
+    deleted: bool = False
+
+    @property
+    def removed(self) -> bool:
+        """Whether the operator deletes such children."""
+        return self.applied or self.deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ class Part:
     """One concern of a kind.
 
     fields, conditions: names in the status that this part alone writes. children: kinds of its children.
+    finalizer: whether it holds objects by the operator's finalizer.
+    lists: kinds that it lists at the API server itself, since they are not in the cache.
     """
 
     name: str
@@ -76,6 +86,8 @@ class Part:
     fields: Sequence[str] = ()
     conditions: Sequence[str] = ()
     children: Sequence[Child] = ()
+    finalizer: bool = False
+    lists: Sequence[Resource] = ()
 
 
 class Composed:
@@ -89,21 +101,25 @@ class Composed:
                 raise ValueError(f"{what} are owned twice: {sorted(names)}")
         applied = [child.resource for part in parts for child in part.children if child.applied]
         if len(applied) != len(set(applied)):
-            raise ValueError(f"kinds of level children are owned twice: {sorted(one.kind for one in applied)}")
+            raise ValueError(
+                f"kinds of level children are owned twice: {sorted(resource.kind for resource in applied)}"
+            )
         self._parts = tuple(parts)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
-        """Return the plan; see `plan.Reconciler`. An object that a part cannot read is told in its conditions."""
+        """Return the plan; see `interface.Reconciler`. An object that a part cannot read is told in its conditions."""
         before = parent.get("status") or {}
         status: dict[str, Any] = self._known(before)
         wanted: list[tuple[Part, Contribution]] = []
         try:
             for part in self._parts:
                 contribution = await part.contribute({**parent, "status": status}, world, now)
+                _check(part, contribution)
                 wanted.append((part, contribution))
                 status = _with(status, part, contribution, parent, before, now)
         except ObjectInvalid as error:
-            return Plan(status=_invalid(parent, error, now))
+            message = f"{error}; nothing is changed until it is mended"
+            return Plan(status=not_ready(parent, "SpecInvalid", message, now, stalled=True))
         return _plan(parent, world, wanted, status if status or before else None)
 
     def _known(self, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,8 +128,30 @@ class Composed:
         conditions = {name for part in self._parts for name in part.conditions}
         known = {name: value for name, value in before.items() if name in fields}
         if "conditions" in known:
-            known["conditions"] = [one for one in known["conditions"] if one["type"] in conditions]
+            known["conditions"] = [old for old in known["conditions"] if old["type"] in conditions]
         return known
+
+
+def _check(part: Part, contribution: Contribution) -> None:
+    """Raise ValueError for what the part has not said that it writes: nobody would have been asked to permit it."""
+    foreign = set(contribution.status or ()) - set(part.fields)
+    foreign |= {condition.type for condition in contribution.conditions} - set(part.conditions)
+    foreign |= _kinds(contribution.create) - _declared(child for child in part.children if not child.applied)
+    foreign |= _kinds(contribution.apply or ()) - _declared(child for child in part.children if child.applied)
+    removed = {delete.resource.kind for delete in contribution.delete}
+    foreign |= removed - _declared(child for child in part.children if child.removed)
+    if contribution.finalizer is not None and not part.finalizer:
+        foreign.add("the finalizer")
+    if foreign:
+        raise ValueError(f"part {part.name} writes what it does not own: {', '.join(sorted(foreign))}")
+
+
+def _kinds(manifests: Sequence[Manifest]) -> set[str]:
+    return {manifest["kind"] for manifest in manifests}
+
+
+def _declared(children: Iterable[Child]) -> set[str]:
+    return {child.resource.kind for child in children}
 
 
 def _with(
@@ -127,12 +165,8 @@ def _with(
     """Return the status with what the part says in the place of what it said before."""
     if contribution.status is None:
         return dict(status)
-    strangers = set(contribution.status) - set(part.fields)
-    strangers |= {one.type for one in contribution.conditions} - set(part.conditions)
-    if strangers:
-        raise ValueError(f"part {part.name} writes what it does not own: {', '.join(sorted(strangers))}")
     generation = int(parent["metadata"].get("generation", 1))
-    others = [one for one in status.get("conditions") or () if one["type"] not in part.conditions]
+    others = [old for old in status.get("conditions") or () if old["type"] not in part.conditions]
     merged = merge(before.get("conditions") or (), contribution.conditions, generation, now)
     kept = {name: value for name, value in status.items() if name not in part.fields}
     return {**kept, **contribution.status, "conditions": [*others, *merged], "observedGeneration": generation}
@@ -140,18 +174,18 @@ def _with(
 
 def _plan(parent: Manifest, world: World, wanted: Sequence[tuple[Part, Contribution]], status: Manifest | None) -> Plan:
     contributions = [contribution for _, contribution in wanted]
-    waits = [one.requeue_after for one in contributions if one.requeue_after is not None]
-    finalizers = [one.finalizer for one in contributions if one.finalizer is not None]
+    waits = [said.requeue_after for said in contributions if said.requeue_after is not None]
+    finalizers = [said.finalizer for said in contributions if said.finalizer is not None]
     return Plan(
-        create=[one for contribution in contributions for one in contribution.create],
-        apply=[one for contribution in contributions for one in contribution.apply or ()],
+        create=[child for said in contributions for child in said.create],
+        apply=[child for said in contributions for child in said.apply or ()],
         delete=[
-            *(one for contribution in contributions for one in contribution.delete),
-            *(one for part, contribution in wanted for one in _unwanted(parent, world, part, contribution)),
+            *(delete for said in contributions for delete in said.delete),
+            *(delete for part, said in wanted for delete in _unwanted(parent, world, part, said)),
         ],
         finalizer=any(finalizers) if finalizers else None,
         status=status,
-        events=[one for contribution in contributions for one in contribution.events],
+        events=[event for said in contributions for event in said.events],
         requeue_after=min(waits) if waits else None,
     )
 
@@ -160,7 +194,7 @@ def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribu
     """Return the level children of the part that it does not want any more."""
     if contribution.apply is None:
         return []
-    stay = {(one["kind"], one["metadata"]["name"]) for one in contribution.apply}
+    stay = {(child["kind"], child["metadata"]["name"]) for child in contribution.apply}
     stay |= {(resource.kind, name) for resource, name in contribution.keep}
     unwanted = []
     for resource in (child.resource for child in part.children if child.applied):
@@ -169,16 +203,3 @@ def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribu
             if (resource.kind, meta["name"]) not in stay and "deletionTimestamp" not in meta:
                 unwanted.append(Delete(resource, meta["namespace"], meta["name"], meta["uid"]))
     return unwanted
-
-
-def _invalid(parent: Manifest, error: ObjectInvalid, now: datetime) -> dict[str, Any]:
-    """Return the status of an object that cannot be read: everything as it was, and why nothing is done about it."""
-    status = dict(parent.get("status") or {})
-    message = f"{error}; nothing is changed until it is mended"
-    told = [Condition("Ready", FALSE, "SpecInvalid", message), Condition("Stalled", TRUE, "SpecInvalid", message)]
-    generation = int(parent["metadata"].get("generation", 1))
-    before = status.get("conditions") or []
-    others = [one for one in before if one["type"] not in ("Ready", "Stalled")]
-    status["conditions"] = [*merge(before, told, generation, now), *others]
-    status["observedGeneration"] = generation
-    return status

@@ -15,27 +15,17 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache, version_number, version_of
 from modelmill.engine.client import Client
-from modelmill.engine.errors import (
-    ApiError,
-    Conflict,
-    EngineError,
-    Forbidden,
-    Invalid,
-    NameConflict,
-    NotFound,
-    TooManyRequests,
-)
+from modelmill.engine.errors import ApiError, Conflict, EngineError, NotFound, TooManyRequests
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Controller, Event, Watch
+from modelmill.engine.interface import Event, Watch
 from modelmill.engine.queue import WorkQueue
+from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
+from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest, Resource
 
 WORKERS = 16
 RESYNC_SECONDS = 600.0
 RESYNC_RETRY_SECONDS = 5.0
-
-_TOLD = (Forbidden, Invalid, NameConflict)
-"""Refusals that a person must mend: a quota, an admission policy, a name that is taken. They are posted as Events."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,14 +45,21 @@ class ControlLoop:
         self._client = client
         self._cache = cache
         self._executor = executor
-        self._controllers = {one.resource: one for one in controllers}
-        self._watches = {one.resource: one for one in watches}
+        self._controllers = {controller.resource: controller for controller in controllers}
+        self._reconcilers = {controller.resource: controller.reconciler() for controller in controllers}
+        self._owned = {
+            controller.resource: frozenset(child.resource for child in controller.children)
+            for controller in controllers
+        }
+        self._watches = {watch.resource: watch for watch in watches}
         self._namespaces = tuple(namespaces)
-        self._queues: dict[Resource, WorkQueue[Key]] = {one.resource: WorkQueue(one.name) for one in controllers}
+        self._queues: dict[Resource, WorkQueue[Key]] = {
+            controller.resource: WorkQueue(controller.name) for controller in controllers
+        }
         self._listed = False
         self._relisted = asyncio.Event()
         executor.on_written = self._on_written
-        self._owners = {(one.resource.kind, one.resource.group): one.resource for one in controllers}
+        self._owners = {(resource.kind, resource.group): resource for resource in self._controllers}
 
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
         """Take one watch event (type None: from kopf's own listing)."""
@@ -79,7 +76,15 @@ class ControlLoop:
         self._wake(resource, obj)
 
     async def resync(self) -> None:
-        """List every kind, forget what is gone, and look at every object again: watches may miss deletions."""
+        """List every kind, forget what is gone, and look at every object again.
+
+        Watches alone miss deletions: a stream that was cut for too long begins anew with a list, and what is not in that list
+        any more has no event. Here the list itself is the witness: a cached object that it lacks, and that is not younger than
+        it, is gone. The first listing is made while all streams are open already. Then each deletion is seen by one of the
+        two: before the list, and the list lacks the object; after it, and the stream tells. The other way round, list first
+        and streams after it, a deletion in the gap would leave a ghost in the cache until the next resync. What list and
+        stream both tell is sorted out by resourceVersion in the cache, in whichever order they come.
+        """
         for resource, watch in self._watches.items():
             for namespace in self._namespaces or (None,):
                 await self._list_anew(resource, namespace, watch.label_selector)
@@ -155,9 +160,9 @@ class ControlLoop:
         began = time.monotonic()
         metrics.ACTIVE_WORKERS.labels(controller.name).inc()
         result = "success"
+        now = datetime.now(UTC).replace(microsecond=0)
         try:
-            now = datetime.now(UTC).replace(microsecond=0)
-            plan = await controller.reconcile(parent, self._cache, now)
+            plan = await self._reconcilers[controller.resource](parent, self._cache, now)
             await self._executor.execute(controller.resource, parent, plan)
             queue.forget(key)
             if plan.requeue_after is None:
@@ -178,8 +183,7 @@ class ControlLoop:
             queue.retry(key, at_least=error.retry_after or 0.0)
         except EngineError as error:
             result = "error"
-            if isinstance(error, _TOLD):
-                self._executor.tell(parent, Event("Warning", type(error).__name__, str(error)))
+            await self._tell(controller, parent, error, now)
             self._failed(controller, queue, key, str(error))
         except Exception as error:
             result = "error"
@@ -189,6 +193,24 @@ class ControlLoop:
             metrics.ACTIVE_WORKERS.labels(controller.name).dec()
             metrics.RECONCILES.labels(controller.name, result).inc()
             metrics.RECONCILE_SECONDS.labels(controller.name).observe(time.monotonic() - began)
+
+    async def _tell(self, controller: Controller, parent: Manifest, error: EngineError, now: datetime) -> None:
+        """Say on the object what is in its way. Its own key is not woken by that: it is tried again after its backoff."""
+        if isinstance(error, MENDED_BY_A_PERSON):
+            self._executor.tell(parent, Event("Warning", type(error).__name__, str(error)))
+        status = refused(parent, error, now) if isinstance(error, TOLD) else None
+        if status is None or status == parent.get("status"):
+            return
+        try:
+            written = await self._client.replace_status(controller.resource, {**parent, "status": status})
+        except ApiError as failure:
+            # Mostly the object has changed meanwhile, so that its key waits already.
+            log.info("refusal not told", controller=controller.name, object=str(_key(parent)), error=str(failure))
+            return
+        if self._cache.put(controller.resource, written):
+            for resource, key in self._concerned(controller.resource, written):
+                if (resource, key) != (controller.resource, _key(parent)):
+                    self._queues[resource].add(key)
 
     async def _refresh(self, controller: Controller, queue: WorkQueue[Key], parent: Manifest, error: str) -> None:
         """Read a parent anew after a refused write, then plan again: at once when it has changed, else after a backoff."""
@@ -214,9 +236,20 @@ class ControlLoop:
         log.warning("will try again", controller=controller.name, object=str(key), error=error, seconds=round(delay, 1))
 
     def _on_written(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
-        """Take a write of our own: it concerns the same keys as a watch event, a child not the one that made it.
+        """Tell the keys that a write of our own concerns, as a watch event of it would.
 
-        A parent is looked at again after its own status was written: what was decided from the old one may allow more now.
+        The answer of a write is put into the cache at once, so that the next plan knows it. When the watch event of the same
+        write comes, its resourceVersion is no newer than what is there, and it wakes nobody. So whoever is to hear of the write
+        hears it here or never.
+
+        One key is left out: the parent whose plan made a child need not look again because of it, since the plan has counted
+        on the child, and the child's own life (a pod gets ready, a Job ends) comes as later events. Were the parent woken for
+        each of its children, every creation would cost a second reconciliation.
+
+        Another key is not left out: the parent itself after its own status was written. Plans go on step by step from their
+        status, and the step after this one may be possible already. That ends by itself: a plan from the new status that
+        wants the same status writes nothing, and what is not written wakes nobody. `_tell` is the exception, where the plan
+        could not be carried out and the next try must wait for its backoff.
         """
         writer = (parent["kind"], _key(parent))
         own = obj["metadata"]["uid"] == parent["metadata"]["uid"]
@@ -235,7 +268,7 @@ class ControlLoop:
             yield resource, _key(obj)
         for owner in obj["metadata"].get("ownerReferences") or ():
             kind = self._owners.get((owner["kind"], owner["apiVersion"].partition("/")[0]))
-            if owner.get("controller") and kind is not None and resource in self._controllers[kind].owns:
+            if owner.get("controller") and kind is not None and resource in self._owned[kind]:
                 yield kind, Key(obj["metadata"]["namespace"], owner["name"])
         for controller in self._controllers.values():
             keys = controller.maps.get(resource)

@@ -16,8 +16,8 @@ import kopf
 import structlog
 
 from modelmill.engine import metrics
-from modelmill.engine.client import Client
-from modelmill.engine.plan import Watch
+from modelmill.engine.client import CONNECTIONS, Client
+from modelmill.engine.interface import Watch
 from modelmill.kube.objects import Manifest, Resource
 
 REMIND_SECONDS = 10.0
@@ -83,6 +83,10 @@ class Streams:
         self._clock = clock
         self._opened = asyncio.Event()
 
+    def __len__(self) -> int:
+        """How many streams there are: one for each kind and namespace."""
+        return len(self._responses)
+
     async def wait_open(self) -> None:
         """Wait until every kind has been watched; what is missing is logged from time to time."""
         while not self._opened.is_set():
@@ -131,8 +135,10 @@ def build_registry(
 
     @kopf.on.login(registry=registry)
     async def _login(**_: Any) -> kopf.AiohttpSession:
-        # A session of its own: kopf closes it when it stops, while the last writes still need theirs.
-        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.new_session(streams.observe))
+        # A session of its own: kopf closes it when it stops, while the last writes still need theirs. A stream keeps its
+        # connection, so that a smaller pool would never let the last of them open; the others are for lists and discovery.
+        session = client.new_session(streams.observe, connections=len(streams) + CONNECTIONS)
+        return kopf.AiohttpSession(server=client.server, aiohttp_session=session)
 
     for watch in watches:
         _register(registry, watch.resource, on_event)
@@ -162,8 +168,8 @@ def build_settings(watches: Sequence[Watch], *, namespaced: bool) -> kopf.Operat
     settings.watching.chunk_size = 500
     for watch in watches:
         if watch.label_selector:
-            one = watch.resource
-            settings.watching.label_selectors[one.group, one.version, one.plural] = watch.label_selector
+            kind = watch.resource
+            settings.watching.label_selectors[kind.group, kind.version, kind.plural] = watch.label_selector
     settings.queueing.idle_timeout = 0.5
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5

@@ -25,7 +25,7 @@ class Condition:
 
 def timestamp(moment: datetime) -> str:
     """Return the moment as Kubernetes writes it: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def parse_timestamp(text: str) -> datetime:

@@ -19,6 +19,7 @@ RULES_LABEL: Final = f"{GROUP}/prometheus-rules"
 
 RUN_ANNOTATION: Final = f"{GROUP}/run"
 RETRY_ANNOTATION: Final = f"{GROUP}/retry"
+POD_TEMPLATE_ANNOTATION: Final = f"{GROUP}/pod-template"
 SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
 
 IN_USE_FINALIZER: Final = f"{GROUP}/in-use"

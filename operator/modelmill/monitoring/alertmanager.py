@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelmill.api.base import Alert
 from modelmill.api.fingerprint import short_hash
+from modelmill.api.texts import fitted
 from modelmill.kube.conditions import parse_timestamp, timestamp
 
 FIRING = "firing"
@@ -20,7 +22,6 @@ DRIFT = "Drift"
 KINDS = (DRIFT, "Quality", "Staleness")
 KIND_LABEL = "modelmill_kind"
 MAX_TEXT = 4096
-_LENGTHS = {"name": 128, "feature": 128, "version": 63, "value": 32, "message": 1024}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,21 @@ class Notice:
         name = self.labels.get("alertname", "")
         return next((kind for kind in KINDS if name.endswith(kind)), None)
 
-    def recorded(self) -> dict[str, str]:
-        """Return the alert as `status.alerts` keeps it. Only for one that has a kind."""
-        texts = {
-            "name": self.labels.get("alertname") or "unnamed",
-            "feature": self.labels.get("feature"),
-            "version": self.labels.get("model_version"),
-            "value": self.annotations.get("value"),
-            "message": self.annotations.get("summary"),
-        }
-        kept = {name: text[: _LENGTHS[name]] for name, text in texts.items() if text}
-        return {"id": self.id, "kind": self.kind or "", "startsAt": self.starts_at, **kept}
+    def recorded(self) -> Alert:
+        """Return the alert as `status.alerts` keeps it. Raises ValueError for one without a kind."""
+        kind = self.kind
+        if kind is None:
+            raise ValueError(f"alert {self.id} has no kind")
+        return Alert(
+            id=self.id,
+            kind=kind,
+            starts_at=self.starts_at,
+            name=fitted(self.labels.get("alertname", ""), 128) or "unnamed",
+            feature=fitted(self.labels.get("feature", ""), 128) or None,
+            version=fitted(self.labels.get("model_version", ""), 63) or None,
+            value=fitted(self.annotations.get("value", ""), 32) or None,
+            message=fitted(self.annotations.get("summary", ""), 1024) or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

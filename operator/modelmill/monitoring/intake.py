@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +19,10 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter
 
+from modelmill.api.objects import read_inference_service, read_training_job, status_manifest
 from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
-from modelmill.engine.errors import ApiError, Conflict, NotFound
-from modelmill.kube.objects import Resource
+from modelmill.engine.errors import ApiError, Conflict, Invalid, NotFound
+from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
 from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
 
 MAX_BODY = 1024 * 1024
@@ -134,6 +136,9 @@ class AlertIntake:
                 return True
             except Conflict:
                 continue
+            except Invalid as error:
+                _ignore("refused", len(notices), target=about, error=str(error)[:200])
+                return True
             except ApiError as error:
                 log.warning("alert not recorded", target=about, error=str(error))
                 return False
@@ -145,23 +150,22 @@ class AlertIntake:
         return False
 
 
-def merged(
-    kind: str, current: Mapping[str, Any], notices: Sequence[Notice]
-) -> tuple[list[Mapping[str, Any]], list[str]]:
+def merged(kind: str, current: Manifest, notices: Sequence[Notice]) -> tuple[list[Mapping[str, Any]], list[str]]:
     """Return the alerts that the object should record after these notices, and what became of each notice.
 
     A repeated alert is left as it was recorded first. Outcomes: recorded, repeated, resolved, not_recorded (a resolution of
-    what was never recorded), not_enabled, other_version, full.
+    what was never recorded), not_enabled, other_version, unreadable, full. Recorded alerts stay in the form that they have in
+    `current`: another release may know more of them.
     """
-    alerts: dict[str, Mapping[str, Any]] = {
-        alert["id"]: alert for alert in (current.get("status") or {}).get("alerts") or ()
-    }
+    recorded = (current.get("status") or {}).get("alerts") or ()
+    alerts: dict[str, Mapping[str, Any]] = {alert["id"]: alert for alert in recorded}
+    takes = _takes(kind, current)
     outcomes = []
     for notice in notices:
         if not notice.firing:
             outcomes.append("resolved" if alerts.pop(notice.id, None) is not None else "not_recorded")
             continue
-        refused = _refused(kind, current, notice)
+        refused = takes(notice)
         if notice.id in alerts:
             outcomes.append("repeated")
         elif refused is not None:
@@ -169,21 +173,29 @@ def merged(
         elif len(alerts) >= MAX_ALERTS:
             outcomes.append("full")
         else:
-            alerts[notice.id] = notice.recorded()
+            alerts[notice.id] = status_manifest(notice.recorded())
             outcomes.append("recorded")
     return list(alerts.values()), outcomes
 
 
-def _refused(kind: str, current: Mapping[str, Any], notice: Notice) -> str | None:
-    """Return why the object takes no such alert, or None: it must have opted in, and the version must still serve."""
-    spec = current["spec"]
-    if kind == "TrainingJob":
-        enabled = ((spec.get("triggers") or {}).get("alerts") or {}).get("enabled")
-        return None if enabled else "not_enabled"
-    if spec.get("monitoring") is None:
-        return "not_enabled"
+def _takes(kind: str, current: Manifest) -> Callable[[Notice], str | None]:
+    """Return what says why the object does not take an alert, or None: it must have opted in."""
+    try:
+        if kind == TRAINING_JOBS.kind:
+            enabled = read_training_job(current).spec.triggers.alerts.enabled
+            return lambda _: None if enabled else "not_enabled"
+        service = read_inference_service(current)
+    except ObjectInvalid:
+        return lambda _: "unreadable"
+    if service.spec.monitoring is None:
+        return lambda _: "not_enabled"
+    stable = service.status.stable.version if service.status.stable is not None else None
+    return partial(_of_another_version, stable)
+
+
+def _of_another_version(stable: str | None, notice: Notice) -> str | None:
+    """Return the refusal of an alert about a version that does not serve any more."""
     version = notice.labels.get("model_version")
-    stable = ((current.get("status") or {}).get("stable") or {}).get("version")
     return "other_version" if version and version != stable else None
 
 

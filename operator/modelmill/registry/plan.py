@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Literal
 
-from modelmill.api.versions import APPROVED, PENDING, REJECTED
-from modelmill.engine.plan import Event, Plan
-from modelmill.kube.conditions import FALSE, TRUE, Condition, find, merge
-from modelmill.kube.objects import Manifest
+from modelmill.api.base import Condition as WrittenCondition
+from modelmill.api.model_version import ModelVersionSpec
+from modelmill.api.model_version_status import ModelVersionStatus
+from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
+from modelmill.api.texts import fitted
+from modelmill.api.tracks import Tracks
+from modelmill.api.versions import APPROVED, REJECTED
+from modelmill.contracts.names import REPORT_FILE
+from modelmill.engine.interface import Event
+from modelmill.engine.parts import Contribution
+from modelmill.kube.conditions import FALSE, TRUE, Condition
+from modelmill.kube.labels import IN_USE_FINALIZER
+from modelmill.kube.managed_fields import Writer
 
 HELD = "DeletionHeld"
+OVERRIDDEN = "GateOverridden"
+GOES = "it will be deleted when another version has replaced it"
+MAX_COLUMN = 64
+MAX_LISTED = 64
+MAX_NAMED = 8
+FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "gates", "source", "report")
+CONDITIONS = ("Ready", "Approved", OVERRIDDEN, "Deletable")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One ModelVersion, the InferenceServices of its namespace that serve it, and who set its approval if that is known."""
+
+    version: ModelVersion
+    services: Sequence[Tracks]
+    approver: Writer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,101 +48,163 @@ class Use:
     share: int
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """One ModelVersion and the InferenceServices of its namespace."""
-
-    parent: Manifest
-    services: Sequence[Manifest]
-    now: datetime
-
-
 def uses(view: View) -> list[Use]:
     """Return who serves the version, the greatest share first."""
-    name = view.parent["metadata"]["name"]
-    found = []
-    for service in view.services:
-        status = service.get("status") or {}
-        stable, canary = status.get("stable") or {}, status.get("canary") or {}
-        weight = int(canary.get("actualWeight", 0))
-        if stable.get("version") == name:
-            found.append(Use(service["metadata"]["name"], 100 - weight))
-        elif canary.get("version") == name:
-            found.append(Use(service["metadata"]["name"], weight))
-    return sorted(found, key=lambda use: (-use.share, use.service))
+    serving = [Use(tracks.service, tracks.share(view.version.name)) for tracks in view.services]
+    return sorted(serving, key=lambda use: (-use.share, use.service))
 
 
-def plan(view: View) -> Plan:
+def plan(view: View) -> Contribution:
     """Return what the ModelVersion needs: a finalizer while it is served, and its status."""
-    meta = view.parent["metadata"]
-    found = uses(view)
-    deleting = "deletionTimestamp" in meta
-    held = bool(found)
-    if deleting and not held:
-        return Plan(finalizer=False)
-    status = _status(view, found, deleting=deleting)
-    events: tuple[Event, ...] = ()
-    before = find(view.parent.get("status") or {}, "Deletable")
-    if deleting and (before is None or before["reason"] != HELD):
-        by = ", ".join(use.service for use in found)
-        text = f"not deleted yet: InferenceService {by} serves it; it goes when another version has replaced it"
-        events = (Event("Warning", HELD, text),)
-    # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
-    return Plan(finalizer=None if deleting else held, status=status, events=events)
+    serving = uses(view)
+    version = view.version
+    deleting = version.metadata.deleting
+    overridden = _overridden(version, view.approver)
+    events = []
+    if deleting and serving and _before(version, "Deletable", HELD) is None:
+        text = f"not deleted yet: {_named(serving)}; it goes when another version has replaced it"
+        events.append(Event("Warning", HELD, text))
+    if overridden is not None and _before(version, OVERRIDDEN, OVERRIDDEN) is None:
+        events.append(Event("Warning", OVERRIDDEN, overridden.message))
+    conditions = [
+        _ready(version, serving, overridden),
+        _approved(version.spec),
+        overridden,
+        _deletable(serving, deleting=deleting),
+    ]
+    return Contribution(
+        # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
+        finalizer=None if deleting and serving else bool(serving),
+        status=status_manifest(_status(version, serving)),
+        conditions=[condition for condition in conditions if condition is not None],
+        events=events,
+    )
 
 
-def _status(view: View, found: Sequence[Use], *, deleting: bool) -> dict[str, Any]:
-    spec, before = view.parent["spec"], view.parent.get("status") or {}
-    generation = int(view.parent["metadata"].get("generation", 1))
-    approval = spec.get("approval", PENDING)
-    conditions = [_ready(approval), _approved(approval, spec), _deletable(found, deleting=deleting)]
-    status: dict[str, Any] = {
-        "conditions": merge(before.get("conditions") or (), conditions, generation, view.now),
-        "observedGeneration": generation,
-        "stage": "Serving" if found else approval,
-        "serving": f"{found[0].share}%" if found else "-",
-    }
-    if found:
-        status["servedBy"] = [f"{use.service} {use.share}%" for use in found]
-    status.update(_texts(spec))
-    return status
+def foreign_finalizers(metadata: ObjectMeta) -> tuple[str, ...]:
+    """Return the finalizers of others, which hold the object after ours is gone."""
+    return tuple(name for name in metadata.finalizers if name != IN_USE_FINALIZER)
 
 
-def _texts(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return the columns that are computed from the metrics."""
-    metric = spec["primary"]["metric"]
-    texts = {}
-    own = spec["metrics"].get(metric)
-    if own is not None:
-        texts["metric"] = f"{metric}={float(own):.4g}"
-    champion = ((spec.get("champion") or {}).get("metrics") or {}).get(metric)
-    if own is not None and champion is not None:
-        texts["delta"] = f"{float(own) - float(champion):+.3g}"
-    lineage = spec.get("lineage")
-    if lineage:
-        texts["source"] = f"{lineage['trainingJob']} run {lineage['run']} ({lineage['reason']})"[:64]
-    return texts
+def _before(version: ModelVersion, kind: str, reason: str) -> WrittenCondition | None:
+    """Return the condition as it was written last, None when there was none with this reason."""
+    conditions = version.status.conditions
+    return next((written for written in conditions if (written.type, written.reason) == (kind, reason)), None)
 
 
-def _ready(approval: str) -> Condition:
-    if approval == REJECTED:
+def _status(version: ModelVersion, serving: Sequence[Use]) -> ModelVersionStatus:
+    spec = version.spec
+    return ModelVersionStatus(
+        stage="Deleting" if version.metadata.deleting else "Serving" if serving else spec.approval,
+        serving=f"{serving[0].share}%" if serving else "-",
+        served_by=tuple(f"{use.service} {use.share}%" for use in serving[:MAX_LISTED]),
+        metric=_metric(spec),
+        delta=_delta(spec),
+        gates=_gates(spec),
+        source=_source(spec),
+        # Whoever makes a version by hand need not have a report; every run publishes one.
+        report=f"{spec.artifact.uri.rstrip('/')}/{REPORT_FILE}" if spec.lineage is not None else None,
+    )
+
+
+def _metric(spec: ModelVersionSpec) -> str | None:
+    """Return METRIC: the primary metric, as it was written when it is no number."""
+    text = spec.metrics.get(spec.primary.metric)
+    if text is None:
+        return None
+    value = _number(text)
+    return _column(spec.primary.metric, f"={fitted(text, 24) if value is None else format(value, '.4g')}")
+
+
+def _delta(spec: ModelVersionSpec) -> str | None:
+    """Return DELTA: by how much the primary metric is greater than the champion's of the time."""
+    own = _number(spec.metrics.get(spec.primary.metric))
+    champion = _number(spec.champion.metrics.get(spec.primary.metric)) if spec.champion is not None else None
+    return f"{own - champion:+.3g}" if own is not None and champion is not None else None
+
+
+def _gates(spec: ModelVersionSpec) -> Literal["Passed", "Failed", "Overridden"] | None:
+    """Return GATES; None for a version without gates, and for one that was made by hand and says nothing of them."""
+    if spec.failed_gates:
+        return "Overridden" if spec.approval == APPROVED else "Failed"
+    return "Passed" if spec.gates and spec.lineage is not None else None
+
+
+def _source(spec: ModelVersionSpec) -> str | None:
+    """Return SOURCE: the run that made the version."""
+    lineage = spec.lineage
+    if lineage is None:
+        return None
+    return _column(lineage.training_job, f" run {lineage.run} ({fitted(lineage.reason, 16)})")
+
+
+def _column(text: str, end: str) -> str:
+    """Return both in the length of a column; the first gives way."""
+    return fitted(text, MAX_COLUMN - len(end)) + end
+
+
+def _number(text: str | None) -> float | None:
+    """Return the finite number in the text, or None: the schema takes any word for a metric."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _ready(version: ModelVersion, serving: Sequence[Use], overridden: Condition | None) -> Condition:
+    if version.metadata.deleting:
+        if serving:
+            return Condition("Ready", TRUE, HELD, f"{_named(serving)}; {GOES}")
+        holders = fitted(", ".join(foreign_finalizers(version.metadata)), 1024)
+        return Condition("Ready", TRUE, "Deleting", f"being deleted; finalizers of others hold it: {holders}")
+    if overridden is not None:
+        return Condition("Ready", TRUE, OVERRIDDEN, overridden.message)
+    if version.spec.approval == REJECTED:
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
     return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
 
 
-def _approved(approval: str, spec: Mapping[str, Any]) -> Condition:
-    if approval == APPROVED:
+def _approved(spec: ModelVersionSpec) -> Condition:
+    if spec.approval == APPROVED:
         return Condition("Approved", TRUE, "Approved", "services that follow the model may serve it")
-    if approval == REJECTED:
-        failed = "; ".join(gate for gate in spec.get("gates") or () if "fail" in gate.lower())
-        return Condition("Approved", FALSE, "Rejected", failed or "rejected")
+    if spec.approval == REJECTED:
+        no_gate = "spec.approval is Rejected; no gate failed"
+        return Condition("Approved", FALSE, "Rejected", _failed(spec) if spec.failed_gates else no_gate)
     mend = "a person approves it by setting spec.approval to Approved"
     return Condition("Approved", FALSE, "WaitingForApproval", mend)
 
 
-def _deletable(found: Sequence[Use], *, deleting: bool) -> Condition:
-    if not found:
+def _overridden(version: ModelVersion, approver: Writer | None) -> Condition | None:
+    """Return the condition of a version that is approved although its gates failed.
+
+    Who did it is kept as it was told first while the spec is the same: the time of a manager moves with all that it writes.
+    """
+    spec = version.spec
+    if spec.approval != APPROVED or not spec.failed_gates:
+        return None
+    before = _before(version, OVERRIDDEN, OVERRIDDEN)
+    if before is not None and before.observed_generation == version.metadata.generation:
+        return Condition(OVERRIDDEN, TRUE, OVERRIDDEN, before.message)
+    by = f" by {fitted(approver.manager, 128)}" if approver is not None and approver.manager else ""
+    at = f" at {fitted(approver.time, 40)}" if approver is not None and approver.time else ""
+    return Condition(OVERRIDDEN, TRUE, OVERRIDDEN, f"approved{by}{at} although {_failed(spec)}")
+
+
+def _failed(spec: ModelVersionSpec) -> str:
+    return f"its gates failed: {fitted('; '.join(spec.failed_gates), 3000)}"
+
+
+def _deletable(serving: Sequence[Use], *, deleting: bool) -> Condition:
+    if not serving:
         return Condition("Deletable", TRUE, "NotServed", "no InferenceService serves it")
-    by = ", ".join(f"{use.service} ({use.share}%)" for use in found)
-    then = "; it will be deleted when another version has replaced it" if deleting else ""
-    return Condition("Deletable", FALSE, HELD if deleting else "Served", f"InferenceService {by} serves it{then}")
+    if deleting:
+        return Condition("Deletable", FALSE, HELD, f"{_named(serving)}; {GOES}")
+    return Condition("Deletable", FALSE, "Served", _named(serving))
+
+
+def _named(serving: Sequence[Use]) -> str:
+    """Return the services with their shares and the verb."""
+    names = ", ".join(f"{use.service} ({use.share}%)" for use in serving[:MAX_NAMED])
+    more = f" and {len(serving) - MAX_NAMED} more" if len(serving) > MAX_NAMED else ""
+    return f"InferenceService {names}{more} {'serves' if len(serving) == 1 else 'serve'} it"

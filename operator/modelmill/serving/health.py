@@ -6,47 +6,71 @@ from dataclasses import dataclass
 
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.contracts.result import ResultError, decode
+from modelmill.kube.conditions import TRUE, find
 from modelmill.kube.objects import Manifest
-from modelmill.serving.builders.deployment import FETCH
+from modelmill.serving.builders.pod_template import FETCH
 from modelmill.serving.view import View
 from modelmill.workloads.pod_status import Ended, blocked, container_statuses, ended, is_ready, unschedulable
 
 HOPELESS_RESTARTS = 3
+PODS_REFUSED = "PodsRefused"
+MAX_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What keeps a revision from being ready. hopeless: waiting longer will not help."""
+    """What keeps a revision from being ready.
+
+    hopeless: waiting longer will not help. refused: its pods are not let in, which a person must mend; then they come.
+    """
 
     reason: str
     message: str
     hopeless: bool = False
 
+    @property
+    def refused(self) -> bool:
+        """Whether a quota, a limit range or a policy refuses the pods."""
+        return self.reason == PODS_REFUSED
+
 
 def trouble(view: View, revision: str) -> Trouble | None:
     """Return what keeps the pods of the revision from being ready, the hopeless first; None when nothing is known."""
     waiting = [
-        pod for pod in view.pods_of(revision) if not is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
+        pod for pod in view.pods.get(revision, ()) if not is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
     ]
-    found = [one for pod in waiting for one in _of_pod(pod)]
-    return next((one for one in found if one.hopeless), found[0] if found else None)
+    troubles = [one for pod in waiting for one in _of_pod(pod)]
+    refused = _refusal(view.deployments.get(revision))
+    if refused is not None:
+        troubles.insert(0, refused)
+    return next((one for one in troubles if one.hopeless), troubles[0] if troubles else None)
+
+
+def _refusal(deployment: Manifest | None) -> Trouble | None:
+    """Return why the API server refuses the pods: the Deployment has the words of its ReplicaSet."""
+    failure = find((deployment or {}).get("status") or {}, "ReplicaFailure")
+    if failure is None or failure.get("status") != TRUE:
+        return None
+    return Trouble(
+        PODS_REFUSED, f"its pods are refused: {str(failure.get('message') or failure.get('reason'))[:MAX_TEXT]}"
+    )
 
 
 def _of_pod(pod: Manifest) -> list[Trouble]:
-    found = []
+    troubles = []
     for status in container_statuses(pod):
         end = ended(pod, status["name"])
         if end is None or end.exit_code == 0:
             continue
         restarts = int(status.get("restartCount", 0))
-        found.append(_of_end(end, restarts))
+        troubles.append(_of_end(end, restarts))
     stuck = blocked(pod)
     if stuck is not None:
-        found.append(Trouble(stuck.reason, stuck.message))
+        troubles.append(Trouble(stuck.reason, stuck.message))
     no_node = unschedulable(pod)
     if no_node is not None:
-        found.append(Trouble("Unschedulable", f"no node takes the pod: {no_node}"))
-    return found
+        troubles.append(Trouble("Unschedulable", f"no node takes the pod: {no_node}"))
+    return troubles
 
 
 def _of_end(end: Ended, restarts: int) -> Trouble:

@@ -2,53 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
+from modelmill.api.inference_service_status import CanaryTrack, Served, StableTrack
 from modelmill.kube.conditions import timestamp
 from modelmill.serving.view import View
 
 KEPT = 10
 MAX_TEXT = 1000
 
-Record = Mapping[str, Any]
+Entries = tuple[Served, ...]
 
 
-def was_whole(view: View, track: Record) -> bool:
+def was_whole(view: View, track: StableTrack) -> bool:
     """Tell whether the track ever had all its pods ready as the stable one."""
-    return any(
-        entry["revision"] == track["revision"] and entry["outcome"] == "Serving"
-        for entry in view.status.get("history") or ()
-    )
+    return any(entry.revision == track.revision and entry.outcome == "Serving" for entry in view.status.history)
 
 
-def with_served(view: View, track: Record, replaces: Record | None = None) -> list[Record]:
-    """Return the history in which `track` serves from now on, in the place of `replaces`."""
+def with_served(view: View, track: StableTrack, replaces: StableTrack | None = None, grounds: str = "") -> Entries:
+    """Return the history in which `track` serves from now on, in the place of `replaces`. grounds: why it may, if told."""
     now = timestamp(view.now)
-    entries: list[Record] = []
-    for old in view.status.get("history") or ():
-        entry = dict(old)
-        if replaces is not None and entry["revision"] == replaces["revision"] and entry["outcome"] == "Serving":
-            entry |= {"endTime": now, "outcome": "Replaced", "message": f"replaced by {track['version']}"}
-        entries.append(entry)
-    new = {"version": track["version"], "revision": track["revision"], "startTime": now, "outcome": "Serving"}
+    ended = replaces.revision if replaces is not None else None
+    entries = [
+        replace(entry, end_time=now, outcome="Replaced", message=f"replaced by {track.version}")
+        if entry.revision == ended and entry.outcome == "Serving"
+        else entry
+        for entry in view.status.history
+    ]
+    new = Served(
+        version=track.version,
+        revision=track.revision,
+        start_time=now,
+        outcome="Serving",
+        message=grounds[:MAX_TEXT] or None,
+    )
     return _bounded([new, *entries])
 
 
-def with_rolled_back(view: View, canary: Record, why: str) -> list[Record]:
-    """Return the history in which the canary was taken back now."""
-    new = {
-        "version": canary["version"],
-        "revision": canary["revision"],
-        "startTime": canary["startTime"],
-        "endTime": timestamp(view.now),
-        "outcome": "RolledBack",
-        "message": why[:MAX_TEXT],
-    }
-    return _bounded([new, *(view.status.get("history") or ())])
+def with_rolled_back(view: View, candidate: CanaryTrack, why: str) -> Entries:
+    """Return the history in which the candidate was taken back now."""
+    new = Served(
+        version=candidate.version,
+        revision=candidate.revision,
+        start_time=candidate.start_time,
+        end_time=timestamp(view.now),
+        outcome="RolledBack",
+        message=why[:MAX_TEXT],
+    )
+    return _bounded([new, *view.status.history])
 
 
-def _bounded(entries: Sequence[Record]) -> list[Record]:
+def with_superseded(view: View, track: CanaryTrack | StableTrack, why: str) -> Entries:
+    """Return the history in which the track ended before it was stable.
+
+    Its ModelVersion is woken by this: who has left a status is not in it, and a version that is not woken goes on calling
+    itself served. A candidate that was taken back is there already.
+    """
+    now = timestamp(view.now)
+    start = track.start_time if isinstance(track, CanaryTrack) else now
+    if any(one.revision == track.revision and one.start_time == start and one.end_time for one in view.status.history):
+        return view.status.history
+    new = Served(
+        version=track.version,
+        revision=track.revision,
+        start_time=start,
+        end_time=now,
+        outcome="Superseded",
+        message=why[:MAX_TEXT],
+    )
+    return _bounded([new, *view.status.history])
+
+
+def _bounded(entries: Sequence[Served]) -> Entries:
     """Drop the oldest, but never the one that serves: `was_whole` asks for it after any number of rollbacks."""
-    serving = [entry for entry in entries[KEPT:] if entry["outcome"] == "Serving"]
-    return [*entries[: KEPT - len(serving)], *serving]
+    serving = [entry for entry in entries[KEPT:] if entry.outcome == "Serving"]
+    return (*entries[: KEPT - len(serving)], *serving)

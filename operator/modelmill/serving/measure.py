@@ -1,112 +1,138 @@
-"""Takes the measurements of a rollout: scrapes the pods of both tracks and subtracts what was counted before."""
+"""Takes the measurements of a rollout: asks the pods of both tracks and subtracts what was counted before."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Protocol
 
+from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus
 from modelmill.kube.objects import Key, Manifest
-from modelmill.serving.analysis import INSUFFICIENT, Sample, Samples, judge
-from modelmill.serving.rollout import measure_due
-from modelmill.serving.scrape import Scraper
-from modelmill.serving.steps import retry_seconds
-from modelmill.serving.view import View, revision_of
-from modelmill.workloads.pod_status import is_ready
+from modelmill.measuring.scrape import Counted
+from modelmill.measuring.windows import Window
+from modelmill.serving.rollout.analysis import INSUFFICIENT, Samples, judge
+from modelmill.serving.rollout.decide import measure_due
+from modelmill.serving.rollout.position import Position, retry_seconds
+from modelmill.serving.view import View
 
-Counted = Mapping[str, Sample]
-"""Counters since each pod's start, by the pod's uid."""
+ASK_AGAIN_SECONDS = 1.0
+FORGOTTEN_AFTER = timedelta(hours=1)
+"""Every service is looked at more often than this; one that is not any more has been deleted."""
+
+
+class Pods(Protocol):
+    """Asks pods what they counted; see `measuring.scrape.Scraper`."""
+
+    async def counted(self, key: Key, pods: list[Manifest]) -> Counted | None:
+        """Return what the pods counted, None while they are asked."""
+
+    def forget(self, key: Key) -> None:
+        """Give the question up."""
 
 
 @dataclass(slots=True)
 class _Memory:
     """What is remembered of one rollout. rollout: revision and start, so that a retry begins anew.
 
-    baseline: counters at the last conclusive measurement. taken: those of a measurement whose record is not in the status
-    yet. not_before: when the pods may be scraped again.
+    window: None until the stable pods were asked for the first time. asks: the pods are being asked. not_before: when they
+    may be asked again. seen: when the service was last looked at.
     """
 
     rollout: tuple[str, str]
-    baseline: Counted = field(default_factory=dict)
-    taken: tuple[str, Counted] | None = None
+    seen: datetime
+    window: Window | None = None
+    asks: bool = False
     not_before: datetime | None = None
 
 
 class Measurer:
     """Measures rollouts over the time since the last conclusive measurement.
 
-    The counters are kept in memory. After a restart the stable pods count from then on and the canary's from their start:
-    a longer time than usual, but never wrong about the canary.
+    The counters are kept in memory. After a restart the stable pods count from then on and the candidate's from their start:
+    a longer time than usual, but never wrong about the candidate.
     """
 
-    def __init__(self, scraper: Scraper) -> None:
-        self._scraper = scraper
+    def __init__(self, pods: Pods) -> None:
+        self._pods = pods
         self._memory: dict[Key, _Memory] = {}
 
-    async def measured(self, view: View) -> View:
-        """Return the view with the samples of a new measurement, when one is due; else as it is."""
+    def asks(self, key: Key) -> bool:
+        """Tell whether the pods of the service are being asked, so that it must be looked at again soon."""
+        memory = self._memory.get(key)
+        return memory is not None and memory.asks
+
+    async def measured(self, view: View, at: Position | None) -> View:
+        """Return the view with the samples of a new measurement, when one is due and the pods have answered; else as it is."""
         key = Key(view.namespace, view.name)
-        canary, analysis = view.status.get("canary"), view.spec.rollout.analysis
-        if canary is None or analysis is None:
-            self._memory.pop(key, None)
+        stable, candidate = view.status.stable, view.status.canary
+        if stable is None or candidate is None or at is None or at.analysis is None:
+            self.forget(key)
             return view
-        memory = await self._remember(key, view, canary)
-        if not measure_due(view) or (memory.not_before is not None and view.now < memory.not_before):
+        memory = self._of_rollout(key, view, candidate)
+        if memory.window is None:
+            # Both tracks are compared over the same time: the stable pods have counted for longer.
+            counted = await self._ask(key, memory, view.ready_pods(stable.revision))
+            if counted is None:
+                return view
+            memory.window = Window(counted)
+        memory.window.seen(candidate.last_measure_time)
+        if not measure_due(view, candidate, at) or (memory.not_before is not None and view.now < memory.not_before):
             return view
-        stable = view.status["stable"]["revision"]
-        counted = await self._scraper.samples(_ready_pods(view, stable, canary["revision"]))
+        old, new = view.ready_pods(stable.revision), view.ready_pods(candidate.revision)
+        counted = await self._ask(key, memory, [*old, *new])
+        if counted is None:
+            return view
         samples = Samples(
-            canary=_since(view, canary["revision"], counted, memory.baseline),
-            stable=_since(view, stable, counted, memory.baseline),
-            silent=sum(pod["metadata"]["uid"] not in counted for pod in _ready_pods(view, canary["revision"])),
+            candidate=memory.window.since(counted, _uids(new)),
+            stable=memory.window.since(counted, _uids(old)),
+            silent=sum(uid not in counted for uid in _uids(new)),
         )
-        pause = float(analysis.interval_seconds)
-        if judge(analysis, samples).verdict == INSUFFICIENT:
-            pause = retry_seconds(analysis)
+        pause = float(at.analysis.interval_seconds)
+        if judge(at.analysis, samples).verdict == INSUFFICIENT:
+            pause = retry_seconds(at.analysis)
         else:
-            memory.taken = ("", counted)
+            memory.window.offer(counted)
         memory.not_before = view.now + timedelta(seconds=pause)
         return replace(view, samples=samples)
 
-    def planned(self, view: View, status: Mapping[str, Any] | None) -> None:
-        """Take note of the plan: a measurement that it records counts only once the record is in the status."""
+    def planned(self, view: View, status: InferenceServiceStatus) -> None:
+        """Take note of the status that was planned from `measured`'s view.
+
+        A plan records a measurement only when that says something new, since each record is a write. Without a record the
+        next window begins at once. With one it begins when the status that has the record comes back in a view: a write that
+        is refused leaves nothing behind, and the same requests are counted and judged once more, now if need be.
+        """
         memory = self._memory.get(Key(view.namespace, view.name))
-        if memory is None or memory.taken is None or view.samples is None:
+        if memory is None or memory.window is None or memory.window.offered is None or view.samples is None:
             return
-        recorded = ((status or {}).get("canary") or {}).get("lastMeasureTime")
-        if recorded is None or recorded == (view.status.get("canary") or {}).get("lastMeasureTime"):
-            self._count_from(memory, memory.taken[1])
+        recorded = status.canary.last_measure_time if status.canary is not None else None
+        if recorded is None or (view.status.canary is not None and recorded == view.status.canary.last_measure_time):
+            memory.window.move()
         else:
-            memory.taken = (recorded, memory.taken[1])
+            memory.window.expect(recorded)
             memory.not_before = None
 
-    async def _remember(self, key: Key, view: View, canary: Mapping[str, Any]) -> _Memory:
-        rollout = (canary["revision"], canary["startTime"])
+    def _of_rollout(self, key: Key, view: View, candidate: CanaryTrack) -> _Memory:
+        rollout = (candidate.revision, candidate.start_time)
         memory = self._memory.get(key)
         if memory is None or memory.rollout != rollout:
-            # Both tracks are compared over the same time: the stable pods have counted for longer.
-            counted = await self._scraper.samples(_ready_pods(view, view.status["stable"]["revision"]))
-            memory = self._memory[key] = _Memory(rollout, counted)
-        if memory.taken is not None and memory.taken[0] and canary.get("lastMeasureTime") == memory.taken[0]:
-            self._count_from(memory, memory.taken[1])
+            self.forget(key)
+            for old in [one for one, kept in self._memory.items() if view.now - kept.seen > FORGOTTEN_AFTER]:
+                self.forget(old)
+            memory = self._memory[key] = _Memory(rollout, view.now)
+        memory.seen = view.now
         return memory
 
-    @staticmethod
-    def _count_from(memory: _Memory, counted: Counted) -> None:
-        # A pod that did not answer this time keeps its earlier counters.
-        memory.baseline = {**memory.baseline, **counted}
-        memory.taken = None
+    def forget(self, key: Key) -> None:
+        """Forget what was counted for the service."""
+        if self._memory.pop(key, None) is not None:
+            self._pods.forget(key)
+
+    async def _ask(self, key: Key, memory: _Memory, pods: list[Manifest]) -> Counted | None:
+        counted = await self._pods.counted(key, pods)
+        memory.asks = counted is None
+        return counted
 
 
-def _ready_pods(view: View, *revisions: str) -> list[Manifest]:
-    return [pod for pod in view.pods if is_ready(pod) and revision_of(pod) in revisions]
-
-
-def _since(view: View, revision: str, counted: Counted, baseline: Counted) -> Sample:
-    total = Sample()
-    for pod in _ready_pods(view, revision):
-        uid = pod["metadata"]["uid"]
-        if uid in counted:
-            total = total.plus(counted[uid].minus(baseline.get(uid, Sample())))
-    return total
+def _uids(pods: list[Manifest]) -> list[str]:
+    return [pod["metadata"]["uid"] for pod in pods]

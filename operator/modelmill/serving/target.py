@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from modelmill.api.fingerprint import short_hash
-from modelmill.api.versions import REJECTED, newest_approved
+from modelmill.api.inference_service_status import CanaryTrack, StableTrack
+from modelmill.api.objects import ModelVersion
+from modelmill.api.versions import REJECTED
 from modelmill.kube.labels import MODEL_LABEL, RETRY_ANNOTATION
-from modelmill.kube.objects import Manifest
+from modelmill.serving.builders.deployment import revision_of
+from modelmill.serving.builders.inputs import Inputs, inputs_of
+from modelmill.serving.builders.pod_template import build_template
 from modelmill.serving.view import View
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A version to serve. `revision` changes with anything that makes other pods: version, digest, runtime, image."""
+    """A version to serve. revision: hash of its pod template. inputs: hash of what the template is made from."""
 
     version: str
     digest: str
     revision: str
-
-    def track(self) -> dict[str, Any]:
-        """Return the beginning of a track in the status."""
-        return {"version": self.version, "digest": self.digest, "revision": self.revision}
+    inputs: str
+    server_image: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +39,58 @@ def find_target(view: View) -> Target | Problem:
     """Return what should serve: the pinned version, or the newest approved one of the model."""
     model = view.spec.model
     if model.version is not None:
-        pinned = view.version(model.version)
+        pinned = view.versions.get(model.version)
         if pinned is None:
-            return Problem(
-                "VersionNotFound", f"spec.model.version names {model.version}, which is not in this namespace"
-            )
-        if pinned["spec"]["model"] != model.name:
-            text = f"{model.version} is a version of {pinned['spec']['model']}, not of spec.model.name {model.name}"
+            text = f"spec.model.version names {model.version}, which is not in this namespace or cannot be read"
+            return Problem("VersionNotFound", text)
+        if pinned.spec.model != model.name:
+            text = f"{model.version} is a version of {pinned.spec.model}, not of spec.model.name {model.name}"
             return Problem("VersionOfAnotherModel", text)
-        if pinned["spec"].get("approval") == REJECTED:
+        if pinned.spec.approval == REJECTED:
             return Problem("VersionRejected", f"{model.version} is rejected; approve it or name another version")
         return target_of(view, pinned)
-    newest = newest_approved(view.versions, model.name)
-    if newest is None:
+    if view.newest is None:
         text = f"no ModelVersion labelled {MODEL_LABEL}={model.name} is approved; approve one, or run its TrainingJob"
         return Problem("NoApprovedVersion", text)
-    return target_of(view, newest)
+    return target_of(view, view.newest)
 
 
-def target_of(view: View, version: Manifest) -> Target:
-    """Return the target that serves this version with the spec of now."""
-    name, digest = version["metadata"]["name"], version["spec"]["artifact"]["digest"]
-    return Target(name, digest, short_hash(name, digest, view.spec.runtime, _drift_features(view), view.server_image))
+def target_of(view: View, version: ModelVersion) -> Target:
+    """Return the target that serves this version with the spec of now.
+
+    A track that was made from the same inputs is the target, whatever the server's image and the builder are now: a release
+    of the operator changes no pod. So is one whose template would be the same with the image that it has: what changed does
+    not reach its pods. Everything else is a new revision, with the image of this release.
+    """
+    inputs = inputs_of(view.service, version)
+    made_from = inputs.hash()
+    fresh = Target(version.name, inputs.artifact_digest, "", made_from, view.image.name)
+    tracks = [track for track in (view.status.stable, view.status.canary) if track is not None]
+    for track in tracks:
+        if track.inputs == made_from:
+            return replace(fresh, revision=track.revision, server_image=track.server_image)
+    for track in tracks:
+        if track.version == version.name and _revision(view, inputs, track.server_image) == track.revision:
+            return replace(fresh, revision=track.revision, server_image=track.server_image)
+    return replace(fresh, revision=_revision(view, inputs, view.image.name))
 
 
 def may_be_tried(view: View, target: Target) -> bool:
     """Tell whether the target may be rolled out: not when it was taken back, unless a person asks to try again."""
-    if view.status.get("failedRevision") != target.revision:
+    status = view.status
+    if target.revision != status.failed_revision and target.inputs != status.failed_inputs:
         return True
-    token = view.annotations.get(RETRY_ANNOTATION)
-    return bool(token) and token != view.status.get("retriedAnnotation")
+    token = view.service.metadata.annotations.get(RETRY_ANNOTATION)
+    return token is not None and token[:256] not in ("", status.retried_annotation)
 
 
-def _drift_features(view: View) -> int:
-    return view.spec.monitoring.drift.features if view.spec.monitoring is not None else 0
+def template_now(view: View, track: StableTrack | CanaryTrack) -> Mapping[str, Any] | None:
+    """Return the template that the track's version gets with the spec of now and the track's own image, if there is one."""
+    version = view.versions.get(track.version)
+    if version is None:
+        return None
+    return build_template(inputs_of(view.service, version), replace(view.image, name=track.server_image))
+
+
+def _revision(view: View, inputs: Inputs, image: str) -> str:
+    return revision_of(build_template(inputs, replace(view.image, name=image)))

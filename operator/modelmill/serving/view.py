@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from modelmill.api.inference_service import InferenceServiceSpec
+from modelmill.api.inference_service_status import InferenceServiceStatus
+from modelmill.api.objects import InferenceService, ModelVersion
 from modelmill.kube.conditions import find, parse_timestamp
-from modelmill.kube.labels import REVISION_LABEL
 from modelmill.kube.objects import Manifest
-from modelmill.serving.analysis import Samples
+from modelmill.serving.rollout.analysis import Samples
+from modelmill.workloads.containers import Image
 from modelmill.workloads.pod_status import is_ready
 
 
@@ -19,84 +20,63 @@ from modelmill.workloads.pod_status import is_ready
 class View:
     """One InferenceService and its world.
 
-    versions: ModelVersions of its model, and those that it names. deployments, budgets: children that it owns. pods: its pods.
+    newest: the newest approved version of its model. versions: those that the spec or the status name, by name.
+    deployments: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
 
-    parent: Manifest
-    spec: InferenceServiceSpec
-    status: Mapping[str, Any]
-    versions: Sequence[Manifest]
-    deployments: Sequence[Manifest]
-    pods: Sequence[Manifest]
-    server_image: str
-    pull_policy: str
+    service: InferenceService
+    newest: ModelVersion | None
+    versions: Mapping[str, ModelVersion]
+    deployments: Mapping[str, Manifest]
+    pods: Mapping[str, Sequence[Manifest]]
+    image: Image
     now: datetime
-    budgets: Sequence[Manifest] = ()
-    samples: Samples | None = field(default=None)
+    samples: Samples | None = None
+    _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Count the ready pods once: they are asked for many times in a plan."""
+        self._ready.update({revision: sum(map(is_ready, pods)) for revision, pods in self.pods.items()})
 
     @property
     def namespace(self) -> str:
         """Namespace of the InferenceService."""
-        return str(self.parent["metadata"]["namespace"])
+        return self.service.namespace
 
     @property
     def name(self) -> str:
         """Name of the InferenceService."""
-        return str(self.parent["metadata"]["name"])
+        return self.service.name
 
     @property
-    def generation(self) -> int:
-        """Generation of the spec."""
-        return int(self.parent["metadata"].get("generation", 1))
+    def spec(self) -> InferenceServiceSpec:
+        """What is wanted."""
+        return self.service.spec
 
     @property
-    def annotations(self) -> Mapping[str, str]:
-        """Annotations of the InferenceService."""
-        return self.parent["metadata"].get("annotations") or {}
+    def status(self) -> InferenceServiceStatus:
+        """What was decided so far."""
+        return self.service.status
 
     @property
     def url(self) -> str:
         """URL of the Service inside the cluster."""
         return f"http://{self.name}.{self.namespace}.svc"
 
-    def version(self, name: str) -> Manifest | None:
-        """Return the ModelVersion of this name."""
-        return next((one for one in self.versions if one["metadata"]["name"] == name), None)
-
-    def deployment(self, revision: str) -> Manifest | None:
-        """Return the Deployment of this revision."""
-        return next((one for one in self.deployments if revision_of(one) == revision), None)
-
-    def pods_of(self, revision: str) -> list[Manifest]:
-        """Return the pods of this revision's Deployment.
-
-        A pod that is older than the Deployment belonged to a deleted one of the same name and is about to go.
-        """
-        deployment = self.deployment(revision)
-        if deployment is None:
-            return []
-        since = deployment["metadata"].get("creationTimestamp", "")
-        return [
-            pod
-            for pod in self.pods
-            if revision_of(pod) == revision and pod["metadata"].get("creationTimestamp", "") >= since
-        ]
-
     def ready(self, revision: str) -> int:
         """Return how many pods of this revision are ready."""
-        return sum(is_ready(pod) for pod in self.pods_of(revision))
+        return self._ready.get(revision, 0)
+
+    def ready_pods(self, revision: str) -> list[Manifest]:
+        """Return the pods of this revision that are ready."""
+        return [pod for pod in self.pods.get(revision, ()) if is_ready(pod)]
 
     def ready_since(self, revision: str) -> datetime | None:
         """Return when readiness of a pod last changed, None when that is not known."""
-        found = [(find(pod["status"], "Ready") or {}).get("lastTransitionTime") for pod in self.pods_of(revision)]
-        return max((parse_timestamp(one) for one in found if one), default=None)
+        told = [(find(pod["status"], "Ready") or {}).get("lastTransitionTime") for pod in self.pods.get(revision, ())]
+        return max((parse_timestamp(one) for one in told if one), default=None)
 
     def answering(self) -> int:
         """Return how many pods of any revision are ready."""
-        return sum(is_ready(pod) for pod in self.pods)
-
-
-def revision_of(obj: Manifest) -> str:
-    """Return the revision that a child belongs to."""
-    return str((obj["metadata"].get("labels") or {}).get(REVISION_LABEL, ""))
+        return sum(self._ready.values())

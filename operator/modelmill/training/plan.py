@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from modelmill.api.objects import readable_model_versions, status_manifest
 from modelmill.api.training_job_status import PendingTrigger, TrainingJobStatus
+from modelmill.engine.interface import Delete
 from modelmill.engine.parts import UNCHANGED, Contribution
-from modelmill.engine.plan import Delete
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.resources import JOBS
 from modelmill.training.columns import best, phase, progress

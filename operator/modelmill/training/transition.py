@@ -9,7 +9,7 @@ from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcom
 from modelmill.api.versions import champion
 from modelmill.contracts.names import REPORT_FILE
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED, Artifact
-from modelmill.engine.plan import Event
+from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.kube.objects import Manifest

@@ -97,6 +97,8 @@ FROZEN: dict[str, Change] = {
     "format": {"format": "skops"},
     "bytes": {"bytes": 1},
     "model": {"model": "trucks"},
+    "gates": {"gates": ["r2 0.9 >= 0.7"]},
+    "failed gates": {"failedGates": ["r2 0.4 is below 0.7"]},
 }
 
 
@@ -116,6 +118,12 @@ def test_inference_service_is_refused(cluster: Cluster, name: str) -> None:
 def test_model_version_is_refused(cluster: Cluster, name: str) -> None:
     change, words = VERSION[name]
     assert words in cluster.refused(changed(load.model_version("default", "cars"), change))
+
+
+def test_a_model_version_whose_name_no_label_can_carry_is_refused(cluster: Cluster) -> None:
+    version = load.model_version("default", "cars")
+    version["metadata"]["name"] = "c" * 64
+    assert "metadata.name may have at most 63 characters" in cluster.refused(version)
 
 
 def test_a_model_version_is_immutable_but_for_approval(cluster: Cluster, namespace: str) -> None:

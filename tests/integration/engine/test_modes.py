@@ -27,6 +27,24 @@ def test_an_operator_of_two_namespaces_leaves_the_others_alone(
         cluster.kubectl("delete", "trainingjobs,jobs", "--all", "-n", where)
 
 
+def test_an_operator_of_thirty_namespaces_starts_and_works_in_each(
+    cluster: Cluster, namespace: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream for each kind in each of them, and a connection for each stream, beside those of the requests."""
+    others = [cluster.server.new_namespace(f"{namespace}-{number}") for number in range(29)]
+    monkeypatch.setenv("MODELMILL_NAMESPACES", ",".join([namespace, *others]))
+    operator = start()
+    last = others[-1]
+    cluster.apply(*(load.training_job(where, "cars") for where in (namespace, last)))
+    for where in (namespace, last):
+        assert run_started(cluster, where)["number"] == 1
+    operator.wait_quiet(60)
+    # A stream of the last one tells: the Job's deletion is seen.
+    cluster.kubectl("delete", "jobs", "--all", "-n", last)
+    cluster.eventually(lambda: cluster.status("trainingjobs", last, "cars").get("lastRun"), "the end of the run")
+    cluster.kubectl("delete", "namespace", *others, "--wait=false")
+
+
 def test_told_to_stop_in_the_middle_of_work_it_hands_over_and_nothing_is_lost(
     cluster: Cluster, namespace: str, start: Start
 ) -> None:

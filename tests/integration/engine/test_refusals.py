@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hack.bench import load
+from modelmill.kube.conditions import find
 from tests.integration.engine.conftest import Cluster, Start
 from tests.integration.engine.test_ownership import JOBS, run_started
 
@@ -58,9 +59,18 @@ def test_a_refusal_is_told_on_the_object_and_mended_when_it_ends(
             return [one["note"] for one in events if one["reason"] == "Invalid" and one["regarding"]["name"] == "cars"]
 
         assert "no Jobs on Sundays" in cluster.eventually(told, "a Warning about the TrainingJob")[0]
+        status = cluster.eventually(lambda: cluster.status("trainingjobs", namespace, "cars"), "a status")
+        for kind, word in (("Ready", "False"), ("Stalled", "True")):
+            seen = find(status, kind)
+            assert seen is not None
+            assert (seen["status"], seen["reason"]) == (word, "Invalid")
+            assert "no Jobs on Sundays" in seen["message"]
         assert operator.alive()
         assert cluster.items("jobs", namespace) == []
     finally:
         for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
             cluster.kubectl("delete", kind, namespace)
     assert run_started(cluster, namespace)["number"] == 1
+    stalled = find(cluster.status("trainingjobs", namespace, "cars"), "Stalled")
+    assert stalled is not None
+    assert stalled["status"] == "False"

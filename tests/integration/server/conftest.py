@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 60  # a limit, not an expectation: a busy machine imports scikit-learn slowly
@@ -58,6 +59,12 @@ class Running:
 
     def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> Answer:
         return self.call("POST", path, body, headers)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of that name with these labels, as a scraper reads them."""
+        families = text_string_to_metric_families(self.get("/metrics").body.decode())
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     def wait_ready(self) -> None:
         """Wait until the server is ready. Fails with the log when the process ends instead."""

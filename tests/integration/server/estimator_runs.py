@@ -17,9 +17,11 @@ import sklearn
 
 from modelmill.contracts.artifact import Golden
 from modelmill.contracts.stage import Data, StageSpec, Store
+from modelmill_server.core.service import Loaded
 from modelmill_server.failure import StartError
-from modelmill_server.inference import Inference
-from modelmill_server.serve import load
+from modelmill_server.http.messages import Answer, write_error
+from modelmill_server.lifecycle import load
+from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.settings import Settings
 from modelmill_trainer import fetch, publish, skops_file
 from modelmill_trainer.estimators import forget_training, needs_scaling
@@ -121,7 +123,7 @@ def publish_and_serve(case: Case, data: Prepared, folder: Path) -> Served:
             # Its pictures take more time than all the rest.
             with mock.patch("modelmill_trainer.report.page.render", return_value="<html></html>"):
                 form = publish.write_artifact(measured, folder)
-            served, _, inference = load(Settings(folder=folder, warmup_requests=1))
+            loaded, dialects = load(Settings(folder=folder, warmup_requests=1))
         except StageError as error:
             return Served(task, "", " ".join(error.messages))
         except StartError as error:
@@ -129,8 +131,8 @@ def publish_and_serve(case: Case, data: Prepared, folder: Path) -> Served:
         reason = next(
             line.removeprefix("publish: ") for line in said.getvalue().splitlines() if "ONNX conversion" in line
         )
-        found = Served(task, form, reason, absolute=served.artifact.golden.absolute)
-        asking = Asking(inference, served.artifact.golden, estimator, data)
+        found = Served(task, form, reason, absolute=loaded.model.artifact.golden.absolute)
+        asking = Asking(loaded, dialects, loaded.model.artifact.golden, estimator, data)
         found.wrong, found.largest = asking.compare(data.asked)
         for what, rows in edge_rows(data):
             problem = asking.problem(rows)
@@ -143,20 +145,29 @@ def publish_and_serve(case: Case, data: Prepared, folder: Path) -> Served:
 class Asking:
     """Asks the server and the estimator for the same rows."""
 
-    inference: Inference
+    loaded: Loaded
+    dialects: Dialects
     golden: Golden
     estimator: Any
     data: Prepared
 
+    def answer(self, rows: pd.DataFrame) -> Answer:
+        """Return the server's answer to a V2 request for rows."""
+        try:
+            return self.loaded.execution.perform(self.dialects.v2, (request_body(self.data.facts, rows), None))
+        except Exception as error:
+            told = self.loaded.execution.rejected(error)
+            return write_error(told.status, told.message)
+
     def compare(self, rows: pd.DataFrame) -> tuple[int, float]:
         """Return how many values of the answer are wrong and the greatest difference of a number. Fails without an answer."""
-        status, body, _ = self.inference.answer(self.inference.v2, request_body(self.data.facts, rows), None)
+        status, body, _ = self.answer(rows)
         assert status == 200, body
         return self._differences(expected(self.estimator, rows), json.loads(body))
 
     def problem(self, rows: pd.DataFrame) -> str:
         """Return in what the answers disagree, or an empty text. To refuse the rows is an answer as well."""
-        status, body, _ = self.inference.answer(self.inference.v2, request_body(self.data.facts, rows), None)
+        status, body, _ = self.answer(rows)
         try:
             wanted = expected(self.estimator, rows)
         except Exception:  # an estimator may raise anything

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import shutil
 import socket
@@ -9,13 +10,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from sklearn.linear_model import LinearRegression
 
 from modelmill.contracts import result
+from modelmill.contracts.artifact import File, canonical, digest, parse_manifest
 from tests.integration.server.conftest import Launcher, free_port, server_environment
 from tests.integration.server.test_outputs import diabetes
 from tests.unit.server.artifacts import write_artifact
@@ -135,6 +137,20 @@ def test_files_come_from_a_folder(tmp_path: Path, made: Made) -> None:
     fetched = fetch(tmp_path, f"file://{made.folder}", made.digest)
     assert (fetched.code, fetched.message) == (0, None), fetched.stderr
     assert (fetched.folder / "model.onnx").read_bytes() == (made.folder / "model.onnx").read_bytes()
+
+
+def test_what_is_not_served_is_neither_fetched_nor_missed(tmp_path: Path, made: Made, launch: Launcher) -> None:
+    """rows.bin may have 32 MiB and is for the next run's comparison; a damaged one is no reason not to serve."""
+    folder = Path(shutil.copytree(made.folder, tmp_path / "with-rows"))
+    manifest = parse_manifest((folder / "manifest.json").read_bytes())
+    extra = tuple(File(name, 5, hashlib.sha256(b"right").hexdigest()) for name in ("rows.bin", "report.html"))
+    content = canonical(replace(manifest, files=(*manifest.files, *extra)))
+    (folder / "manifest.json").write_bytes(content)
+    (folder / "rows.bin").write_bytes(b"wrong")
+    fetched = fetch(tmp_path, f"file://{folder}", digest(content))
+    assert (fetched.code, fetched.message) == (0, None), fetched.stderr
+    assert not {"rows.bin", "report.html"} & {path.name for path in fetched.folder.iterdir()}
+    assert launch(fetched.folder, ARTIFACT_DIGEST=digest(content)).get("/v2/models/demo").status == 200
 
 
 def refused(fetched: Fetched, code: int, reason: str) -> str:

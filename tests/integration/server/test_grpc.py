@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from modelmill_server import inference_pb2 as pb
+from modelmill_server.protocols import inference_pb2 as pb
 from tests.integration.server.conftest import Launcher, Running, free_port
 from tests.integration.server.test_outputs import cars, on_columns
 from tests.integration.server.test_protocols import GOOD, INFER, TYPES, request

@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -32,11 +32,10 @@ from schemathesis.specs.openapi.checks import (
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from modelmill.contracts.artifact import Signature, parse_manifest
-from modelmill_server import __version__
-from modelmill_server.openapi import document
 from tests.integration.server.conftest import Launcher, Running
 from tests.integration.server.test_outputs import cars, on_columns
-from tests.unit.server.artifacts import write_artifact
+from tests.unit.server.artifacts import write_artifact, write_manifest
+from tests.unit.server.described import described
 
 CALLS = int(os.environ.get("MODELMILL_OPENAPI_CALLS", "1500"))
 MODELS = ("mixed", "numbers")
@@ -68,12 +67,14 @@ class Served:
 
 @pytest.fixture(scope="module", params=MODELS)
 def served(request: Any, tmp_path_factory: pytest.TempPathFactory, launch_shared: Launcher) -> Served:
-    """A classifier of numbers and text, and a regressor of numbers only, both with gaps in one feature."""
+    """A classifier of numbers and text that ignores two columns, and a regressor of numbers; both with gaps in a feature."""
     frame, target = cars("unknown")
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "mixed":
         labels = np.where(target > np.median(target), "thrifty", "thirsty")
         write_artifact(folder, on_columns(LogisticRegression(), frame).fit(frame, labels), frame)
+        signature = parse_manifest((folder / "manifest.json").read_bytes()).signature
+        write_manifest(folder, "onnx", replace(signature, ignored=("built", "mileage")))
     else:
         frame = frame.drop(columns="origin")
         write_artifact(folder, on_columns(Ridge(), frame).fit(frame, target), frame)
@@ -83,9 +84,7 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory, launch_shared
 
 
 def test_document_is_that_of_the_model(served: Served) -> None:
-    signature = served.signature
-    inputs, outputs = signature.inputs, signature.outputs
-    assert served.document == document("demo", "demo-1", __version__, inputs, outputs, task=signature.task)
+    assert served.document == described("demo", "demo-1", served.signature)
 
 
 def test_other_methods_are_refused(served: Served) -> None:
@@ -195,15 +194,26 @@ def repair(case: Any, signature: Signature) -> None:
 
 
 def repaired_tensors(tensors: list[dict[str, Any]], signature: Signature) -> list[dict[str, Any]]:
-    """Return one tensor for each feature, made of those that were generated for features of its kind; or the matrix."""
+    """Return one tensor for each feature, made of those that were generated for features of its kind; or the matrix.
+
+    What is ignored stays.
+    """
     features = {feature.name: feature for feature in signature.inputs}
-    if tensors[0]["name"] not in features or (len(tensors[0]["shape"]) == 2 and tensors[0]["shape"][1] != 1):
+    columns = {*features, *signature.ignored}
+    if tensors[0]["name"] not in columns or (len(tensors[0]["shape"]) == 2 and tensors[0]["shape"][1] != 1):
         return [{**tensors[0], **resized(tensors[0], None, len(features))}]
-    rows = len(tensors[0]["data"])
-    made = []
+    ignored = [tensor for tensor in tensors if tensor["name"] in signature.ignored]
+    rows = next((len(tensor["data"]) for tensor in tensors if tensor["name"] in features), 1)
+    made = [{**tensor, "shape": [rows]} for tensor in ignored[: len(signature.ignored)]]
     for name, feature in features.items():
-        alike = [tensor for tensor in tensors if kind(features[tensor["name"]]) == kind(feature)]
+        alike = [
+            tensor
+            for tensor in tensors
+            if tensor["name"] in features and kind(features[tensor["name"]]) == kind(feature)
+        ]
         example = {"shape": [1], "datatype": feature.datatype, "data": [KINDS[kind(feature)[0]](1)]}
+        if not alike and feature.nullable:
+            continue  # it may be left out
         tensor = (alike or [example])[len(made) % (len(alike) or 1)]
         made.append({**tensor, "name": name, **resized(tensor, rows, 1)})
     return made

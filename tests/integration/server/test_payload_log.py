@@ -17,8 +17,8 @@ import pytest
 
 from modelmill.contracts import names
 from modelmill_server.failure import StartError
-from modelmill_server.payload_targets import open_target
-from modelmill_server.payloads import Limits, PayloadLog, Record, open_log
+from modelmill_server.payloads.log import LogBounds, PayloadLog, Record, open_log
+from modelmill_server.payloads.targets import open_target
 from tests.integration.server.conftest import free_port
 from tests.integration.trainer.conftest import ACCESS, SECRET, _client, _versitygw, _wait_for
 
@@ -87,14 +87,12 @@ def record(number: int) -> Record:
 
 
 def counts(log: PayloadLog) -> dict[str, int]:
-    """Return the counters that are not 0."""
-    values = [line.rsplit(" ", 1) for line in log.render_lines("") if not line.startswith("#")]
-    return {name: int(value) for name, value in values if value != "0"}
+    """Return the counters that are not 0, by the reason of the loss or `logged`."""
+    samples = [sample for family in log.families() for sample in family.samples]
+    return {sample.labels.get("reason", LOGGED): int(sample.value) for sample in samples if sample.value}
 
 
-LOGGED = "modelmill_payload_logged_total{}"
-QUEUE_FULL = 'modelmill_payload_dropped_total{,reason="queue_full"}'
-STORE_FAILED = 'modelmill_payload_dropped_total{,reason="store_failed"}'
+LOGGED, QUEUE_FULL, STORE_FAILED = "logged", "queue_full", "store_failed"
 
 
 def test_requests_are_in_the_bucket(gateway: Gateway) -> None:
@@ -116,8 +114,8 @@ def test_requests_are_in_the_bucket(gateway: Gateway) -> None:
 
 def test_store_that_is_down_for_a_while(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     gateway.stop()
-    limits = Limits(queue_records=50, object_records=1, object_seconds=3600, pauses=(0.05,) * 1000)
-    log = PayloadLog(open_target(f"s3://{BUCKET}"), "demo", "demo-1", 1.0, "pod-1", limits)
+    bounds = LogBounds(queue_records=50, object_records=1, object_seconds=3600, pauses=(0.05,) * 1000)
+    log = PayloadLog(open_target(f"s3://{BUCKET}"), "demo", "demo-1", 1.0, "pod-1", bounds)
     for number in range(200):
         log.offer(lambda number=number: record(number))
     dropped = counts(log)[QUEUE_FULL]
@@ -153,7 +151,7 @@ def test_refusal_of_the_store_is_told(
     words: str,
 ) -> None:
     monkeypatch.setenv(names.ENV_SECRET_KEY, secret)
-    log = PayloadLog(open_target(uri), "demo", "demo-1", 1.0, "pod-1", Limits(object_records=1, pauses=()))
+    log = PayloadLog(open_target(uri), "demo", "demo-1", 1.0, "pod-1", LogBounds(object_records=1, pauses=()))
     log.offer(lambda: record(0))
     deadline = time.monotonic() + PATIENCE
     while not counts(log) and time.monotonic() < deadline:

@@ -118,7 +118,7 @@ def test_missing_value_is_null_or_nan_where_the_model_allows_it(server: Running)
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "missing feature": (request(power=None), "'power'"),
+    "missing feature": (request(cylinders=None), "missing input 'cylinders'"),
     "unknown feature": (request(colour=tensor("colour", ["red"], "BYTES")), "'colour'"),
     "feature twice": (request(again=tensor("power", [1.0])), "'power'"),
     "text in a number": (request(power=tensor("power", ["100"])), "'power' has text at row 0"),
@@ -337,13 +337,7 @@ def test_explanations_tell_what_moves_a_prediction(server: Running) -> None:
 
 def test_every_answer_carries_an_id_that_its_label_comes_back_with(server: Running) -> None:
     def scored() -> float:
-        families = text_string_to_metric_families(server.get("/metrics").body.decode())
-        return sum(
-            sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == "modelmill_feedback_total"
-        )
+        return server.metric("modelmill_feedback_total")
 
     before = scored()
     answer = server.post(INFER, request())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,17 +39,24 @@ class Pods:
     def play(self) -> dict[str, Any]:
         """Do one round; return the status of the service."""
         deployments = {one["metadata"]["uid"]: one for one in self.cluster.items("deployments", self.namespace)}
+        sets = {owner_of(one): one for one in self.cluster.items("replicasets", self.namespace)}
         pods = self.cluster.items("pods", self.namespace)
+        for uid, one in sets.items():
+            if uid not in deployments:
+                name = one["metadata"]["name"]
+                self.cluster.kubectl("delete", "replicaset", name, "-n", self.namespace, "--cascade=background")
         for pod in pods:
-            if pod["metadata"]["ownerReferences"][0]["uid"] not in deployments:
+            if owner_of(pod) not in {one["metadata"]["uid"] for uid, one in sets.items() if uid in deployments}:
                 self._delete(pod)
         for uid, deployment in deployments.items():
-            mine = [pod for pod in pods if pod["metadata"]["ownerReferences"][0]["uid"] == uid]
+            if uid not in sets:
+                sets[uid] = self._create_set(deployment)
+            mine = [pod for pod in pods if owner_of(pod) == sets[uid]["metadata"]["uid"]]
             wanted = deployment["spec"]["replicas"]
             for pod in mine[wanted:]:
                 self._delete(pod)
             for _ in range(wanted - len(mine)):
-                self._create(deployment)
+                self._create(sets[uid])
         return self.cluster.status("inferenceservices", self.namespace, NAME)
 
     def _delete(self, pod: dict[str, Any]) -> None:
@@ -58,25 +64,35 @@ class Pods:
             "delete", "pod", pod["metadata"]["name"], "-n", self.namespace, "--grace-period=0", "--force"
         )
 
-    def _create(self, deployment: dict[str, Any]) -> None:
-        self.made += 1
-        template, meta = deployment["spec"]["template"], deployment["metadata"]
-        owner = {
+    def _create_set(self, deployment: dict[str, Any]) -> dict[str, Any]:
+        spec = deployment["spec"]
+        made = {
             "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "name": meta["name"],
-            "uid": meta["uid"],
+            "kind": "ReplicaSet",
+            "metadata": self._meta(f"{deployment['metadata']['name']}-set", deployment, spec["template"]),
+            "spec": {"replicas": spec["replicas"], "selector": spec["selector"], "template": spec["template"]},
+        }
+        answer = self.cluster.kubectl("create", "-f", "-", "-o", "json", text=json.dumps(made))
+        return dict(json.loads(answer))
+
+    def _meta(self, name: str, owner: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
+        reference = {
+            "apiVersion": "apps/v1",
+            "kind": owner["kind"],
+            "name": owner["metadata"]["name"],
+            "uid": owner["metadata"]["uid"],
             "controller": True,
         }
+        labels = template["metadata"]["labels"]
+        return {"name": name, "namespace": self.namespace, "labels": labels, "ownerReferences": [reference]}
+
+    def _create(self, owner: dict[str, Any]) -> None:
+        self.made += 1
+        template = owner["spec"]["template"]
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {
-                "name": f"pod-{self.made}",
-                "namespace": self.namespace,
-                "labels": template["metadata"]["labels"],
-                "ownerReferences": [owner],
-            },
+            "metadata": self._meta(f"pod-{self.made}", owner, template),
             "spec": {**template["spec"], "nodeName": "none"},
         }
         self.cluster.kubectl("create", "-f", "-", text=json.dumps(pod))
@@ -97,6 +113,11 @@ class Pods:
         self.cluster.kubectl(
             "patch", "pod", name, "-n", self.namespace, "--subresource=status", "--type=merge", "-p", patch
         )
+
+
+def owner_of(child: dict[str, Any]) -> str:
+    """Return the uid of the object that the child belongs to."""
+    return str(child["metadata"]["ownerReferences"][0]["uid"])
 
 
 def release(cluster: Cluster, namespace: str, number: int) -> None:
@@ -163,7 +184,6 @@ def test_rollback_and_retry(cluster: Cluster, namespace: str, pods: Pods) -> Non
     selector = cluster.items("services", namespace)[0]["spec"]["selector"]
     assert selector["modelmill.dev/revision"] == status["stable"]["revision"]
     cluster.eventually(lambda: pods.play() and not uids_of(cluster, namespace, "cars-2"), "its pods are gone")
-    time.sleep(1)  # Kubernetes tells times in whole seconds: a try in the same second would be blamed for these pods
     pods.broken = set()
     cluster.kubectl("annotate", "inferenceservices.modelmill.dev", NAME, "-n", namespace, "modelmill.dev/retry=now")
     cluster.eventually(lambda: serves(pods.play(), "cars-2"), "cars-2 serves")

@@ -117,10 +117,6 @@ def store(gateway: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     client.create_bucket(Bucket=BUCKET)
     monkeypatch.setenv(names.ENV_ACCESS_KEY, ACCESS)
     monkeypatch.setenv(names.ENV_SECRET_KEY, SECRET)
-    # The client of a test before has its credentials.
-    from modelmill_trainer import s3
-
-    s3._client.cache_clear()
     yield Store(gateway, client)
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
         for item in page.get("Contents", ()):

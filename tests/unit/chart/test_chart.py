@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from modelmill import __version__
-from modelmill.app import config_from, watches
+from modelmill.app import config_from, controllers, watches
+from modelmill.engine import access
 from tests.unit.chart.conftest import CHART, NAMESPACE, Refused, Render
 from tests.unit.programs import ROOT, helm
 from tests.unit.schema import validate
@@ -155,18 +156,37 @@ def test_no_wildcard_and_nothing_on_secrets(render: Render, values: dict[str, An
             assert "nonResourceURLs" not in rule
 
 
-def test_the_operator_may_watch_what_it_watches(render: Render) -> None:
-    rules = next(one for one in objects_of(render(), "ClusterRole") if one["metadata"]["name"] == "modelmill-operator")
-    allowed = {
-        (group, resource, verb)
-        for rule in rules["rules"]
+Grant = tuple[str, str, str, tuple[str, ...]]
+
+
+def grants(rules: Iterable[dict[str, Any]]) -> list[Grant]:
+    """Return each permission of its own: group, resource, verb, names; sorted, so that a doubled one shows."""
+    return sorted(
+        (group, resource, verb, tuple(rule.get("resourceNames", ())))
+        for rule in rules
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
-    }
-    for watch in watches():
-        for verb in ("get", "list", "watch"):
-            assert (watch.resource.group, watch.resource.plural, verb) in allowed
+    )
+
+
+def rules_of(objects: list[dict[str, Any]], kind: str, name: str) -> list[dict[str, Any]]:
+    (role, *_) = [one for one in objects_of(objects, kind) if one["metadata"]["name"] == name]
+    return list(role["rules"])
+
+
+def test_the_operator_may_do_what_its_table_needs_and_nothing_else(render: Render) -> None:
+    objects = render()
+    config = config_from(environment(objects))
+    table = controllers(config)
+    needed = access.namespace_rules(table, watches(table))
+    everywhere = rules_of(objects, "ClusterRole", "modelmill-operator")
+    assert grants(everywhere) == grants([*needed, *access.cluster_rules()])
+    for role in objects_of(render({"watchNamespaces": ["team-a", "team-b"]}), "Role"):
+        if role["metadata"]["namespace"] != NAMESPACE:
+            assert grants(role["rules"]) == grants(needed)
+    leases = rules_of(objects, "Role", "modelmill-operator-leases")
+    assert grants(leases) == grants(access.lease_rules(config.settings.lease_name))
 
 
 def test_with_namespaces_it_has_no_rights_on_the_cluster(render: Render) -> None:

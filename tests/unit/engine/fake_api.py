@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelmill.engine.client import FIELD_MANAGER
-from modelmill.engine.errors import AlreadyExists, ApiError, Conflict, NotFound
+from modelmill.engine.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from modelmill.kube.objects import Resource
 
 WIDGETS = Resource("test.dev", "v1", "widgets", "Widget")
@@ -71,6 +71,7 @@ class FakeApi:
         meta = body["metadata"]
         self._request(f"APPLY {resource.plural}/{meta['name']}")
         before = self.objects.get((resource.plural, meta["namespace"], meta["name"]), {"metadata": {}})
+        _check_preconditions(meta, before["metadata"])
         fields = _fields({name: value for name, value in body.items() if name not in ("apiVersion", "kind")})
         new = {
             **before,
@@ -126,6 +127,16 @@ class FakeApi:
         if meta["resourceVersion"] != stored["metadata"]["resourceVersion"]:
             raise Conflict(409, "Conflict", "the object has been modified")
         return stored
+
+
+def _check_preconditions(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    """Answer as the real one does; tests/integration/engine/test_preconditions.py compares."""
+    if stored and sent.get("resourceVersion", stored["resourceVersion"]) != stored["resourceVersion"]:
+        raise Conflict(409, "Conflict", "the object has been modified")
+    if not stored and "uid" in sent:
+        raise Conflict(409, "Conflict", "uid mismatch")
+    if sent.get("uid", stored.get("uid")) != stored.get("uid"):
+        raise Invalid(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
 
 
 def remove(fields: dict[str, Any], path: tuple[str, ...]) -> None:

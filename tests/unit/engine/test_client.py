@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -157,11 +158,11 @@ def test_a_mounted_token_is_read_again(tmp_path: Path, monkeypatch: pytest.Monke
     token = tmp_path / "token"
     token.write_text("one\n")
     one = login.Login("https://api", None, token_file=token)
-    assert one.headers() == {"Authorization": "Bearer one"}
+    assert asyncio.run(one.headers()) == {"Authorization": "Bearer one"}
     token.write_text("two\n")
-    assert one.headers() == {"Authorization": "Bearer one"}
+    assert asyncio.run(one.headers()) == {"Authorization": "Bearer one"}
     seconds[0] = login.TOKEN_MAX_AGE + 1
-    assert one.headers() == {"Authorization": "Bearer two"}
+    assert asyncio.run(one.headers()) == {"Authorization": "Bearer two"}
 
 
 KUBECONFIG = """
@@ -177,13 +178,13 @@ def test_a_kubeconfig_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("KUBECONFIG", str(path))
     path.write_text(KUBECONFIG % "{token: t}")
     one = login.login()
-    assert (one.server, one.headers()) == ("http://127.0.0.1:1", {"Authorization": "Bearer t"})
+    assert (one.server, asyncio.run(one.headers())) == ("http://127.0.0.1:1", {"Authorization": "Bearer t"})
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (KUBECONFIG % "{exec: {command: x}}", "exec and auth-provider"),
+        (KUBECONFIG % "{exec: {command: x}}", "missing key 'apiVersion'"),
         ("a: [", "no usable current context"),
         ("current-context: z\ncontexts: []", "no usable current context"),
     ],

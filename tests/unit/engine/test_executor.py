@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.errors import Conflict, Invalid, NameConflict, ServerFailure
+from modelmill.engine.errors import ChildTerminating, Conflict, Invalid, NameConflict, ServerFailure
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Delete, Event, Plan
+from modelmill.engine.interface import Delete, Event, Plan
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS
@@ -154,11 +154,113 @@ async def test_an_orphan_is_ours_by_its_label(world: World) -> None:
     assert await world.execute(Plan(create=[ORPHAN])) == ["POST jobs/j"]
 
 
-async def test_a_level_child_of_somebody_else_is_not_touched(world: World) -> None:
-    world.cache.put(DEPLOYMENTS, world.api.put(DEPLOYMENTS, {"metadata": {"name": "d"}}))
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"name": "d"},
+        {"name": "d", "labels": {"app.kubernetes.io/managed-by": "modelmill"}},
+        {"name": "d", "ownerReferences": [{"kind": "App", "name": "x", "uid": "another", "controller": True}]},
+        {"name": "d", "managedFields": [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {}}]},
+    ],
+)
+@pytest.mark.parametrize("cached", [False, True])
+async def test_a_level_child_of_a_stranger_is_not_seized(world: World, taken: dict[str, Any], cached: bool) -> None:
+    """The cache does not know one without our label, and the one that it knows may have been replaced meanwhile."""
+    stranger = world.api.put(DEPLOYMENTS, {"metadata": taken, "spec": {"selector": {"app": "theirs"}}})
+    if cached:
+        world.cache.put(DEPLOYMENTS, stranger)
+    with pytest.raises(NameConflict, match=r"Deployment ml/d .*delete it, or give this Widget another name"):
+        await world.execute(Plan(apply=[level()], status={"phase": "x"}))
+    assert world.api.find(DEPLOYMENTS, "d") == stranger
+    assert world.api.find(WIDGETS, "w")["status"] == {}
+
+
+async def test_a_stranger_in_the_place_of_our_child_is_not_seized(world: World) -> None:
+    """Ours was deleted and somebody made another, which the watch has not told yet."""
+    await world.execute(Plan(apply=[level()]))
+    del world.api.objects["deployments", "ml", "d"]
+    stranger = world.api.put(DEPLOYMENTS, {"metadata": {"name": "d"}, "spec": {}})
     with pytest.raises(NameConflict):
-        await world.execute(Plan(apply=[level()]))
-    assert world.api.writes == []
+        await world.execute(Plan(apply=[level(replicas=2)]))
+    assert world.api.find(DEPLOYMENTS, "d") == stranger
+
+
+async def test_a_child_that_is_gone_without_a_word_is_made_anew(world: World) -> None:
+    await world.execute(Plan(apply=[level()]))
+    del world.api.objects["deployments", "ml", "d"]
+    # The first finds nothing to change.
+    assert await world.execute(Plan(apply=[level(replicas=2)])) == ["APPLY deployments/d"] * 2
+    assert world.api.find(DEPLOYMENTS, "d")["spec"]["replicas"] == 2
+
+
+async def test_a_first_apply_is_one_request(world: World) -> None:
+    await world.execute(Plan(apply=[level()]))
+    await world.execute(Plan(apply=[level(replicas=2)]))
+    assert world.api.requests == ["APPLY deployments/d"] * 2
+    assert "resourceVersion" not in world.api.find(DEPLOYMENTS, "d")["metadata"]["managedFields"][0]["fieldsV1"]
+
+
+async def test_a_child_of_ours_that_the_cache_does_not_know_is_taken_up(world: World) -> None:
+    """Somebody took our label off, so that the watch said it was deleted."""
+    await world.execute(Plan(apply=[level()]))
+    bare = copy.deepcopy(world.api.find(DEPLOYMENTS, "d"))
+    bare["metadata"]["labels"] = {}
+    world.cache.drop(DEPLOYMENTS, world.api.put(DEPLOYMENTS, bare))
+    await world.execute(Plan(apply=[level()]))
+    meta = world.api.find(DEPLOYMENTS, "d")["metadata"]
+    assert meta["labels"]["app.kubernetes.io/managed-by"] == "modelmill"
+    assert await world.execute(Plan(apply=[level()])) == []
+
+
+@pytest.mark.parametrize("label", [False, True])
+async def test_a_child_of_ours_gets_its_owner_back(world: World, label: bool) -> None:
+    """That we applied it is in managedFields; an owner reference taken away by hand is put back like any other field."""
+    await world.execute(Plan(apply=[level()]))
+    stripped = copy.deepcopy(world.api.find(DEPLOYMENTS, "d"))
+    del stripped["metadata"]["ownerReferences"]
+    remove(stripped["metadata"]["managedFields"][0]["fieldsV1"], ("f:metadata", "f:ownerReferences"))
+    if label:
+        world.cache.put(DEPLOYMENTS, world.api.put(DEPLOYMENTS, stripped))
+    else:
+        stripped["metadata"]["labels"] = {}
+        world.cache.drop(DEPLOYMENTS, world.api.put(DEPLOYMENTS, stripped))
+    await world.execute(Plan(apply=[level()]))
+    (owner,) = world.api.find(DEPLOYMENTS, "d")["metadata"]["ownerReferences"]
+    assert owner["uid"] == world.parent["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("resource", [JOBS, DEPLOYMENTS])
+@pytest.mark.parametrize("cached", [False, True])
+async def test_the_child_of_an_earlier_parent_of_this_name_is_waited_for(
+    world: World, resource: Resource, cached: bool
+) -> None:
+    owner = {"apiVersion": "test.dev/v1", "kind": "Widget", "name": "w", "uid": "earlier", "controller": True}
+    name = "j" if resource is JOBS else "d"
+    old = world.api.put(resource, {"metadata": {"name": name, "ownerReferences": [owner]}})
+    if cached:
+        world.cache.put(resource, old)
+    plan = Plan(create=[JOB]) if resource is JOBS else Plan(apply=[level()])
+    with pytest.raises(ChildTerminating, match=f"{resource.kind} ml/{name} of an earlier Widget w"):
+        await world.execute(plan)
+    assert world.api.find(resource, name) == old
+    world.cache.drop(resource, world.api.objects.pop((resource.plural, "ml", name)))
+    await world.execute(plan)
+    assert world.api.find(resource, name)["metadata"]["ownerReferences"][0]["uid"] == world.parent["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+async def test_a_child_that_is_being_deleted_is_waited_for(world: World, cached: bool) -> None:
+    await world.execute(Plan(apply=[level()]))
+    going = copy.deepcopy(world.api.find(DEPLOYMENTS, "d"))
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    going = world.api.put(DEPLOYMENTS, going)
+    if cached:
+        world.cache.put(DEPLOYMENTS, going)
+    else:
+        world.cache.drop(DEPLOYMENTS, going)
+    with pytest.raises(ChildTerminating, match="Deployment ml/d is being deleted"):
+        await world.execute(Plan(apply=[level(replicas=2)]))
+    assert world.api.find(DEPLOYMENTS, "d") == going
 
 
 async def test_a_changed_manifest_is_applied(world: World) -> None:

@@ -13,8 +13,10 @@ import pytest
 from modelmill.engine.cache import Cache
 from modelmill.engine.errors import Conflict, Forbidden, ServerFailure, TooManyRequests
 from modelmill.engine.executor import Executor
-from modelmill.engine.plan import Controller, Event, Plan, Watch, World
+from modelmill.engine.interface import Event, Plan, Watch, World
+from modelmill.engine.parts import Child
 from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
+from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from tests.unit.engine.fake_api import WIDGETS, FakeApi, widget
@@ -35,7 +37,8 @@ class Loop:
         kinds = [watch.resource for watch in watches]
         executor = Executor(self.api, self.cache, self.recorder, kinds)  # type: ignore[arg-type]
         maps = {CONFIG_MAPS: lambda obj, _: [Key("ml", obj["metadata"]["labels"]["widget"])]}
-        controller = Controller("widget", WIDGETS, self._reconcile, owns=[JOBS, PODS], maps=maps)
+        children = [Child(JOBS, applied=False), Child(PODS, applied=False)]
+        controller = Controller("widget", WIDGETS, maps=maps, reconcile=self._reconcile, own_children=children)
         self.control = ControlLoop(self.api, self.cache, executor, [controller], watches, namespaces)  # type: ignore[arg-type]
 
     async def _reconcile(self, parent: Manifest, world: World, moment: datetime) -> Plan:
@@ -261,6 +264,93 @@ def test_a_refusal_that_a_person_must_mend_is_told() -> None:
         loop.decide = lambda _: Plan(create=[job])
         async with loop.running():
             assert loop.recorder.events == [Event("Warning", "Forbidden", str(quota))]
+
+    run(body())
+
+
+FORBIDDEN = Forbidden(403, "Forbidden", 'jobs.batch "j" is forbidden: exceeded quota')
+MY_JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "ml"}}
+
+
+def conditions_of(stored: Manifest) -> dict[str, tuple[str, str, str]]:
+    return {one["type"]: (one["status"], one["reason"], one["message"]) for one in stored["status"]["conditions"]}
+
+
+def test_a_refusal_is_a_condition_until_a_plan_goes_through() -> None:
+    """It is written once however often it is tried, and trying does not become more frequent by the write."""
+
+    async def body() -> None:
+        loop = Loop()
+        others = [{"type": "Running", "status": "True", "reason": "x", "message": "", "lastTransitionTime": "x"}]
+        loop.api.put(WIDGETS, widget(runs=3, conditions=others))
+        refusals = [True]
+        loop.api.before = lambda text: FORBIDDEN if refusals and text.startswith("POST jobs") else None
+        loop.decide = lambda _: Plan(create=[MY_JOB], status={"runs": 4, "conditions": []})
+        async with loop.running():
+            assert loop.names == ["w"]
+            await asyncio.sleep(40)
+            assert 4 <= len(loop.seen) <= 8
+            assert loop.api.writes.count("PUT widgets/w/status") == 1
+            stored = loop.api.find(WIDGETS, "w")
+            message = 'jobs.batch "j" is forbidden: exceeded quota'
+            assert conditions_of(stored) == {
+                "Running": ("True", "x", ""),
+                "Ready": ("False", "Forbidden", message),
+                "Stalled": ("True", "Forbidden", message),
+            }
+            assert stored["status"]["runs"] == 3
+            assert stored["status"]["observedGeneration"] == 1
+            # The stream tells of our own write: no news.
+            assert await loop.told("MODIFIED", stored) == []
+            refusals.clear()
+            await asyncio.sleep(60)
+            assert loop.api.find(WIDGETS, "w")["status"] == {"runs": 4, "conditions": []}
+            assert len(loop.recorder.events) >= 1
+
+    run(body())
+
+
+def test_a_child_that_is_going_is_told_without_an_alarm_and_its_end_wakes() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        job = loop.api.put(JOBS, owned("Job", "j"))
+        loop.decide = lambda _: Plan(create=[MY_JOB])
+        async with loop.running():
+            told = conditions_of(loop.api.find(WIDGETS, "w"))
+            assert told["Ready"][:2] == ("False", "ChildTerminating")
+            assert told["Stalled"][0] == "False"
+            assert loop.recorder.events == []
+            del loop.api.objects["jobs", "ml", "j"]
+            assert await loop.told("DELETED", job, JOBS) == ["w"]
+            assert loop.api.find(JOBS, "j")["metadata"]["uid"] != job["metadata"]["uid"]
+
+    run(body())
+
+
+def test_a_refusal_that_cannot_be_told_is_tried_again_all_the_same() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        loop.api.before = lambda text: FORBIDDEN if text.startswith(("POST", "PUT")) else None
+        loop.decide = lambda _: Plan(create=[MY_JOB])
+        async with loop.running():
+            await asyncio.sleep(20)
+            assert 3 <= len(loop.seen) <= 7
+
+    run(body())
+
+
+def test_what_concerns_others_is_told_them_when_a_refusal_is_written() -> None:
+    async def body() -> None:
+        loop = Loop()
+        for name in ("w", "other"):
+            loop.api.put(WIDGETS, widget(name))
+        loop.control._controllers[WIDGETS].maps[WIDGETS] = lambda obj, _: [Key("ml", "other")]  # type: ignore[index]
+        loop.api.before = lambda text: FORBIDDEN if text.startswith("POST") else None
+        loop.decide = lambda parent: Plan(create=[MY_JOB] if parent["metadata"]["name"] == "w" else [])
+        async with loop.running():
+            assert sorted(loop.names) == ["other", "other", "w"]
 
     run(body())
 

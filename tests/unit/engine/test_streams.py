@@ -6,8 +6,10 @@ from typing import Any, cast
 
 from yarl import URL
 
-from modelmill.engine.plan import Watch
-from modelmill.engine.watches import Streams
+from modelmill.engine.client import Client
+from modelmill.engine.interface import Watch
+from modelmill.engine.login import Login
+from modelmill.engine.watches import Streams, build_registry
 from modelmill.kube.resources import JOBS, PODS
 from tests.unit.engine.virtual_time import run
 
@@ -43,6 +45,27 @@ class Requests:
         except TimeoutError:
             return False
         return True
+
+
+def test_there_is_a_connection_for_every_stream_and_more() -> None:
+    """aiohttp lets a request wait for a free connection for ever, and a stream frees none."""
+
+    async def body() -> None:
+        namespaces = [f"team-{number}" for number in range(100)]
+        watches = [Watch(JOBS), Watch(PODS)]
+        streams = Streams(watches, namespaces, lambda: None)
+        client = Client(Login("https://api:6443", None))
+        registry = build_registry(client, watches, lambda *_: None, streams)
+        (handler,) = registry._activities.get_all_handlers()
+        session = await cast(Any, handler.fn)()
+        try:
+            assert len(streams) == 200
+            assert session.aiohttp_session.connector.limit > 200
+        finally:
+            await session.aiohttp_session.close()
+            await client.close()
+
+    asyncio.run(body())
 
 
 def test_open_when_every_kind_is_watched() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from prometheus_client import REGISTRY
 from pydantic import TypeAdapter
 
 from modelmill.api.base import Alert
-from modelmill.engine.errors import Conflict, NotFound, Unreachable
+from modelmill.api.objects import status_manifest
+from modelmill.engine.errors import Conflict, Invalid, NotFound, Unreachable
 from modelmill.kube.objects import Resource
 from modelmill.monitoring.alertmanager import NotificationError, parse
 from modelmill.monitoring.intake import MAX_ALERTS, MAX_BODY, AlertIntake
+from tests.unit.objects import training_job
 
 TOKEN = "s3cret"
 SERVICE = ("inferenceservices", "ml", "fuel-economy")
@@ -117,7 +120,7 @@ def api(service: Callable[..., dict[str, Any]]) -> ApiServer:
     server.objects[SERVICE] = service()
     server.objects[JOB] = {
         "metadata": {"name": "fuel-economy", "namespace": "ml", "uid": "u-2", "resourceVersion": "1"},
-        "spec": {"triggers": {"alerts": {"enabled": True}}},
+        "spec": training_job()["spec"],
     }
     return server
 
@@ -233,7 +236,7 @@ async def test_what_nobody_can_use_is_answered_200_and_counted(
 
 async def test_targets_must_have_opted_in(http: TestClient[Any, Any], api: ApiServer) -> None:
     del api.objects[SERVICE]["spec"]["monitoring"]
-    api.objects[JOB]["spec"] = {}
+    del api.objects[JOB]["spec"]["triggers"]
     before = counted("not_enabled")
     named = one(labels={"inferenceservice": None, "trainingjob": "fuel-economy"})
     assert await post(http, notification(one(), named)) == 200
@@ -362,6 +365,60 @@ async def test_texts_are_cut_to_what_the_schema_allows(http: TestClient[Any, Any
     TypeAdapter(Alert).validate_python(alert)
 
 
+async def test_texts_are_on_one_line_and_can_be_sent(http: TestClient[Any, Any], api: ApiServer) -> None:
+    torn = one(labels={"alertname": "a\r\nDrift", "feature": "Horse\x00power\u2028\ud800"})
+    torn["annotations"] = {"summary": "  first\n\tsecond ", "value": "\x1b[31m2"}
+    assert await post(http, notification(torn)) == 200
+    (alert,) = api.alerts(SERVICE)
+    assert (alert["name"], alert["feature"], alert["message"]) == ("a Drift", "Horse power", "first second")
+    assert alert["value"] == "[31m2"
+    json.dumps(alert, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("starts", "written"),
+    [
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("2026-11-20T20:52:25.999999+05:30", "2026-11-20T15:22:25Z"),
+    ],
+)
+async def test_a_start_is_written_as_the_schema_takes_it(
+    http: TestClient[Any, Any], api: ApiServer, starts: str, written: str
+) -> None:
+    assert await post(http, notification(one(starts=starts))) == 200
+    assert [alert["startsAt"] for alert in api.alerts(SERVICE)] == [written]
+
+
+async def test_what_the_api_server_finds_invalid_is_not_sent_for_ever(
+    http: TestClient[Any, Any], api: ApiServer
+) -> None:
+    def refuse(_: dict[str, Any]) -> None:
+        raise Invalid(422, "Invalid", "status.alerts[0]: Invalid value")
+
+    api.disturb = refuse
+    before = counted("refused")
+    assert await post(http, notification(one())) == 200
+    assert counted("refused") == before + 1
+
+
+async def test_an_object_that_cannot_be_read_takes_no_alert_and_lets_old_ones_go(
+    http: TestClient[Any, Any], api: ApiServer
+) -> None:
+    assert await post(http, notification(one())) == 200
+    api.objects[SERVICE]["spec"]["replicas"] = "of another release"
+    before = counted("unreadable")
+    assert await post(http, notification(one(fingerprint="other"))) == 200
+    assert counted("unreadable") == before + 1
+    assert await post(http, notification(one("resolved"))) == 200
+    assert api.alerts(SERVICE) == []
+
+
+async def test_a_status_of_another_release_is_kept(http: TestClient[Any, Any], api: ApiServer) -> None:
+    api.objects[SERVICE]["status"]["ofAnotherRelease"] = {"kept": True}
+    assert await post(http, notification(one())) == 200
+    assert api.objects[SERVICE]["status"]["ofAnotherRelease"] == {"kept": True}
+
+
 async def test_namespaces_that_are_not_watched_are_not_read(api: ApiServer, token_file: Path) -> None:
     app = web.Application()
     app.router.add_post("/alerts", AlertIntake(api, token_file, ["team-a"]).handle)
@@ -395,7 +452,10 @@ def test_any_alert_is_parsed_or_counted(alerts: list[Any]) -> None:
     assert len(found.notices) + found.malformed == len(alerts)
     for notice in found.notices:
         if notice.kind is not None:
-            TypeAdapter(Alert).validate_python(notice.recorded())
+            recorded = status_manifest(notice.recorded())
+            TypeAdapter(Alert).validate_python(recorded)
+            assert all(text == "" or text.isprintable() for text in recorded.values())
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", recorded["startsAt"])
 
 
 @given(st.binary(max_size=200))

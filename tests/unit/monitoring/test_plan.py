@@ -7,7 +7,29 @@ import pytest
 from pydantic import TypeAdapter
 
 from modelmill.api.inference_service_status import InferenceServiceStatus
-from modelmill.monitoring.plan import Fragment, fragment
+from modelmill.api.objects import read_inference_service
+from modelmill.engine.parts import Contribution
+from modelmill.kube.objects import Manifest
+from modelmill.monitoring.part import FIELDS, PART, plan
+from tests.unit import objects as o
+
+JOB = "fuel-economy-training"
+
+
+def planned(parent: Manifest, job: Manifest | None = None) -> Contribution:
+    return plan(read_inference_service(parent), job)
+
+
+def status_after(parent: Manifest, result: Contribution) -> dict[str, Any]:
+    """Return the status as the engine composes it."""
+    assert result.status is not None
+    return {name: value for name, value in parent["status"].items() if name not in FIELDS} | dict(result.status)
+
+
+def training_job(**triggers: Any) -> dict[str, Any]:
+    job = o.training_job(triggers=triggers)
+    job["metadata"]["name"] = JOB
+    return job
 
 
 def alert(ident: str = "a", **more: Any) -> dict[str, Any]:
@@ -23,7 +45,7 @@ def alert(ident: str = "a", **more: Any) -> dict[str, Any]:
     }
 
 
-def condition(result: Fragment, kind: str) -> tuple[str, str, str]:
+def condition(result: Contribution, kind: str) -> tuple[str, str, str]:
     (found,) = [one for one in result.conditions if one.type == kind]
     return found.status, found.reason, found.message
 
@@ -31,10 +53,10 @@ def condition(result: Fragment, kind: str) -> tuple[str, str, str]:
 def test_without_monitoring_there_is_nothing_to_do(service: Any) -> None:
     parent = service(alerts=[alert()])
     del parent["spec"]["monitoring"]
-    result = fragment(parent)
+    result = planned(parent)
     assert not result.apply
     assert not result.conditions
-    assert result.merged_into(parent["status"]) == {
+    assert status_after(parent, result) == {
         "phase": "Stable",
         "stable": parent["status"]["stable"],
         "monitoring": {"state": "NotConfigured"},
@@ -43,15 +65,16 @@ def test_without_monitoring_there_is_nothing_to_do(service: Any) -> None:
 
 
 def test_before_a_version_serves(service: Any) -> None:
-    result = fragment(service(version=None))
+    result = planned(service(version=None))
     assert list(result.apply) == []
     assert condition(result, "MonitoringReady")[:2] == ("False", "NoStableVersion")
     assert condition(result, "DriftDetected")[:2] == ("Unknown", "NoStableVersion")
+    assert result.status is not None
     assert result.status["drift"] == "off"
 
 
 def test_quiet(service: Any) -> None:
-    result = fragment(service())
+    result = planned(service())
     assert [child["metadata"]["name"] for child in result.apply] == ["fuel-economy-modelmill-rules"]
     assert result.status == {"monitoring": {"state": "OK"}, "drift": "ok"}
     status, reason, message = condition(result, "MonitoringReady")
@@ -63,7 +86,7 @@ def test_quiet(service: Any) -> None:
 def test_drift_names_the_worst_feature_and_what_happens(service: Any) -> None:
     alerts = [alert("a", feature="Year", value="0.300"), alert("b"), alert("c", feature="Origin", value="no number")]
     retrain = {"trainingJob": "fuel-economy-training", "alerts": ["Drift"]}
-    result = fragment(service({"psiThreshold": "0.25"}, retrain=retrain, alerts=alerts))
+    result = planned(service({"psiThreshold": "0.25"}, retrain=retrain, alerts=alerts))
     assert result.status["monitoring"] == {"state": "Alert", "worstFeature": "Horsepower", "value": "2.310"}
     assert result.status["drift"] == "alert"
     status, reason, message = condition(result, "DriftDetected")
@@ -77,7 +100,7 @@ def test_drift_names_the_worst_feature_and_what_happens(service: Any) -> None:
     ("retrain", "told"), [(None, "not set"), ({"trainingJob": "x", "alerts": ["Quality"]}, "lacks Drift")]
 )
 def test_drift_says_when_nothing_retrains(service: Any, retrain: dict[str, Any] | None, told: str) -> None:
-    message = condition(fragment(service(retrain=retrain, alerts=[alert()])), "DriftDetected")[2]
+    message = condition(planned(service(retrain=retrain, alerts=[alert()])), "DriftDetected")[2]
     assert "nothing is retrained" in message
     assert told in message
 
@@ -86,8 +109,8 @@ def test_alerts_of_a_version_that_no_longer_serves_are_dropped(service: Any) -> 
     alerts = [alert("old", version="fuel-economy-0"), {**alert("own"), "kind": "Quality"}]
     del alerts[1]["version"]
     parent = service(alerts=alerts)
-    result = fragment(parent)
-    assert result.merged_into(parent["status"])["alerts"] == [alerts[1]]
+    result = planned(parent)
+    assert status_after(parent, result)["alerts"] == [alerts[1]]
     assert result.status["drift"] == "ok"
     assert result.status["monitoring"] == {"state": "Alert"}
     assert condition(result, "DriftDetected")[0] == "False"
@@ -95,17 +118,49 @@ def test_alerts_of_a_version_that_no_longer_serves_are_dropped(service: Any) -> 
 
 def test_the_last_alert_leaves_no_empty_list(service: Any) -> None:
     parent = service(alerts=[alert(version="fuel-economy-0")])
-    assert "alerts" not in fragment(parent).merged_into(parent["status"])
+    assert "alerts" not in status_after(parent, planned(parent))
 
 
 def test_twice_is_the_same_and_fits_the_schema(service: Any) -> None:
     parent = service(alerts=[alert(str(number), feature=f"f{number}") for number in range(32)])
-    first = fragment(parent)
-    again = {**parent, "status": first.merged_into(parent["status"])}
-    second = fragment(again)
+    first = planned(parent)
+    again = {**parent, "status": status_after(parent, first)}
+    second = planned(again)
     assert json.dumps([first.apply, first.status], sort_keys=True) == json.dumps(
         [second.apply, second.status], sort_keys=True
     )
     assert first.conditions == second.conditions
     TypeAdapter(InferenceServiceStatus).validate_python(again["status"])
     assert "and 28 more" in condition(first, "DriftDetected")[2]
+
+
+@pytest.mark.parametrize(
+    ("job", "reason", "mend"),
+    [
+        (None, "TrainingJobNotFound", "create it, or name another one"),
+        (training_job(), "AlertsNotEnabled", "set its spec.triggers.alerts.enabled to true"),
+        (training_job(alerts={"enabled": False}), "AlertsNotEnabled", "spec.triggers.alerts.enabled"),
+        (training_job(alerts="yes"), "TrainingJobInvalid", "spec.triggers.alerts"),
+    ],
+)
+def test_loop_that_would_start_nothing_is_told_with_the_mend(service: Any, job: Any, reason: str, mend: str) -> None:
+    result = planned(service(retrain={"trainingJob": JOB, "alerts": ["Drift"]}), job)
+    status, found, message = condition(result, "MonitoringReady")
+    assert (status, found) == ("False", reason)
+    assert JOB in message
+    assert mend in message
+    assert result.apply, "the rules are written all the same"
+
+
+def test_loop_that_is_closed_is_ready(service: Any) -> None:
+    parent = service(retrain={"trainingJob": JOB, "alerts": ["Drift"]})
+    result = planned(parent, training_job(alerts={"enabled": True}))
+    assert condition(result, "MonitoringReady")[:2] == ("True", "RulesWritten")
+
+
+def test_rules_go_with_what_is_monitored(service: Any) -> None:
+    """The engine removes level children that a part does not want."""
+    parent = service()
+    del parent["spec"]["monitoring"]
+    assert planned(parent).apply == ()
+    assert [child.resource.kind for child in PART.children if child.applied] == ["ConfigMap"]

@@ -13,8 +13,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelmill.api.objects import read_inference_service
 from modelmill.monitoring.promql import literal, matchers, number, quoted
-from modelmill.monitoring.rules import build_rules
+from modelmill.monitoring.rules import build_rules as build_typed
 
 NAME = "fuel-economy"
 VERSION = "fuel-economy-1"
@@ -23,6 +24,10 @@ PSI = "inferenceservice_feature:modelmill_feature_psi:sum"
 ROWS = "inferenceservice_feature:modelmill_feature_rows:increase"
 PREDICTION_PSI = "inferenceservice:modelmill_prediction_psi:sum"
 DRIFT = {"windowSeconds": 300, "minRows": 200, "psiThreshold": "0.2", "forSeconds": 60}
+
+
+def build_rules(parent: dict[str, Any]) -> dict[str, Any] | None:
+    return build_typed(read_inference_service(parent))
 
 
 def series(

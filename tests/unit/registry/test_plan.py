@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from modelmill.api.objects import readable_model_versions
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.app import watches
+from modelmill.engine.cache import Cache
+from modelmill.engine.interface import Plan
+from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import find
-from modelmill.registry.plan import View, plan
+from modelmill.kube.labels import IN_USE_FINALIZER
+from modelmill.registry.part import REGISTRY, keys_of_service
 from tests.unit import objects as o
 
+LINEAGE = {
+    "trainingJob": "cars",
+    "run": 1,
+    "runUid": "cars-uid-1",
+    "reason": "Spec",
+    "dataDigest": o.DIGEST,
+    "dataRows": 100,
+    "holdoutRows": 20,
+}
 
-def service(stable: str | None, canary: str | None = None, weight: int = 0) -> dict[str, Any]:
+
+def service(stable: str | None, canary: str | None = None, weight: int = 0, name: str = "svc") -> dict[str, Any]:
     status: dict[str, Any] = {}
     if stable:
         status["stable"] = {"version": stable}
     if canary:
         status["canary"] = {"version": canary, "actualWeight": weight}
-    return {"metadata": {"name": "svc", "namespace": "ml"}, "spec": {}, "status": status}
+    metadata = {"name": name, "namespace": "ml", "uid": f"{name}-uid", "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": {}, "status": status}
 
 
-def view(version: dict[str, Any], *services: dict[str, Any]) -> View:
-    return View(version, services, o.NOW)
+def planned(version: dict[str, Any], *services: dict[str, Any]) -> Plan:
+    cache = Cache()
+    for one in services:
+        cache.put(INFERENCE_SERVICES, one)
+    return asyncio.run(Composed([REGISTRY])(version, cache, o.NOW))
 
 
 def test_unserved_version_may_go() -> None:
-    made = plan(view(o.model_version("cars-1"), service("cars-2")))
+    made = planned(o.model_version("cars-1"), service("cars-2"))
     assert made.finalizer is False
     assert made.status is not None
     assert made.status["serving"] == "-"
@@ -39,7 +61,7 @@ def test_unserved_version_may_go() -> None:
     [(service("cars-1"), "100%"), (service("cars-2", "cars-1", 25), "25%"), (service("cars-1", "cars-2", 25), "75%")],
 )
 def test_served_version_is_held_and_shows_its_share(served: dict[str, Any], text: str) -> None:
-    made = plan(view(o.model_version("cars-1"), served))
+    made = planned(o.model_version("cars-1"), served)
     assert made.finalizer is True
     assert made.status is not None
     assert made.status["serving"] == text
@@ -50,7 +72,7 @@ def test_served_version_is_held_and_shows_its_share(served: dict[str, Any], text
 def test_deletion_waits_for_the_service_and_says_by_whom() -> None:
     version = o.model_version("cars-1")
     version["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
-    held = plan(view(version, service("cars-1")))
+    held = planned(version, service("cars-1"))
     assert held.finalizer is None
     assert [event.reason for event in held.events] == ["DeletionHeld"]
     assert held.status is not None
@@ -58,13 +80,13 @@ def test_deletion_waits_for_the_service_and_says_by_whom() -> None:
     assert deletable is not None
     assert "svc (100%)" in deletable["message"]
     version["status"] = held.status
-    assert plan(view(version, service("cars-1"))).events == ()
-    assert plan(view(version)).finalizer is False
+    assert planned(version, service("cars-1")).events == []
+    assert planned(version).finalizer is False
 
 
 @pytest.mark.parametrize(("approval", "status"), [("Approved", "True"), ("Pending", "False"), ("Rejected", "False")])
 def test_approval_is_a_condition(approval: str, status: str) -> None:
-    made = plan(view(o.model_version("cars-1", approval)))
+    made = planned(o.model_version("cars-1", approval))
     assert made.status is not None
     approved = find(made.status, "Approved")
     assert approved is not None
@@ -75,7 +97,243 @@ def test_approval_is_a_condition(approval: str, status: str) -> None:
 def test_delta_is_against_the_champion_of_the_time() -> None:
     version = o.model_version("cars-2")
     version["spec"]["champion"] = {"version": "cars-1", "metrics": {"r2": "0.85"}}
-    made = plan(view(version))
+    made = planned(version)
     assert made.status is not None
     assert made.status["metric"] == "r2=0.9"
     assert made.status["delta"] == "+0.05"
+
+
+def test_a_service_that_cannot_be_read_whole_holds_its_version_all_the_same() -> None:
+    strange = service("cars-1")
+    strange["spec"] = {"model": "of another release"}
+    strange["status"]["stable"]["replicas"] = "two"
+    assert planned(o.model_version("cars-1"), strange).finalizer is True
+
+
+def test_a_version_on_both_tracks_has_the_share_of_both() -> None:
+    made = planned(o.model_version("cars-1"), service("cars-1", "cars-1", 25))
+    assert made.status is not None
+    assert made.status["servedBy"] == ["svc 100%"]
+
+
+def test_a_version_that_cannot_be_read_may_be_deleted() -> None:
+    version = o.model_version("cars-1")
+    version["spec"]["format"] = "of another release"
+    told = planned(version).status
+    assert told is not None
+    assert [(one["type"], one["status"], one["reason"]) for one in told["conditions"]] == [
+        ("Ready", "False", "SpecInvalid"),
+        ("Stalled", "True", "SpecInvalid"),
+    ]
+    version["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    assert planned(version, service("cars-1")).finalizer is None
+    assert planned(version).finalizer is False
+
+
+def test_a_service_concerns_the_versions_that_it_serves_and_served() -> None:
+    serving = service("cars-2", "cars-3", 10)
+    serving["status"]["history"] = [{"version": "cars-2"}, {"version": "cars-1"}, "of another release"]
+    assert [key.name for key in keys_of_service(serving, Cache())] == ["cars-1", "cars-2", "cars-3"]
+
+
+def test_a_metric_that_is_no_number_is_shown_as_it_is() -> None:
+    version = o.model_version("cars-2")
+    version["spec"]["champion"] = {"version": "cars-1", "metrics": {"r2": "0.85"}}
+    for text, shown in (("n/a", "r2=n/a"), ("nan", "r2=nan"), ("1e999", "r2=1e999"), ("a\nb", "r2=a b"), ("", "r2=")):
+        version["spec"]["metrics"] = {"r2": text}
+        made = planned(version)
+        assert made.status is not None
+        assert made.status["metric"] == shown
+        assert "delta" not in made.status
+
+
+def test_the_longest_names_fit_the_columns() -> None:
+    version = o.model_version("cars-2")
+    metric = "m" * 64
+    version["spec"] |= {
+        "primary": {"metric": metric, "direction": "Maximize"},
+        "metrics": {metric: "-1.234567e-05"},
+        "lineage": {**LINEAGE, "trainingJob": "t" * 64, "run": 12},
+    }
+    made = planned(version)
+    assert made.status is not None
+    assert made.status["metric"].endswith("…=-1.235e-05")
+    assert made.status["source"].endswith("… run 12 (Spec)")
+    assert len(made.status["metric"]) == len(made.status["source"]) == 64
+
+
+def test_more_services_than_the_list_holds_are_counted() -> None:
+    services = [service("cars-1", "cars-2", number % 50, name=f"shop-{number:03}") for number in range(100)]
+    made = planned(o.model_version("cars-2"), *services)
+    assert made.status is not None
+    assert len(made.status["servedBy"]) == 64
+    assert made.status["servedBy"][0] == "shop-049 49%"
+    deletable = find(made.status, "Deletable")
+    assert deletable is not None
+    assert deletable["message"].startswith("InferenceService shop-049 (49%), shop-099 (49%), ")
+    assert deletable["message"].endswith(" and 92 more serve it")
+
+
+def test_a_name_that_no_label_can_carry_is_told_and_not_served() -> None:
+    version = o.model_version("c" * 64)
+    told = planned(version).status
+    assert told is not None
+    ready = find(told, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("False", "SpecInvalid")
+    assert ready["message"].startswith("metadata.name: may have at most 63 characters")
+    assert readable_model_versions([version, o.model_version("c" * 63)])[0].name == "c" * 63
+
+
+def deleted(version: dict[str, Any], *finalizers: str) -> dict[str, Any]:
+    metadata = {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": list(finalizers)}
+    return {**version, "metadata": {**version["metadata"], **metadata}}
+
+
+def test_a_version_in_deletion_says_so_and_who_holds_it() -> None:
+    made = planned(deleted(o.model_version("cars-1"), IN_USE_FINALIZER), service("cars-1"))
+    assert made.status is not None
+    assert made.status["stage"] == "Deleting"
+    ready = find(made.status, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("True", "DeletionHeld")
+    assert ready["message"] == (
+        "InferenceService svc (100%) serves it; it will be deleted when another version has replaced it"
+    )
+
+
+def test_a_version_that_somebody_else_holds_says_by_which_finalizer() -> None:
+    made = planned(deleted(o.model_version("cars-1"), IN_USE_FINALIZER, "backup.example.org/copied"))
+    assert made.finalizer is False
+    assert made.status is not None
+    assert made.status["stage"] == "Deleting"
+    ready = find(made.status, "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("True", "Deleting")
+    assert "backup.example.org/copied" in ready["message"]
+    assert IN_USE_FINALIZER not in ready["message"]
+
+
+def test_nothing_is_written_to_a_version_that_goes_at_once() -> None:
+    made = planned({**deleted(o.model_version("cars-1"), IN_USE_FINALIZER), "status": {"stage": "Serving"}})
+    assert made.finalizer is False
+    assert made.status == {"stage": "Serving"}
+
+
+def test_the_report_of_a_run_is_named() -> None:
+    version = o.model_version("cars-1")
+    assert "report" not in (planned(version).status or {})
+    version["spec"]["lineage"] = LINEAGE
+    for uri in ("s3://models/prod/ml/cars/sha256-aa", "s3://models/prod/ml/cars/sha256-aa/"):
+        version["spec"]["artifact"]["uri"] = uri
+        assert (planned(version).status or {})["report"] == "s3://models/prod/ml/cars/sha256-aa/report.html"
+
+
+FAILED = "r2 0.4 is below 0.7"
+
+
+def rejected_by_its_gates(approval: str, *writers: tuple[str, str]) -> dict[str, Any]:
+    version = o.model_version("cars-2", approval)
+    version["spec"] |= {"gates": [FAILED, "mae 2 <= 3"], "failedGates": [FAILED], "lineage": LINEAGE}
+    version["metadata"]["managedFields"] = [
+        {
+            "manager": manager,
+            "operation": "Update",
+            "time": time,
+            "fieldsV1": {"f:spec": {"f:approval": {}, "f:model": {}}},
+        }
+        for manager, time in writers
+    ]
+    return version
+
+
+def test_a_rejected_version_says_which_gates_failed() -> None:
+    made = planned(rejected_by_its_gates("Rejected", ("modelmill", "2026-01-01T00:00:00Z")))
+    assert made.status is not None
+    approved = find(made.status, "Approved")
+    assert approved is not None
+    assert approved["message"] == f"its gates failed: {FAILED}"
+    assert made.status["gates"] == "Failed"
+    assert find(made.status, "GateOverridden") is None
+    assert made.events == []
+
+
+def test_a_version_that_a_person_rejected_blames_no_gate() -> None:
+    made = planned(o.model_version("cars-2", "Rejected"))
+    assert made.status is not None
+    approved = find(made.status, "Approved")
+    assert approved is not None
+    assert "no gate failed" in approved["message"]
+    assert "gates" not in made.status
+
+
+def test_approving_what_its_gates_rejected_is_told_with_who_did_it() -> None:
+    version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
+    made = planned(version)
+    words = f"approved by kubectl-patch at 2026-01-02T00:00:00Z although its gates failed: {FAILED}"
+    assert made.status is not None
+    overridden, ready = find(made.status, "GateOverridden"), find(made.status, "Ready")
+    assert overridden is not None
+    assert ready is not None
+    assert (overridden["status"], overridden["reason"], overridden["message"]) == ("True", "GateOverridden", words)
+    assert (ready["status"], ready["reason"], ready["message"]) == ("True", "GateOverridden", words)
+    assert made.status["gates"] == "Overridden"
+    assert [(event.type, event.reason, event.message) for event in made.events] == [
+        ("Warning", "GateOverridden", words)
+    ]
+    assert planned({**version, "status": made.status}).events == []
+
+
+def test_who_overrode_the_gates_stays_though_the_manager_writes_again() -> None:
+    version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
+    version["status"] = planned(version).status
+    version["metadata"]["managedFields"][0]["time"] = "2026-01-03T00:00:00Z"
+    assert planned(version).status == version["status"]
+    version["metadata"]["generation"] = 3
+    told = planned(version)
+    assert told.status is not None
+    assert "2026-01-03" in (find(told.status, "GateOverridden") or {})["message"]
+    assert told.events == []
+
+
+def test_who_overrode_the_gates_may_be_unknown() -> None:
+    made = planned(rejected_by_its_gates("Approved"))
+    assert made.status is not None
+    assert (find(made.status, "GateOverridden") or {})["message"].startswith("approved although its gates failed: ")
+
+
+def test_taking_the_approval_back_ends_the_override() -> None:
+    version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
+    version["status"] = planned(version).status
+    version["spec"]["approval"] = "Rejected"
+    made = planned(version)
+    assert made.status is not None
+    assert find(made.status, "GateOverridden") is None
+    assert made.status["gates"] == "Failed"
+
+
+def test_gates_that_passed_are_shown() -> None:
+    version = o.model_version("cars-2")
+    version["spec"] |= {"gates": ["r2 0.9 >= 0.7"], "lineage": LINEAGE}
+    made = planned(version)
+    assert made.status is not None
+    assert made.status["gates"] == "Passed"
+    assert find(made.status, "GateOverridden") is None
+
+
+def test_of_the_managed_fields_of_a_version_only_the_approval_is_kept() -> None:
+    (watch,) = [watch for watch in watches([]) if watch.resource == MODEL_VERSIONS]
+    cache = Cache(reduced={watch.resource: watch.reduced})
+    version = rejected_by_its_gates("Approved", ("kubectl-patch", "2026-01-02T00:00:00Z"))
+    status = {"f:status": {"f:stage": {}}}
+    version["metadata"]["managedFields"].append(
+        {"manager": "modelmill", "operation": "Update", "subresource": "status", "fieldsV1": status}
+    )
+    cache.put(MODEL_VERSIONS, version)
+    kept = cache.get(MODEL_VERSIONS, "ml", "cars-2")
+    assert kept is not None
+    assert len(version["metadata"]["managedFields"]) == 2
+    assert [(one["manager"], one["fieldsV1"]) for one in kept["metadata"]["managedFields"]] == [
+        ("kubectl-patch", {"f:spec": {"f:approval": {}}})
+    ]
+    assert planned(dict(kept)).status == planned(version).status

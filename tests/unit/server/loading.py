@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import features_of
 from modelmill_server.engines import Engine, load_engine
 from modelmill_server.failure import StartError
+from modelmill_server.queries.columns import features_of
 
 ROWS = 240
 

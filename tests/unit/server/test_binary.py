@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server import binary, v2
-from modelmill_server.columns import VECTOR_ROWS, RejectedError, features_of
+from modelmill_server.protocols import binary, v2
+from modelmill_server.queries.columns import VECTOR_ROWS, RejectedError, features_of
 
 NULLABLE = Tensor("gap", "FP64", (-1,), nullable=True)
 ROWS = [1, VECTOR_ROWS - 1, VECTOR_ROWS, 500]

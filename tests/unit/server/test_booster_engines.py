@@ -15,9 +15,9 @@ import pytest
 import xgboost
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import RejectedError, features_of
 from modelmill_server.engines import Engine, load_engine
 from modelmill_server.failure import StartError
+from modelmill_server.queries.columns import RejectedError, features_of
 from tests.unit.server.loading import (
     ROWS,
     frame_with_gaps,
@@ -239,7 +239,7 @@ def test_loading_a_booster_imports_neither_its_package_nor_scikit_learn(tmp_path
         _, path = fitted(form, frame, 0, tmp_path)
         code = (
             "import sys; from pathlib import Path; from modelmill.contracts.artifact import Tensor\n"
-            "from modelmill_server.columns import features_of; from modelmill_server.engines import load_engine\n"
+            "from modelmill_server.queries.columns import features_of; from modelmill_server.engines import load_engine\n"
             "features = features_of([Tensor(name, 'FP64', (-1,)) for name in 'abc'])\n"
             f"load_engine({form.partition('-')[0]!r}, Path({str(path)!r}), features, [Tensor('predict', 'FP64', (-1,))], 1)\n"
             "print({'xgboost', 'lightgbm', 'sklearn', 'pandas', 'scipy', 'onnxruntime'} & set(sys.modules))\n"

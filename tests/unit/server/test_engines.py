@@ -17,9 +17,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skops.io import dump
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import RejectedError, features_of
 from modelmill_server.engines import load_engine
 from modelmill_server.engines.matrix import numbers, one_matrix
+from modelmill_server.queries.columns import RejectedError, features_of
 from tests.unit.server.loading import (
     frame_with_gaps,
     inputs,
@@ -78,7 +78,7 @@ def test_numeric_libraries_keep_to_the_threads(tmp_path: Path) -> None:
     path = write_skops(StandardScaler().fit(frame), tmp_path)
     code = (
         "from pathlib import Path; import threading; import numpy; from threadpoolctl import threadpool_info\n"
-        "from modelmill.contracts.artifact import Tensor; from modelmill_server.columns import features_of\n"
+        "from modelmill.contracts.artifact import Tensor; from modelmill_server.queries.columns import features_of\n"
         "from modelmill_server.engines import load_engine\n"
         "features = features_of([Tensor(name, 'FP64', (-1,)) for name in 'abc'])\n"
         f"load_engine('skops', Path({str(path)!r}), features, [Tensor('transform', 'FP64', (-1, 3))], 1)\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -14,9 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from modelmill_server.failure import StartError
-from modelmill_server.feedback import RECENT, Feedback, FeedbackCounter
-from modelmill_server.tokens import (
+from modelmill_server.core.feedback import RECENT, FeedbackCounter
+from modelmill_server.core.tokens import (
     MAX_AGE_SECONDS,
     MAX_CHARACTERS,
     MAX_ROWS,
@@ -25,6 +25,9 @@ from modelmill_server.tokens import (
     Tokens,
     key_from,
 )
+from modelmill_server.failure import StartError
+from modelmill_server.protocols.feedback import Feedback
+from modelmill_server.telemetry.exposition import Exposition
 
 KEY = key_from(None, b"manifest")
 NOW = 1_800_000_000
@@ -214,7 +217,7 @@ class Scored:
 
     def __init__(self, task: str) -> None:
         self.tokens = tokens()
-        self.feedback = Feedback(self.tokens, counter := FeedbackCounter("v1", task))
+        self.feedback = Feedback(self.tokens, counter := FeedbackCounter("m", "v1", task))
         self.counter = counter
 
     def send(self, token: str | None, **content: Any) -> tuple[int, Any]:
@@ -222,7 +225,9 @@ class Scored:
         return status, json.loads(body)
 
     def metrics(self) -> dict[tuple[str, ...], float]:
-        text = "\n".join(self.counter.render_lines('model_name="m"')) + "\n"
+        exposition = Exposition()
+        exposition.sources = [self.counter.families]
+        text = asyncio.run(exposition.render())[0].decode()
         found: dict[tuple[str, ...], float] = {}
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -362,7 +367,7 @@ def test_a_row_is_scored_once() -> None:
 
 
 def test_only_the_last_rows_are_remembered() -> None:
-    counter = FeedbackCounter("v1", C)
+    counter = FeedbackCounter("m", "v1", C)
     claims = [Claim("v1", NOW, C, ("a",) * 100, bytes([number]) * 16) for number in range(RECENT // 100 + 1)]
     for claim in claims:
         counter.score(claim, ["a"] * 100)

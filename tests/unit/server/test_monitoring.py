@@ -1,20 +1,27 @@
-"""Bins are counted as the profile says, and the text is what Prometheus reads."""
+"""Bins are counted as the profile says, and scrapers read every name as it was, in both forms."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.openmetrics.exposition import generate_latest as generate_open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelmill.contracts import names
 from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile, Tensor
-from modelmill_server.columns import features_of
-from modelmill_server.monitoring import VECTOR_ROWS, BinCounter, Monitor
-from modelmill_server.query import Query
+from modelmill_server.queries.columns import VECTOR_ROWS, features_of
+from modelmill_server.queries.query import Query
+from modelmill_server.telemetry.bins import BinCounter
+from modelmill_server.telemetry.counters import Monitor
+from modelmill_server.telemetry.exposition import SLICE_SAMPLES, Exposition
 
 SPENT = (0.1, 0.0, 0.2, 0.1)
 
@@ -51,6 +58,30 @@ def test_whole_numbers_as_categories_are_called_by_their_text() -> None:
     assert counted(counter) == {"4": 2, "6": 1, "other": 1}
 
 
+@pytest.mark.parametrize("rows", [1, 3, 3 * VECTOR_ROWS])
+def test_truth_values_are_called_as_json_writes_them(rows: int) -> None:
+    profile = FeatureProfile(CATEGORICAL, (0.5, 0.5), categories=("true", "false"))
+    values = [True, False, None] * (rows // 3) or [False]
+    for column in (values, np.array([value is True for value in values])):
+        counter = BinCounter(profile)
+        counter.add(column)
+        plain = column.tolist() if isinstance(column, np.ndarray) else column
+        assert counted(counter) == Counter(profile.bin_of(value) for value in plain)
+        assert "other" not in counted(counter)
+
+
+def test_truth_values_of_an_older_profile_are_known_by_pythons_names() -> None:
+    counter = BinCounter(FeatureProfile(CATEGORICAL, (0.5, 0.5), categories=("True", "False")))
+    counter.add([True, False, True])
+    assert counted(counter) == {"True": 2, "False": 1}
+
+
+def test_text_is_no_truth_value() -> None:
+    counter = BinCounter(FeatureProfile(CATEGORICAL, (0.5, 0.5), categories=("true", "false")))
+    counter.add(["True", "true", 1, 0.0])
+    assert counted(counter) == {"true": 1, "other": 3}
+
+
 def monitor(most: int = 10) -> Monitor:
     shares = (0.25, 0.75)
     profile = Profile(
@@ -75,21 +106,39 @@ def monitor(most: int = 10) -> Monitor:
     )
 
 
-def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+def rendered(made: Monitor, accept: str = "") -> tuple[str, str]:
+    exposition = Exposition()
+    exposition.sources = [made.families]
+    content, content_type = asyncio.run(exposition.render(accept))
+    return content.decode(), content_type
+
+
+def samples(made: Monitor, accept: str = "") -> dict[str, list[tuple[dict[str, str], float]]]:
+    text, content_type = rendered(made, accept)
+    parse = text_string_to_metric_families
+    if content_type.startswith("application/openmetrics-text"):
+        parse = openmetrics.text_string_to_metric_families
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for family in text_string_to_metric_families(text):
+    for family in parse(text):
         for sample in family.samples:
             found.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
     return found
 
 
-def test_text_is_read_by_prometheus_with_every_name_as_it_was() -> None:
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize("accept", ["", PROMETHEUS])
+def test_text_is_read_by_prometheus_with_every_name_as_it_was(accept: str) -> None:
     made = monitor()
     made.count_answer(Query([[0.0, 2.0], ['q"', "b\\\n"], [1.0, 1.0]], 2, ()), [-1.0, 1.0], SPENT)
     made.count_invalid('na"sty\\\n', "type")
     made.observe(200, 0.002)
     made.observe(400, 100.0)
-    found = samples(made.render())
+    found = samples(made, accept)
     assert {labels["model_name"] for values in found.values() for labels, _ in values} == {'m"'}
     assert {labels["model_version"] for values in found.values() for labels, _ in values} == {"v\\1"}
     bins = {(labels["feature"], labels["bin"]): value for labels, value in found[names.METRIC_FEATURE_BIN]}
@@ -102,7 +151,7 @@ def test_text_is_read_by_prometheus_with_every_name_as_it_was() -> None:
 
 
 def test_all_metrics_of_the_contract_are_there_before_any_request() -> None:
-    found = samples(monitor().render())
+    found = samples(monitor())
     expected = {value for name, value in vars(names).items() if name.startswith("METRIC_")}
     expected.remove(names.METRIC_REQUEST_DURATION)
     expected.remove(names.METRIC_FEATURE_INVALID)  # has a series for each reason that occurred
@@ -113,12 +162,10 @@ def test_all_metrics_of_the_contract_are_there_before_any_request() -> None:
 def test_most_important_features_are_counted() -> None:
     made = monitor(most=1)
     made.count_answer(Query([[0.0], ['q"'], [1.0]], 1, ()), None, SPENT)
-    found = samples(made.render())
+    found = samples(made)
     assert {labels["feature"] for labels, _ in found[names.METRIC_FEATURE_BIN]} == {'na"sty\\\n'}
     assert {value for _, value in found[names.METRIC_PREDICTION_BIN]} == {0}
-    assert {
-        labels["feature"] for labels, _ in samples(monitor(most=0).render()).get(names.METRIC_FEATURE_BIN, [])
-    } == set()
+    assert {labels["feature"] for labels, _ in samples(monitor(most=0)).get(names.METRIC_FEATURE_BIN, [])} == set()
 
 
 def test_long_columns_are_counted_like_short_ones() -> None:
@@ -130,3 +177,60 @@ def test_long_columns_are_counted_like_short_ones() -> None:
         short.add([value])
     assert long.counts == short.counts
     assert sum(long.counts) == len(values)
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        (PROMETHEUS, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ("application/openmetrics-text;version=0.0.1", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;version=x\xe9", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain;version=x", "text/plain; version=0.0.4; charset=utf-8"),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        (",;,=;" * 1000, "text/plain; version=0.0.4; charset=utf-8"),
+    ],
+)
+def test_scraper_gets_the_form_that_it_names(accept: str, form: str) -> None:
+    text, content_type = rendered(monitor(), accept)
+    assert content_type == form
+    assert text.endswith("# EOF\n") == form.startswith("application")
+
+
+@pytest.mark.parametrize("accept", ["", PROMETHEUS])
+def test_scrape_in_slices_is_that_of_prometheus_client(accept: str) -> None:
+    names_of_features = [f"feature {number}" for number in range(3 * SLICE_SAMPLES)]
+    profiles = {name: FeatureProfile(NUMERIC, (0.25, 0.75), edges=(1.0,)) for name in names_of_features}
+    made = Monitor(
+        model="m",
+        version="1",
+        info={},
+        created="2026-01-02T03:04:05+00:00",
+        profile=Profile(profiles, None, 1),
+        features=features_of([Tensor(name, "FP64", (-1,)) for name in names_of_features]),
+        most=len(profiles),
+    )
+
+    class Whole:
+        def collect(self) -> Any:
+            return made.families()
+
+    whole = generate_open_metrics(Whole(), version="1.0.0") if accept else generate_latest(Whole())
+    assert rendered(made, accept)[0] == whole.decode()
+
+
+async def test_scrape_lets_others_run() -> None:
+    exposition, turns, done = Exposition(), 0, asyncio.Event()
+    exposition.sources = [monitor().families] * 3
+
+    async def other() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    await exposition.render()
+    done.set()
+    await beside
+    assert turns > 10

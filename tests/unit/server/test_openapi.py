@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, Tensor
-from modelmill_server import rows, v2
-from modelmill_server.columns import RejectedError, features_of
-from modelmill_server.openapi import document
+from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, Signature, Tensor
+from modelmill_server.protocols import rows, v2
+from modelmill_server.queries.columns import RejectedError, features_of
+from tests.unit.server.described import described
 
 POWER = Tensor("power", "FP64", (-1,))
 WEIGHT = Tensor("weight", "FP64", (-1,), NUMERIC, True)
@@ -22,13 +22,14 @@ TURBO = Tensor("turbo", "BOOL", (-1,))
 ORIGIN = Tensor("origin", "BYTES", (-1,), CATEGORICAL)
 MIXED = (POWER, WEIGHT, CYLINDERS, TURBO, ORIGIN)
 NUMBERS = (POWER, WEIGHT, SMALL)
+IGNORED = ("signup", "mileage")
 LABEL = Tensor("predict", "BYTES", (-1,), classes=("no", "yes"))
 CHANCES = Tensor("predict_proba", "FP64", (-1, 2), classes=("no", "yes"))
 INFER = "/v2/models/fuel/infer"
 
 
 def made(inputs: tuple[Tensor, ...] = MIXED) -> dict[str, Any]:
-    return document("fuel", "fuel-3", "0.1.0", inputs, (LABEL, CHANCES), task="classification")
+    return described("fuel", "fuel-3", Signature("classification", inputs, (LABEL, CHANCES), IGNORED))
 
 
 class Both:
@@ -37,9 +38,9 @@ class Both:
     def __init__(self, inputs: tuple[Tensor, ...]) -> None:
         self.document = made(inputs)
         features, outputs = features_of(inputs), (LABEL.name, CHANCES.name)
-        by_row = rows.Reader(features, LABEL.name, 100)
+        by_row = rows.Reader(features, LABEL.name, 100, frozenset(IGNORED))
         self._read = {
-            INFER: v2.Reader(features, outputs, 100).read,
+            INFER: v2.Reader(features, outputs, 100, frozenset(IGNORED)).read,
             "/v1/models/fuel:predict": by_row.read_v1,
             "/invocations": by_row.read_mlflow,
         }
@@ -116,6 +117,9 @@ def test_examples_are_taken(inputs: tuple[Tensor, ...]) -> None:
     assert seen == 8
 
 
+IGNORED_TENSOR = {"name": "signup", "shape": [1], "datatype": "DATE32", "data": ["2026-01-01"]}
+
+
 def tensors(**changes: Any) -> dict[str, Any]:
     """Return a good infer request; a keyword changes members of that feature's tensor, or leaves it out (None)."""
     good = {"power": ("FP64", 1.5), "weight": ("FP64", None), "cylinders": ("INT64", 4), "turbo": ("BOOL", True)}
@@ -133,13 +137,19 @@ TAKEN: list[dict[str, Any]] = [
     tensors(power={"datatype": "INT8", "data": [-128]}, cylinders={"datatype": "FP32", "data": [4.0]}),
     tensors(power={"datatype": "BOOL", "data": [True]}, turbo={"datatype": "UINT8", "data": [1]}),
     {**tensors(), "outputs": [{"name": "predict_proba", "parameters": {"binary_data": True}}]},
+    tensors(weight=None),
+    {"inputs": [*tensors()["inputs"], IGNORED_TENSOR]},
+    {"inputs": [{**IGNORED_TENSOR, "data": 5}, *tensors(weight=None)["inputs"]]},
 ]
 REFUSED: list[Any] = [
     None,
     [],
     {},
     {"inputs": []},
-    tensors(power=None),
+    tensors(power=None, weight=None),
+    {"inputs": [IGNORED_TENSOR]},
+    {"inputs": [*tensors()["inputs"], {**IGNORED_TENSOR, "shape": 1}]},
+    {"inputs": [*tensors()["inputs"], {**IGNORED_TENSOR, "name": "comment"}]},
     tensors(power={"name": "speed"}),
     tensors(power={"data": [None]}),
     tensors(power={"data": ["1"]}),
@@ -210,6 +220,9 @@ PREDICT_TAKEN: list[dict[str, Any]] = [
     {"inputs": [ROW, ROW]},
     {"inputs": {**ROW, "weight": [3]}},
     {"instances": [{**ROW, "cylinders": 4.0, "turbo": 1}]},
+    {"instances": [{**ROW, "signup": "2026-01-01"}, ROW]},
+    {"inputs": {**ROW, "signup": ["2026-01-01"], "mileage": {"km": 1}}},
+    {"inputs": [{name: value for name, value in ROW.items() if name != "weight"}]},
 ]
 PREDICT_REFUSED: list[Any] = [
     {"instances": [{**ROW, "cylinders": 1 << 63}]},
@@ -250,18 +263,31 @@ def test_split_frames(mixed: Both) -> None:
         {"columns": names, "data": [LIST]},
         {"columns": names[::-1], "data": [LIST[::-1]], "index": [0]},
         {"data": [LIST]},
+        {"columns": [*names, "signup"], "data": [[*LIST, "2026-01-01"]]},
+        {"columns": [name for name in names if name != "weight"], "data": [[1.5, 4, True, "USA"]]},
     ):
         assert mixed.taken("/invocations", {"dataframe_split": split}) == (True, True), split
     for split in (
         {"columns": names},
-        {"columns": names[:4], "data": [LIST[:4]]},
+        {"columns": names[:3], "data": [LIST[:3]]},
+        {"columns": [*names, "more"], "data": [[*LIST, 1]]},
         {"columns": [*names[:4], "power"], "data": [LIST]},
         {"columns": names, "data": []},
-        {"columns": names, "data": [LIST[:4]]},
+        {"columns": names, "data": [LIST[:3]]},
         {"data": [LIST[::-1]]},
         {"data": [ROW]},
     ):
         assert mixed.taken("/invocations", {"dataframe_split": split}) == (False, False), split
+
+
+def test_what_only_the_reader_can_say(mixed: Both) -> None:
+    """A schema counts the columns and cannot ask for each that is needed."""
+    for path, body in (
+        (INFER, tensors(power=None)),
+        ("/invocations", {"dataframe_split": {"columns": list(ROW)[:4], "data": [LIST[:4]]}}),
+        ("/invocations", {"dataframe_split": {"columns": list(ROW), "data": [LIST[:4]]}}),
+    ):
+        assert mixed.taken(path, body) == (True, False), body
 
 
 def test_answers_are_those_of_the_outputs() -> None:

@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from modelmill_server.failure import StartError
-from modelmill_server.payload_targets import FolderTarget, open_target
-from modelmill_server.payloads import Limits, PayloadLog, Record, memory_of, open_log
+from modelmill_server.payloads.log import LogBounds, PayloadLog, Record, memory_of, open_log
+from modelmill_server.payloads.targets import FolderTarget, open_target
 
 PATIENCE = 60  # seconds: a limit, not an expectation
 KEY = re.compile(r"demo/demo-1/\d{4}/\d\d/\d\d/\d\d/pod-1-\d{8}T\d{6}\.\d{3}-\d{6}\.jsonl\.gz")
-SLOW = Limits(object_seconds=3600)  # only full files, and the end, are written
+SLOW = LogBounds(object_seconds=3600)  # only full files, and the end, are written
 
 
 class Memory:
@@ -60,8 +59,8 @@ def lines(content: bytes) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def log_to(target: Any, limits: Limits = SLOW, ratio: float = 1.0) -> PayloadLog:
-    return PayloadLog(target, "demo", "demo-1", ratio, "pod-1", limits)
+def log_to(target: Any, bounds: LogBounds = SLOW, ratio: float = 1.0) -> PayloadLog:
+    return PayloadLog(target, "demo", "demo-1", ratio, "pod-1", bounds)
 
 
 def record(number: int, **more: Any) -> Callable[[], Record]:
@@ -78,11 +77,9 @@ def record(number: int, **more: Any) -> Callable[[], Record]:
 def counts(log: PayloadLog) -> dict[str, float]:
     """Return the metrics that are not 0, by reason of the loss or `logged`."""
     found = {}
-    for family in text_string_to_metric_families(
-        "\n".join(log.render_lines('model_name="m",model_version="v"')) + "\n"
-    ):
+    for family in log.families():
         for sample in family.samples:
-            assert (sample.labels["model_name"], sample.labels["model_version"]) == ("m", "v")
+            assert (sample.labels["model_name"], sample.labels["model_version"]) == ("demo", "demo-1")
             found[sample.labels.get("reason", "logged")] = sample.value
     assert set(found) == {"logged", "queue_full", "store_failed", "record_failed", "closed"}
     return {name: value for name, value in found.items() if value}
@@ -121,7 +118,7 @@ def test_records_come_back_as_they_were() -> None:
 
 def test_files_are_full_before_the_next_begins() -> None:
     store = Memory()
-    log = log_to(store, Limits(object_records=10, object_seconds=3600))
+    log = log_to(store, LogBounds(object_records=10, object_seconds=3600))
     for number in range(25):
         log.offer(record(number))
     assert log.close(PATIENCE)
@@ -133,7 +130,7 @@ def test_files_are_full_before_the_next_begins() -> None:
 
 def test_file_is_written_when_its_time_has_come() -> None:
     store = Memory()
-    log = log_to(store, Limits(object_seconds=0.01))
+    log = log_to(store, LogBounds(object_seconds=0.01))
     for number in range(3):
         log.offer(record(number))
         store.wait_for(lambda: f"id-{number}" in [found["id"] for found in store.records()])  # noqa: B023
@@ -143,7 +140,7 @@ def test_file_is_written_when_its_time_has_come() -> None:
 
 def test_file_is_written_when_it_is_large() -> None:
     store = Memory()
-    log = log_to(store, Limits(object_bytes=100_000, object_seconds=3600))
+    log = log_to(store, LogBounds(object_bytes=100_000, object_seconds=3600))
     noise = np.random.default_rng(1).normal(size=(20, 2000))
     for number in range(20):
         log.offer(record(number, inputs={"a": noise[number]}))
@@ -156,7 +153,7 @@ def test_file_is_written_when_it_is_large() -> None:
 def test_nothing_waits_for_a_store_that_does_not_answer() -> None:
     store = Memory()
     store.open.clear()
-    log = log_to(store, Limits(queue_records=20, object_records=1, object_seconds=3600))
+    log = log_to(store, LogBounds(queue_records=20, object_records=1, object_seconds=3600))
     log.offer(record(0))
     store.wait_for(lambda: store.attempts == 1)
     for number in range(1, 51):
@@ -171,7 +168,7 @@ def test_nothing_waits_for_a_store_that_does_not_answer() -> None:
 def test_bytes_that_wait_are_bounded() -> None:
     store = Memory()
     store.open.clear()
-    log = log_to(store, Limits(queue_bytes=1_000_000, object_records=1, object_seconds=3600))
+    log = log_to(store, LogBounds(queue_bytes=1_000_000, object_records=1, object_seconds=3600))
     log.offer(record(0))
     store.wait_for(lambda: store.attempts == 1)
     for number in range(1, 21):
@@ -186,7 +183,7 @@ def test_bytes_that_wait_are_bounded() -> None:
 
 def test_store_is_asked_again() -> None:
     store = Memory(failures=2)
-    log = log_to(store, Limits(object_records=2, object_seconds=3600, pauses=(0.0, 0.0)))
+    log = log_to(store, LogBounds(object_records=2, object_seconds=3600, pauses=(0.0, 0.0)))
     for number in range(4):
         log.offer(record(number))
     store.wait_for(lambda: len(store.files) == 2)
@@ -198,7 +195,7 @@ def test_store_is_asked_again() -> None:
 
 def test_file_is_given_up_and_the_next_is_tried(caplog: pytest.LogCaptureFixture) -> None:
     store = Memory(failures=3)
-    log = log_to(store, Limits(object_records=2, object_seconds=3600, pauses=(0.0, 0.0)))
+    log = log_to(store, LogBounds(object_records=2, object_seconds=3600, pauses=(0.0, 0.0)))
     log.offer(record(0))
     log.offer(record(1))
     store.wait_for(lambda: store.attempts == 3)
@@ -216,7 +213,7 @@ def test_file_is_given_up_and_the_next_is_tried(caplog: pytest.LogCaptureFixture
 
 def test_close_ends_a_long_pause_and_tries_once_more() -> None:
     store = Memory(failures=1)
-    log = log_to(store, Limits(object_records=1, pauses=(3600.0,)))
+    log = log_to(store, LogBounds(object_records=1, pauses=(3600.0,)))
     log.offer(record(0))
     store.wait_for(lambda: store.attempts == 1)
     assert log.close(PATIENCE)
@@ -234,7 +231,7 @@ def test_close_gives_up_on_a_store_that_fails(caplog: pytest.LogCaptureFixture) 
 def test_close_does_not_wait_for_a_store_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
     store = Memory()
     store.open.clear()
-    log = log_to(store, Limits(object_records=2))
+    log = log_to(store, LogBounds(object_records=2))
     for number in range(2):
         log.offer(record(number))
     store.wait_for(lambda: store.attempts == 1)
@@ -271,7 +268,7 @@ def test_records_that_cannot_be_made_or_written_harm_nobody() -> None:
 
 def test_what_is_not_sampled_is_not_made() -> None:
     store = Memory()
-    log = log_to(store, Limits(queue_records=10_000, object_seconds=3600), ratio=0.25)
+    log = log_to(store, LogBounds(queue_records=10_000, object_seconds=3600), ratio=0.25)
     made = []
 
     def make() -> Record:
@@ -287,7 +284,7 @@ def test_what_is_not_sampled_is_not_made() -> None:
 
 def test_records_of_many_threads_are_all_there() -> None:
     store = Memory()
-    log = log_to(store, Limits(queue_records=10_000, object_records=300, object_seconds=3600))
+    log = log_to(store, LogBounds(queue_records=10_000, object_records=300, object_seconds=3600))
 
     def offer(thread: int) -> None:
         for number in range(500):

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server import binary, rows, v2
-from modelmill_server.columns import FAMILY, RejectedError, features_of, from_array, from_python, to_family
-from modelmill_server.documents import decode
+from modelmill_server.protocols import binary, rows, v2
+from modelmill_server.protocols.documents import decode
+from modelmill_server.queries.columns import FAMILY, RejectedError, features_of, from_array, from_python, to_family
 
 FEATURES = features_of(
     [

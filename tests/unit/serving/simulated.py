@@ -8,23 +8,34 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from modelmill.api.inference_service import InferenceServiceSpec
+from modelmill import app
 from modelmill.api.inference_service_status import InferenceServiceStatus
+from modelmill.api.objects import read_inference_service
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.schema import structural
 from modelmill.contracts import result
-from modelmill.engine.plan import Plan
+from modelmill.engine.interface import Plan
+from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import parse_timestamp, timestamp
-from modelmill.kube.objects import Manifest
-from modelmill.serving.analysis import Sample
+from modelmill.kube.labels import REVISION_LABEL
+from modelmill.kube.objects import Key, Manifest, Resource
+from modelmill.kube.resources import PODS, REPLICA_SETS
+from modelmill.measuring.samples import Sample
+from modelmill.monitoring import part as monitoring
 from modelmill.serving.measure import Measurer
-from modelmill.serving.plan import plan
-from modelmill.serving.view import View, revision_of
+from modelmill.serving.part import Serving, serving_part, view_of
+from modelmill.serving.rollout.position import Position, position_of
+from modelmill.serving.view import View
+from modelmill.workloads.containers import Image
 from modelmill.workloads.pod_status import is_ready
 from tests.unit import objects as o
 from tests.unit.schema import unknown_fields
 
 T = TypeVar("T")
 INF = float("inf")
+ENVIRONMENT = {"MODELMILL_TRAINER_IMAGE": "trainer:1", "MODELMILL_SERVER_IMAGE": "server:1"}
+(SERVING,) = [row for row in app.controllers(app.config_from(ENVIRONMENT)) if row.resource == INFERENCE_SERVICES]
+KINDS = {child.resource.kind: child.resource for child in SERVING.children if child.applied}
 STATUS_SCHEMA = structural(InferenceServiceStatus)
 
 ANALYSIS: dict[str, Any] = {
@@ -34,6 +45,11 @@ ANALYSIS: dict[str, Any] = {
     "failureLimit": 0,
 }
 STEPS: list[dict[str, int]] = [{"weight": 25}, {"pauseSeconds": 10}, {"weight": 50}, {"pauseSeconds": 10}]
+
+
+def revision_of(obj: Manifest) -> str:
+    """Return the revision that a child says it belongs to."""
+    return str(obj["metadata"]["labels"].get(REVISION_LABEL, ""))
 
 
 def now_of(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -48,16 +64,22 @@ def now_of(coroutine: Coroutine[Any, Any, T]) -> T:
 class Traffic:
     """Counters of the pods, in the place of the scraper.
 
-    silent: no pod answers. mute: uids of pods that do not. scrapes: how many pods were asked.
+    silent: no pod answers. mute: uids of pods that do not. late: it takes longer. scrapes: how many pods were asked.
     """
 
     def __init__(self) -> None:
         self.codes: dict[str, Counter[str]] = {}
         self.silent = False
         self.mute: set[str] = set()
+        self.late = False
         self.scrapes = 0
 
-    async def samples(self, pods: Sequence[Manifest]) -> dict[str, Sample]:
+    def forget(self, key: Key) -> None:
+        pass
+
+    async def counted(self, key: Key, pods: Sequence[Manifest]) -> dict[str, Sample] | None:
+        if self.late:
+            return None
         self.scrapes += len(pods)
         if self.silent:
             return {}
@@ -95,10 +117,9 @@ class World:
         self.versions: list[dict[str, Any]] = []
         for name in versions:
             self.add(name)
-        self.deployments: dict[str, dict[str, Any]] = {}
-        self.budgets: dict[str, dict[str, Any]] = {}
+        self.children: dict[Resource, dict[str, dict[str, Any]]] = {resource: {} for resource in KINDS.values()}
+        self.training_jobs: list[dict[str, Any]] = []
         self.pods: list[dict[str, Any]] = []
-        self.service: dict[str, Any] = {}
         self.broken: set[str] = set()
         self.slow: set[str] = set()
         self.errors: set[str] = set()
@@ -106,13 +127,30 @@ class World:
         self.room = 99
         self.refuse_status = False
         self.traffic = Traffic()
-        self.measurer = Measurer(self.traffic)  # type: ignore[arg-type]
+        self.image = Image("server:1", "IfNotPresent")
+        self.start_operator()
         self.events: list[str] = []
         self.messages: list[str] = []
         self.writes: Counter[str] = Counter()
         self.lost = 0
         self._pods_made = 0
         self._wake: float | None = 0
+
+    @property
+    def deployments(self) -> dict[str, dict[str, Any]]:
+        return self.children[KINDS["Deployment"]]
+
+    @property
+    def budgets(self) -> dict[str, dict[str, Any]]:
+        return self.children[KINDS["PodDisruptionBudget"]]
+
+    @property
+    def service(self) -> dict[str, Any]:
+        return self.children[KINDS["Service"]].get("cars", {})
+
+    @property
+    def measurer(self) -> Measurer:
+        return self.serving_code.measurer
 
     @property
     def status(self) -> dict[str, Any]:
@@ -132,9 +170,36 @@ class World:
         assert self.status["phase"] == "Stable"
         return self
 
-    def restart_operator(self) -> None:
-        self.measurer = Measurer(self.traffic)  # type: ignore[arg-type]
+    def start_operator(self) -> None:
+        part = serving_part(self.image, self.traffic)
+        assert isinstance(part.contribute, Serving)
+        self.serving_code = part.contribute
+        self.operator = Composed([part, monitoring.PART])
+
+    def restart_operator(self, image: str | None = None) -> None:
+        if image is not None:
+            self.image = Image(image, "IfNotPresent")
+        self.start_operator()
         self._wake = 0
+
+    # What the plan asks of the cache, as in `engine.plan.World`.
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        return next((one for one in self.list(resource) if one["metadata"]["name"] == name), None)
+
+    def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
+        ours = {MODEL_VERSIONS: self.versions, TRAINING_JOBS: self.training_jobs}
+        return ours[resource] if resource in ours else list(self.children[resource].values())
+
+    def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
+        return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
+
+    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
+        if resource == REPLICA_SETS:
+            return [{"metadata": {"name": uid, "uid": uid}}]
+        if resource == PODS:
+            return [pod for pod in self.pods if pod["owner"] == uid]
+        return list(self.children[resource].values())
 
     def run(self, seconds: int) -> None:
         """Let the time pass, second by second; the operator wakes for changes and for its own timers."""
@@ -154,24 +219,16 @@ class World:
         raise AssertionError(f"it never comes to rest: {self.status}")
 
     def view(self) -> View:
-        return View(
-            parent=self.parent,
-            spec=InferenceServiceSpec.model_validate(self.parent["spec"]),
-            status=self.status,
-            versions=self.versions,
-            deployments=list(self.deployments.values()),
-            pods=self.pods,
-            server_image="server:1",
-            pull_policy="IfNotPresent",
-            now=o.later(self.time),
-            budgets=list(self.budgets.values()),
-        )
+        return view_of(read_inference_service(self.parent), self, self.image, o.later(self.time))
+
+    def position(self) -> Position:
+        candidate = self.view().status.canary
+        assert candidate is not None
+        return position_of(self.view(), candidate)
 
     def reconcile(self) -> Plan:
         """Carry one plan out as the executor does: children, deletions, status, events."""
-        view = now_of(self.measurer.measured(self.view()))
-        made = plan(view)
-        self.measurer.planned(view, made.status)
+        made = now_of(self.operator(self.parent, self, o.later(self.time)))
         before = self.status
         for child in made.apply:
             self._apply(child)
@@ -179,7 +236,7 @@ class World:
             tracks = (before.get("stable") or {}, before.get("canary") or {})
             assert all(f"cars-{track.get('revision')}" != gone.name for track in tracks), "deleted while in a track"
             self.writes[gone.resource.kind] += 1
-            (self.deployments if gone.resource.kind == "Deployment" else self.budgets).pop(gone.name)
+            self.children[gone.resource].pop(gone.name)
         self._wake = None if made.requeue_after is None else self.time + made.requeue_after // 1
         if made.status is not None and made.status != before:
             if self.refuse_status:
@@ -200,17 +257,14 @@ class World:
 
     def _apply(self, child: Manifest) -> None:
         name = child["metadata"]["name"]
-        if child["kind"] == "Service":
-            self.writes["Service"] += child != self.service
-            self.service = dict(child)
-            return
-        home = self.deployments if child["kind"] == "Deployment" else self.budgets
+        home = self.children[KINDS[child["kind"]]]
         old = home.get(name)
-        if old is not None and old["spec"] == child["spec"]:
+        if old is not None and all(old.get(part) == child[part] for part in child if part != "metadata"):
             return
         self.writes[child["kind"]] += 1
         uid = f"{name}-{self.writes.total()}"
-        kept = old["metadata"] if old else {"uid": uid, "creationTimestamp": timestamp(o.later(self.time))}
+        made = timestamp(o.later(self.time))
+        kept = old["metadata"] if old else {"uid": uid, "namespace": "ml", "creationTimestamp": made}
         home[name] = {**child, "metadata": {**kept, **child["metadata"]}, "status": (old or {}).get("status", {})}
 
     def kubelet(self, limit: int = 99) -> bool:

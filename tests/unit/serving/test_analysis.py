@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from modelmill.api.inference_service import Analysis
-from modelmill.serving.analysis import Sample, Samples, error_ratio, judge, quantile
+from modelmill.measuring.samples import Sample, error_ratio, quantile
+from modelmill.serving.rollout.analysis import Samples, judge
 
 INF = float("inf")
 

@@ -6,17 +6,25 @@ from typing import Any
 
 import pytest
 
-from modelmill.serving.builders.deployment import build_deployment, scaled
+from modelmill.serving.builders.deployment import build_deployment, recorded_template, revision_of, scaled
+from modelmill.serving.builders.inputs import inputs_of
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
-from modelmill.serving.builders.service import build_service
+from modelmill.serving.builders.pod_template import build_template
 from modelmill.serving.target import Target, find_target
+from modelmill.serving.traffic.service import build_service
 from tests.unit import objects as o
 from tests.unit.serving.simulated import World
 
 
 def deployment(world: World | None = None) -> dict[str, Any]:
     world = world or World()
-    return build_deployment(world.view(), world.versions[0], "abc", 3)
+    return build_deployment(world.view(), "abc", template(world), 3)
+
+
+def template(world: World) -> dict[str, Any]:
+    view = world.view()
+    assert view.newest is not None
+    return build_template(inputs_of(view.service, view.newest), world.image)
 
 
 def pod_spec(world: World | None = None) -> dict[str, Any]:
@@ -104,6 +112,30 @@ def test_selectors_match_the_pods() -> None:
     assert build_service(view, "abc")["spec"]["selector"]["modelmill.dev/revision"] == "abc"
 
 
+def test_pods_are_spread_among_those_of_their_revision() -> None:
+    (spread,) = pod_spec()["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"]["modelmill.dev/revision"] == "abc"
+
+
+def test_every_container_has_requests_and_a_tmp_of_its_own() -> None:
+    pod = pod_spec()
+    containers = [*pod["initContainers"], *pod["containers"]]
+    assert all(one["resources"]["requests"].keys() >= {"cpu", "memory"} for one in containers)
+    tmp = [mount["name"] for one in containers for mount in one["volumeMounts"] if mount["mountPath"] == "/tmp"]
+    assert len(set(tmp)) == len(containers)
+
+
+def test_the_deployment_holds_the_template_that_its_revision_is_the_hash_of() -> None:
+    world = World()
+    made = template(world)
+    revision = revision_of(made)
+    held = build_deployment(world.view(), revision, made, 2)
+    assert recorded_template(held, revision) == made
+    for spoiled in ("", "{", "[" * 100_000, "[]", '{"metadata":{}}'):
+        held["metadata"]["annotations"]["modelmill.dev/pod-template"] = spoiled
+        assert recorded_template(held, revision) is None
+
+
 def test_one_pod_has_no_budget() -> None:
     assert build_pod_disruption_budget(World(replicas=1).view()) is None
 
@@ -126,6 +158,7 @@ def test_revision_changes_with_what_makes_other_pods(change: dict[str, Any], sam
     assert isinstance(before, Target)
     assert isinstance(after, Target)
     assert (before.revision == after.revision) is same
+    assert (before.inputs == after.inputs) is same
 
 
 @pytest.mark.parametrize(

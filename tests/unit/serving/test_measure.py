@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from modelmill.serving.analysis import Samples
+from modelmill.kube.objects import Key
+from modelmill.serving.rollout.analysis import Samples
 from tests.unit.serving.simulated import ANALYSIS, World, now_of
 
 
 def due(world: World) -> Samples | None:
-    return now_of(world.measurer.measured(world.view())).samples
+    return now_of(world.measurer.measured(world.view(), world.position())).samples
 
 
 def rolling_out() -> World:
@@ -28,7 +29,7 @@ def test_both_tracks_are_counted_over_the_same_time() -> None:
     world._serve()
     samples = due(world)
     assert samples is not None
-    assert samples.canary.requests == 10
+    assert samples.candidate.requests == 10
     assert samples.stable.requests == 30
 
 
@@ -38,7 +39,7 @@ def test_after_a_restart_the_canary_counts_from_its_start_and_the_stable_pods_fr
     world.restart_operator()
     samples = due(world)
     assert samples is not None
-    assert (samples.canary.requests, samples.stable.requests) == (10, 0)
+    assert (samples.candidate.requests, samples.stable.requests) == (10, 0)
 
 
 def test_counts_go_on_until_there_are_enough_and_begin_anew_after_a_verdict() -> None:
@@ -47,13 +48,13 @@ def test_counts_go_on_until_there_are_enough_and_begin_anew_after_a_verdict() ->
     world._serve()
     few = due(world)
     assert few is not None
-    assert few.canary.requests == 5
+    assert few.candidate.requests == 5
     world._serve()
     assert due(world) is None
     world.time += 2
     enough = due(world)
     assert enough is not None
-    assert enough.canary.requests == 10
+    assert enough.candidate.requests == 10
 
 
 def test_a_passing_measurement_is_the_next_ones_baseline() -> None:
@@ -65,7 +66,7 @@ def test_a_passing_measurement_is_the_next_ones_baseline() -> None:
     world._serve()
     samples = due(world)
     assert samples is not None
-    assert samples.canary.requests == 10
+    assert samples.candidate.requests == 10
 
 
 def test_a_measurement_that_never_reached_the_status_does_not_count() -> None:
@@ -76,7 +77,7 @@ def test_a_measurement_that_never_reached_the_status_does_not_count() -> None:
     world.refuse_status = False
     samples = due(world)
     assert samples is not None
-    assert samples.canary.requests == 10
+    assert samples.candidate.requests == 10
 
 
 def test_a_pod_that_does_not_answer_once_keeps_its_baseline() -> None:
@@ -90,7 +91,7 @@ def test_a_pod_that_does_not_answer_once_keeps_its_baseline() -> None:
     world._serve()
     samples = due(world)
     assert samples is not None
-    assert samples.canary.requests == 10
+    assert samples.candidate.requests == 10
     assert samples.stable.requests == 10 + 10 + 20
 
 
@@ -102,7 +103,32 @@ def test_a_restarted_server_counts_from_zero() -> None:
     world.time += 5
     samples = due(world)
     assert samples is not None
-    assert samples.canary.requests == 6
+    assert samples.candidate.requests == 6
+
+
+def test_pods_that_take_long_are_asked_again_soon_and_counted_once() -> None:
+    world = rolling_out()
+    world._serve()
+    world.traffic.late = True
+    assert due(world) is None
+    assert world.measurer.asks(Key("ml", "cars"))
+    world.traffic.late = False
+    samples = due(world)
+    assert samples is not None
+    assert samples.candidate.requests == 10
+    assert not world.measurer.asks(Key("ml", "cars"))
+
+
+def test_services_that_were_deleted_half_way_are_forgotten() -> None:
+    world = rolling_out()
+    due(world)
+    (key,) = world.measurer._memory
+    gone = world.measurer._memory[key]
+    world.measurer._memory = {Key("ml", "gone"): gone, key: gone}
+    world.time += 7200
+    world.parent["status"]["canary"] |= {"revision": "other"}
+    due(world)
+    assert set(world.measurer._memory) == {key}
 
 
 def test_nothing_is_remembered_without_a_rollout() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from modelmill.kube.conditions import find
-from modelmill.serving.steps import canary_replicas
-from modelmill.serving.view import revision_of
+from modelmill.serving.capacity import candidate_pods
 from tests.unit import objects as o
-from tests.unit.serving.simulated import ANALYSIS, World, seconds_between
+from tests.unit.serving.simulated import ANALYSIS, KINDS, World, revision_of, seconds_between
 
 
 def condition(world: World, kind: str) -> tuple[str, str, str]:
@@ -135,7 +134,9 @@ def test_change_half_way_restarts_against_the_stable_version() -> None:
     assert f"cars-{second}" not in world.deployments
     world.run(60)
     assert world.status["stable"]["version"] == "cars-3"
-    assert [entry["version"] for entry in world.status["history"]] == ["cars-3", "cars-1"]
+    told = [(entry["version"], entry["outcome"]) for entry in world.status["history"]]
+    assert told == [("cars-3", "Serving"), ("cars-2", "Superseded"), ("cars-1", "Replaced")]
+    assert world.status["history"][1]["message"] == "cars-3 is to serve"
 
 
 def test_rejecting_the_new_version_goes_back_without_calling_it_failed() -> None:
@@ -253,14 +254,22 @@ def test_first_deployment_past_its_deadline_is_stalled() -> None:
 
 
 def test_other_concerns_keep_their_fields() -> None:
-    world = World().serving()
-    world.parent["status"] |= {"alerts": [o.alert()], "drift": "alert", "monitoring": {"state": "Alert"}}
-    world.parent["status"]["conditions"].append({"type": "DriftDetected", "status": "True"})
+    world = World()
+    world.parent["spec"]["monitoring"] = {"drift": {}}
+    world.serving()
+    assert world.children[KINDS["ConfigMap"]]
+    world.parent["status"] |= {"alerts": [o.alert()]}
     made = world.reconcile()
     assert made.status is not None
     assert made.status["alerts"] == [o.alert()]
-    assert made.status["monitoring"] == {"state": "Alert"}
+    assert made.status["monitoring"]["state"] == "Alert"
     assert find(made.status, "DriftDetected") is not None
+    del world.parent["spec"]["monitoring"]
+    world.reconcile()
+    world.run(30)
+    assert not world.children[KINDS["ConfigMap"]]
+    assert find(world.status, "DriftDetected") is None
+    assert world.status["monitoring"] == {"state": "NotConfigured"}
 
 
 def test_measured_interval_begins_after_the_restart_of_the_operator() -> None:
@@ -280,4 +289,4 @@ def test_measured_interval_begins_after_the_restart_of_the_operator() -> None:
     [(4, 25, 1), (4, 50, 2), (4, 1, 1), (10, 33, 3), (10, 99, 10), (1, 50, 1), (2, 100, 2), (3, 0, 0)],
 )
 def test_canary_pods_for_a_weight(replicas: int, weight: int, pods: int) -> None:
-    assert canary_replicas(replicas, weight) == pods
+    assert candidate_pods(replicas, weight) == pods

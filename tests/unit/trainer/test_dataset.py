@@ -57,13 +57,99 @@ def test_latest_orders_dates_in_text_and_puts_rows_without_one_in_training() -> 
     assert 11 in split.train["mpg"].tolist()
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0.2, 0.25, 0.5]))
+def rows(count: int, seed: int = 0) -> dict[str, Any]:
+    random = np.random.default_rng(seed)
+    return {
+        "x": random.normal(size=count),
+        "kind": random.choice(["a", "b", None], count),
+        "mpg": random.normal(size=count),
+    }
+
+
+def held(columns: dict[str, Any], fraction: float = 0.2, seed: int = 0, **spec: Any) -> set[float]:
+    split = make_split(table(**columns), None, data(holdout=Holdout(fraction), **spec), seed)
+    assert len(split.train) + len(split.holdout) == len(columns["mpg"])
+    assert not set(split.train["mpg"]) & set(split.holdout["mpg"])
+    return set(split.holdout["mpg"])
+
+
+@given(st.integers(-(2**80), 2**80), st.sampled_from([0.2, 0.25, 0.5]))
 def test_random_divides_every_row_once_and_repeats_with_the_seed(seed: int, fraction: float) -> None:
-    source = table(**cars())
-    first, second = (make_split(source, None, data(holdout=Holdout(fraction)), seed) for _ in range(2))
-    assert sorted([*first.train["mpg"], *first.holdout["mpg"]]) == list(range(40))
-    assert first.holdout["mpg"].tolist() == second.holdout["mpg"].tolist()
-    assert len(first.holdout) == 40 * fraction
+    assert held(cars(), fraction, seed) == held(cars(), fraction, seed)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 0.5])
+def test_random_holds_out_about_the_fraction(fraction: float) -> None:
+    # Five standard deviations of a fair draw.
+    assert abs(len(held(rows(4000), fraction)) - 4000 * fraction) < 5 * (4000 * fraction * (1 - fraction)) ** 0.5
+
+
+@given(st.integers(60, 300), st.integers(1, 200), st.integers(0, 5))
+def test_rows_that_are_added_move_no_other_row(before: int, added: int, seed: int) -> None:
+    whole = rows(before + added, seed)
+    first = {name: values[:before] for name, values in whole.items()}
+    chosen = held(first)
+    assert {value for value in held(whole) if value in set(first["mpg"])} == chosen
+
+
+def test_neither_the_order_of_rows_and_columns_nor_an_excluded_or_new_empty_column_moves_a_row() -> None:
+    columns = rows(200)
+    chosen = held(columns)
+    backwards = {name: values[::-1] for name, values in reversed(columns.items())}
+    assert held(backwards) == chosen
+    assert held(columns | {"id": np.arange(200)}, exclude=("id",)) == chosen
+    assert held(columns | {"new": [None] * 200}) == chosen
+    assert held(columns, seed=1) != chosen
+
+
+def test_a_column_that_only_later_rows_have_moves_no_earlier_row() -> None:
+    columns = rows(300)
+    grown = columns | {"new": [None] * 200 + [1.5] * 100}
+    first = {name: values[:200] for name, values in columns.items()}
+    assert {value for value in held(grown) if value in set(first["mpg"])} == held(first)
+
+
+def test_equal_rows_stay_together() -> None:
+    columns = {name: np.repeat(values, 3) for name, values in rows(100).items()}
+    split = make_split(table(**columns), None, data(), 0)
+    assert set(split.holdout["mpg"].value_counts()) == {3}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_small_table_has_enough_rows_on_both_sides_or_says_so(seed: int) -> None:
+    split = make_split(table(**rows(25, seed)), None, data(), seed)
+    assert len(split.holdout) >= 5
+    assert len(split.train) >= 10
+    if len(split.holdout) == 5:
+        assert all("data.holdout.fraction 0.2 gives" in note for note in split.notes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "fraction", "said"),
+    [
+        (rows(10), 0.2, "about 8 rows to train on and 2 to measure on have a value of 'mpg'"),
+        ({"x": [1.0] * 1000, "mpg": [1.0, 2.0] * 500}, 0.2, ""),
+        (
+            {"x": [1.0] * 20, "mpg": [2.0] * 17 + [1.0] * 3},
+            0.3,
+            "the 20 rows with a value of 'mpg' have 2 different contents",
+        ),
+    ],
+)
+def test_a_tiny_or_constant_table_is_divided_or_refused_by_name(
+    columns: dict[str, Any], fraction: float, said: str
+) -> None:
+    failure = refused(table(**columns), None, data(holdout=Holdout(fraction)), 0)
+    assert failure.rejected
+    assert failure.reason == ("TooFewRows" if said else "TargetInvalid")
+    assert said in failure.line()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5, float("nan")])
+def test_a_fraction_that_leaves_nothing_is_refused(fraction: float) -> None:
+    failure = refused(table(**cars()), None, data(holdout=Holdout(fraction)), 0)
+    assert failure.reason == "SpecInvalid"
+    assert "data.holdout.fraction" in failure.line()
 
 
 def test_rows_without_a_target_are_dropped_and_counted() -> None:

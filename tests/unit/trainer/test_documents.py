@@ -6,13 +6,16 @@ import ast
 import re
 from pathlib import Path
 
+from modelmill.store import errors
+from modelmill_trainer.stores import REASONS
+
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "images" / "trainer" / "modelmill_trainer"
 PAGE = ROOT / "docs" / "reference" / "reasons-training.md"
 
 
 def reasons_in_code() -> set[str]:
-    found = {"GateFailed"}
+    found = {"GateFailed"} | reasons_of_the_store()
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
@@ -24,6 +27,12 @@ def reasons_in_code() -> set[str]:
                 if isinstance(first, ast.Constant):
                     found.add(first.value)
     return found
+
+
+def reasons_of_the_store() -> set[str]:
+    """Return the words of the store as the stages say them; an object that is too large is a champion that is corrupt."""
+    words = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, str)}
+    return {REASONS.get(word, word) for word in words - {errors.OBJECT_TOO_LARGE}}
 
 
 def test_every_reason_has_a_line_and_every_line_a_reason() -> None:

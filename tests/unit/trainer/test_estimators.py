@@ -1,17 +1,15 @@
-"""Estimators by name, and what preprocessing makes of columns."""
+"""Estimators by name."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from modelmill.contracts.stage import Estimator
-from modelmill_trainer.estimators import build, needs_scaling
+from modelmill_trainer.estimators import build, forget_training, needs_scaling
 from modelmill_trainer.failure import StageError
-from modelmill_trainer.preprocessing import MAX_CATEGORIES, choose, pipeline
 
 
 @pytest.mark.parametrize(
@@ -63,37 +61,25 @@ def test_an_estimator_that_needs_another_is_refused_by_name() -> None:
     assert caught.value.reason == "ParameterInvalid"
 
 
-def test_columns_find_their_treatment() -> None:
-    frame = pd.DataFrame(
-        {
-            "weight": [1.0, np.nan] * 60,
-            "flag": [0.0, 1.0] * 60,
-            "origin": ["b", "a", "a"] * 40,
-            "name": [f"car {place}" for place in range(120)],
-            "built": ["2026-01-31"] * 120,
-            "never": [np.nan] * 120,
-            "town": [f"town {place % 55}" for place in range(120)],
-        }
-    )
-    kinds = {"weight": "number", "flag": "boolean", "never": "number"}
-    plan = choose(frame, {name: kinds.get(name, "text") for name in frame}, list(frame))
-    assert plan.numbers == ["weight", "flag"]
-    assert plan.categories["origin"] == ["a", "b"]
-    assert len(plan.categories["town"]) == MAX_CATEGORIES
-    text = " ".join(plan.notes)
-    for name in ("'name'", "'built'", "'never'", "'town'"):
-        assert name in text
-    assert set(plan.features) == {"weight", "flag", "origin", "town"}
+@pytest.mark.parametrize(
+    ("path", "scaled"),
+    [
+        ("sklearn.ensemble.RandomForestRegressor", False),
+        ("sklearn.ensemble.HistGradientBoostingClassifier", False),
+        ("sklearn.linear_model.Ridge", True),
+        ("sklearn.svm.SVC", True),
+    ],
+)
+def test_trees_are_not_scaled(path: str, scaled: bool) -> None:
+    assert needs_scaling(build(Estimator(path), 0)) is scaled
 
 
-def test_a_missing_or_unknown_category_and_a_missing_number_are_predicted() -> None:
-    frame = pd.DataFrame({"weight": np.arange(20.0), "origin": ["a", "b"] * 10})
-    plan = choose(frame, {"weight": "number", "origin": "text"}, list(frame))
-    estimator = build(Estimator("sklearn.linear_model.LinearRegression"), 0)
-    assert needs_scaling(estimator)
-    model = pipeline(plan, estimator, scale=True).fit(frame, frame["weight"] + (frame["origin"] == "a") * 10)
-    asked = pd.DataFrame({"weight": [3.0, np.nan, 3.0, 3.0], "origin": ["a", "a", np.nan, "never seen"]})
-    known, median, missing, unknown = model.predict(asked)
-    assert known == pytest.approx(13.0)
-    assert median == pytest.approx(9.5 + 10.0)
-    assert missing == unknown
+def test_a_network_forgets_its_optimizer_and_predicts_the_same() -> None:
+    network = build(Estimator("sklearn.neural_network.MLPRegressor", {"max_iter": 50, "hidden_layer_sizes": [3]}), 0)
+    rows = [[float(place)] for place in range(20)]
+    with pytest.warns(ConvergenceWarning):
+        network.fit(rows, [float(place) for place in range(20)])
+    before = network.predict(rows)
+    forget_training(network)
+    assert not hasattr(network, "_optimizer")
+    assert network.predict(rows).tolist() == before.tolist()

@@ -62,6 +62,29 @@ def test_a_champion_that_cannot_be_scored_fails_the_comparison_and_says_why() ->
     assert "it needs Weight" in verdict.text
 
 
+def test_both_are_compared_on_the_same_rows() -> None:
+    champion = ChampionFacts("fuel-1", {"r2": 0.7}, rows=15, challenger={"r2": 0.6})
+    (verdict,) = judge([Gate(min_improvement=0.0)], METRICS, champion, "r2", "Maximize")
+    assert not verdict.passed  # 0.8 on the whole hold-out is no answer to 0.7 on a part of it
+    assert verdict.text == "r2 0.6 is 0.1 worse than 0.7 of the champion fuel-1 on 15 rows; wanted is 0 better or more"
+    (verdict,) = judge([Gate(metric="r2", minimum=0.75)], METRICS, champion, "r2", "Maximize")
+    assert verdict.passed  # a bound is for the whole hold-out
+
+
+def test_a_metric_that_the_rows_of_the_comparison_do_not_give_fails_it() -> None:
+    champion = ChampionFacts("fuel-1", {"mae": 0.7, "mape": 0.1}, rows=15, challenger={"mae": 0.6})
+    (verdict,) = judge([Gate(min_improvement=0.0)], {"mape": 0.2}, champion, "mape", "Minimize")
+    assert not verdict.passed
+    assert "mape was not measured on the 15 rows" in verdict.text
+    (verdict,) = judge([Gate(min_improvement=0.0)], METRICS, ChampionFacts("fuel-1", {"mae": 1.0}), "r2", "Maximize")
+    assert not verdict.passed
+    assert "r2 was not measured on it" in verdict.text
+
+
+def test_without_gates_nothing_is_judged() -> None:
+    assert judge([], METRICS, ChampionFacts("fuel-1", message="gone"), "r2", "Maximize") == []
+
+
 def test_every_unknown_metric_is_named_with_its_field() -> None:
     with pytest.raises(StageError) as caught:
         judge([Gate(metric="r2", minimum=0), Gate(metric="mea", maximum=1)], METRICS, None, "R2", "Maximize")
@@ -76,3 +99,14 @@ def test_every_unknown_metric_is_named_with_its_field() -> None:
 def test_improvement_is_antisymmetric(new: float, old: float) -> None:
     assert improvement(new, old, "Maximize") == -improvement(old, new, "Maximize")
     assert improvement(new, old, "Maximize") == -improvement(new, old, "Minimize")
+
+
+@pytest.mark.parametrize(("direction", "new"), [("Minimize", 1.906 + 5e-8), ("Maximize", 1.906 - 5e-8)])
+def test_a_difference_of_rounding_is_none(direction: str, new: float) -> None:
+    champion = ChampionFacts("fuel-1", {"mae": 1.906})
+    (verdict,) = judge([Gate(min_improvement=0)], {"mae": new}, champion, "mae", direction)
+    assert (verdict.passed, verdict.text) == (True, "mae 1.906 is equal to 1.906 of the champion fuel-1")
+    (verdict,) = judge([Gate(min_improvement=0.01)], {"mae": new}, champion, "mae", direction)
+    assert not verdict.passed
+    (verdict,) = judge([Gate(min_improvement=0)], {"mae": 1.906 + 3 * (new - 1.906) * 100}, champion, "mae", direction)
+    assert not verdict.passed

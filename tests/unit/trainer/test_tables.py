@@ -80,3 +80,17 @@ def test_what_cannot_be_read_is_told_by_object(
         read_objects(objects(tmp_path, **contents), form)
     assert (caught.value.reason, caught.value.rejected) == (reason, True)
     assert said in caught.value.line()
+
+
+def test_texts_that_are_read_as_missing_are_counted(tmp_path: Path) -> None:
+    first = "\ufeff,alley,price,code\n1,Gravel,1,a\n2,NA,NA,b\n3,,3,c\n\n4,None,4,d\n"
+    table = read_objects(objects(tmp_path, a=first, b=",alley,price,code\n5,NA,5,n/a\n6,Paved,6,f\n"), "csv")
+    assert table.marks == {"alley": {"NA": 2, "None": 1}, "code": {"n/a": 1}}
+    assert table.frame["alley"].isna().tolist() == [False, True, True, True, True, False]
+    assert table.kinds["price"] == "number"
+
+
+def test_other_formats_have_no_such_texts(tmp_path: Path) -> None:
+    table = read_objects(objects(tmp_path, a='{"x": "NA"}\n{"x": null}\n'), "jsonl")
+    assert table.marks == {}
+    assert table.frame["x"].tolist() == ["NA", None]

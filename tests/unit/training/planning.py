@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.engine.interface import Plan
 from modelmill.engine.parts import Composed
-from modelmill.engine.plan import Plan
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import JOBS, PODS
-from modelmill.training.reconciler import part
+from modelmill.training.part import training_part
 from modelmill.workloads.containers import Image
 from tests.unit import objects as o
 
@@ -67,7 +67,7 @@ def view(parent: Mapping[str, Any], **more: Any) -> Seen:
 
 
 def plan(seen: Seen, image: Image) -> Plan:
-    made = finished(Composed([part(image, seen.events_about)])(seen.parent, seen, seen.now))
+    made = finished(Composed([training_part(image, seen.events_about)])(seen.parent, seen, seen.now))
     return replace(
         made, create=tuple(made.create), apply=tuple(made.apply), delete=tuple(made.delete), events=tuple(made.events)
     )

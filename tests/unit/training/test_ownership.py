@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelmill.kube.conditions import find
-from modelmill.training.reconciler import keys_of_same_model
+from modelmill.training.part import keys_of_same_model
 from tests.unit import objects as o
 from tests.unit.training.planning import IMAGE, plan, status_of, view
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelmill.contracts import result
-from modelmill.engine.plan import Plan
+from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import find
 from tests.unit import objects as o
 from tests.unit.training.planning import IMAGE, plan, service, stable, status_of, view
@@ -129,6 +129,15 @@ def test_approval_follows_gates_and_policy(approval: str, outcome: str, expected
     parent, manifest = started(versions={"approval": approval})
     made = complete(parent, manifest, o.published(outcome))
     assert made.create[0]["spec"]["approval"] == expected
+
+
+def test_a_version_keeps_which_of_its_gates_failed() -> None:
+    gates = {"gates": ("r2 0.2 is below 0.7", "mae 2 <= 3"), "reasons": ("r2 0.2 is below 0.7",)}
+    parent, manifest = started()
+    rejected = complete(parent, manifest, o.published(result.GATE_FAILED, reason="GateFailed", **gates))
+    assert rejected.create[0]["spec"]["failedGates"] == ["r2 0.2 is below 0.7"]
+    assert complete(parent, manifest, o.published(result.GATE_FAILED)).create[0]["spec"]["failedGates"]
+    assert complete(parent, manifest, o.published()).create[0]["spec"]["failedGates"] == []
 
 
 def test_failed_gates_are_not_an_error() -> None:

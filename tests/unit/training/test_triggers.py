@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelmill.api.objects import read_training_job
-from modelmill.training.reconciler import view_of
+from modelmill.training.part import view_of
 from modelmill.training.triggers import holds
 from modelmill.training.triggers.decision import MAX_REASONS, decide
 from modelmill.training.triggers.reason import Hold, Reason, Trigger

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from modelmill.contracts import names, result, stage
-from modelmill.engine.plan import Plan
+from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import find
 from tests.unit import objects as o
 from tests.unit.training.planning import IMAGE, plan, service, status_of, view

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import Feature
 from modelmill_server.engines.engine import Engine, unloadable
 from modelmill_server.failure import StartError
+from modelmill_server.queries.columns import Feature
 
 __all__ = ["Engine", "load_engine"]
 

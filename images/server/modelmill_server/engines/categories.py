@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from modelmill_server.columns import TEXT, Column, Feature, RejectedError, bad
 from modelmill_server.engines.engine import unloadable
+from modelmill_server.queries.columns import TEXT, Column, Feature, RejectedError, bad
 
 Categories = Sequence[str | int | float | bool] | None
 """The categories of one feature in the order of their codes; None where the file holds none."""
@@ -63,9 +63,9 @@ def _unknown(feature: Feature, value: Any, row: int, known: list[Any]) -> Reject
     return bad(message, feature.name, "range")
 
 
-def require_names(file: str, features: tuple[Feature, ...], found: Sequence[str]) -> None:
+def require_names(file: str, features: tuple[Feature, ...], names: Sequence[str]) -> None:
     """Raise StartError (ModelLoadFailed) naming the first feature that the file has by another name, or in another place."""
-    for feature, name in zip(features, found, strict=False):
+    for feature, name in zip(features, names, strict=False):
         # LightGBM has no spaces in its names.
         if name not in (feature.name, feature.name.replace(" ", "_")):
             raise unloadable(

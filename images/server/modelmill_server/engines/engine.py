@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from modelmill_server.columns import Column
 from modelmill_server.failure import StartError
+from modelmill_server.queries.columns import Column
 
 
 class Engine(Protocol):

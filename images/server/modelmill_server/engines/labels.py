@@ -22,9 +22,9 @@ class Labels:
 
     def __init__(self, file: str, outputs: Sequence[Tensor], classes: int) -> None:
         """Take the number of classes that the model tells apart, 0 for a regressor. Raises StartError (ModelLoadFailed)."""
-        other = [tensor.name for tensor in outputs if tensor.name not in (PREDICT, PROBABILITIES)]
-        if other:
-            raise unloadable(f"{file} has the outputs {PREDICT} and {PROBABILITIES}: the signature has {other[0]!r}")
+        unknown = [tensor.name for tensor in outputs if tensor.name not in (PREDICT, PROBABILITIES)]
+        if unknown:
+            raise unloadable(f"{file} has the outputs {PREDICT} and {PROBABILITIES}: the signature has {unknown[0]!r}")
         named = next((tensor.classes for tensor in outputs if tensor.classes), ())
         self.classifies = bool(named) or any(tensor.name == PROBABILITIES for tensor in outputs)
         if self.classifies and not classes:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import Column, Feature
 from modelmill_server.engines.categories import Categories, Coder, require_count, require_names
 from modelmill_server.engines.labels import Labels
 from modelmill_server.engines.matrix import numbers
 from modelmill_server.engines.native import load_library
+from modelmill_server.queries.columns import Column, Feature
 
 UNSEEN = np.nan  # LightGBM takes a category that training did not see for missing
 ROWS_FOR_THREADS = 512
@@ -94,12 +94,12 @@ class Head:
 
     def categories(self) -> list[Categories]:
         """Return each feature's categories in the order of their codes, where the file holds them."""
-        found: list[Categories] = [None] * len(self.names)
+        by_feature: list[Categories] = [None] * len(self.names)
         # Each categorical column of a data frame has its list; columns that were declared otherwise have none.
         if len(self.stored) == len(self.categorical):
             for place, values in zip(self.categorical, self.stored, strict=True):
-                found[place] = values
-        return found
+                by_feature[place] = values
+        return by_feature
 
 
 def read_head(path: Path) -> Head:

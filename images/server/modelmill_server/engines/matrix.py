@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from modelmill_server.columns import Column
+from modelmill_server.queries.columns import Column
 
 
 def numbers(columns: list[Column], dtype: Any) -> Any:

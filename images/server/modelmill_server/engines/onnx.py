@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import Column, Feature, bad
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.matrix import numbers
+from modelmill_server.queries.columns import Column, Feature, bad
 
 NUMPY_TYPES: dict[str, Any] = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(bool)": np.bool_,
@@ -51,12 +51,12 @@ class OnnxEngine:
         self._outputs = self._output_names(outputs)
 
     def _output_names(self, outputs: Sequence[Tensor]) -> dict[str, str]:
-        found = [item.name for item in self._session.get_outputs()]
-        if all(tensor.name in found for tensor in outputs):
+        graph_outputs = [item.name for item in self._session.get_outputs()]
+        if all(tensor.name in graph_outputs for tensor in outputs):
             return {tensor.name: tensor.name for tensor in outputs}
-        if len(found) < len(outputs):
-            raise unloadable(f"the model has {len(found)} outputs, the signature {len(outputs)}")
-        return {tensor.name: name for tensor, name in zip(outputs, found, strict=False)}
+        if len(graph_outputs) < len(outputs):
+            raise unloadable(f"the model has {len(graph_outputs)} outputs, the signature {len(outputs)}")
+        return {tensor.name: name for tensor, name in zip(outputs, graph_outputs, strict=False)}
 
     def run(self, columns: list[Column], wanted: tuple[str, ...]) -> list[Any]:
         """Return one array (or list of dictionaries, for a ZipMap) per wanted output."""

@@ -12,8 +12,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import BOOL, INT, TEXT, Column, Feature
 from modelmill_server.engines.engine import unloadable
+from modelmill_server.queries.columns import BOOL, INT, TEXT, Column, Feature
 
 CLASS = "Predictor"
 MODULE = "modelmill_predictor"

@@ -15,9 +15,9 @@ from sklearn.compose import ColumnTransformer
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from modelmill.contracts.artifact import SKOPS_TRUSTED, Tensor
-from modelmill_server.columns import TEXT, Column, Feature
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.matrix import numbers
+from modelmill_server.queries.columns import TEXT, Column, Feature
 
 
 class SkopsEngine:

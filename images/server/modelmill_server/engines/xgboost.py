@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.columns import Column, Feature
 from modelmill_server.engines.categories import Categories, Coder, require_count, require_names
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.labels import Labels
 from modelmill_server.engines.matrix import numbers
 from modelmill_server.engines.native import load_library
+from modelmill_server.queries.columns import Column, Feature
 
 UNSEEN = None  # XGBoost refuses a category that training did not see
 ROWS_FOR_THREADS = 512  # below that, waking threads costs more than they bring
@@ -37,8 +37,8 @@ class XGBoostEngine:
     def __init__(self, path: Path, features: tuple[Feature, ...], outputs: Sequence[Tensor], threads: int) -> None:
         library = Library()
         booster = Booster(library, path, 1)
-        self._one = booster
-        self._many = Booster(library, path, threads) if threads > 1 else booster
+        self._single = booster
+        self._threaded = Booster(library, path, threads) if threads > 1 else booster
         self.name = f"xgboost {library.version()}"
         learner = booster.configuration()["learner"]
         if learner["gradient_booster"]["name"] == "gblinear":
@@ -68,7 +68,7 @@ class XGBoostEngine:
     def run(self, columns: list[Column], wanted: tuple[str, ...]) -> list[Any]:
         """Return one array per wanted output."""
         rows = numbers(self._coder.coded(columns), np.float32)
-        booster = self._one if len(rows) < ROWS_FOR_THREADS else self._many
+        booster = self._single if len(rows) < ROWS_FOR_THREADS else self._threaded
         scores = booster.predict(rows, self._configuration)
         if self._softmax and self._labels.classifies:
             scores = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -137,9 +137,9 @@ class Booster:
             "XGBoosterPredictFromDense", self._handle, interface, configuration, self._proxy(),
             ctypes.byref(shape), ctypes.byref(dimensions), ctypes.byref(values),
         )  # fmt: skip
-        found = shape[: dimensions.value]
+        sides = shape[: dimensions.value]
         # The values belong to XGBoost, and to the next prediction of this thread.
-        return np.ctypeslib.as_array(values, found).copy()
+        return np.ctypeslib.as_array(values, sides).copy()
 
     def _proxy(self) -> ctypes.c_void_p:
         """Return what stands for the input, one for each thread: making it for a row takes longer than predicting the row."""
@@ -171,8 +171,8 @@ class Booster:
         """Return objective, kind of booster and parameters."""
         size, text = ctypes.c_uint64(), ctypes.c_char_p()
         self._call("XGBoosterSaveJsonConfig", self._handle, ctypes.byref(size), ctypes.byref(text))
-        found: dict[str, Any] = json.loads(text.value or b"{}")
-        return found
+        configuration: dict[str, Any] = json.loads(text.value or b"{}")
+        return configuration
 
     def categories(self, count: int) -> list[Categories]:
         """Return each feature's categories in the order of their codes; the file has them from XGBoost 3.1 on."""
@@ -183,7 +183,7 @@ class Booster:
         booster = msgspec.json.decode(ctypes.string_at(text, size.value), type=_Document).learner.gradient_booster
         model = booster.model or (booster.gbtree.model if booster.gbtree else None)
         stored = model.cats.enc if model and model.cats else []
-        return [_decoded(one) for one in stored] if len(stored) == count else [None] * count
+        return [_decoded(encoding) for encoding in stored] if len(stored) == count else [None] * count
 
 
 class _Encoding(msgspec.Struct):

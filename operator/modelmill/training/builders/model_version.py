@@ -44,6 +44,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
         "primary": view.spec.evaluation.primary.model_dump(by_alias=True),
         "metrics": metric_texts(result.metrics),
         "gates": [gate[:1024] for gate in result.gates],
+        "failedGates": [] if passed else [reason[:1024] for reason in result.reasons] or ["the run does not say which"],
         "lineage": {
             "trainingJob": view.name,
             "run": run.number,

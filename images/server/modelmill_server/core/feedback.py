@@ -1,0 +1,167 @@
+"""Labels that come later, scored against the predictions that an answer's id holds."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from prometheus_client.core import Metric, SummaryMetricFamily
+
+from modelmill_server.core.tokens import (
+    DUPLICATE,
+    FLOAT,
+    INT,
+    LABELS,
+    REASONS,
+    REGRESSION,
+    SPOKEN,
+    VALUE_TYPES,
+    Claim,
+    FeedbackError,
+    Label,
+)
+from modelmill_server.telemetry.families import MODEL_LABELS, counter
+
+METRIC_FEEDBACK: Final = "modelmill_feedback_total"  # result: correct, wrong, scored
+METRIC_ABSOLUTE_ERROR: Final = "modelmill_feedback_absolute_error"  # summary: _sum and _count
+METRIC_SQUARED_ERROR: Final = "modelmill_feedback_squared_error"  # summary: _sum and _count
+ERRORS: Final = (
+    (METRIC_ABSOLUTE_ERROR, "absolute", "|prediction - label| of scored rows."),
+    (METRIC_SQUARED_ERROR, "squared", "(prediction - label)^2 of scored rows."),
+)
+METRIC_REJECTED: Final = "modelmill_feedback_rejected_total"  # reason
+
+MAX_VERSIONS: Final = 20
+OTHER_VERSION: Final = "other"
+RECENT: Final = 10_000
+
+
+@dataclass(slots=True)
+class _Scores:
+    correct: int = 0
+    wrong: int = 0
+    scored: int = 0
+    absolute: float = 0.0
+    squared: float = 0.0
+
+
+class FeedbackCounter:
+    """Counts how right the predictions were, by the version that made them. May be called from any thread.
+
+    A row that was scored is remembered among the last 10,000 of this process and refused when it comes again. Replicas do not
+    know of each other's rows, nor of those before a restart: a label that is sent to two of them counts twice.
+    At most 20 versions have series of their own; what others predicted is counted as `other`.
+    """
+
+    def __init__(self, model: str, version: str, task: str) -> None:
+        """model, version, task: of what is served here; its series are there from the start."""
+        self._model = model
+        self._version = version
+        self._lock = threading.Lock()
+        self._scores: dict[tuple[str, str], _Scores] = {(version, task): _Scores()}
+        self._rejected: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+        self._seen: set[bytes] = set()
+        self._order: deque[bytes] = deque()
+
+    def score(self, claim: Claim, labels: Sequence[Label | None]) -> int:
+        """Count one label per row and return how many were counted. A label that is None is not known yet and left out.
+
+        Raises FeedbackError, and then counts none of them: 400 naming the row when the number or a type of the labels does not
+        fit the predictions, 409 when a row was scored already.
+        """
+        if len(labels) != len(claim.predictions):
+            raise _wrong(
+                f"the answer has {len(claim.predictions)} rows, the feedback {len(labels)} labels: send one each"
+            )
+        update, keys = _Scores(), []
+        for row, (prediction, label) in enumerate(zip(claim.predictions, labels, strict=True)):
+            if label is None:
+                continue
+            keys.append(claim.code + bytes((row,)))
+            if claim.task == REGRESSION:
+                _add_error(update, row, prediction, label)
+            else:
+                equal = _same_type(row, prediction, label) == prediction
+                update.correct += equal
+                update.wrong += not equal
+        with self._lock:
+            for key in keys:
+                if key in self._seen:
+                    raise FeedbackError(409, f"row {key[-1]} of this answer was scored already", DUPLICATE)
+            self._remember(keys)
+            _add(self._scores_of(claim), update)
+        return len(keys)
+
+    def count_rejected(self, reason: str) -> None:
+        """Count one feedback that was refused."""
+        with self._lock:
+            self._rejected[reason] += 1
+
+    def _remember(self, keys: list[bytes]) -> None:
+        self._seen.update(keys)
+        self._order.extend(keys)
+        while len(self._order) > RECENT:
+            self._seen.discard(self._order.popleft())
+
+    def _scores_of(self, claim: Claim) -> _Scores:
+        versions = {version for version, _ in self._scores}
+        known = claim.version in versions or len(versions - {OTHER_VERSION}) < MAX_VERSIONS
+        return self._scores.setdefault((claim.version if known else OTHER_VERSION, claim.task), _Scores())
+
+    def families(self) -> Iterable[Metric]:
+        """Yield the families of the scores, by the version that predicted."""
+        with self._lock:
+            scores = [(version, task, replace(item)) for (version, task), item in sorted(self._scores.items())]
+            rejected = list(self._rejected.items())
+        labelled = counter(METRIC_FEEDBACK, "Rows whose label came back, by result; regressions are scored.", "result")
+        for version, task, item in scores:
+            for result in ("scored",) if task == REGRESSION else ("correct", "wrong"):
+                labelled.add_metric([self._model, version, result], getattr(item, result))
+        yield labelled
+        for name, field, text in ERRORS:
+            family = SummaryMetricFamily(name, text, labels=MODEL_LABELS)
+            for version, task, item in scores:
+                if task == REGRESSION:
+                    family.add_metric([self._model, version], item.scored, getattr(item, field))
+            yield family
+        refused = counter(METRIC_REJECTED, "Feedback that was refused, by reason.", "reason")
+        for reason, count in rejected:
+            refused.add_metric([self._model, self._version, reason], count)
+        yield refused
+
+
+def _add(total: _Scores, update: _Scores) -> None:
+    total.correct += update.correct
+    total.wrong += update.wrong
+    total.scored += update.scored
+    total.absolute += update.absolute
+    total.squared += update.squared
+
+
+def _add_error(update: _Scores, row: int, prediction: Label, label: Label) -> None:
+    assert isinstance(prediction, float)
+    number = _same_type(row, prediction, label)
+    error = prediction - float(number)
+    if not math.isfinite(error * error):
+        raise _wrong(f"the error at row {row} is not a finite number: send null for this row")
+    update.scored += 1
+    update.absolute += abs(error)
+    update.squared += error * error
+
+
+def _same_type(row: int, prediction: Label, label: Label) -> Label:
+    """Return the label when its type is the prediction's. Raises FeedbackError (400) naming the row."""
+    form = VALUE_TYPES[type(prediction)]
+    if type(label) is type(prediction) or (form == FLOAT and type(label) is int and abs(label) < 1 << 1023):
+        return label
+    if form == INT and type(label) is float and label.is_integer():  # a frame with gaps has its whole numbers as 3.0
+        return int(label)
+    raise _wrong(f"the label at row {row} must be {SPOKEN[form]}, as the prediction is")
+
+
+def _wrong(message: str) -> FeedbackError:
+    return FeedbackError(400, message, LABELS)

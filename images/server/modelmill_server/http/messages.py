@@ -1,0 +1,50 @@
+"""What the transport takes and gives: requests, answers, and who answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+Answer = tuple[int, bytes, list[tuple[str, str]]]
+"""HTTP status, body, headers."""
+
+JSON = ("content-type", "application/json")
+CLIENT_LEFT = 499  # never written: the status under which a request counts whose client is gone
+
+encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Request:
+    """A request whose body is here. path: without query, percent-decoded. headers: by lower-case name, as text.
+
+    begin: when its head was complete, by time.perf_counter.
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    begin: float
+
+
+class Handler(Protocol):
+    """What answers requests."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether every client is to come back on a new connection."""
+
+    def handle(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+        """Return the answer, or what will return it; neither raises."""
+
+    def refused(self, request: Request, status: int) -> None:
+        """Take note of a request that the transport answered, or whose client left (499)."""
+
+
+def write_error(status: int, message: str) -> Answer:
+    """Return an answer with the body that every error has: `{"error": message}`."""
+    return status, encode({"error": message}), [JSON]

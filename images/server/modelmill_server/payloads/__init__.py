@@ -1,0 +1,1 @@
+"""The payload log: a sample of requests with their answers, and where it is written."""

@@ -1,0 +1,152 @@
+"""Dispatch: from a request to the row of the route table that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any
+
+from modelmill_server.core.admission import TOO_MANY
+from modelmill_server.core.service import Loaded, ModelService
+from modelmill_server.http.messages import CLIENT_LEFT, Answer, Request, write_error
+from modelmill_server.protocols import table
+from modelmill_server.protocols.bodies import decompressed
+from modelmill_server.protocols.dialects import Dialects
+from modelmill_server.protocols.endpoints import ModelEndpoints
+from modelmill_server.protocols.openapi import About, document
+from modelmill_server.protocols.pages import ServerPages, unsupported
+from modelmill_server.protocols.routes import POST, Inference, Intake, Page, Route
+from modelmill_server.queries.columns import RejectedError
+from modelmill_server.settings import Settings
+from modelmill_server.telemetry.exposition import Exposition
+
+RETRY_AFTER = ("retry-after", "1")
+
+
+class Application:
+    """Answers requests. Before `attach` it answers health checks and says that it is not ready.
+
+    routes: the rows that are answered.
+    """
+
+    def __init__(self, service: ModelService, settings: Settings) -> None:
+        self._service = service
+        self._settings = settings
+        self._admission = service.admission
+        self._pages: dict[str, Page] = {}
+        self._inferences: dict[str, Inference] = {}
+        self._intakes: dict[str, Intake] = {}
+        self._exposition = Exposition()
+        self.routes = table.of_server(ServerPages(service, self._exposition))
+        self._add(self.routes)
+
+    @property
+    def draining(self) -> bool:
+        """Whether every client is to come back on a new connection."""
+        return self._service.draining
+
+    def attach(self, loaded: Loaded, dialects: Dialects) -> None:
+        """Begin to serve: a model that has been attached to the service."""
+        endpoints = ModelEndpoints(self._service, loaded, dialects, self._settings.max_rows)
+        about = About(loaded.model.name, loaded.model.version, loaded.model.artifact.manifest.signature)
+        of_model = table.of_model(about, endpoints)
+        self.routes += of_model
+        endpoints.publish(document(about, self.routes))
+        self._exposition.sources = loaded.families()
+        self._add(of_model)
+
+    def _add(self, routes: Sequence[Route]) -> None:
+        """Take rows of the table; of two with the same path and method, the first counts."""
+        for route in routes:
+            endpoint = route.endpoint
+            if isinstance(endpoint, Page):
+                self._pages.setdefault(route.path, endpoint)
+            elif isinstance(endpoint, Inference):
+                self._inferences.setdefault(route.path, endpoint)
+            else:
+                self._intakes.setdefault(route.path, endpoint)
+
+    def handle(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+        """Return the answer to a request, or what will return it."""
+        path, method = request.path, request.method
+        if method == POST:
+            inference = self._inferences.get(path)
+            if inference is not None:
+                return self._infer(request, inference)
+            intake = self._intakes.get(path)
+            if intake is not None:
+                return self._take(request, intake)
+        elif method in ("GET", "HEAD"):
+            page = self._pages.get(path)
+            if page is not None:
+                return page.answer(request)
+        return self._nowhere(method, path)
+
+    def refused(self, request: Request, status: int) -> None:
+        """Count an inference request that had no answer of the model: its body did not come, or was too large."""
+        if request.method == POST and request.path in self._inferences:
+            self._admission.refuse(request.begin, status)
+
+    def _take(self, request: Request, intake: Intake) -> Answer:
+        try:
+            return intake.answer(self._plain_body(request))
+        except RejectedError as error:
+            return write_error(error.status, error.message)
+
+    def _plain_body(self, request: Request) -> bytes:
+        """Return the body, decompressed. Raises RejectedError."""
+        encoding = request.headers.get("content-encoding")
+        if encoding is None:
+            return request.body
+        return decompressed(request.body, encoding, self._settings.max_request_bytes)
+
+    def _infer(self, request: Request, inference: Inference) -> Answer | Coroutine[Any, Any, Answer]:
+        if not self._admission.begin():
+            self._admission.refuse(request.begin, 503)
+            status, content, extra = write_error(503, TOO_MANY)
+            return status, content, [*extra, RETRY_AFTER]
+        try:
+            made = inference.answer(request, self._plain_body(request))
+        except Exception as error:
+            made = self._refusal(error)
+        if isinstance(made, tuple):
+            self._admission.end(request.begin, made[0])
+            return made
+        return self._coming(request.begin, made)
+
+    async def _coming(self, begin: float, coming: Awaitable[Answer]) -> Answer:
+        status = CLIENT_LEFT
+        try:
+            answer = await coming
+            status = answer[0]
+        except Exception as error:
+            answer = self._refusal(error)
+            status = answer[0]
+        finally:
+            self._admission.end(begin, status)
+        return answer
+
+    def _refusal(self, error: Exception) -> Answer:
+        loaded = self._service.loaded
+        assert loaded is not None
+        told = loaded.execution.rejected(error)
+        return write_error(told.status, told.message)
+
+    def _nowhere(self, method: str, path: str) -> Answer:
+        if path in self._pages or path in self._inferences or path in self._intakes:
+            status, content, headers = write_error(405, f"{method} is not a method of {path}")
+            return status, content, [*headers, ("allow", "GET, POST")]
+        service = self._service
+        if service.loaded is None:
+            return write_error(503, service.why_not)
+        why_not = unsupported(path)
+        if why_not is not None:
+            return write_error(501, why_not)
+        parts = path.split("/")
+        if len(parts) > 3 and parts[1] in ("v1", "v2") and parts[2] == "models":
+            name = parts[3].partition(":")[0] if parts[1] == "v1" else parts[3]
+            versioned = len(parts) > 5 and parts[4] == "versions"
+            try:
+                service.check_name(name, parts[5] if versioned else "")
+            except RejectedError as error:
+                return write_error(error.status, error.message)
+        return write_error(404, f"unknown path {path[:200]!r}")

@@ -1,0 +1,295 @@
+"""Open Inference Protocol V2: requests with JSON or binary tensors, and those of gRPC, as queries.
+
+Source: open-inference-protocol, specification/protocol/inference_rest.md. Inputs are one tensor per feature, of shape [rows]
+or [rows, 1], or one matrix tensor of shape [rows, features] for a model whose features are all numeric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from modelmill_server.protocols import binary
+from modelmill_server.protocols.documents import decode, too_deep
+from modelmill_server.queries.columns import (
+    FAMILY,
+    FLOAT,
+    TEXT,
+    VECTOR_ROWS,
+    Column,
+    Decoders,
+    Feature,
+    RejectedError,
+    bad,
+    explain,
+    from_array,
+    from_short,
+    missing,
+    nested_rows,
+    to_family,
+)
+from modelmill_server.queries.query import Query, check_rows, completed, unknown
+
+PLAIN_VALUES = msgspec.json.Decoder(list[float])
+PLAIN_ROWS = msgspec.json.Decoder(list[list[float]])
+SHARED_MEMORY = "shared_memory_region"
+Blob = Any
+"""Values of a tensor that are not JSON: bytes in binary form, a 1-D array, or texts. None where the values are JSON."""
+
+
+class InputTensor(msgspec.Struct):
+    """One tensor of a request; `data` is decoded once it is known what it is for."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: msgspec.Raw = msgspec.Raw()
+    parameters: dict[str, Any] | None = None
+
+
+class OutputChoice(msgspec.Struct):
+    """One output that the client wants."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class InferRequest(msgspec.Struct):
+    """The body of `infer`."""
+
+    inputs: list[InputTensor]
+    id: str | None = None
+    outputs: list[OutputChoice] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Reader:
+    """Reads infer requests for one signature."""
+
+    def __init__(
+        self,
+        features: tuple[Feature, ...],
+        outputs: tuple[str, ...],
+        max_rows: int,
+        ignored: frozenset[str] = frozenset(),
+    ) -> None:
+        """ignored: columns that a request may have although they are no features."""
+        self._features = features
+        self._by_name = {feature.name: feature for feature in features}
+        self._ignored = ignored - self._by_name.keys()
+        self._outputs = outputs
+        self._max_rows = max_rows
+        self._request = msgspec.json.Decoder(InferRequest)
+        self._data = Decoders()
+
+    def read(self, body: bytes, json_bytes: int | None = None) -> Query:
+        """Return the query. json_bytes: length of the JSON part, when tensors follow it in binary form.
+
+        Raises RejectedError naming the input, and the row where there is one.
+        """
+        blobs: Sequence[Blob] | None = None
+        if json_bytes is None:
+            request = decode(self._request, body)
+        else:
+            head, tail = binary.split(body, json_bytes)
+            request = decode(self._request, head)
+            blobs = _blobs(request.inputs, tail)
+        return self.query(request, blobs)
+
+    def query(self, request: InferRequest, blobs: Sequence[Blob] | None) -> Query:
+        """Return the query of a request whose values are in `blobs`, one for each input, where those are not None."""
+        wanted = self._wanted(request.outputs) if request.outputs else self._outputs
+        inputs = request.inputs
+        if not inputs:
+            raise bad("the request has no inputs")
+        first = inputs[0]
+        column = first.name in self._by_name or first.name in self._ignored
+        if len(inputs) == 1 and len(first.shape) == 2 and (first.shape[1] != 1 or not column):
+            columns = self._matrix(first, blobs[0] if blobs else None)
+        else:
+            columns = self._tensors(inputs, blobs)
+        query = Query(columns, len(columns[0]), wanted, request.id)
+        if request.parameters or request.outputs:
+            query.binary = _binary_outputs(request, wanted)
+        return query
+
+    def ignores(self, name: str) -> bool:
+        """Return whether an input of that name is not looked at."""
+        return name in self._ignored
+
+    def _wanted(self, outputs: list[OutputChoice]) -> tuple[str, ...]:
+        for output in outputs:
+            if output.name not in self._outputs:
+                raise bad(f"unknown output {output.name[:100]!r}: the model has {', '.join(self._outputs)}")
+            if output.parameters and output.parameters.get("classification"):
+                raise bad(
+                    f"output {output.name!r}: the classification extension is not supported; ask for predict_proba"
+                )
+        return tuple(dict.fromkeys(output.name for output in outputs))
+
+    def _tensors(self, inputs: list[InputTensor], blobs: Sequence[Blob] | None) -> list[Column]:
+        columns: list[Column | None] = [None] * len(self._features)
+        rows, by_name = -1, self._by_name
+        for place, tensor in enumerate(inputs):
+            feature = by_name.get(tensor.name)
+            if feature is None and tensor.name not in self._ignored:
+                raise unknown(tensor.name, self._features)
+            name, shape = tensor.name, tensor.shape
+            if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
+                raise bad(f"input {name!r} has shape {shape[:8]}: it must be [rows] or [rows, 1]", name, "shape")
+            if rows < 0:
+                rows = shape[0]
+                check_rows(rows, self._max_rows)
+            if shape[0] != rows:
+                raise bad(f"input {name!r} has {shape[0]} rows, {inputs[0].name!r} has {rows}", name, "shape")
+            if feature is None:
+                continue
+            if columns[feature.index] is not None:
+                raise bad(f"input {feature.name!r} is there twice", feature.name, "shape")
+            columns[feature.index] = self._column(tensor, feature, rows, blobs[place] if blobs else None)
+        return completed(columns, self._features, rows)
+
+    def _column(self, tensor: InputTensor, feature: Feature, rows: int, blob: Blob) -> Column:
+        declared = tensor.datatype
+        family = FAMILY.get(declared)
+        if family is None:
+            raise _no_datatype(feature.name, declared)
+        if family != feature.family and TEXT in (family, feature.family):
+            to_family(feature, declared, [])
+        if blob is not None:
+            values = binary.read(blob, declared, feature.name) if isinstance(blob, memoryview) else blob
+            _require_count(feature.name, tensor.shape, len(values), rows)
+            return list(values) if family == TEXT else from_array(feature, declared, values)
+        values, nested = self._values(tensor, feature, declared, 1)
+        if nested:
+            values = _flat(values, feature.name, 1)
+        _require_count(feature.name, tensor.shape, len(values), rows)
+        return values if declared == feature.datatype else to_family(feature, declared, values)
+
+    def _matrix(self, tensor: InputTensor, blob: Blob) -> list[Column]:
+        """Return the columns of one tensor of all features."""
+        rows, width = tensor.shape
+        name, declared, features = tensor.name[:100], tensor.datatype, self._features
+        texts = [feature.name for feature in features if feature.family == TEXT]
+        if texts:
+            raise bad(f"one matrix {name!r} cannot hold {texts[0]!r}, which is text: send a tensor per feature")
+        if width != len(features):
+            raise bad(f"input {name!r} has {width} columns: the model takes {len(features)} features")
+        check_rows(rows, self._max_rows)
+        family = FAMILY.get(declared)
+        if family is None:
+            raise _no_datatype(name, declared)
+        if family == TEXT:
+            raise bad(f"input {name!r} has datatype {declared}: the model's features are numbers")
+        if blob is not None:
+            values = binary.read(blob, declared, name) if isinstance(blob, memoryview) else blob
+            _require_count(name, tensor.shape, len(values), rows * width)
+            if rows < VECTOR_ROWS:
+                flat = values.tolist()
+                return [from_short(feature, declared, flat[feature.index :: width]) for feature in features]
+            return [from_array(feature, declared, values[feature.index :: width]) for feature in features]
+        return self._json_matrix(tensor, name, family)
+
+    def _json_matrix(self, tensor: InputTensor, name: str, family: str) -> list[Column]:
+        rows, width = tensor.shape
+        declared, features = tensor.datatype, self._features
+        if rows >= VECTOR_ROWS and family == FLOAT and declared != "FP16" and not tensor.parameters:
+            array = _plain_matrix(tensor, rows, width)
+            if array is not None:
+                return [from_array(feature, declared, array[:, feature.index]) for feature in features]
+        nullable = any(feature.nullable for feature in features)
+        whole = Feature(name, 0, declared, FLOAT, nullable, False)
+        values, nested = self._values(tensor, whole, declared, 1 if nested_rows(tensor.data) else width)
+        if nested:
+            values = _flat(values, name, width)
+        _require_count(name, tensor.shape, len(values), rows * width)
+        columns = []
+        for feature in features:
+            column = values[feature.index :: width]
+            if nullable and not feature.nullable and None in column:
+                raise missing(feature, column.index(None))
+            columns.append(column if declared == feature.datatype else to_family(feature, declared, column))
+        return columns
+
+    def _values(self, tensor: InputTensor, feature: Feature, declared: str, width: int) -> tuple[Column, bool]:
+        if tensor.parameters and SHARED_MEMORY in tensor.parameters:
+            raise bad(f"input {feature.name!r} is in shared memory: that is not supported, send its data")
+        if not tensor.data:
+            raise bad(f"input {feature.name!r} has no data", feature.name, "missing")
+        if declared == "FP16":
+            raise bad(
+                f"input {feature.name!r} has datatype FP16: that is taken in binary form only", feature.name, "type"
+            )
+        try:
+            return self._data.decode(tensor.data, declared, nullable=feature.nullable)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError too
+            raise explain(error, feature, declared, width) from None
+        except RecursionError:
+            raise too_deep() from None
+
+
+def _plain_matrix(tensor: InputTensor, rows: int, width: int) -> Any:
+    """Return a large matrix as an array [rows, width]; None when it is not just numbers of that shape, whatever the reason."""
+    nested = nested_rows(tensor.data)
+    try:
+        array = np.array((PLAIN_ROWS if nested else PLAIN_VALUES).decode(tensor.data), np.float64)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
+    shape = (rows, width) if nested else (rows * width,)
+    return array.reshape(rows, width) if array.shape == shape else None
+
+
+def _flat(rows: list[Column], name: str, width: int) -> Column:
+    for index, row in enumerate(rows):
+        if len(row) != width:
+            raise bad(f"input {name!r} has {len(row)} values at row {index}: its shape says {width}", None, "shape")
+    return [value for row in rows for value in row]
+
+
+def _no_datatype(name: str, declared: str) -> RejectedError:
+    return bad(f"input {name!r} has datatype {declared[:20]!r}: use one of {', '.join(FAMILY)}", None, "type")
+
+
+def _require_count(name: str, shape: list[int], count: int, wanted: int) -> None:
+    if count != wanted:
+        raise bad(f"input {name!r} has {count} values, its shape {shape} says {wanted}", name, "shape")
+
+
+def _blobs(inputs: list[InputTensor], tail: memoryview) -> list[Blob]:
+    """Return the part of `tail` that belongs to each input. Raises RejectedError unless all of it is somebody's."""
+    blobs: list[Blob] = []
+    at = 0
+    for tensor in inputs:
+        size = (tensor.parameters or {}).get("binary_data_size")
+        if size is None:
+            blobs.append(None)
+            continue
+        name = tensor.name[:100]
+        if tensor.data:
+            raise bad(f"input {name!r} has both data and binary_data_size")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(tail) - at:
+            raise bad(f"input {name!r} has binary_data_size {size!r}: {len(tail) - at} bytes are left in the body")
+        blobs.append(tail[at : at + size])
+        at += size
+    if at != len(tail):
+        raise bad(
+            f"{len(tail) - at} bytes of the body belong to no input: binary_data_size of the inputs says {at} bytes"
+        )
+    return blobs
+
+
+def _binary_outputs(request: InferRequest, wanted: tuple[str, ...]) -> frozenset[str]:
+    """Return the outputs to answer in binary form: an output's own word counts before the request's."""
+    all_ = (request.parameters or {}).get("binary_data_output", False)
+    own = {
+        output.name: output.parameters.get("binary_data", all_) for output in request.outputs or () if output.parameters
+    }
+    return frozenset(name for name in wanted if own.get(name, all_) is True)
+
+
+def in_json(datatype: str) -> str:
+    """Return the datatype in which values of `datatype` are sent in JSON, which has no form for FP16."""
+    return "FP32" if datatype == "FP16" else datatype

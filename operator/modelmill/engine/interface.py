@@ -1,0 +1,104 @@
+"""Between the domains and the engine: what a reconciler is given and what it decides, carried out by the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from modelmill.kube.objects import Manifest, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event about the parent. `type` is Normal or Warning; `reason` is one CamelCase word."""
+
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A child to delete, background propagation. `uid` guards against a namesake that is not ours."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one reconciliation wants done, in the order in which the executor does it.
+
+    create: run-to-completion children (Jobs, ModelVersions), sent by POST under their deterministic name. AlreadyExists with
+        our uid as controller owner is success; with another's the executor raises `NameConflict`. An object without an
+        ownerReference is compared by its `modelmill.dev/owner-uid` label instead.
+    apply: level children (Deployment, Service, …), sent by server-side apply and skipped while the cached child carries the
+        same spec hash.
+    delete: children that must not exist.
+    finalizer: True adds the operator's finalizer to the parent, False removes it, None leaves it.
+    status: the whole status of the parent, or None to leave it. Written last and only when it differs, with the
+        resourceVersion that was planned on, so that a stale plan is refused by the API server (409) and made again.
+    events: posted after the status was written; an event whose status write was refused is not posted.
+    requeue_after: seconds until this key should be looked at again without an event, or None.
+    """
+
+    create: Sequence[Manifest] = ()
+    apply: Sequence[Manifest] = ()
+    delete: Sequence[Delete] = ()
+    finalizer: bool | None = None
+    status: Manifest | None = None
+    events: Sequence[Event] = ()
+    requeue_after: float | None = None
+
+    def with_requeue(self, seconds: float | None) -> Plan:
+        """Return this plan, looked at again no later than `seconds` from now."""
+        times = [t for t in (self.requeue_after, seconds) if t is not None]
+        return replace(self, requeue_after=min(times) if times else None)
+
+
+class World(Protocol):
+    """The cached objects of the cluster, as last seen by the watches. Lists are sorted by name."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Return the object, or None when the cache has none of that name."""
+
+    def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
+        """Return all objects of the kind in the namespace (all namespaces when None)."""
+
+    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
+        """Return the objects of the kind whose controller ownerReference has this uid."""
+
+    def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
+        """Return the objects of the kind in the namespace with this value of an indexed label."""
+
+    def with_field(self, resource: Resource, namespace: str, path: str, value: str) -> Sequence[Manifest]:
+        """Return the objects of the kind in the namespace with this text in an indexed field."""
+
+
+class Reconciler(Protocol):
+    """Decides what one object needs. Called never concurrently with the same key; raising means retry with backoff."""
+
+    async def __call__(self, parent: Manifest, world: World, now: datetime) -> Plan:
+        """Return the plan for `parent`, which exists in the cache; `now` is aware UTC with whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A kind to keep in the cache.
+
+    label_selector: sent to the API server, so that foreign objects never reach the operator.
+    index_labels: labels that `World.labelled` may ask for. index_fields: dotted paths that `World.with_field` may ask for.
+    unread: parts that nobody reads, by dotted path (spec, metadata.managedFields): not kept, since memory is mostly these.
+    reduced: returns what is kept of an object when no path can say it; the object itself is not changed.
+    """
+
+    resource: Resource
+    label_selector: str | None = None
+    index_labels: Sequence[str] = ()
+    index_fields: Sequence[str] = ()
+    unread: Sequence[str] = ()
+    reduced: Callable[[Manifest], Manifest] | None = None

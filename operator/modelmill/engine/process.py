@@ -1,0 +1,194 @@
+"""The process: login, health, election, watches and the control loop, from start to SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import kopf
+import structlog
+import uvloop
+
+from modelmill.engine.cache import Cache
+from modelmill.engine.client import Client
+from modelmill.engine.election import Election
+from modelmill.engine.events import EventRecorder
+from modelmill.engine.executor import Executor
+from modelmill.engine.health import Handler, Health, serve
+from modelmill.engine.interface import Watch
+from modelmill.engine.login import login
+from modelmill.engine.runtime import ControlLoop
+from modelmill.engine.table import Controller
+from modelmill.engine.watches import Streams, build_registry, build_settings
+
+log = structlog.get_logger(__name__)
+
+Routes = Sequence[tuple[str, str, Handler]]
+STOP_SECONDS = 1.0
+OTHER_FILES = 512
+"""Open files beside the watch streams: connections of requests, of probes and of alerts, and those of the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the process runs.
+
+    namespaces: watched ones; empty means all. identity: name of this process in the Lease, the pod's name.
+    """
+
+    namespaces: Sequence[str] = ()
+    lease_namespace: str = "default"
+    lease_name: str = "modelmill-operator"
+    identity: str = "local"
+    port: int = 8080
+
+
+def run(
+    controllers: Callable[[Client], Sequence[Controller]],
+    watches: Sequence[Watch],
+    settings: Settings,
+    routes: Callable[[Client], Routes] = lambda _: (),
+) -> None:
+    """Run until SIGTERM or SIGINT. `controllers` and `routes` get the client.
+
+    `routes` returns what the HTTP server answers beside the probes.
+    Raises LoginError when there is no API server to talk to.
+    """
+    configure_logging()
+    uvloop.run(_main(controllers, watches, settings, routes))
+
+
+def configure_logging() -> None:
+    """One JSON object a line on standard error, for our records and for those of kopf and asyncio."""
+    stamps: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*stamps, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    others = logging.StreamHandler(sys.stderr)
+    others.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *stamps],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[others])
+
+
+async def _main(
+    controllers: Callable[[Client], Sequence[Controller]],
+    watches: Sequence[Watch],
+    settings: Settings,
+    routes: Callable[[Client], Routes],
+) -> None:
+    stop = asyncio.Event()
+    client = Client(login())
+    health = Health()
+    server = await serve(health, settings.port, routes(client))
+    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity)
+    process = _Process(client, election, health, settings, stop)
+    process.handle_signals()
+    work = asyncio.create_task(process.lead(controllers(client), watches))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+    failure = work.exception() if work.done() else None
+    work.cancel()
+    await asyncio.wait((work,), timeout=STOP_SECONDS)
+    await election.release()
+    await server.cleanup()
+    await client.close()
+    if failure is not None:
+        raise failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What the tasks of one process share."""
+
+    client: Client
+    election: Election
+    health: Health
+    settings: Settings
+    stop: asyncio.Event
+
+    def handle_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
+
+    async def lead(self, controllers: Sequence[Controller], watches: Sequence[Watch]) -> None:
+        """Stand by until this process leads, then work until it is cancelled."""
+        cache = Cache(
+            {watch.resource: watch.index_labels for watch in watches},
+            unread={watch.resource: watch.unread for watch in watches},
+            index_fields={watch.resource: watch.index_fields for watch in watches},
+            reduced={watch.resource: watch.reduced for watch in watches},
+        )
+        events = EventRecorder(self.client, self.settings.identity)
+        executor = Executor(self.client, cache, events, [watch.resource for watch in watches])
+        control = ControlLoop(self.client, cache, executor, controllers, watches, self.settings.namespaces)
+        streams = Streams(watches, self.settings.namespaces, control.on_relisted)
+        _allow_open_files(len(streams) + OTHER_FILES)
+        self.health.ready = lambda: self.election.reached and (control.listed or not self.election.leading)
+        self.health.closed_seconds = streams.closed_seconds
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.health.heartbeat())
+            await self.election.acquire()
+            group.create_task(self.election.keep())
+            group.create_task(events.run())
+            group.create_task(self._watch(watches, control, streams))
+            # Listed while all streams are open: of what is deleted later a stream tells, what was deleted before is not listed.
+            await streams.wait_open()
+            await control.resync_until_done()
+            _tune_garbage_collection()
+            group.create_task(control.run())
+
+    async def _watch(self, watches: Sequence[Watch], control: ControlLoop, streams: Streams) -> None:
+        """Run kopf's watch streams; when they end, the process ends and starts anew with a fresh listing."""
+        namespaced = bool(self.settings.namespaces)
+        started = asyncio.Event()
+        watching = asyncio.create_task(
+            kopf.operator(
+                registry=build_registry(self.client, watches, control.on_event, streams),
+                settings=build_settings(watches, namespaced=namespaced),
+                standalone=True,
+                clusterwide=not namespaced,
+                namespaces=list(self.settings.namespaces),
+                ready_flag=started,
+            )
+        )
+        await started.wait()
+        # kopf has put its own handlers in place of ours.
+        self.handle_signals()
+        await watching
+        raise RuntimeError("the watch streams ended")
+
+
+def _allow_open_files(needed: int) -> None:
+    """Raise the soft limit of open files, mostly 1024, to what is needed; the hard one is the administrator's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if most < needed:
+            log.warning("too few open files: watch fewer namespaces, or all of them", needed=needed, limit=most)
+
+
+def _tune_garbage_collection() -> None:
+    """Look for cycles less often: almost everything that lives long is in the cache, which has none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

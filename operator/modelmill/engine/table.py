@@ -1,0 +1,71 @@
+"""The table of the operator: its controllers, and what follows from them (the kinds that are kept in the cache)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from modelmill.engine.interface import Reconciler, Watch, World
+from modelmill.engine.parts import Child, Composed, Part
+from modelmill.kube import labels
+from modelmill.kube.objects import Key, Manifest, Resource
+
+KeysOf = Callable[[Manifest, World], Iterable[Key]]
+"""From a changed object of another kind and the cache: the objects of the controller's own kind that it concerns."""
+
+MANAGED_FIELDS = "metadata.managedFields"
+OURS = f"{labels.MANAGED_BY_LABEL}={labels.MANAGED_BY}"
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """One kind, the parts that reconcile it, and which other objects concern it.
+
+    name: for logs and metrics. parts: in their order; see `Composed`. maps: by kind, which keys a changed object wakes.
+    Children wake the key of their controller owner without a map.
+    reconcile, own_children, holds: in the place of `parts` for a reconciler that is not made of any; `holds` tells whether it
+    uses the finalizer.
+    """
+
+    name: str
+    resource: Resource
+    parts: Sequence[Part] = ()
+    maps: Mapping[Resource, KeysOf] = field(default_factory=dict)
+    reconcile: Reconciler | None = None
+    own_children: Sequence[Child] = ()
+    holds: bool = False
+
+    @property
+    def children(self) -> Sequence[Child]:
+        """Kinds of children of all parts."""
+        return [*self.own_children, *(child for part in self.parts for child in part.children)]
+
+    @property
+    def finalizer(self) -> bool:
+        """Whether a part holds objects by the operator's finalizer."""
+        return self.holds or any(part.finalizer for part in self.parts)
+
+    def reconciler(self) -> Reconciler:
+        """Return what plans the objects of this kind. Raises ValueError when two parts own the same thing."""
+        return self.reconcile if self.reconcile is not None else Composed(self.parts)
+
+
+def watches_of(controllers: Sequence[Controller], others: Sequence[Watch] = ()) -> Sequence[Watch]:
+    """Return the kinds that are kept in the cache, in the order of the table: own kinds, children, the rest.
+
+    others: kinds that are neither, and own kinds or children that need more than the rule. The rule: of own kinds everything
+    but managedFields; of children those with our label, level ones whole since managedFields tell of changes by another hand,
+    those that run to completion without their spec.
+    """
+    rows = {watch.resource: watch for watch in others}
+    kinds: dict[Resource, Watch] = {
+        controller.resource: Watch(controller.resource, unread=[MANAGED_FIELDS]) for controller in controllers
+    }
+    for controller in controllers:
+        for child in controller.children:
+            unread = () if child.applied else ("spec", MANAGED_FIELDS)
+            kinds.setdefault(child.resource, Watch(child.resource, OURS, unread=unread))
+    unknown = {kind for controller in controllers for kind in controller.maps} - set(kinds) - set(rows)
+    if unknown:
+        raise ValueError(f"mapped, but not watched: {sorted(kind.kind for kind in unknown)}")
+    return list((kinds | rows).values())

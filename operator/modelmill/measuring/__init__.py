@@ -1,0 +1,1 @@
+"""Reading what pods count, and figures from it. Knows pods and counters, no rollouts."""

@@ -1,0 +1,76 @@
+"""The few lines of a Prometheus page that are needed, and the counters in them. Pages are hostile until read."""
+
+from __future__ import annotations
+
+import math
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from modelmill.contracts import names
+from modelmill.measuring.samples import Sample
+
+MAX_LINES = 512
+MAX_LINE = 4096
+MAX_CODE = 16
+_BUCKET = f"{names.METRIC_REQUEST_DURATION}_bucket"
+_NEEDED = (f"{names.METRIC_REQUESTS}{{".encode(), f"{_BUCKET}{{".encode())
+
+
+class NeededLines:
+    """Keeps the needed lines of a page that comes in pieces: a server tells hundreds of series, two names are needed."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._lines: list[bytes] = []
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next piece. Raises ValueError at more than MAX_LINES needed lines, or one longer than MAX_LINE bytes."""
+        *lines, rest = (self._rest + piece).split(b"\n")
+        # A line may never end: what is kept of it suffices to see that it is too long.
+        self._rest = rest[: MAX_LINE + 1]
+        for line in lines:
+            if line.startswith(_NEEDED):
+                self._keep(line)
+
+    def text(self) -> str:
+        """Return the needed lines after the last piece."""
+        self.feed(b"\n")
+        return "".join(f"{line.decode(errors='replace')}\n" for line in self._lines)
+
+    def _keep(self, line: bytes) -> None:
+        if len(line) > MAX_LINE:
+            raise ValueError(f"a line of more than {MAX_LINE} bytes")
+        if len(self._lines) == MAX_LINES:
+            raise ValueError(f"more than {MAX_LINES} lines of the metrics that are read")
+        self._lines.append(line)
+
+
+def parse(text: str) -> Sample:
+    """Return the counters in needed lines. Raises ValueError for a malformed line or a value that no counter has."""
+    codes: dict[str, float] = {}
+    buckets: dict[float, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == names.METRIC_REQUESTS:
+                code = sample.labels.get("code", "")
+                if len(code) > MAX_CODE:
+                    raise ValueError(f"a code of {len(code)} characters")
+                codes[code] = codes.get(code, 0.0) + _count(sample.value)
+            elif sample.name == _BUCKET:
+                bound = _bound(sample.labels.get("le", ""))
+                buckets[bound] = buckets.get(bound, 0.0) + _count(sample.value)
+    return Sample(codes, buckets)
+
+
+def _count(value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"a counter is {value}")
+    return value
+
+
+def _bound(text: str) -> float:
+    """Return the upper bound of a bucket, s; infinity for the last. Raises ValueError when it is missing or no number."""
+    bound = float(text)
+    if math.isnan(bound):
+        raise ValueError("a bucket's bound is no number")
+    return bound

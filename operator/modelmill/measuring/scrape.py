@@ -1,0 +1,136 @@
+"""Reads the counters of pods: GET http://POD:8080/metrics.
+
+Whoever runs a pod decides what it answers and when, so nothing that a pod does may cost another tenant its operator: no
+redirect is followed, bytes, lines and time are bounded, each namespace has its own slots, and nobody waits long for an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakValueDictionary
+
+import aiohttp
+import structlog
+
+from modelmill.contracts import names
+from modelmill.kube.objects import Key, Manifest
+from modelmill.measuring.exposition import NeededLines, parse
+from modelmill.measuring.samples import Sample
+
+POD_TIMEOUT = aiohttp.ClientTimeout(total=2)
+ALL_SECONDS = 10.0
+"""Longest time that the pods of one object are asked; those that were not heard by then did not answer."""
+PATIENCE_SECONDS = 0.25
+"""Longest time that a caller waits for healthy pods, which answer in milliseconds."""
+MAX_BYTES = 4 * 1024 * 1024
+SLOTS = 8
+"""Pods of one namespace that are asked at once."""
+MAX_CONNECTIONS = 512
+PARSERS = 2
+
+Counted = Mapping[str, Sample]
+"""Counters since each pod's start, by the pod's uid. A pod that did not answer is not there."""
+
+log = structlog.get_logger(__name__)
+
+
+class Scraper:
+    """Asks pods in the background. A pod that does not answer is left out: readiness deals with it."""
+
+    def __init__(self, port: int = names.HTTP_PORT) -> None:
+        self._port = port
+        self._session: aiohttp.ClientSession | None = None
+        self._parsers = ThreadPoolExecutor(PARSERS, thread_name_prefix="exposition")
+        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._asked: dict[Key, asyncio.Task[Counted]] = {}
+        self._late: Counter[str] = Counter()
+
+    async def counted(self, key: Key, pods: Sequence[Manifest]) -> Counted | None:
+        """Return what the pods of an object counted; None while some have not answered: call again with the same key.
+
+        A caller holds a worker that all tenants share. So it waits for PATIENCE_SECONDS at most, and not at all while
+        another question of its namespace is late.
+        """
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = self._asked[key] = asyncio.create_task(self._all(key.namespace, pods))
+            if not self._late[key.namespace]:
+                await asyncio.wait([asked], timeout=PATIENCE_SECONDS)
+            if not asked.done():
+                self._late[key.namespace] += 1
+                asked.add_done_callback(lambda _: self._in_time(key.namespace))
+        if not asked.done():
+            return None
+        self._asked.pop(key, None)
+        return asked.result()
+
+    def forget(self, key: Key) -> None:
+        """Give a question up that nobody will come back for."""
+        asked = self._asked.pop(key, None)
+        if asked is not None:
+            asked.cancel()
+
+    async def close(self) -> None:
+        """Give all questions up and close the connections."""
+        for key in list(self._asked):
+            self.forget(key)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _in_time(self, namespace: str) -> None:
+        self._late[namespace] -= 1
+        if not self._late[namespace]:
+            del self._late[namespace]
+
+    async def _all(self, namespace: str, pods: Sequence[Manifest]) -> Counted:
+        slots = self._slots.get(namespace)
+        if slots is None:
+            slots = self._slots[namespace] = asyncio.Semaphore(SLOTS)
+        counted: dict[str, Sample] = {}
+        try:
+            async with asyncio.timeout(ALL_SECONDS), asyncio.TaskGroup() as group:
+                for pod in pods:
+                    group.create_task(self._one(slots, pod, counted))
+        except TimeoutError:
+            log.debug("some pods were not asked in time", namespace=namespace, asked=len(pods), answered=len(counted))
+        return counted
+
+    async def _one(self, slots: asyncio.Semaphore, pod: Manifest, counted: dict[str, Sample]) -> None:
+        address = (pod.get("status") or {}).get("podIP")
+        if not address:
+            return
+        host = f"[{address}]" if ":" in address else address
+        try:
+            async with slots:
+                text = await self._needed(f"http://{host}:{self._port}/metrics")
+                loop = asyncio.get_running_loop()
+                counted[pod["metadata"]["uid"]] = await loop.run_in_executor(self._parsers, parse, text)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            log.debug("no metrics", pod=pod["metadata"]["name"], error=repr(error))
+
+    async def _needed(self, url: str) -> str:
+        """Return the needed lines of the page. Raises ValueError for one that is not 200, compressed or too long."""
+        if self._session is None:
+            # No proxy stands between the operator and a pod, and no pod is told what another one said.
+            self._session = aiohttp.ClientSession(
+                timeout=POD_TIMEOUT,
+                trust_env=False,
+                auto_decompress=False,
+                headers={"Accept-Encoding": "identity"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, force_close=True),
+            )
+        async with self._session.get(url, allow_redirects=False) as response:
+            if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":
+                raise ValueError(f"status {response.status}")
+            lines, size = NeededLines(), 0
+            async for piece in response.content.iter_any():
+                size += len(piece)
+                if size > MAX_BYTES:
+                    raise ValueError(f"more than {MAX_BYTES} bytes")
+                lines.feed(piece)
+            return lines.text()

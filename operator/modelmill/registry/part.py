@@ -1,0 +1,42 @@
+"""The part of a ModelVersion: collects what its plan looks at from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from modelmill.api.objects import read_meta, read_model_version
+from modelmill.api.resources import INFERENCE_SERVICES
+from modelmill.api.tracks import read_tracks, versions_of
+from modelmill.engine.interface import World
+from modelmill.engine.parts import Contribution, Part
+from modelmill.kube.managed_fields import with_entries_of, writer_of
+from modelmill.kube.objects import Key, Manifest
+from modelmill.registry.plan import CONDITIONS, FIELDS, View, foreign_finalizers, plan
+
+APPROVAL = ("spec", "approval")
+
+
+async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
+    """Return what the ModelVersion needs; see `engine.parts.Contribute`."""
+    meta = read_meta(parent)
+    services = [read_tracks(one) for one in world.list(INFERENCE_SERVICES, meta.namespace)]
+    serving = [one for one in services if one.serves(meta.name)]
+    if meta.deleting and not serving and not foreign_finalizers(meta):
+        # It goes with our finalizer: no status is written to what is gone. Before it is read, since a version that another
+        # release made must be able to go, too.
+        return Contribution(finalizer=False)
+    return plan(View(read_model_version(parent), serving, writer_of(parent, APPROVAL)))
+
+
+def reduced(version: Manifest) -> Manifest:
+    """Return a ModelVersion as the cache keeps it: of its managedFields only who set its approval is read."""
+    return with_entries_of(version, APPROVAL)
+
+
+def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
+    """Return the versions that a service serves or served lately: its change may bind or free them."""
+    return [Key(service["metadata"]["namespace"], name) for name in sorted(versions_of(service))]
+
+
+REGISTRY = Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS, finalizer=True)

@@ -1,0 +1,103 @@
+"""The children of an InferenceService, from the rollout's decision. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelmill.api.inference_service_status import CanaryTrack, StableTrack
+from modelmill.kube.objects import Resource
+from modelmill.kube.resources import DEPLOYMENTS
+from modelmill.serving.builders.deployment import (
+    Template,
+    build_deployment,
+    deployment_name,
+    recorded_template,
+    revision_of,
+    scaled,
+)
+from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
+from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.target import template_now
+from modelmill.serving.traffic.service import build_service
+from modelmill.serving.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """apply: level children in the order of their writes. keep: Deployments that stay as they are for now.
+
+    waits: some of those will go once this plan's status is written.
+    """
+
+    apply: Sequence[dict[str, Any]]
+    keep: Sequence[tuple[Resource, str]]
+    waits: bool
+
+
+def children(view: View, decision: Decision) -> Children | None:
+    """Return the children; None when nothing is to serve, which leaves everything as it is."""
+    if not decision.replicas:
+        return None
+    # First the Service: on a rollback it takes the traffic away before anything else changes.
+    apply = [build_service(view, decision.only_revision)]
+    budget = build_pod_disruption_budget(view)
+    if budget is not None:
+        apply.append(budget)
+    built = deployments(view, decision)
+    keep, waits = _kept(view, decision)
+    scaled_already = [name for name, manifest in built.items() if manifest is None]
+    apply += [manifest for manifest in built.values() if manifest is not None]
+    return Children(apply, [(DEPLOYMENTS, name) for name in (*scaled_already, *keep)], waits)
+
+
+def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | None]:
+    """Return the Deployments of the tracks by name; None for one without a known template that needs no change."""
+    tracks = [track for track in (decision.status.stable, decision.status.canary) if track is not None]
+    built: dict[str, dict[str, Any] | None] = {}
+    for track in tracks:
+        replicas = decision.replicas[track.revision]
+        existing = view.deployments.get(track.revision)
+        template = _template(view, track)
+        name = deployment_name(view.name, track.revision)
+        if template is not None:
+            built[name] = build_deployment(view, track.revision, template, replicas)
+        elif existing is not None:
+            built[name] = scaled(existing, replicas) if existing["spec"].get("replicas") != replicas else None
+    return built
+
+
+def _template(view: View, track: StableTrack | CanaryTrack) -> Template | None:
+    """Return the template of the track's pods; None when only the Deployment in the cluster knows it.
+
+    It is the one that the revision is the hash of: made anew where that gives the same, else the one that the Deployment
+    holds, of an older spec or an older release. A Deployment that somebody deleted is made as well as it can be.
+    """
+    now = template_now(view, track)
+    if now is not None and revision_of(now) == track.revision:
+        return now
+    existing = view.deployments.get(track.revision)
+    if existing is None:
+        return now
+    return recorded_template(existing, track.revision)
+
+
+def _kept(view: View, decision: Decision) -> tuple[list[str], bool]:
+    """Return the names of Deployments of no track that stay for now, and whether one waits for this plan's status.
+
+    One goes when it is in no track any more, in the status as it is and as it will be, and the stable track has a ready pod:
+    while it has none, whatever is ready goes on answering. A plan on an old status is refused before it can remove anything.
+    """
+    stable = decision.status.stable.revision if decision.status.stable is not None else ""
+    recorded = {track.revision for track in (view.status.stable, view.status.canary) if track is not None}
+    keep, waits = [], False
+    for revision in view.deployments:
+        if revision in decision.replicas:
+            continue
+        if revision in recorded:
+            waits = True
+            keep.append(deployment_name(view.name, revision))
+        elif not view.ready(stable) and view.ready(revision):
+            keep.append(deployment_name(view.name, revision))
+    return keep, waits

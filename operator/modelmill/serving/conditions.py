@@ -1,0 +1,153 @@
+"""What an InferenceService says about itself: conditions in kstatus form and the texts of `kubectl get`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
+from modelmill.kube.conditions import FALSE, TRUE, Condition, find
+from modelmill.kube.labels import RETRY_ANNOTATION, SERVICE_LABEL
+from modelmill.serving.health import Trouble, trouble
+from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.position import position_of
+from modelmill.serving.rollout.strategies import effective
+from modelmill.serving.view import View
+
+CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack")
+Track = StableTrack | CanaryTrack
+
+
+def status_of(view: View, decision: Decision) -> InferenceServiceStatus:
+    """Return the decision's status with what is computed from it."""
+    status, stable, canary = decision.status, decision.status.stable, decision.status.canary
+    tracks = [track for track in (stable, canary) if track is not None]
+    ready, wanted = sum(track.ready for track in tracks), sum(track.replicas for track in tracks)
+    rollout = effective(view.spec.rollout)
+    return replace(
+        status,
+        effective=rollout,
+        selector=f"{SERVICE_LABEL}={view.name}",
+        url=view.url if decision.replicas else status.url,
+        replicas=ready,
+        ready_replicas=f"{ready}/{wanted or view.spec.replicas}",
+        weight=f"{canary.actual_weight}/{canary.weight}" if canary is not None else "-",
+        step=f"{min(canary.step, len(rollout.steps) - 1) + 1}/{len(rollout.steps)}" if canary is not None else "-",
+    )
+
+
+def conditions(view: View, decision: Decision) -> list[Condition]:
+    """Return the conditions of the decision."""
+    stable, canary = decision.status.stable, decision.status.canary
+    if stable is None:
+        problem = decision.problem
+        reason, message = (problem.reason, problem.message) if problem is not None else ("Pending", "")
+        return [
+            Condition("Ready", FALSE, reason, message),
+            Condition("Available", FALSE, "NoReadyPods", "no version is deployed yet"),
+            Condition("Reconciling", FALSE, "Settled", "nothing is being changed"),
+            _stalled(view, decision, None),
+        ]
+    seen = trouble(view, stable.revision) or (trouble(view, canary.revision) if canary is not None else None)
+    told = [
+        _ready(view, decision, stable, canary, seen),
+        _available(view, stable, canary),
+        _reconciling(view, decision, stable, canary, seen),
+        _stalled(view, decision, seen),
+    ]
+    if decision.status.failed_revision:
+        told.append(_rolled_back(decision.status))
+    return told
+
+
+def _ready(
+    view: View, decision: Decision, stable: StableTrack, canary: CanaryTrack | None, seen: Trouble | None
+) -> Condition:
+    answering, phase = sum(track.ready for track in _taking_traffic(stable, canary)), decision.status.phase
+    count = f"{stable.ready} of {stable.replicas} pods ready"
+    if phase == "Deploying" or answering < view.spec.replicas:
+        text = f"{stable.version}: {count}"
+        if seen is None:
+            return Condition("Ready", FALSE, "PodsNotReady", text)
+        return Condition("Ready", FALSE, seen.reason, f"{text}: {seen.message}")
+    text = f"{stable.version} serves with {count}"
+    if decision.problem is not None:
+        return Condition(
+            "Ready", TRUE, decision.problem.reason, f"{text} and goes on serving: {decision.problem.message}"
+        )
+    if canary is not None and phase == "RollingOut":
+        return Condition("Ready", TRUE, "RollingOut", f"{text}; {canary.version} is being rolled out")
+    if phase == "RolledBack":
+        return Condition("Ready", TRUE, "RolledBack", f"{text}; what should serve was taken back")
+    return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable))
+
+
+def _grounds(status: InferenceServiceStatus, stable: StableTrack) -> str:
+    """Return why the version serves, where that is worth a word: it was not judged."""
+    served = next((one for one in status.history if one.outcome == "Serving"), None)
+    told = served is not None and served.revision == stable.revision and served.message
+    return f"; {served.message}" if served is not None and told else ""
+
+
+def _available(view: View, stable: StableTrack, canary: CanaryTrack | None) -> Condition:
+    answering = [track.version for track in _taking_traffic(stable, canary)]
+    if not answering:
+        return Condition("Available", FALSE, "NoReadyPods", f"no pod is ready, {view.url} does not answer")
+    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}")
+
+
+def _taking_traffic(stable: StableTrack, canary: CanaryTrack | None) -> list[Track]:
+    """Return the tracks whose ready pods get requests; a candidate of weight 0 only while there is no other."""
+    tracks: list[Track] = [stable] if canary is None else [stable, canary]
+    ready = [track for track in tracks if track.ready]
+    return [track for track in ready if isinstance(track, StableTrack) or track.weight] or ready
+
+
+def _reconciling(
+    view: View, decision: Decision, stable: StableTrack, canary: CanaryTrack | None, seen: Trouble | None
+) -> Condition:
+    phase = decision.status.phase
+    if phase == "Deploying":
+        text = f"{stable.version} is being deployed; it serves when all {stable.replicas} pods are ready"
+        return Condition("Reconciling", TRUE, "Deploying", text)
+    if phase == "RollingOut" and canary is not None:
+        text = f"{canary.version}: {position_of(view, canary).describe()}"
+        last = next(iter(canary.analysis), None)
+        if last is not None:
+            text += f"; measured at {last.time}: {last.verdict}, {last.message}"
+        if canary.ready < canary.replicas and seen is not None:
+            text += f"; {seen.message}"
+        return Condition("Reconciling", TRUE, "RollingOut", text)
+    if phase == "RollingBack" and canary is not None:
+        text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
+        return Condition("Reconciling", TRUE, "RollingBack", text)
+    return Condition("Reconciling", FALSE, "Settled", "nothing is being changed")
+
+
+def _stalled(view: View, decision: Decision, seen: Trouble | None) -> Condition:
+    problem, status = decision.problem, decision.status
+    if problem is not None and problem.reason != "NoApprovedVersion":
+        return Condition("Stalled", TRUE, problem.reason, problem.message)
+    if seen is not None and seen.refused:
+        mend = "raise the quota or the limit, or ask for less in spec.runtime.resources or spec.replicas; it is tried again"
+        return Condition("Stalled", TRUE, seen.reason, f"{seen.message}; {mend}")
+    if status.failed_revision:
+        return Condition("Stalled", TRUE, "RolledBack", _rolled_back(status).message)
+    if status.phase == "Deploying" and status.stable is not None:
+        if seen is not None and seen.hopeless:
+            return Condition("Stalled", TRUE, seen.reason, seen.message)
+        deployment = view.deployments.get(status.stable.revision) or {}
+        progressing = find(deployment.get("status") or {}, "Progressing")
+        if progressing is not None and progressing.get("reason") == "ProgressDeadlineExceeded":
+            limit = view.spec.rollout.progress_deadline_seconds
+            text = f"{status.stable.ready} of {status.stable.replicas} pods ready after {limit} s"
+            return Condition("Stalled", TRUE, "ProgressDeadlineExceeded", text + (f": {seen.message}" if seen else ""))
+    return Condition("Stalled", FALSE, "NotStalled", "nothing stands in the way")
+
+
+def _rolled_back(status: InferenceServiceStatus) -> Condition:
+    stable = status.stable.version if status.stable is not None else "-"
+    text = (
+        f"{status.failed_message or ''}; {stable} serves; the failed revision is not tried again until the version or "
+        f"spec.runtime changes, or the annotation {RETRY_ANNOTATION} is set to a new text"
+    )
+    return Condition("RolledBack", TRUE, "RolledBack", text)

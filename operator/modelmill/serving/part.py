@@ -1,0 +1,158 @@
+"""The part of an InferenceService that serves: collects its view, measures when that is due, and says what it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from modelmill.api.inference_service_status import InferenceServiceStatus
+from modelmill.api.objects import (
+    InferenceService,
+    ModelVersion,
+    read_inference_service,
+    read_model_version,
+    status_manifest,
+)
+from modelmill.api.references import followed_model, named_versions, version_model
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.api.versions import newest_approved
+from modelmill.engine.interface import World
+from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
+from modelmill.kube import labels
+from modelmill.kube.objects import Key, Manifest, ObjectInvalid
+from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
+from modelmill.serving.children import children
+from modelmill.serving.conditions import CONDITIONS, conditions, status_of
+from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
+from modelmill.serving.rollout.decide import SOON, decide
+from modelmill.serving.rollout.position import Position, position_of
+from modelmill.serving.view import View
+from modelmill.workloads.containers import Image
+
+FIELDS: Final = (
+    "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "effective",
+    "history", "replicas", "selector", "weight", "readyReplicas", "step",
+)  # fmt: skip
+CHILDREN: Final = (Child(SERVICES, True), Child(POD_DISRUPTION_BUDGETS, True), Child(DEPLOYMENTS, True))
+
+
+def serving_part(image: Image, pods: Pods) -> Part:
+    """Return the part. image: the server of this release; pods: asks them what they counted."""
+    return Part("serving", Serving(image, pods), FIELDS, CONDITIONS, CHILDREN)
+
+
+class Serving:
+    """Says what serving wants. Every decision is in the status; only counters of pods are kept in memory."""
+
+    def __init__(self, image: Image, pods: Pods) -> None:
+        self._image = image
+        self.measurer = Measurer(pods)
+
+    async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
+        """Return the contribution; see `engine.parts.Contribute`."""
+        service = read_inference_service(parent)
+        key = Key(service.namespace, service.name)
+        if service.metadata.deleting:
+            self.measurer.forget(key)
+            return UNCHANGED
+        view = view_of(service, world, self._image, now)
+        candidate = view.status.canary
+        at = position_of(view, candidate) if candidate is not None else None
+        view = await self.measurer.measured(view, at)
+        made, status = plan(view, at)
+        self.measurer.planned(view, status)
+        if self.measurer.asks(key):
+            made = replace(made, requeue_after=min(made.requeue_after or ASK_AGAIN_SECONDS, ASK_AGAIN_SECONDS))
+        return made
+
+
+def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
+    """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
+    decision = decide(view, at)
+    status = status_of(view, decision)
+    made = children(view, decision)
+    told = status_manifest(status)
+    contribution = Contribution(
+        apply=made.apply if made is not None else None,
+        keep=made.keep if made is not None else (),
+        status={name: told[name] for name in FIELDS if name in told},
+        conditions=conditions(view, decision),
+        events=decision.events,
+        requeue_after=decision.again,
+    )
+    if made is not None and made.waits:
+        contribution = replace(contribution, requeue_after=min(decision.again or SOON, SOON))
+    return contribution, status
+
+
+def view_of(service: InferenceService, world: World, image: Image, now: datetime) -> View:
+    """Collect what the plan looks at from the cache."""
+    prefix = f"{service.name}-"
+    owned = [one for one in world.owned(DEPLOYMENTS, service.uid) if one["metadata"]["name"].startswith(prefix)]
+    deployments = {one["metadata"]["name"].removeprefix(prefix): one for one in owned}
+    model, tracks = service.spec.model, (service.status.stable, service.status.canary)
+    labelled = world.labelled(MODEL_VERSIONS, service.namespace, labels.MODEL_LABEL, model.name)
+    newest = _newest(labelled, model.name) if model.version is None else None
+    names = {name for name in (model.version, *(track.version for track in tracks if track is not None)) if name}
+    versions = {one.name: one for one in (newest,) if one is not None}
+    for name in names - versions.keys():
+        one = _readable(world.get(MODEL_VERSIONS, service.namespace, name))
+        if one is not None:
+            versions[name] = one
+    return View(
+        service=service,
+        newest=newest,
+        versions=versions,
+        deployments=deployments,
+        pods={revision: pods_of(one, world) for revision, one in deployments.items()},
+        image=image,
+        now=now,
+    )
+
+
+def pods_of(deployment: Manifest, world: World) -> Sequence[Manifest]:
+    """Return the pods of the Deployment, by their owners: ReplicaSet, then Deployment.
+
+    Labels prove nothing, since whoever may create pods may put ours on them. A forged owner does not last: the ReplicaSet's
+    controller takes such a pod for one of its own or releases it, as that of the Deployment does with a ReplicaSet.
+    """
+    sets = world.owned(REPLICA_SETS, deployment["metadata"]["uid"])
+    return [pod for one in sets for pod in world.owned(PODS, one["metadata"]["uid"])]
+
+
+def _newest(candidates: Sequence[Manifest], model: str) -> ModelVersion | None:
+    """Return the newest approved version that can be read; of the others their own condition tells."""
+    while (newest := newest_approved(candidates, model)) is not None:
+        readable = _readable(newest)
+        if readable is not None:
+            return readable
+        candidates = [one for one in candidates if one is not newest]
+    return None
+
+
+def _readable(manifest: Mapping[str, object] | None) -> ModelVersion | None:
+    if manifest is None:
+        return None
+    try:
+        return read_model_version(manifest)
+    except ObjectInvalid:
+        return None
+
+
+def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
+    """Return the InferenceService that the labels of a pod or ReplicaSet name; whose it is, is told by owners."""
+    name = (pod["metadata"].get("labels") or {}).get(labels.SERVICE_LABEL)
+    return [Key(pod["metadata"]["namespace"], name)] if name else []
+
+
+def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
+    """Return the InferenceServices that follow the version's model or name the version."""
+    namespace, name = version["metadata"]["namespace"], version["metadata"]["name"]
+    model = version_model(version)
+    return [
+        Key(namespace, service["metadata"]["name"])
+        for service in world.list(INFERENCE_SERVICES, namespace)
+        if followed_model(service) == model or name in named_versions(service)
+    ]

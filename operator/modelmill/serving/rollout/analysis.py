@@ -1,0 +1,65 @@
+"""Whether a new version is good enough: verdicts from what its pods and the stable ones counted. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from modelmill.api.inference_service import Analysis, Check
+from modelmill.measuring.samples import MEASURES, Sample
+
+PASS: Final = "Pass"
+FAIL: Final = "Fail"
+INSUFFICIENT: Final = "Insufficient"
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Both tracks over the same time. silent: ready pods of the candidate that did not answer."""
+
+    candidate: Sample
+    stable: Sample
+    silent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the checks say. `requests` to the candidate in the measured time."""
+
+    verdict: Literal["Pass", "Fail", "Insufficient"]
+    requests: int
+    message: str
+
+
+def judge(analysis: Analysis, samples: Samples) -> Verdict:
+    """Return the verdict of all checks; with fewer requests than minRequests nothing is concluded."""
+    requests = int(samples.candidate.requests)
+    if requests < analysis.min_requests:
+        silent = f"; {samples.silent} pods did not answer the operator at /metrics" if samples.silent else ""
+        return Verdict(INSUFFICIENT, requests, f"{requests} of {analysis.min_requests} requests needed{silent}")
+    failed: list[str] = []
+    passed: list[str] = []
+    for check in analysis.checks:
+        good, text = _check(check, samples, analysis.min_requests)
+        (passed if good else failed).append(text)
+    if failed:
+        return Verdict(FAIL, requests, "; ".join(failed))
+    return Verdict(PASS, requests, "; ".join(passed))
+
+
+def _check(check: Check, samples: Samples, min_requests: int) -> tuple[bool, str]:
+    measure = MEASURES[check.metric]
+    value = measure(samples.candidate)
+    text = f"{check.metric} {value:.4g}"
+    if check.maximum is not None:
+        if value > float(check.maximum):
+            return False, f"{text} > {check.maximum}"
+        text += f" <= {check.maximum}"
+    if check.max_ratio_to_stable is not None:
+        if samples.stable.requests < min_requests:
+            return True, f"{text}, stable had {int(samples.stable.requests)} requests: not compared"
+        stable = measure(samples.stable)
+        if value > stable * float(check.max_ratio_to_stable):
+            return False, f"{text}, stable {stable:.4g}: more than {check.max_ratio_to_stable} times"
+        text += f", stable {stable:.4g}"
+    return True, text

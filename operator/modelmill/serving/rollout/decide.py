@@ -1,0 +1,323 @@
+"""The rollout as a pure state machine: from the view, what each track should be next.
+
+Invariants: traffic only to ready pods; the stable track gives up pods only as the candidate's become ready; a candidate that
+is given up loses its traffic first, then the stable track grows back, then its pods go; a failed revision is not tried again
+until its inputs change or a person asks; everything is resumed from the status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, Measurement, StableTrack
+from modelmill.engine.interface import Event
+from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.labels import RETRY_ANNOTATION
+from modelmill.serving.capacity import stable_pods
+from modelmill.serving.health import trouble
+from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
+from modelmill.serving.rollout.analysis import FAIL, INSUFFICIENT, Verdict, judge
+from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.position import Position, position_of, was_measured
+from modelmill.serving.rollout.state import step_state
+from modelmill.serving.target import Problem, Target, find_target, may_be_tried
+from modelmill.serving.traffic.shares import actual_weight, only_revision
+from modelmill.serving.view import View
+
+SOON = 0.2
+"""Seconds until a plan is made that has to see what this one wrote."""
+KEPT_MEASUREMENTS = 10
+DRAIN_SECONDS = 30
+"""Longest time that a candidate without traffic is kept while the stable track grows back: it may hold the room for that."""
+
+
+def decide(view: View, at: Position | None) -> Decision:
+    """Return what the tracks should be next. `at`: where the candidate is, None without one."""
+    target = find_target(view)
+    problem = target if isinstance(target, Problem) else None
+    stable, candidate = view.status.stable, view.status.canary
+    if stable is None:
+        return _first(view, target)
+    if not was_whole(view, stable):
+        if isinstance(target, Problem) or target.revision == stable.revision or not may_be_tried(view, target):
+            return _prove(view, _kept(stable, target), problem)
+        if not view.ready(stable.revision):
+            return _first(view, target)
+    if candidate is not None and at is not None:
+        if isinstance(target, Problem) or target.revision != candidate.revision:
+            return _drain(view, stable, candidate, problem, _why_not(candidate, target))
+        if given_up(view, candidate, at):
+            return _drain(view, stable, candidate, problem, "it was not to serve when its rollout had to go on")
+        return _advance(view, stable, replace(candidate, inputs=target.inputs), at)
+    if isinstance(target, Problem):
+        # Nothing better is known: what serves goes on serving, and the condition says what is wrong.
+        return _hold(view, stable, problem)
+    if target.revision == stable.revision:
+        held = _hold(view, _kept(stable, target), None)
+        return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
+    if not may_be_tried(view, target):
+        return _hold(view, stable, None)
+    return _start(view, stable, target)
+
+
+def given_up(view: View, candidate: CanaryTrack, at: Position) -> bool:
+    """Tell whether the candidate is being removed, whatever the target is now.
+
+    A candidate that lost its traffic drains: the stable track grows back into its room and then its pods go, over several
+    plans. Meanwhile it may become what should serve again, by another edit of the spec. It is then not taken up where it
+    stands, for it stands nowhere: weight 0 belongs to none of its steps but a leading pause. So it is removed to the end, and
+    begins anew at step 0. Two things tell a draining candidate after a restart too: its revision is remembered as failed, or
+    its recorded weight is 0 in a step that has one.
+    """
+    return (candidate.weight == 0 and at.weight > 0) or view.status.failed_revision == candidate.revision
+
+
+def measure_due(view: View, candidate: CanaryTrack, at: Position) -> bool:
+    """Tell whether a measurement should be taken for this plan."""
+    if at.measure_left is None or given_up(view, candidate, at) or not view.ready(candidate.revision):
+        return False
+    return at.measure_left <= 0
+
+
+def _first(view: View, target: Target | Problem) -> Decision:
+    """Nothing serves yet: deploy the target at once."""
+    status = view.status
+    if isinstance(target, Problem):
+        return Decision(replace(status, phase="Pending", stable=None, canary=None), problem=target)
+    replicas = view.spec.replicas
+    stable = StableTrack(
+        version=target.version,
+        digest=target.digest,
+        revision=target.revision,
+        inputs=target.inputs,
+        server_image=target.server_image,
+        replicas=replicas,
+        ready=view.ready(target.revision),
+    )
+    for track in (status.stable, status.canary):
+        if track is not None and track.revision != target.revision:
+            history = with_superseded(view, track, f"never ready; {target.version} is deployed instead")
+            status = replace(status, history=history)
+    return Decision(
+        replace(status, phase="Deploying", stable=stable, canary=None),
+        {target.revision: replicas},
+        only_revision(view, target.revision),
+        (Event("Normal", "Deploying", f"deploying {target.version} as the first version"),),
+        SOON if view.ready(target.revision) else None,
+    )
+
+
+def _prove(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
+    """The first version is being deployed: it serves when all its pods are ready."""
+    held = _hold(view, stable, problem)
+    if view.ready(stable.revision) < view.spec.replicas:
+        return replace(held, status=replace(held.status, phase="Deploying"))
+    event = Event("Normal", "Serving", f"{stable.version} serves with {view.spec.replicas} pods")
+    status = replace(held.status, phase="Stable", history=with_served(view, stable))
+    return replace(held, status=status, events=(event,), again=SOON)
+
+
+def _hold(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
+    """Only the stable track."""
+    replicas = view.spec.replicas
+    status = replace(
+        view.status,
+        phase="RolledBack" if view.status.failed_revision else "Stable",
+        stable=_stable(view, stable, replicas),
+        canary=None,
+    )
+    only = only_revision(view, stable.revision)
+    return Decision(status, {stable.revision: replicas}, only, problem=problem)
+
+
+def _drain(
+    view: View, stable: StableTrack, candidate: CanaryTrack, problem: Problem | None = None, why: str = ""
+) -> Decision:
+    """No traffic to the candidate; it goes when the stable track is whole, after DRAIN_SECONDS, or without ready pods."""
+    held = _hold(view, stable, problem)
+    since = candidate.step_time if candidate.weight == 0 else timestamp(view.now)
+    left = (parse_timestamp(since) + timedelta(seconds=DRAIN_SECONDS) - view.now).total_seconds()
+    whole = view.ready(stable.revision) >= view.spec.replicas
+    if whole or left <= 0 or not view.ready(candidate.revision):
+        history = with_superseded(view, candidate, why)
+        return replace(held, status=replace(held.status, history=history), again=SOON)
+    kept = _candidate(view, replace(candidate, step_time=since), 0)
+    return replace(
+        held,
+        status=replace(held.status, phase="RollingBack", canary=kept),
+        replicas={**held.replicas, candidate.revision: candidate.replicas},
+        again=left,
+    )
+
+
+def _start(view: View, stable: StableTrack, target: Target) -> Decision:
+    """Begin a rollout at step 0."""
+    now = timestamp(view.now)
+    candidate = CanaryTrack(
+        version=target.version,
+        digest=target.digest,
+        revision=target.revision,
+        inputs=target.inputs,
+        server_image=target.server_image,
+        replicas=0,
+        ready=0,
+        weight=0,
+        actual_weight=0,
+        step=0,
+        step_time=now,
+        start_time=now,
+    )
+    at = position_of(view, candidate)
+    decision = _tracks(view, stable, candidate, at)
+    token = view.service.metadata.annotations.get(RETRY_ANNOTATION)
+    status = _without_failure(decision.status)
+    if token:
+        status = replace(status, retried_annotation=token[:256])
+    text = f"rolling out {target.version} over {stable.version}, first weight {at.weight}"
+    event = Event("Normal", "RolloutStarted", text)
+    return replace(decision, status=status, events=(event,), again=_soonest(step_state(at, None).again))
+
+
+def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
+    """Measure, then go on, wait, take back or promote."""
+    reason = _failure(view, candidate, at)
+    if reason is not None:
+        return _fail(view, stable, candidate, reason)
+    candidate, verdict = _measured(view, candidate, at)
+    if at.analysis is not None and verdict is not None and candidate.failures > at.analysis.failure_limit:
+        return _fail(view, stable, candidate, f"AnalysisFailed: {verdict.message}")
+    if verdict is not None:
+        at = position_of(view, candidate)
+    state = step_state(at, view.samples)
+    if state.failed:
+        return _fail(view, stable, candidate, state.failed)
+    if state.done and at.last:
+        return _promote(view, stable, candidate)
+    if not state.done:
+        decision = _tracks(view, stable, candidate, at)
+        return replace(decision, again=_soonest(state.again, at.measure_again))
+    events: tuple[Event, ...] = ()
+    candidate = replace(candidate, step=at.index + 1, step_time=timestamp(view.now))
+    at = position_of(view, candidate)
+    if at.step.weight is not None:
+        text = f"{candidate.version}: weight {at.weight}, step {at.index + 1} of {len(at.steps)}"
+        events = (Event("Normal", "WeightSet", text),)
+    state = step_state(at, view.samples)
+    again = _soonest(SOON if state.done else state.again, at.measure_again)
+    return replace(_tracks(view, stable, candidate, at), events=events, again=again)
+
+
+def _measured(view: View, candidate: CanaryTrack, at: Position) -> tuple[CanaryTrack, Verdict | None]:
+    """Return the candidate with the measurement that was taken for this plan, if it says something new, and the verdict.
+
+    A failed one always does; of the others, the first of its kind in each step: each is a write of the status.
+    """
+    if at.analysis is None or view.samples is None:
+        return candidate, None
+    verdict = judge(at.analysis, view.samples)
+    if verdict.verdict != FAIL and was_measured(candidate, verdict.verdict):
+        return candidate, verdict
+    now = timestamp(view.now)
+    entry = Measurement(
+        time=now, requests=verdict.requests, verdict=verdict.verdict, message=verdict.message[:MAX_TEXT]
+    )
+    measured = replace(
+        candidate,
+        analysis=(entry, *candidate.analysis)[:KEPT_MEASUREMENTS],
+        failures=candidate.failures + (verdict.verdict == FAIL),
+        last_measure_time=candidate.last_measure_time if verdict.verdict == INSUFFICIENT else now,
+    )
+    return measured, verdict
+
+
+def _failure(view: View, candidate: CanaryTrack, at: Position) -> str | None:
+    """Return why the candidate must be taken back whatever was measured, or None."""
+    seen = trouble(view, candidate.revision)
+    if seen is not None and seen.hopeless:
+        return f"{seen.reason}: {seen.message}"
+    if at.deadline_left is not None and at.deadline_left <= 0:
+        why = f": {seen.message}" if seen is not None else ""
+        return f"ProgressDeadlineExceeded: {at.ready} of {at.wanted} pods ready after {at.deadline_seconds} s{why}"
+    return None
+
+
+def _fail(view: View, stable: StableTrack, candidate: CanaryTrack, why: str) -> Decision:
+    """Remember the failed revision and take the traffic away."""
+    decision = _drain(view, stable, candidate)
+    status = replace(
+        decision.status,
+        phase="RolledBack" if decision.status.canary is None else "RollingBack",
+        failed_revision=candidate.revision,
+        failed_inputs=candidate.inputs,
+        failed_message=why[: MAX_TEXT * 4],
+        history=with_rolled_back(view, candidate, why),
+    )
+    text = f"{candidate.version} is taken back, {stable.version} serves: {why}"
+    return replace(decision, status=status, events=(Event("Warning", "RolledBack", text[:MAX_TEXT]),))
+
+
+def _promote(view: View, stable: StableTrack, candidate: CanaryTrack) -> Decision:
+    """The candidate's pods are the stable track now."""
+    track = StableTrack(
+        version=candidate.version,
+        digest=candidate.digest,
+        revision=candidate.revision,
+        inputs=candidate.inputs,
+        server_image=candidate.server_image,
+        replicas=candidate.replicas,
+        ready=candidate.ready,
+    )
+    held = _hold(view, track, None)
+    last = next(iter(candidate.analysis), None)
+    grounds = f"not judged by requests: {last.message}" if last is not None and last.verdict == INSUFFICIENT else ""
+    status = replace(held.status, history=with_served(view, track, replaces=stable, grounds=grounds))
+    text = f"{candidate.version} serves all traffic, {stable.version} is removed"
+    if grounds:
+        text += f"; {grounds}"
+    return replace(held, status=status, events=(Event("Normal", "Promoted", text),), again=SOON)
+
+
+def _tracks(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
+    """Return the pods of both tracks."""
+    keep = stable_pods(view.spec.replicas, at.weight, candidate_ready=at.ready, has=stable.replicas)
+    status = replace(
+        view.status,
+        phase="RollingOut",
+        stable=_stable(view, stable, keep),
+        canary=_candidate(view, replace(candidate, replicas=at.wanted), at.weight),
+    )
+    return Decision(status, {stable.revision: keep, candidate.revision: at.wanted})
+
+
+def _stable(view: View, stable: StableTrack, replicas: int) -> StableTrack:
+    return replace(stable, replicas=replicas, ready=view.ready(stable.revision))
+
+
+def _candidate(view: View, candidate: CanaryTrack, weight: int) -> CanaryTrack:
+    ready, stable = view.ready(candidate.revision), view.status.stable
+    actual = actual_weight(weight, ready, view.ready(stable.revision) if stable is not None else 0)
+    return replace(candidate, ready=ready, weight=weight, actual_weight=actual)
+
+
+def _kept(stable: StableTrack, target: Target | Problem) -> StableTrack:
+    """Return the track with the inputs of now, where another spec makes the same pods."""
+    if isinstance(target, Problem) or target.revision != stable.revision:
+        return stable
+    return replace(stable, inputs=target.inputs)
+
+
+def _without_failure(status: InferenceServiceStatus) -> InferenceServiceStatus:
+    return replace(status, failed_revision=None, failed_inputs=None, failed_message=None)
+
+
+def _why_not(candidate: CanaryTrack, target: Target | Problem) -> str:
+    if isinstance(target, Problem):
+        return target.message
+    same = target.version == candidate.version
+    return f"another revision of {target.version} is to serve" if same else f"{target.version} is to serve"
+
+
+def _soonest(*seconds: float | None) -> float | None:
+    known = [max(one, SOON) for one in seconds if one is not None]
+    return min(known) if known else None

@@ -1,0 +1,14 @@
+"""Strategy Direct: all at once, when the new pods are ready."""
+
+from __future__ import annotations
+
+from modelmill.api.inference_service import Rollout, Step
+from modelmill.api.inference_service_status import EffectiveRollout
+from modelmill.serving.capacity import FULL
+
+_STEPS = (Step(weight=FULL),)
+
+
+def effective(rollout: Rollout) -> EffectiveRollout:
+    """Return what is done: one step of weight 100, unmeasured, since there is no time in which both versions serve."""
+    return EffectiveRollout(strategy="Direct", steps=_STEPS)

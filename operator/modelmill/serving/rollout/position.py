@@ -1,0 +1,165 @@
+"""Where a candidate is in its rollout: computed once, asked by everything else. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modelmill.api.inference_service import Analysis, Step
+from modelmill.api.inference_service_status import CanaryTrack
+from modelmill.kube.conditions import find, parse_timestamp, timestamp
+from modelmill.serving.capacity import FULL, candidate_pods
+from modelmill.serving.rollout.analysis import PASS
+from modelmill.serving.rollout.strategies import effective
+from modelmill.serving.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a candidate is.
+
+    steps, analysis: what is done. index: the step that is being done; the steps may have become fewer meanwhile. weight: share
+    of traffic wanted in it, percent. wanted, ready: pods of the candidate.
+    ends: when the step's time is over; None for a step that takes no time.
+    deadline_left: seconds until missing readiness is a failure; None while all pods of the weight are ready.
+    deadline_seconds: how long that is from its beginning.
+    measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
+    passed: a measurement in this step passed.
+    """
+
+    steps: Sequence[Step]
+    analysis: Analysis | None
+    index: int
+    weight: int
+    wanted: int
+    ready: int
+    began: datetime
+    now: datetime
+    ends: datetime | None
+    deadline_left: float | None
+    deadline_seconds: int
+    measure_left: float | None
+    passed: bool
+
+    @property
+    def step(self) -> Step:
+        """The step that is being done."""
+        return self.steps[self.index]
+
+    @property
+    def last(self) -> bool:
+        """Whether it is the last step."""
+        return self.index == len(self.steps) - 1
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the step's time is over, at most 0 when it is."""
+        return (self.ends - self.now).total_seconds() if self.ends is not None else 0.0
+
+    @property
+    def measure_again(self) -> float | None:
+        """Seconds after which the next measurement may be tried, when this plan has had its own; None without an analysis."""
+        if self.analysis is None or self.measure_left is None:
+            return None
+        if self.measure_left > 0:
+            return self.measure_left
+        return float(self.analysis.interval_seconds) if self.passed else retry_seconds(self.analysis)
+
+    def describe(self) -> str:
+        """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
+        if self.ready < self.wanted:
+            missing = self.wanted - self.ready
+            waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
+        elif self.step.pause_seconds is not None and self.ends is not None:
+            waits = f"pauses until {timestamp(self.ends)}"
+        else:
+            waits = f"{self.ready} pods ready"
+        if self.analysis is not None and self.ends is not None and self.weight and not self.passed:
+            waits += f", {_needed(self.analysis)}"
+        then = "promotion" if self.last else _name(self.steps[self.index + 1])
+        return f"step {self.index + 1} of {len(self.steps)}, weight {self.weight}: {waits}; then {then}"
+
+
+def position_of(view: View, candidate: CanaryTrack) -> Position:
+    """Return where the candidate is."""
+    rollout = effective(view.spec.rollout)
+    steps, analysis = rollout.steps, rollout.analysis
+    index = min(candidate.step, len(steps) - 1)
+    weight = weight_at(steps, index)
+    wanted, ready = candidate_pods(view.spec.replicas, weight), view.ready(candidate.revision)
+    ends = _end(view, candidate, steps, index, analysis)
+    return Position(
+        steps=steps,
+        analysis=analysis,
+        index=index,
+        weight=weight,
+        wanted=wanted,
+        ready=ready,
+        began=parse_timestamp(candidate.step_time),
+        now=view.now,
+        ends=ends,
+        deadline_left=_deadline_left(view, candidate) if ready < wanted else None,
+        deadline_seconds=view.spec.rollout.progress_deadline_seconds,
+        measure_left=_measure_left(view, candidate, analysis, ends) if analysis is not None else None,
+        passed=was_measured(candidate, PASS),
+    )
+
+
+def weight_at(steps: Sequence[Step], index: int) -> int:
+    """Return the weight in a step: a pause keeps that of the step before, 0 in the beginning."""
+    return next((step.weight for step in reversed(steps[: index + 1]) if step.weight is not None), 0)
+
+
+def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
+    """Tell whether a measurement in this step had the verdict. One of the second in which it began was of the step before."""
+    return any(one.verdict == verdict and one.time > candidate.step_time for one in candidate.analysis)
+
+
+def retry_seconds(analysis: Analysis) -> float:
+    """Return the seconds after which a measurement with too few requests is tried again."""
+    return max(1.0, analysis.interval_seconds / 4)
+
+
+def _measure_left(view: View, candidate: CanaryTrack, analysis: Analysis, ends: datetime | None) -> float:
+    """A measurement is due each interval, and the first one of a step at the latest when its time is over."""
+    last, began = candidate.last_measure_time or "", candidate.step_time
+    due = parse_timestamp(max(last, began)) + timedelta(seconds=analysis.interval_seconds)
+    if last <= began and ends is not None:
+        due = min(due, ends)
+    return (due - view.now).total_seconds()
+
+
+def _deadline_left(view: View, candidate: CanaryTrack) -> float:
+    """The time runs from the beginning of the step, or from when the Deployment says that pods became unavailable."""
+    since = parse_timestamp(candidate.step_time)
+    deployment = view.deployments.get(candidate.revision)
+    available = find((deployment or {}).get("status") or {}, "Available")
+    if available is not None:
+        gone = available["status"] == "False"
+        since = max(since, parse_timestamp(available["lastTransitionTime"]) if gone else view.now)
+    limit = timedelta(seconds=view.spec.rollout.progress_deadline_seconds)
+    return (since + limit - view.now).total_seconds()
+
+
+def _end(
+    view: View, candidate: CanaryTrack, steps: Sequence[Step], index: int, analysis: Analysis | None
+) -> datetime | None:
+    """A weight that no pause follows is measured for one interval from when its pods are ready."""
+    step, began = steps[index], parse_timestamp(candidate.step_time)
+    if step.weight is None:
+        return began + timedelta(seconds=step.pause_seconds or 0)
+    pause_follows = index + 1 < len(steps) and steps[index + 1].weight is None
+    if analysis is None or step.weight == FULL or pause_follows:
+        return None
+    since = max(began, view.ready_since(candidate.revision) or began)
+    return since + timedelta(seconds=analysis.interval_seconds)
+
+
+def _needed(analysis: Analysis) -> str:
+    text = f"needs a measurement of at least {analysis.min_requests} requests that passes"
+    return f"{text} if there are as many" if analysis.on_insufficient_data == "Pass" else text
+
+
+def _name(step: Step) -> str:
+    return f"weight {step.weight}" if step.weight is not None else f"a pause of {step.pause_seconds} s"

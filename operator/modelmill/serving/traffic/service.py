@@ -1,0 +1,34 @@
+"""The Service in front of the pods: its selector is how traffic is given and taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelmill.contracts import names
+from modelmill.kube import labels
+from modelmill.serving.view import View
+
+
+def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
+    """Return the Service, port 80.
+
+    only_revision: outside a rollout the one revision that may get traffic, so that weight 0 is immediate on a rollback; None
+    while two revisions share the traffic by their ready pods.
+    """
+    selector = {labels.SERVICE_LABEL: view.name}
+    if only_revision is not None:
+        selector[labels.REVISION_LABEL] = only_revision
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": view.name,
+            "namespace": view.namespace,
+            "labels": {labels.SERVICE_LABEL: view.name, "app.kubernetes.io/instance": view.name},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector,
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": names.HTTP_PORT}],
+        },
+    }

@@ -1,0 +1,131 @@
+"""What the pages tell a person to write and run: objects that the kinds accept, commands, links, figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+import textwrap
+from itertools import pairwise
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import pytest
+import yaml
+
+from modelmill.api.schema import definitions
+from modelmill.contracts import artifact
+from modelmill.kube import labels
+from tests.unit.programs import ROOT
+from tests.unit.schema import unknown_fields, validate
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+VERBS = {"annotate", "apply", "create", "delete", "describe", "explain", "get", "label", "patch", "logs"}
+ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION}
+DRIFT = ROOT / "docs" / "how-to" / "choose-a-drift-threshold.md"
+
+
+def blocks(page: Path) -> list[str]:
+    """Return the code of a page: fenced, or indented by four and, within a list, by more."""
+    text = page.read_text()
+    fenced = [textwrap.dedent(found) for found in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)]
+    rest = re.sub(r"^ *```\w*\n.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+    indented = re.findall(r"(?:^ {4}.*\n(?:^\s*\n)*)+", rest, re.MULTILINE)
+    return [*fenced, *(textwrap.dedent(found) for found in indented)]
+
+
+def objects(page: Path) -> list[dict[str, Any]]:
+    found = []
+    for block in blocks(page):
+        begin = re.search(r"^( *)apiVersion:", block, re.MULTILINE)
+        if begin:
+            found += [one for one in yaml.safe_load_all(textwrap.dedent(block[begin.start() :])) if one]
+    return found
+
+
+def kubectl(page: Path) -> list[list[str]]:
+    lines = "\n".join(blocks(page)).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip().startswith("kubectl ")]
+
+
+def cases(read: Any) -> list[Any]:
+    found = [(page, number, one) for page in PAGES for number, one in enumerate(read(page))]
+    return [pytest.param(one, id=f"{page.relative_to(ROOT)}-{number}") for page, number, one in found]
+
+
+@pytest.mark.parametrize("one", cases(objects))
+def test_objects_have_known_fields_within_their_bounds(one: dict[str, Any]) -> None:
+    validate(one)
+
+
+def test_the_pages_have_objects_and_commands_to_check() -> None:
+    page = ROOT / "docs" / "how-to" / "bring-a-model.md"
+    assert [one["kind"] for one in objects(page)] == ["TrainingJob", "ModelVersion", "InferenceService"]
+    assert [one["kind"] for one in objects(ROOT / "README.md")] == ["TrainingJob", "InferenceService"]
+    assert len(kubectl(ROOT / "docs" / "how-to" / "go-back.md")) == 6
+    assert len(kubectl(ROOT / "docs" / "how-to" / "run-again.md")) == 3
+
+
+@pytest.mark.parametrize("words", cases(kubectl))
+def test_commands_name_what_there_is(words: list[str]) -> None:
+    rest = words[3:] if words[1] in ("-n", "--namespace") else words[1:]
+    assert rest[0] in VERBS
+    kinds = {one["spec"]["names"]["plural"]: one for one in definitions()}
+    named = [word.partition(".modelmill.dev")[0] for word in rest if ".modelmill.dev" in word and "/" not in word]
+    assert set(",".join(named).replace(",", " ").split()) <= set(kinds)
+    if rest[0] == "annotate":
+        keys = {word.partition("=")[0] for word in rest if "=" in word}
+        assert keys <= ANNOTATIONS
+        assert "--overwrite" in rest
+    if rest[0] == "patch":
+        assert rest[rest.index("--type") + 1] == "merge"
+        patch = json.loads(rest[rest.index("-p") + 1])
+        schema = kinds[named[0]]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        assert list(unknown_fields(patch["spec"], schema, "spec")) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w\- ]", "", head).strip().lower().replace(" ", "-") for head in heads], target
+
+
+def psi(expected: list[float], found: list[float]) -> float:
+    pairs = [(max(p, 1e-4), max(q, 1e-4)) for p, q in zip(expected, found, strict=True)]
+    return sum((q - p) * math.log(q / p) for p, q in pairs)
+
+
+def rows_of_the_table() -> list[tuple[float, float, float]]:
+    found = re.findall(r"^\| ([0-9.]+) \| .*?([0-9.]+).*?\| (\d+) : \d+ \|$", DRIFT.read_text(), re.MULTILINE)
+    return [(float(value), float(moved), float(share) / 100) for value, moved, share in found]
+
+
+def test_the_examples_of_drift_have_the_value_that_is_told() -> None:
+    told = rows_of_the_table()
+    assert [value for value, _, _ in told] == [0.01, 0.1, 0.2, 1.0]
+    usual = NormalDist()
+    edges = tuple(usual.inv_cdf(place / 10) for place in range(1, 10))
+    profile = artifact.FeatureProfile(artifact.NUMERIC, (0.1,) * 10, edges)
+    for value, moved, share in told:
+        ends = [0.0, *(NormalDist(moved).cdf(edge) for edge in edges), 1.0]
+        live = [after - before for before, after in pairwise(ends)]
+        assert psi(list(profile.ratios), live) == pytest.approx(value, rel=0.1)
+        assert psi([0.5, 0.5], [share, 1 - share]) == pytest.approx(value, rel=0.1)
+    for missing, value in ((0.02, 0.11), (0.05, 0.31)):
+        assert f"{missing:.0%}" in DRIFT.read_text()
+        assert psi([1.0, 0.0], [1 - missing, missing]) == pytest.approx(value, abs=0.01)
+
+
+def test_the_recording_that_is_told_is_written() -> None:
+    from modelmill.monitoring.rules import FEATURES
+
+    assert f"{FEATURES.psi}{{" in DRIFT.read_text()

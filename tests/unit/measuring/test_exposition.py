@@ -1,0 +1,91 @@
+"""Pages of metrics, good and hostile."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelmill.measuring.exposition import MAX_LINE, MAX_LINES, NeededLines, parse
+from modelmill.measuring.samples import Sample
+
+INF = float("inf")
+PAGE = """# HELP modelmill_requests_total Finished inference requests by HTTP status code.
+# TYPE modelmill_requests_total counter
+modelmill_requests_total{model_name="m",model_version="v",code="200"} 7
+modelmill_requests_total{model_name="m",model_version="v",code="500"} 1
+# TYPE modelmill_request_duration_seconds histogram
+modelmill_request_duration_seconds_bucket{model_name="m",le="0.1"} 6
+modelmill_request_duration_seconds_bucket{model_name="m",le="+Inf"} 8
+modelmill_request_duration_seconds_count{model_name="m"} 8
+modelmill_request_duration_seconds_sum{model_name="m"} 1.5
+modelmill_feature_bin_total{feature="a \\"b\\" {c}",bin="0"} 3
+"""
+
+
+def read(*pieces: bytes) -> Sample:
+    lines = NeededLines()
+    for piece in pieces:
+        lines.feed(piece)
+    return parse(lines.text())
+
+
+def test_counters_are_read() -> None:
+    sample = read(PAGE.encode())
+    assert sample.codes == {"200": 7.0, "500": 1.0}
+    assert sample.buckets == {0.1: 6.0, INF: 8.0}
+
+
+def test_page_without_requests_counts_nothing() -> None:
+    assert read(b"").requests == 0
+
+
+@given(st.lists(st.integers(0, len(PAGE)), max_size=12))
+def test_pieces_make_no_difference(cuts: list[int]) -> None:
+    bounds = [0, *sorted(cuts), len(PAGE)]
+    pieces = [PAGE[a:b].encode() for a, b in itertools.pairwise(bounds)]
+    assert read(*pieces) == read(PAGE.encode())
+
+
+def test_last_line_needs_no_end() -> None:
+    assert read(PAGE.encode(), b'modelmill_requests_total{code="503"} 2').codes["503"] == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'modelmill_requests_total{code="200"} many',
+        "modelmill_requests_total{ broken",
+        'modelmill_requests_total{code="200"} NaN',
+        'modelmill_requests_total{code="200"} +Inf',
+        'modelmill_requests_total{code="200"} -1',
+        'modelmill_requests_total{code="200"} 1e999',
+        f'modelmill_requests_total{{code="{"2" * 17}"}} 1',
+        'modelmill_request_duration_seconds_bucket{model_name="m"} 1',
+        'modelmill_request_duration_seconds_bucket{le="NaN"} 1',
+        'modelmill_request_duration_seconds_bucket{le="soon"} 1',
+        'modelmill_request_duration_seconds_bucket{le="0.1"} NaN',
+        f'modelmill_requests_total{{model_name="{"m" * MAX_LINE}",code="200"}} 1',
+    ],
+)
+def test_line_that_no_server_tells_refuses_the_page(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read(PAGE.encode(), line.encode())
+
+
+def test_more_lines_than_any_server_tells_refuse_the_page() -> None:
+    series = [f'modelmill_requests_total{{code="{number}"}} 1\n'.encode() for number in range(MAX_LINES + 1)]
+    assert read(*series[:-1]).requests == MAX_LINES
+    with pytest.raises(ValueError, match=str(MAX_LINES)):
+        read(*series)
+
+
+def test_line_that_never_ends_is_not_kept() -> None:
+    lines = NeededLines()
+    for _ in range(1000):
+        lines.feed(b"x" * 1000)
+    assert len(lines._rest) <= MAX_LINE + 1
+    lines.feed(b"\n" + PAGE.encode())
+    assert parse(lines.text()).requests == 8

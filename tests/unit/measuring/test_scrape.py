@@ -1,0 +1,191 @@
+"""The scraper against a real HTTP server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from modelmill.kube.objects import Key
+from modelmill.measuring import scrape
+from modelmill.measuring.samples import Sample
+from modelmill.measuring.scrape import Scraper
+from tests.unit.measuring.test_exposition import PAGE
+
+CARS = Key("ml", "cars")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[Handler], Awaitable[Scraper]]
+
+
+def pod(address: str | None = "127.0.0.1", uid: str = "u") -> dict[str, Any]:
+    return {"metadata": {"name": "p", "uid": uid}, "status": {"podIP": address} if address else {}}
+
+
+async def answers(scraper: Scraper, *pods: dict[str, Any], key: Key = CARS) -> Mapping[str, Sample]:
+    """Ask until there is an answer, as the operator does."""
+    async with asyncio.timeout(30):
+        while True:
+            counted = await scraper.counted(key, pods)
+            if counted is not None:
+                return counted
+            await asyncio.sleep(0.02)
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    return web.Response(text=PAGE)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    opened: list[Any] = []
+
+    async def start(handler: Handler) -> Scraper:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", handler)
+        server = TestServer(app)
+        await server.start_server()
+        scraper = Scraper(server.port or 0)
+        opened.extend((scraper, server))
+        return scraper
+
+    yield start
+    for one in opened:
+        await one.close()
+
+
+async def test_page_that_comes_in_pieces_is_read_to_its_end(serve: Serve) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for line in PAGE.splitlines(keepends=True):
+            await response.write(line.encode())
+            await asyncio.sleep(0)
+        await response.write(b"# padding\n" * 20_000)
+        await response.write(b'modelmill_requests_total{code="503"} 2\n')
+        return response
+
+    counted = await answers(await serve(handler), pod())
+    assert counted["u"].codes == {"200": 7.0, "500": 1.0, "503": 2.0}
+
+
+@pytest.mark.parametrize("answer", [(500, "down"), (200, "modelmill_requests_total{ broken\n"), (204, "")])
+async def test_pod_with_a_bad_answer_is_left_out(serve: Serve, answer: tuple[int, str]) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=answer[0], text=answer[1])
+
+    assert await answers(await serve(handler), pod()) == {}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirect_is_not_followed(serve: Serve, status: int) -> None:
+    asked = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        if request.path == "/elsewhere":
+            return web.Response(text=PAGE)
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+    assert await answers(await serve(handler), pod()) == {}
+    assert asked == ["/metrics"]
+
+
+async def test_page_that_is_too_long_is_left_out(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "MAX_BYTES", 10_000)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=PAGE + "# padding\n" * 2_000)
+
+    assert await answers(await serve(handler), pod()) == {}
+
+
+async def test_compressed_page_is_not_unpacked(serve: Serve) -> None:
+    """A few kilobytes may unpack to gigabytes."""
+    packed = zlib.compress(PAGE.encode() + b"# padding\n" * 100_000)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=packed, headers={"Content-Encoding": "deflate"})
+
+    assert await answers(await serve(handler), pod()) == {}
+
+
+async def test_pod_that_is_gone_or_has_no_address_is_left_out(serve: Serve) -> None:
+    scraper = await serve(page)
+    assert await answers(scraper, pod(None)) == {}
+    assert await answers(scraper) == {}
+    refused = Scraper(1)
+    assert await answers(refused, pod()) == {}
+    await refused.close()
+
+
+async def test_pods_are_told_apart(serve: Serve) -> None:
+    counted = await answers(await serve(page), *(pod(uid=f"u{i}") for i in range(30)))
+    assert sorted(counted) == sorted(f"u{i}" for i in range(30))
+
+
+async def test_slow_pods_cost_their_own_namespace_only(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred pods that never answer, and another tenant's pod; nobody waits for the hundred."""
+    monkeypatch.setattr(scrape, "POD_TIMEOUT", scrape.aiohttp.ClientTimeout(total=60))
+    monkeypatch.setattr(scrape, "ALL_SECONDS", 60.0)
+    stuck, asked = asyncio.Event(), iter(range(1000))
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if next(asked) < scrape.SLOTS:
+            await stuck.wait()
+        return web.Response(text=PAGE)
+
+    scraper = await serve(handler)
+    slow = [pod(uid=f"s{i}") for i in range(100)]
+    assert await scraper.counted(Key("hostile", "one"), slow) is None
+    assert await scraper.counted(Key("hostile", "two"), slow) is None
+    assert set(await answers(scraper, pod())) == {"u"}
+    assert await scraper.counted(Key("hostile", "one"), slow) is None
+    stuck.set()
+    assert len(await answers(scraper, *slow, key=Key("hostile", "one"))) == 100
+
+
+async def test_pods_that_were_not_heard_in_time_did_not_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "ALL_SECONDS", 0.5)
+
+    asked = iter(range(1000))
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if next(asked) == 0:
+            await asyncio.sleep(60)
+        return web.Response(text=PAGE)
+
+    assert len(await answers(await serve(handler), pod(uid="a"), pod(uid="b"))) == 1
+
+
+async def test_the_loop_goes_on_while_a_page_is_parsed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    turned, parsed = threading.Event(), []
+
+    def slowly(text: str) -> Sample:
+        parsed.append(turned.wait(30))
+        return Sample()
+
+    monkeypatch.setattr(scrape, "parse", slowly)
+    scraper = await serve(page)
+    assert await scraper.counted(CARS, [pod()]) is None
+    turned.set()
+    assert await answers(scraper, pod()) == {"u": Sample()}
+    assert parsed == [True]
+
+
+async def test_question_that_nobody_comes_back_for_is_given_up(serve: Serve) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response(text=PAGE)
+
+    scraper = await serve(handler)
+    assert await scraper.counted(CARS, [pod()]) is None
+    scraper.forget(CARS)
+    await asyncio.sleep(0.1)
+    assert not scraper._asked
+    assert not scraper._late

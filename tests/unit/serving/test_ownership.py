@@ -1,0 +1,45 @@
+"""Which pods are a service's: those of its own Deployments, whatever labels other pods carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelmill.engine.cache import Cache
+from modelmill.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS
+from modelmill.serving.part import pods_of
+from tests.unit.serving.simulated import World
+
+
+def child(name: str, owner: str | None, labels: dict[str, str]) -> dict[str, Any]:
+    meta: dict[str, Any] = {
+        "name": name,
+        "namespace": "ml",
+        "uid": f"{name}-uid",
+        "resourceVersion": "7",
+        "labels": labels,
+    }
+    if owner is not None:
+        meta["ownerReferences"] = [
+            {"kind": "Any", "apiVersion": "apps/v1", "name": "x", "uid": owner, "controller": True}
+        ]
+    return {"metadata": meta, "status": {}}
+
+
+def test_pods_are_found_by_their_owners_and_not_by_labels() -> None:
+    world = World()
+    world.reconcile()
+    (deployment,) = world.deployments.values()
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    cache = Cache()
+    cache.put(DEPLOYMENTS, {**deployment, "metadata": {**deployment["metadata"], "resourceVersion": "1"}})
+    cache.put(REPLICA_SETS, child("ours", deployment["metadata"]["uid"], labels))
+    cache.put(REPLICA_SETS, child("theirs", "another-deployment", labels))
+    for name, owner in (
+        ("served", "ours-uid"),
+        ("bare", None),
+        ("of-their-set", "theirs-uid"),
+        ("of-no-set", deployment["metadata"]["uid"]),
+        ("of-a-namesake", "ours"),
+    ):
+        cache.put(PODS, child(name, owner, labels))
+    assert [pod["metadata"]["name"] for pod in pods_of(deployment, cache)] == ["served"]

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from modelmill_trainer.kinds import BOOLEAN, DATE, EMPTY, NUMBER, TEXT
+from modelmill_trainer.preprocessing import DATES, FREE_TEXT, NO_VALUE
+from modelmill_trainer.report.columns import left_out
+
+KINDS = {"id": NUMBER, "day": DATE, "x": NUMBER, "remark": TEXT, "void": EMPTY, "late": BOOLEAN, "y": NUMBER}
+
+
+def facts(kinds: dict[str, str], *excluded: str) -> Any:
+    return SimpleNamespace(target="y", excluded=excluded, kinds=kinds)
+
+
+def test_each_column_that_the_model_does_not_take_has_a_reason() -> None:
+    why = {"day": DATES, "remark": FREE_TEXT, "late": NO_VALUE}
+    told = {column.name: column.why for column in left_out(facts(KINDS, "id"), ["x"], why)}
+    assert list(told) == ["id", "day", "remark", "void", "late"]
+    assert told["id"] == "excluded by data.features.exclude"
+    assert told["day"].startswith("dates; give their parts as numbers")
+    assert told["remark"].startswith("free text")
+    assert told["void"] == "no value in any row"
+    assert told["late"] == "no value in the rows to train on"
+
+
+def test_a_column_that_could_be_used_was_left_by_the_train_stage() -> None:
+    (told,) = left_out(facts({"x": NUMBER, "spare": NUMBER, "y": NUMBER}), ["x"], {"spare": ""})
+    assert (told.name, told.why) == ("spare", "the model that the train stage left does not take it")
+
+
+def test_a_model_that_takes_every_column_leaves_none_out() -> None:
+    assert left_out(facts({"x": NUMBER, "y": NUMBER}), ["x"], {}) == []

@@ -1,0 +1,38 @@
+"""Where a version comes from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sklearn
+
+from modelmill.contracts.stage import Champion
+from modelmill_trainer.lineage import ENV_GIT_REVISION, lineage
+from tests.unit.trainer.runs import facts_of, spec_of
+
+CREATED = "2026-01-31T10:00:00Z"
+
+
+def test_everything_that_is_needed_to_make_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENV_GIT_REVISION, raising=False)
+    found = lineage(spec_of(), facts_of(), CREATED, "the train stage left ONNX")
+    expected = {
+        "training_job": "fuel", "namespace": "demo", "run": "3", "run_uid": "uid-3", "trained": CREATED,
+        "data_uri": "file:///nowhere/rows/", "data_digest": "sha256:1", "target": "y", "holdout": "by a hash", "seed": "7",
+        "serving": "the train stage left ONNX", "estimator": "sklearn.linear_model.Ridge", "preprocessing": "Auto",
+        "scikit-learn": sklearn.__version__,
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert json.loads(found["parameters"]) == {"alpha": 0.5}
+    assert all(isinstance(value, str) for value in found.values())
+    assert not {"train_image", "git_revision", "champion"} & set(found)
+
+
+def test_an_own_image_a_revision_and_a_champion_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENV_GIT_REVISION, "abc123")
+    champion = Champion("fuel-2", "s3://mill/x", "sha256:9")
+    found = lineage(spec_of(estimator=None, train_image="fuel:1", champion=champion), facts_of(), CREATED, "")
+    assert (found["train_image"], found["git_revision"]) == ("fuel:1", "abc123")
+    assert found["champion"] == "fuel-2 sha256:9"
+    assert "estimator" not in found
