@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("tests.support")
+
 ROOT = Path(__file__).resolve().parent
 TOGETHER = ("integration/engine", "integration/server/clients", "integration/trainer")
 """Folders whose tests share what is dear: an API server, environments of clients. They stay on one worker."""

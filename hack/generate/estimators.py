@@ -13,9 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("operator", "images/trainer", "images/server", "")]
 
-from tests.integration.server.estimator_runs import Prepared, prepare, publish_and_serve  # noqa: E402
-from tests.integration.server.estimator_table import PATH, page, rows  # noqa: E402
-from tests.integration.server.estimators import all_cases  # noqa: E402
+from hack.estimators.cases import all_cases  # noqa: E402
+from hack.estimators.runs import Prepared, prepare, publish_and_serve  # noqa: E402
+from hack.estimators.table import PATH, page, rows  # noqa: E402
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "operator"), str(ROOT / "images" / "server")]
 
-from tests.unit.server.artifacts import write_artifact  # noqa: E402 - after the path
+from hack.artifacts import write_artifact  # noqa: E402
 
 NAME = "bench"
 

@@ -11,9 +11,9 @@ import yaml
 from hack.bench import load
 from hack.bench.light import ROOT
 from hack.bench.operator_process import OperatorProcess
-from tests.integration.engine.conftest import Cluster, Start
-from tests.integration.engine.test_ownership import run_started
-from tests.integration.engine.test_strangers import is_served, stranger, told
+from tests.support.api_server import Cluster, Start
+from tests.support.operated import run_started
+from tests.support.strangers import is_served, stranger, told
 
 pytestmark = pytest.mark.integration
 

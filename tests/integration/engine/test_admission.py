@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hack.bench import load
-from tests.integration.engine.conftest import Cluster
+from tests.support.api_server import Cluster
 
 pytestmark = pytest.mark.integration
 

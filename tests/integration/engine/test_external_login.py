@@ -16,7 +16,7 @@ from modelmill.engine.client import Client
 from modelmill.engine.errors import Unreachable
 from modelmill.engine.login import login
 from modelmill.kube.objects import Resource
-from tests.integration.engine.conftest import Cluster
+from tests.support.api_server import Cluster
 
 pytestmark = pytest.mark.integration
 

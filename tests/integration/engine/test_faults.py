@@ -12,10 +12,9 @@ import pytest
 
 from hack.bench import load
 from hack.bench.operator_process import OperatorProcess
-from tests.integration.engine.conftest import Cluster, Start, objects_of_each_kind
 from tests.integration.engine.fault_proxy import FaultProxy, fault_proxy
-from tests.integration.engine.test_ownership import created_jobs, run_started
-from tests.integration.engine.test_restart import all_serve
+from tests.support.api_server import Cluster, Start, objects_of_each_kind
+from tests.support.operated import all_serve, created_jobs, run_started
 
 pytestmark = pytest.mark.integration
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from hack.bench import load
-from tests.integration.engine.conftest import LEASE, Cluster, Start
-from tests.integration.engine.test_ownership import created_jobs, run_started
+from tests.support.api_server import LEASE, Cluster, Start
+from tests.support.operated import created_jobs, run_started
 
 pytestmark = pytest.mark.integration
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hack.bench import load
-from tests.integration.engine.conftest import LEASE, Cluster, Start
-from tests.integration.engine.test_ownership import run_started
+from tests.support.api_server import LEASE, Cluster, Start
+from tests.support.operated import run_started
 
 pytestmark = pytest.mark.integration
 

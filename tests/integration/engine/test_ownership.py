@@ -8,30 +8,10 @@ import pytest
 
 from hack.bench import load
 from hack.bench.operator_process import OperatorProcess
-from modelmill.kube.objects import Resource
-from tests.integration.engine.conftest import Cluster, Start
+from tests.support.api_server import Cluster, Start
+from tests.support.operated import JOBS, created_jobs, run_started
 
 pytestmark = pytest.mark.integration
-
-JOBS = Resource("batch", "v1", "jobs", "Job")
-
-
-def run_started(cluster: Cluster, namespace: str, name: str = "cars") -> dict[str, Any]:
-    """Return the run in progress once the status names its Job."""
-
-    def job() -> Any:
-        run = cluster.status("trainingjobs", namespace, name).get("currentRun") or {}
-        return run if run.get("job") else None
-
-    found: dict[str, Any] = cluster.eventually(job, "a run in the status")
-    return found
-
-
-def created_jobs(cluster: Cluster) -> list[str]:
-    """Return the Jobs that operators created since the mark: who wrote, and the answer."""
-    return [
-        line for line in cluster.audit.write_lines() if line.startswith("create /apis/batch/v1/") and " 201" in line
-    ]
 
 
 def test_a_namesake_of_somebody_else_is_not_adopted(cluster: Cluster, namespace: str, start: Start) -> None:

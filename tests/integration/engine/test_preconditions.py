@@ -13,8 +13,8 @@ from modelmill.engine.errors import Conflict, Invalid
 from modelmill.engine.login import login
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, POD_DISRUPTION_BUDGETS, SERVICES
-from tests.integration.engine.conftest import Cluster
-from tests.integration.engine.test_field_ownership import body, config_map, deployment, service
+from tests.support.api_server import Cluster
+from tests.support.children import body, config_map, deployment, service
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,8 @@ import pytest
 
 from hack.bench import load
 from modelmill.kube.conditions import find
-from tests.integration.engine.conftest import Cluster, Start
-from tests.integration.engine.test_ownership import JOBS, run_started
+from tests.support.api_server import Cluster, Start
+from tests.support.operated import JOBS, run_started
 
 pytestmark = pytest.mark.integration
 

@@ -8,18 +8,10 @@ from typing import Any
 import pytest
 
 from hack.bench import load
-from tests.integration.engine.conftest import Cluster, Start, objects_of_each_kind
+from tests.support.api_server import Cluster, Start, objects_of_each_kind
+from tests.support.operated import all_serve
 
 pytestmark = pytest.mark.integration
-
-
-def all_serve(cluster: Cluster, namespace: str, count: int) -> bool:
-    """Tell whether every object has its children, and every version says who serves it."""
-    versions = cluster.items("modelversions", namespace)
-    served = [one for one in versions if (one.get("status") or {}).get("servedBy")]
-    return len(served) == count and all(
-        len(cluster.items(plural, namespace)) == count for plural in ("jobs", "deployments", "services")
-    )
 
 
 def test_restart_with_many_objects_writes_nothing(cluster: Cluster, namespace: str, start: Start) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hack.bench import load
 from modelmill.api.schema import definitions
-from tests.integration.engine.conftest import Cluster
+from tests.support.api_server import Cluster
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +79,9 @@ def messages(schema: Any) -> Iterator[str]:
     if isinstance(schema, dict):
         yield from (rule["message"] for rule in schema.get("x-kubernetes-validations", ()))
         for child in schema.values():
+            yield from messages(child)
+    elif isinstance(schema, list):
+        for child in schema:
             yield from messages(child)
 
 

@@ -11,7 +11,7 @@ import boto3
 import yaml
 from botocore.config import Config
 
-from tests.integration.trainer.conftest import ACCESS, SECRET, gateway
+from tests.support.stages import ACCESS, SECRET, gateway
 
 __all__ = ["gateway"]
 QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart"

@@ -18,7 +18,7 @@ from modelmill.api.resources import TRAINING_JOBS
 from modelmill.engine.client import Client
 from modelmill.engine.login import login
 from modelmill.monitoring.intake import AlertIntake
-from tests.integration.light import ROOT, light_cluster
+from tests.support.light import ROOT, light_cluster
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from hack.generate.manifests import find_helm
-from tests.integration.light import ROOT, light_cluster
+from tests.support.light import ROOT, light_cluster
 
 pytestmark = pytest.mark.integration
 

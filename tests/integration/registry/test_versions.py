@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hack.bench import load
-from tests.integration.engine.conftest import Cluster, Start
+from tests.support.api_server import Cluster, Start
 
 pytestmark = pytest.mark.integration
 

@@ -18,9 +18,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from hack.artifacts import column_of, golden_of, profile_of, write_artifact, write_manifest
 from modelmill.contracts.artifact import Signature, Tensor, canonical
-from tests.integration.server.conftest import ROOT, Launcher, Running
-from tests.unit.server.artifacts import column_of, golden_of, profile_of, write_artifact, write_manifest
+from tests.support.model_server import ROOT, Launcher, Running
 
 ROWS = 25
 

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from hack.artifacts import golden_of, signature_of, write_artifact, write_manifest
 from modelmill.contracts.artifact import parse_golden, parse_manifest
 from modelmill_server.protocols import inference_pb2 as pb
-from tests.integration.server.conftest import Launcher, Running, free_port
-from tests.integration.server.test_outputs import cars, on_columns
-from tests.unit.server.artifacts import golden_of, signature_of, write_artifact, write_manifest
+from tests.support.fitted import cars, on_columns
+from tests.support.model_server import Launcher, Running, free_port
 
 INFER = "/v2/models/demo/infer"
 IGNORED = ("signup_date", "comment", "thrifty")

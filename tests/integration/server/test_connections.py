@@ -12,15 +12,12 @@ from pathlib import Path
 import pytest
 from sklearn.linear_model import Ridge
 
-from tests.integration.server.conftest import Launcher, Running
-from tests.integration.server.test_outputs import cars, on_columns
-from tests.unit.server.artifacts import write_artifact
+from hack.artifacts import write_artifact
+from tests.support.connections import BODY, OFFER, POST, changed, read, receive, resident
+from tests.support.fitted import cars, on_columns
+from tests.support.model_server import Launcher, Running
 
-BODY = json.dumps({"instances": [[100.0, 4, "USA"]]}).encode()
-POST = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-# As Java's HttpClient sends its first request.
-OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
 LIMIT = 20_000
 
 
@@ -35,34 +32,6 @@ def server(launch_shared: Launcher, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def connection(server: Running) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=30)
-
-
-def read(connection: socket.socket, answers: int) -> list[tuple[int, bytes, bytes]]:
-    """Return status, head and body of so many answers; none is followed by bytes that belong to no answer."""
-    found, buffer = [], b""
-    while len(found) < answers:
-        while b"\r\n\r\n" not in buffer:
-            buffer += receive(connection)
-        head, _, buffer = buffer.partition(b"\r\n\r\n")
-        status = int(head.split(b" ", 2)[1])
-        length = re.search(rb"content-length: (\d+)", head)
-        size = int(length[1]) if length else 0
-        while len(buffer) < size:
-            buffer += receive(connection)
-        found.append((status, head, buffer[:size]))
-        buffer = buffer[size:]
-    assert buffer == b""
-    return found
-
-
-def receive(connection: socket.socket) -> bytes:
-    data = connection.recv(65536)
-    assert data, "the connection ended"
-    return data
-
-
-def changed(headers: bytes, request: bytes = POST) -> bytes:
-    return request.replace(b"Host: x\r\n", b"Host: x\r\n" + headers)
 
 
 CHUNKED = b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -161,14 +130,6 @@ def test_head_alone(connection: socket.socket) -> None:
     assert answer.endswith(b"\r\n\r\n")
     assert re.search(rb"content-length: [1-9]", answer)
     assert re.search(rb"date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", answer)
-
-
-def resident(server: Running) -> int:
-    """Return the resident memory of the server in KiB."""
-    text = Path(f"/proc/{server.process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+)", text)
-    assert found
-    return int(found[1])
 
 
 def test_client_that_does_not_read_its_answers_is_ended(server: Running, connection: socket.socket) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.integration.server.conftest import Launcher
-from tests.integration.server.estimator_runs import Prepared, expected, fit, prepare, publish_and_serve, request_body
-from tests.integration.server.estimator_table import NEITHER, PATH, rows, told
-from tests.integration.server.estimators import Case, all_cases
+from hack.estimators.cases import Case, all_cases
+from hack.estimators.runs import Prepared, expected, fit, prepare, publish_and_serve, request_body
+from hack.estimators.table import NEITHER, PATH, rows, told
+from tests.support.model_server import Launcher
 
 CASES = all_cases()
 BY_NAME = {(case.name, case.data): case for case in CASES}

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from hack.artifacts import write_artifact
 from modelmill.contracts import result
 from modelmill.contracts.artifact import File, canonical, digest, parse_manifest
-from tests.integration.server.conftest import Launcher, free_port, server_environment
-from tests.integration.server.test_outputs import diabetes
-from tests.unit.server.artifacts import write_artifact
+from tests.support.fitted import diabetes
+from tests.support.model_server import Launcher, free_port, server_environment
 
 KEY = "/models/prefix/ns/demo/sha256-1"
 

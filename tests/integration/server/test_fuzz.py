@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from tests.integration.server.conftest import Answer, Launcher, Running
+from hack.artifacts import column_of, datatype_of, write_artifact
 from tests.integration.server.malformed import (
     FRAMES,
     GOOD,
@@ -39,8 +39,8 @@ from tests.integration.server.malformed import (
     packed,
     wrong_values,
 )
-from tests.integration.server.test_outputs import cars, on_columns
-from tests.unit.server.artifacts import column_of, datatype_of, write_artifact
+from tests.support.fitted import cars, on_columns
+from tests.support.model_server import Answer, Launcher, Running
 
 MUTATIONS = int(os.environ.get("MODELMILL_FUZZ_MUTATIONS", "1500"))
 IDLE_SOCKETS = 500

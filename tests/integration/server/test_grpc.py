@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from hack.artifacts import write_artifact
 from modelmill_server.protocols import inference_pb2 as pb
-from tests.integration.server.conftest import Launcher, Running, free_port
-from tests.integration.server.test_outputs import cars, on_columns
-from tests.integration.server.test_protocols import GOOD, INFER, TYPES, request
-from tests.unit.server.artifacts import write_artifact
+from tests.support.fitted import cars, on_columns
+from tests.support.infer_requests import GOOD, INFER, TYPES, request
+from tests.support.model_server import Launcher, Running, free_port
 
 FIELDS = {"FP64": "fp64_contents", "INT64": "int64_contents", "BYTES": "bytes_contents"}
 

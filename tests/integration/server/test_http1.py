@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from hack.artifacts import write_manifest
 from modelmill.contracts.artifact import FeatureProfile, Golden, Profile, Signature, Tensor, canonical
-from tests.integration.server import conftest
-from tests.integration.server.conftest import Launcher, Running
-from tests.integration.server.test_connections import OFFER, changed, read, resident
-from tests.integration.server.test_lifecycle import wait_for_log, wait_in_progress
-from tests.unit.server.artifacts import write_manifest
+from tests.support import model_server as conftest
+from tests.support.connections import OFFER, changed, read, resident
+from tests.support.model_server import Launcher, Running, wait_for_log, wait_in_progress
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 MEBI = 1 << 20

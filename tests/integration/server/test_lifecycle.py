@@ -21,11 +21,11 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from hack.artifacts import write_artifact, write_manifest
 from modelmill.contracts import artifact, result
 from modelmill.contracts.artifact import FeatureProfile, Golden, Profile, Signature, Tensor, canonical
-from tests.integration.server.conftest import Launcher, Running, free_port, server_environment
-from tests.integration.server.test_outputs import cars, on_columns
-from tests.unit.server.artifacts import write_artifact, write_manifest
+from tests.support.fitted import cars, on_columns
+from tests.support.model_server import Launcher, Running, free_port, server_environment, wait_for_log, wait_in_progress
 
 INFER = "/v2/models/demo/infer"
 ROW = {"instances": [[100.0, 4, "USA"]]}
@@ -200,20 +200,6 @@ def half_sent(server: Running, headers: str = "") -> tuple[socket.socket, bytes]
     head = f"POST /invocations HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(content)}\r\n\r\n".encode()
     connection.sendall(head + content[:5])
     return connection, content[5:]
-
-
-def wait_for_log(server: Running, words: str) -> None:
-    deadline = time.monotonic() + 30
-    while words not in server.log.read_text():
-        assert time.monotonic() < deadline, server.log.read_text()
-        time.sleep(0.02)
-
-
-def wait_in_progress(server: Running, count: int) -> None:
-    deadline = time.monotonic() + 30
-    while server.metric("modelmill_requests_in_progress") != count:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 WAITING_PREDICTOR = """

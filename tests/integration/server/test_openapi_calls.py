@@ -31,11 +31,11 @@ from schemathesis.specs.openapi.checks import (
 )
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from hack.artifacts import write_artifact, write_manifest
 from modelmill.contracts.artifact import Signature, parse_manifest
-from tests.integration.server.conftest import Launcher, Running
-from tests.integration.server.test_outputs import cars, on_columns
-from tests.unit.server.artifacts import write_artifact, write_manifest
-from tests.unit.server.described import described
+from tests.support.described import described
+from tests.support.fitted import cars, on_columns
+from tests.support.model_server import Launcher, Running
 
 CALLS = int(os.environ.get("MODELMILL_OPENAPI_CALLS", "1500"))
 MODELS = ("mixed", "numbers")

@@ -19,8 +19,8 @@ from modelmill.contracts import names
 from modelmill_server.failure import StartError
 from modelmill_server.payloads.log import LogBounds, PayloadLog, Record, open_log
 from modelmill_server.payloads.targets import open_target
-from tests.integration.server.conftest import free_port
-from tests.integration.trainer.conftest import ACCESS, SECRET, _client, _versitygw, _wait_for
+from tests.support.model_server import free_port
+from tests.support.stages import ACCESS, SECRET, s3_client, versitygw, wait_for
 
 BUCKET = "payloads"
 PATIENCE = 60  # seconds: a limit, not an expectation
@@ -32,16 +32,16 @@ class Gateway:
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        self.client = _client(self.endpoint)
+        self.client = s3_client(self.endpoint)
         self.process: subprocess.Popen[bytes] | None = None
         (folder / "data").mkdir()
 
     def start(self) -> None:
         address = ["--port", f"127.0.0.1:{self.port}", "posix", str(self.folder / "data")]
         with (self.folder / "log").open("ab") as log:
-            command = [_versitygw(), "--access", ACCESS, "--secret", SECRET, *address]
+            command = [versitygw(), "--access", ACCESS, "--secret", SECRET, *address]
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        _wait_for(self.endpoint, self.process, self.folder / "log")
+        wait_for(self.endpoint, self.process, self.folder / "log")
 
     def stop(self) -> None:
         if self.process is not None:

@@ -15,14 +15,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.linear_model import Ridge
 
+from hack.artifacts import write_artifact
 from modelmill.contracts import artifact, names
-from tests.integration.server.conftest import Launcher, Running
-from tests.integration.server.test_outputs import cars, on_columns
-from tests.unit.server.artifacts import write_artifact
-
-INFER = "/v2/models/fuel/infer"
-GOOD = {"power": 100.0, "cylinders": 4, "origin": "USA"}
-TYPES = {"power": "FP64", "cylinders": "INT64", "origin": "BYTES"}
+from tests.support.fitted import cars, on_columns
+from tests.support.infer_requests import GOOD, INFER, TYPES, request, tensor
+from tests.support.model_server import Launcher, Running
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +42,6 @@ def server(folder: Path, launch_shared: Launcher) -> Running:
         IDLE_SECONDS="2",
         DRIFT_FEATURES="2",
     )
-
-
-def request(**changes: Any) -> dict[str, Any]:
-    """Return a good one-row request; `name=tensor` replaces that tensor, `name=None` leaves it out."""
-    tensors = {name: tensor(name, [value]) for name, value in GOOD.items()} | changes
-    return {"inputs": [item for item in tensors.values() if item is not None]}
-
-
-def tensor(name: str, data: Any, datatype: str | None = None, shape: Any = None) -> dict[str, Any]:
-    shape = [len(data)] if shape is None else shape
-    return {"name": name, "shape": shape, "datatype": datatype or TYPES.get(name, "FP64"), "data": data}
 
 
 def error(answer: Any) -> str:

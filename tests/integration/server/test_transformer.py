@@ -13,9 +13,9 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from skops.io import dump
 
+from hack.artifacts import profile_column, write_manifest
 from modelmill.contracts.artifact import Golden, Profile, Signature, Tensor, canonical
-from tests.integration.server.conftest import Launcher, Running
-from tests.unit.server.artifacts import profile_column, write_manifest
+from tests.support.model_server import Launcher, Running
 
 COMPONENTS = 2
 

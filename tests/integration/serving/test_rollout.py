@@ -10,7 +10,7 @@ import pytest
 
 from hack.bench import load
 from hack.bench.operator_process import OperatorProcess
-from tests.integration.engine.conftest import LEASE, Cluster, Start
+from tests.support.api_server import LEASE, Cluster, Start
 
 pytestmark = pytest.mark.integration
 

@@ -15,14 +15,14 @@ from modelmill.store.errors import StoreError
 from modelmill.store.folder import Connection, Entry, Folder, open_folder
 from modelmill.store.s3 import S3Folder
 from modelmill.store.transfer import save, write_verified
-from tests.integration.trainer.conftest import ACCESS, BUCKET, SECRET, Store, _client, gateway
+from tests.support.stages import ACCESS, BUCKET, SECRET, Store, gateway, s3_client
 
 __all__ = ["gateway"]
 
 
 @pytest.fixture
 def store(gateway: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    client = _client(gateway)
+    client = s3_client(gateway)
     client.create_bucket(Bucket=BUCKET)
     monkeypatch.setenv(names.ENV_ACCESS_KEY, ACCESS)
     monkeypatch.setenv(names.ENV_SECRET_KEY, SECRET)

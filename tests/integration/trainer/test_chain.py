@@ -14,7 +14,7 @@ import pytest
 
 from modelmill.contracts import names, result
 from modelmill.contracts.artifact import Manifest, digest, parse_golden, parse_manifest, parse_profile
-from tests.integration.trainer.conftest import BUCKET, Run, Store, car_data, cars, estimator
+from tests.support.stages import BUCKET, Run, Store, car_data, cars, estimator
 
 MakeRun = Callable[..., Run]
 GATES = [{"metric": "r2", "minimum": 0.5}, {"metric": "mae", "maximum": 4}, {"min_improvement": 0.0}]

@@ -16,7 +16,7 @@ from modelmill.contracts.artifact import Golden, Manifest, Profile, parse_golden
 from modelmill_server.core.model import ServedModel
 from modelmill_server.folder import open_folder
 from modelmill_server.settings import Settings
-from tests.integration.trainer.conftest import Run, estimator
+from tests.support.stages import Run, estimator
 
 MakeRun = Callable[..., Run]
 FORMATS = ("csv", "jsonl", "parquet")

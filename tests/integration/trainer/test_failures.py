@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from modelmill.contracts import names, result
-from tests.integration.trainer.conftest import BUCKET, ROOT, Ended, Run, Store, car_data, cars, estimator
+from tests.support.stages import BUCKET, ROOT, Ended, Run, Store, car_data, cars, estimator
 
 MakeRun = Callable[..., Run]
 

@@ -20,7 +20,7 @@ from modelmill_trainer import champion as champions
 from modelmill_trainer.models import load_artifact
 from modelmill_trainer.rows import parse_rows
 from modelmill_trainer.tables import read_rows
-from tests.integration.trainer.conftest import Run, estimator
+from tests.support.stages import Run, estimator
 
 MakeRun = Callable[..., Run]
 GATE = [{"min_improvement": 0.0}]

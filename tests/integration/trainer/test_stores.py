@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelmill.contracts import names, result
-from tests.integration.trainer.conftest import BUCKET, Run, Store, car_data, cars, estimator
+from tests.support.stages import BUCKET, Run, Store, car_data, cars, estimator
 from tests.unit.store.loopback import Answer, Asked, Bucket, serving
 
 MakeRun = Callable[..., Run]

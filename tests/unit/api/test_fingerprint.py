@@ -5,7 +5,7 @@ from __future__ import annotations
 from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.training_job import TrainingJobSpec
-from tests.unit import objects as o
+from tests.support import objects as o
 
 
 def spec() -> TrainingJobSpec:

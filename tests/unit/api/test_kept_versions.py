@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelmill.api import objects
 from modelmill.api.training_job_status import CurrentRun, TrainingJobStatus
-from tests.unit import objects as o
+from tests.support import objects as o
 
 
 def test_version_that_changed_is_read_again() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelmill.api import objects
 from modelmill.kube.objects import ObjectInvalid
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.api.manifests import normalized, schema_of, values
 
 READERS = {
@@ -44,11 +44,9 @@ def test_a_status_that_the_schema_takes_is_written_back_as_it_was(kind: str, dat
 @given(data=st.data())
 def test_a_spec_that_the_schema_takes_can_be_read(kind: str, data: st.DataObject) -> None:
     read, manifest = READERS[kind]
-    schema = schema_of(kind)["properties"]["spec"]
     spec = data.draw(drawn(kind, "spec"))
     typed = read({**manifest, "spec": spec}).spec
-    dumped = typed.model_dump(mode="json", by_alias=True, exclude_none=True)
-    assert normalized(schema, dumped) == normalized(schema, spec)
+    assert typed.model_dump(mode="json", by_alias=True, exclude_unset=True) == spec
 
 
 @pytest.mark.parametrize("kind", READERS)

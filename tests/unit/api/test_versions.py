@@ -8,7 +8,7 @@ import pytest
 
 from modelmill.api.tracks import read_tracks, versions_of
 from modelmill.api.versions import newest_approved, version_number
-from tests.unit import objects as o
+from tests.support import objects as o
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from hack.generate.manifests import KUBERNETES
-from tests.unit.programs import ROOT, helm
+from tests.support.programs import ROOT, helm
 
 CHART = ROOT / "charts" / "modelmill"
 NAMESPACE = "modelmill-system"

@@ -13,9 +13,9 @@ import yaml
 from modelmill import __version__
 from modelmill.app import config_from, controllers, watches
 from modelmill.engine import access
+from tests.support.programs import ROOT, helm
+from tests.support.schema import validate
 from tests.unit.chart.conftest import CHART, NAMESPACE, Refused, Render
-from tests.unit.programs import ROOT, helm
-from tests.unit.schema import validate
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 # Every value of the chart, with another one that must change what is rendered.

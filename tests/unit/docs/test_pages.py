@@ -18,8 +18,8 @@ import yaml
 from modelmill.api.schema import definitions
 from modelmill.contracts import artifact
 from modelmill.kube import labels
-from tests.unit.programs import ROOT
-from tests.unit.schema import unknown_fields, validate
+from tests.support.programs import ROOT
+from tests.support.schema import unknown_fields, validate
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 VERBS = {"annotate", "apply", "create", "delete", "describe", "explain", "get", "label", "patch", "logs"}

@@ -9,8 +9,8 @@ from modelmill.engine import election as module
 from modelmill.engine.election import LEASE_SECONDS, RENEW_SECONDS, Election
 from modelmill.engine.errors import Unreachable
 from modelmill.kube.resources import LEASES
-from tests.unit.engine.fake_api import FakeApi
-from tests.unit.engine.virtual_time import now, run
+from tests.support.fake_api import FakeApi
+from tests.support.virtual_time import now, run
 
 
 class Left(BaseException):

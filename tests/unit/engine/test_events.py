@@ -7,8 +7,8 @@ from modelmill.engine import metrics
 from modelmill.engine.errors import ApiError, Forbidden
 from modelmill.engine.events import BUDGET, BUDGET_SECONDS, REPEAT_SECONDS, WAITING, EventRecorder, events_about
 from modelmill.engine.interface import Event
-from tests.unit.engine.fake_api import WIDGETS, FakeApi, widget
-from tests.unit.engine.virtual_time import now, run
+from tests.support.fake_api import WIDGETS, FakeApi, widget
+from tests.support.virtual_time import now, run
 
 STARTED = Event("Normal", "Started", "run 1")
 

@@ -12,7 +12,7 @@ from modelmill.engine.interface import Delete, Event, Plan
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS
-from tests.unit.engine.fake_api import WIDGETS, FakeApi, remove, widget
+from tests.support.fake_api import WIDGETS, FakeApi, Recorder, remove, widget
 
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "ml"}, "spec": {}}
 ORPHAN = {**JOB, "metadata": {**JOB["metadata"], "ownerReferences": []}}  # type: ignore[dict-item]
@@ -25,14 +25,6 @@ def level(name: str = "d", **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": "ml", "labels": {"app": name}},
         "spec": {"replicas": 1, **spec},
     }
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def record(self, parent: Any, event: Event) -> None:
-        self.events.append(event)
 
 
 class World:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelmill.engine.ownership import lost_fields
-from tests.unit.engine.fake_api import remove
+from tests.support.fake_api import remove
 
 APPLIED: dict[str, Any] = {
     "apiVersion": "apps/v1",

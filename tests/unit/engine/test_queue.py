@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelmill.engine import metrics
 from modelmill.engine.queue import WorkQueue
-from tests.unit.engine.virtual_time import now, run
+from tests.support.virtual_time import now, run
 
 _names = itertools.count()
 

@@ -19,9 +19,8 @@ from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
-from tests.unit.engine.fake_api import WIDGETS, FakeApi, widget
-from tests.unit.engine.test_executor import Recorder
-from tests.unit.engine.virtual_time import now, run
+from tests.support.fake_api import WIDGETS, FakeApi, Recorder, widget
+from tests.support.virtual_time import now, run
 
 
 class Loop:

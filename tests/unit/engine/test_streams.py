@@ -11,7 +11,7 @@ from modelmill.engine.interface import Watch
 from modelmill.engine.login import Login
 from modelmill.engine.watches import Streams, build_registry
 from modelmill.kube.resources import JOBS, PODS
-from tests.unit.engine.virtual_time import run
+from tests.support.virtual_time import run
 
 LIST_JOBS, WATCH_JOBS = "/apis/batch/v1/jobs?limit=500", "/apis/batch/v1/jobs?watch=true&resourceVersion=7"
 LIST_PODS, WATCH_PODS = "/api/v1/pods?labelSelector=a%3Db", "/api/v1/pods?watch=true&labelSelector=a%3Db"

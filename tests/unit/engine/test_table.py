@@ -11,7 +11,7 @@ from modelmill.engine.interface import Watch
 from modelmill.engine.parts import Child, Part
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
-from tests.unit.engine.fake_api import WIDGETS
+from tests.support.fake_api import WIDGETS
 
 
 def part(**declared: Any) -> Part:

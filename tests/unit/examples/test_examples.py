@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from modelmill.contracts import names
 from modelmill.kube import labels
-from tests.unit.programs import ROOT, debian_program
-from tests.unit.schema import validate
+from tests.support.programs import ROOT, debian_program
+from tests.support.schema import validate
 
 EXAMPLES = ROOT / "examples"
 MANIFESTS = sorted(path for folder in ("quickstart", "container-image") for path in (EXAMPLES / folder).glob("*.yaml"))

@@ -16,7 +16,7 @@ from modelmill.kube.objects import Key
 from modelmill.measuring import scrape
 from modelmill.measuring.samples import Sample
 from modelmill.measuring.scrape import Scraper
-from tests.unit.measuring.test_exposition import PAGE
+from tests.support.expositions import PAGE
 
 CARS = Key("ml", "cars")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

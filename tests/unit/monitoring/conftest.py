@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelmill.api.base import API_VERSION
-from tests.unit.programs import debian_program
+from tests.support.programs import debian_program
 
 VERSION = "fuel-economy-1"
 REVISION = "0123456789"

@@ -23,7 +23,7 @@ from modelmill.engine.errors import Conflict, Invalid, NotFound, Unreachable
 from modelmill.kube.objects import Resource
 from modelmill.monitoring.alertmanager import NotificationError, parse
 from modelmill.monitoring.intake import MAX_ALERTS, MAX_BODY, AlertIntake
-from tests.unit.objects import training_job
+from tests.support.objects import training_job
 
 TOKEN = "s3cret"
 SERVICE = ("inferenceservices", "ml", "fuel-economy")

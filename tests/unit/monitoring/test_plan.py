@@ -11,7 +11,7 @@ from modelmill.api.objects import read_inference_service
 from modelmill.engine.parts import Contribution
 from modelmill.kube.objects import Manifest
 from modelmill.monitoring.part import FIELDS, PART, plan
-from tests.unit import objects as o
+from tests.support import objects as o
 
 JOB = "fuel-economy-training"
 

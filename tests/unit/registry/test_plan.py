@@ -16,7 +16,7 @@ from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import find
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.registry.part import REGISTRY, keys_of_service
-from tests.unit import objects as o
+from tests.support import objects as o
 
 LINEAGE = {
     "trainingJob": "cars",

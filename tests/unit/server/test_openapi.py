@@ -12,7 +12,7 @@ import pytest
 from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, Signature, Tensor
 from modelmill_server.protocols import rows, v2
 from modelmill_server.queries.columns import RejectedError, features_of
-from tests.unit.server.described import described
+from tests.support.described import described
 
 POWER = Tensor("power", "FP64", (-1,))
 WEIGHT = Tensor("weight", "FP64", (-1,), NUMERIC, True)

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from hack.artifacts import write_artifact
 from modelmill_server.core.service import ModelService
 from modelmill_server.http.messages import Answer, Request
 from modelmill_server.lifecycle import load
 from modelmill_server.protocols.application import Application
 from modelmill_server.settings import Settings
-from tests.unit.server.artifacts import write_artifact
 
 NOT_THERE = (404, 405)
 # Beside what is documented, each of these is tried with both methods; none may be answered.

@@ -16,7 +16,7 @@ from modelmill.api.schema import structural
 from modelmill.contracts import result
 from modelmill.engine.interface import Plan
 from modelmill.engine.parts import Composed
-from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.kube.labels import REVISION_LABEL
 from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.resources import PODS, REPLICA_SETS
@@ -28,8 +28,8 @@ from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.view import View
 from modelmill.workloads.containers import Image
 from modelmill.workloads.pod_status import is_ready
-from tests.unit import objects as o
-from tests.unit.schema import unknown_fields
+from tests.support import objects as o
+from tests.support.schema import unknown_fields
 
 T = TypeVar("T")
 INF = float("inf")
@@ -368,3 +368,9 @@ def set_ready(pod: dict[str, Any], ready: bool, time: int) -> None:
 def seconds_between(earlier: str, later: str) -> float:
     """Return the time between two timestamps of the status, s."""
     return (parse_timestamp(later) - parse_timestamp(earlier)).total_seconds()
+
+
+def condition(world: World, kind: str) -> tuple[str, str, str]:
+    found = find(world.status, kind)
+    assert found is not None
+    return found["status"], found["reason"], found["message"]

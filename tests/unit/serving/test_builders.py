@@ -12,7 +12,7 @@ from modelmill.serving.builders.pod_disruption_budget import build_pod_disruptio
 from modelmill.serving.builders.pod_template import build_template
 from modelmill.serving.target import Target, find_target
 from modelmill.serving.traffic.service import build_service
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.serving.simulated import World
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from modelmill.contracts.result import StageResult, encode
 from modelmill.serving.health import Trouble, trouble
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.serving.simulated import World
 
 STORE_DOWN = encode(StageResult("Failed", "StoreUnreachable", ("connection refused",)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelmill.kube.conditions import find
-from tests.unit.serving.simulated import ANALYSIS, World, revision_of, set_ready
-from tests.unit.serving.test_rollout import condition
+from tests.unit.serving.simulated import ANALYSIS, World, condition, revision_of, set_ready
 
 
 def failed(world: World) -> World:

@@ -6,14 +6,8 @@ import pytest
 
 from modelmill.kube.conditions import find
 from modelmill.serving.capacity import candidate_pods
-from tests.unit import objects as o
-from tests.unit.serving.simulated import ANALYSIS, KINDS, World, revision_of, seconds_between
-
-
-def condition(world: World, kind: str) -> tuple[str, str, str]:
-    found = find(world.status, kind)
-    assert found is not None
-    return found["status"], found["reason"], found["message"]
+from tests.support import objects as o
+from tests.unit.serving.simulated import ANALYSIS, KINDS, World, condition, revision_of, seconds_between
 
 
 def test_first_version_is_deployed_at_once_and_serves_when_all_pods_are_ready() -> None:

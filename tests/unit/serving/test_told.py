@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from modelmill.kube.conditions import find
-from tests.unit import objects as o
-from tests.unit.serving.simulated import STEPS, World
-from tests.unit.serving.test_rollout import condition
+from tests.support import objects as o
+from tests.unit.serving.simulated import STEPS, World, condition
 
 QUOTA = 'pods "cars-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4'
 

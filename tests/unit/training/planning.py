@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.contracts import result
 from modelmill.engine.interface import Plan
 from modelmill.engine.parts import Composed
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import JOBS, PODS
 from modelmill.training.part import training_part
 from modelmill.workloads.containers import Image
-from tests.unit import objects as o
+from tests.support import objects as o
 
 IMAGE = Image("trainer:1", "Always")
 Value = TypeVar("Value")
@@ -67,13 +68,13 @@ def view(parent: Mapping[str, Any], **more: Any) -> Seen:
 
 
 def plan(seen: Seen, image: Image) -> Plan:
-    made = finished(Composed([training_part(image, seen.events_about)])(seen.parent, seen, seen.now))
+    made = value_of(Composed([training_part(image, seen.events_about)])(seen.parent, seen, seen.now))
     return replace(
         made, create=tuple(made.create), apply=tuple(made.apply), delete=tuple(made.delete), events=tuple(made.events)
     )
 
 
-def finished(coroutine: Coroutine[Any, Any, Value]) -> Value:
+def value_of(coroutine: Coroutine[Any, Any, Value]) -> Value:
     """Return the value of a coroutine that waits for nothing."""
     try:
         coroutine.send(None)
@@ -103,3 +104,29 @@ def service(
 
 def stable(version: str) -> dict[str, Any]:
     return {"version": version, "digest": o.DIGEST, "revision": "abc", "replicas": 2, "ready": 2}
+
+
+def started(**spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a TrainingJob with run 1 in progress, and the manifest of its Job."""
+    parent = o.training_job(**spec)
+    first = plan(view(parent), IMAGE)
+    return o.with_status(parent, first.status or {}), dict(first.create[0])
+
+
+def finished(outcome: Any = None, **spec: Any) -> dict[str, Any]:
+    """Return a TrainingJob whose run 1 has ended at o.NOW."""
+    parent, manifest = started(**spec)
+    ending = complete(parent, manifest, outcome or o.published())
+    return o.with_status(parent, ending.status or {})
+
+
+def complete(parent: dict[str, Any], manifest: dict[str, Any], outcome: result.StageResult) -> Plan:
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", [], [o.ended("publish", 0, result.encode(outcome), "Completed")], "Succeeded")]}
+    return plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods=pods), IMAGE)
+
+
+def failed(parent: dict[str, Any], manifest: dict[str, Any], pod: dict[str, Any], reason: str = "") -> Plan:
+    name = manifest["metadata"]["name"]
+    jobs = {name: o.job(manifest, o.condition("Failed", reason), failed=1)}
+    return plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from modelmill.training.triggers.alerts import MAX_ANSWERED
-from tests.unit import objects as o
-from tests.unit.training.planning import IMAGE, plan, service, status_of, view
-from tests.unit.training.test_plan import finished
+from tests.support import objects as o
+from tests.unit.training.planning import IMAGE, finished, plan, service, status_of, view
 
 
 def run(number: int, *triggers: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, service, stable, status_of, view
 
 OLD = o.model_version("cars-1", created="2026-01-01T00:00:00Z")

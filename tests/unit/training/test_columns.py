@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelmill.training.part import keys_of_version
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, status_of, view
 
 

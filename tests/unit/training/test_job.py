@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, view
 
 TRAINS = [{}, {"train": {"container": {"image": "mine:1"}}}]

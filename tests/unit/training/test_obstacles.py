@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelmill.kube.conditions import find
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, status_of, view
 
 NO_NODE = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available: insufficient memory"}

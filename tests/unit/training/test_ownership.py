@@ -8,7 +8,7 @@ import pytest
 
 from modelmill.kube.conditions import find
 from modelmill.training.part import keys_of_same_model
-from tests.unit import objects as o
+from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, status_of, view
 
 

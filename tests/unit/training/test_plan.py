@@ -12,34 +12,19 @@ from hypothesis import strategies as st
 from modelmill.contracts import result
 from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import find
-from tests.unit import objects as o
-from tests.unit.training.planning import IMAGE, plan, service, stable, status_of, view
-
-
-def started(**spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a TrainingJob with run 1 in progress, and the manifest of its Job."""
-    parent = o.training_job(**spec)
-    first = plan(view(parent), IMAGE)
-    return o.with_status(parent, first.status or {}), dict(first.create[0])
-
-
-def finished(outcome: Any = None, **spec: Any) -> dict[str, Any]:
-    """Return a TrainingJob whose run 1 has ended at o.NOW."""
-    parent, manifest = started(**spec)
-    ending = complete(parent, manifest, outcome or o.published())
-    return o.with_status(parent, ending.status or {})
-
-
-def complete(parent: dict[str, Any], manifest: dict[str, Any], outcome: result.StageResult) -> Plan:
-    name = manifest["metadata"]["name"]
-    pods = {name: [o.pod("p", [], [o.ended("publish", 0, result.encode(outcome), "Completed")], "Succeeded")]}
-    return plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods=pods), IMAGE)
-
-
-def failed(parent: dict[str, Any], manifest: dict[str, Any], pod: dict[str, Any], reason: str = "") -> Plan:
-    name = manifest["metadata"]["name"]
-    jobs = {name: o.job(manifest, o.condition("Failed", reason), failed=1)}
-    return plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE)
+from tests.support import objects as o
+from tests.unit.training.planning import (
+    IMAGE,
+    complete,
+    failed,
+    finished,
+    plan,
+    service,
+    stable,
+    started,
+    status_of,
+    view,
+)
 
 
 def test_creation_starts_run_one_with_its_job_first() -> None:

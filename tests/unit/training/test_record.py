@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from modelmill.contracts import result
 from modelmill.kube.conditions import find
-from tests.unit import objects as o
-from tests.unit.training.planning import status_of
-from tests.unit.training.test_plan import complete, finished, started
+from tests.support import objects as o
+from tests.unit.training.planning import complete, finished, started, status_of
 
 NOTES = ("columns left out: signup_date (dates), comment (free text)", "only 3 rows are new to both")
 

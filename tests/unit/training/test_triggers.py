@@ -14,9 +14,8 @@ from modelmill.training.triggers.decision import MAX_REASONS, decide
 from modelmill.training.triggers.reason import Hold, Reason, Trigger
 from modelmill.training.triggers.table import TRIGGERS
 from modelmill.training.view import View
-from tests.unit import objects as o
-from tests.unit.training.planning import service, view
-from tests.unit.training.test_plan import finished
+from tests.support import objects as o
+from tests.unit.training.planning import finished, service, view
 
 
 def typed(parent: dict[str, Any], **more: Any) -> View:

@@ -8,9 +8,8 @@ import pytest
 
 from modelmill.contracts import result
 from modelmill.kube.conditions import find
-from tests.unit import objects as o
-from tests.unit.training.planning import IMAGE, plan, service, status_of, view
-from tests.unit.training.test_plan import complete, finished
+from tests.support import objects as o
+from tests.unit.training.planning import IMAGE, complete, finished, plan, service, status_of, view
 
 REJECTED = o.published(result.GATE_FAILED, reason="GateFailed", reasons=("r2 0.2 < 0.7",))
 

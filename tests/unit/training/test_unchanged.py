@@ -8,9 +8,8 @@ from typing import Any
 from modelmill.contracts import names, result, stage
 from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import find
-from tests.unit import objects as o
-from tests.unit.training.planning import IMAGE, plan, service, status_of, view
-from tests.unit.training.test_plan import failed, finished
+from tests.support import objects as o
+from tests.unit.training.planning import IMAGE, failed, finished, plan, service, status_of, view
 
 UNCHANGED = result.StageResult(
     result.UNCHANGED, "Unchanged", ("the data are those of the last version.",), data=result.DataFacts(o.DIGEST, 0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelmill.workloads.jobs import Active, Complete, Failed, Observation, observe
-from tests.unit import objects as o
+from tests.support import objects as o
 
 BASE: dict[str, Any] = {"metadata": {"name": "j"}}
 

@@ -10,7 +10,7 @@ from modelmill.workloads import jobs
 from modelmill.workloads.containers import Container, Image
 from modelmill.workloads.jobs import Job, build_job
 from modelmill.workloads.pods import Pod
-from tests.unit import objects as o
+from tests.support import objects as o
 
 STORE = Store(uri="s3://models/prod", secret_ref=SecretRef(name="keys"))
 

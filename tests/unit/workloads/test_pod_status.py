@@ -8,8 +8,8 @@ import pytest
 
 from modelmill.contracts import result
 from modelmill.workloads import pod_status as pods
-from tests.unit.objects import ended as terminated
-from tests.unit.objects import pod, running, waiting
+from tests.support.objects import ended as terminated
+from tests.support.objects import pod, running, waiting
 
 
 def crashing(name: str, code: int, message: str, reason: str = "Error") -> dict[str, Any]:

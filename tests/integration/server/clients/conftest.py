@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from hack.artifacts import write_artifact
 from tests.integration.server.clients.process import ClientProcess
 from tests.integration.server.clients.served import VERSIONS, Served, fitted
-from tests.integration.server.conftest import Launcher, free_port
-from tests.unit.server.artifacts import write_artifact
+from tests.support.model_server import Launcher, free_port
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from tests.integration.server.conftest import Running
-from tests.integration.server.test_outputs import cars, iris, iris_flags, iris_numbers, on_columns
+from tests.support.fitted import cars, iris, iris_flags, iris_numbers, on_columns
+from tests.support.model_server import Running
 
 LABELS = np.array(["borstig 🌱", "versicolor", "schön"])
 COUNTRIES = ["", "Côte d'Ivoire", "USA", "日本"]

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hack.artifacts import column_of
 from tests.integration.server.clients.process import ClientError, ClientProcess
 from tests.integration.server.clients.served import DATATYPES, MODELS, Served, assert_same, matrix, tensors
-from tests.unit.server.artifacts import column_of
 
 Get = Callable[[str], Served]
 V2 = ("v2", "grpc")

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hack.artifacts import column_of, datatype_of
 from tests.integration.server.clients.environment import clean_environ, environment
 from tests.integration.server.clients.served import DATATYPES, Served
-from tests.unit.server.artifacts import column_of, datatype_of
 
 Get = Callable[[str], Served]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from modelmill.engine.client import FIELD_MANAGER
 from modelmill.engine.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
+from modelmill.engine.interface import Event
 from modelmill.kube.objects import Resource
 
 WIDGETS = Resource("test.dev", "v1", "widgets", "Widget")
@@ -156,3 +157,11 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def widget(name: str = "w", **status: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": "ml", "generation": 1}, "spec": {"size": 1}, "status": status}
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def record(self, parent: Any, event: Event) -> None:
+        self.events.append(event)

@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import sklearn
 
+from hack.estimators.cases import Case
+from hack.estimators.data import TARGET, table
 from modelmill.contracts.artifact import Golden
 from modelmill.contracts.stage import Data, StageSpec, Store
 from modelmill_server.core.service import Loaded
@@ -32,8 +34,6 @@ from modelmill_trainer.models import Outputs
 from modelmill_trainer.preprocessing import choose, pipeline
 from modelmill_trainer.signature import DATATYPES
 from modelmill_trainer.tables import read_rows
-from tests.integration.server.estimator_data import TARGET, table
-from tests.integration.server.estimators import Case
 
 ASKED_EVERY = 5  # of five rows one is kept from every stage, to be asked of the server
 

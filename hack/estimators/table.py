@@ -12,10 +12,10 @@ import skl2onnx
 import sklearn
 import skops
 
-from tests.integration.server.estimator_runs import ASKED_EVERY, Served
-from tests.integration.server.estimators import Case
+from hack.estimators.cases import Case
+from hack.estimators.runs import ASKED_EVERY, Served
 
-PATH = Path(__file__).parents[3] / "docs" / "reference" / "estimators.md"
+PATH = Path(__file__).parents[2] / "docs" / "reference" / "estimators.md"
 NEITHER = "neither"
 MOST_REASON = 170
 HEAD = (
