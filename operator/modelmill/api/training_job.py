@@ -184,13 +184,18 @@ class Retrain(Part):
     """Limits on runs that an alert starts."""
 
     cooldown_seconds: int = Field(
-        default=3600, ge=0, le=31_536_000, description="Least time from the end of the last run to an alert's run."
+        default=3600,
+        ge=0,
+        le=31_536_000,
+        description="Least time from the end of the last run to an alert's run; doubled for each version in a row that failed "
+        "its gates, up to 16 times.",
     )
     max_consecutive_failures: int = Field(
         default=3,
         ge=1,
         le=100,
-        description="Failed runs in a row after which alerts start no more until a person starts one.",
+        description="Failed runs in a row, or versions in a row that failed their gates, after which alerts start no more "
+        "until a person starts one.",
     )
 
 
