@@ -40,7 +40,9 @@ class Holdout(Part):
     }
     fraction: Decimal | None = Field(default=None, description="Share of the rows, between 0 and 1, e.g. '0.2'.")
     strategy: Literal["Random", "Latest"] = Field(
-        default="Random", description="Random: seeded choice. Latest: the rows with the greatest values of column."
+        default="Random",
+        description="Random: by a hash of each row's content, so that a row stays where it is as the data grow. "
+        "Latest: the rows with the greatest values of column.",
     )
     column: Column | None = Field(default=None, description="Column that orders the rows for strategy Latest.")
     uri: Uri | None = Field(default=None, description="Prefix of rows given apart, in the format of data.train.")

@@ -99,6 +99,7 @@ class StageSpec:
     champion: Champion | None = None
     seed: int = 0
     train_image: str = ""
+    description: str = ""
     unless_digest: str | None = None
     v: int = STAGE_VERSION
 
@@ -136,6 +137,7 @@ def decode(text: str) -> StageSpec:
         champion=_known(Champion, raw["champion"]) if raw.get("champion") else None,
         seed=int(raw.get("seed", 0)),
         train_image=raw.get("train_image", ""),
+        description=str(raw.get("description") or ""),
         unless_digest=raw.get("unless_digest"),
     )
 

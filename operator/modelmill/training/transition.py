@@ -7,8 +7,8 @@ from typing import cast
 
 from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcome, TrainingJobStatus
 from modelmill.api.versions import champion
-from modelmill.contracts.names import REPORT_FILE
-from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED, Artifact
+from modelmill.contracts.artifact import report_uri
+from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import RUN_ANNOTATION
@@ -119,7 +119,7 @@ def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun
         cause=ended.cause[:64] or None,
         message=ended.message[:4000] or None,
         version=run.version if ended.made_version else None,
-        report=_report(result.artifact) if ended.made_version else None,
+        report=report_uri(result.artifact.uri) if ended.made_version and result.artifact is not None else None,
         notes=tuple(note[:1024] for note in result.notes[:16]),
         trained_hash=run.trained_hash,
         data_digest=result.data.digest if result.data is not None else None,
@@ -131,10 +131,6 @@ def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun
         start_time=run.start_time,
         finish_time=timestamp(ended.finished),
     )
-
-
-def _report(artifact: Artifact | None) -> str | None:
-    return f"{artifact.uri.rstrip('/')}/{REPORT_FILE}"[:1100] if artifact is not None else None
 
 
 def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ def stage_spec(
         champion=_champion(champion),
         unless_digest=unless_digest,
         train_image=spec.train.container.image if spec.train.container else "",
+        description=spec.description,
     )
 
 
