@@ -21,7 +21,8 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 def page_of(**changes: Any) -> str:
     spec = StageSpec(
-        description=changes.pop("description", ""), namespace="demo", training_job="fuel", run=3, run_uid="u", model="fuel", version="fuel-3",
+        description=changes.pop("description", ""),
+        namespace="demo", training_job="fuel", run=3, run_uid="u", model="fuel", version="fuel-3",
         store=Store("file:///m"), data=Data("file:///d", "csv", "y"), estimator=Estimator("sklearn.x"),
     )  # fmt: skip
     facts = {
