@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STAMP := .venv/.requirements
 PYTHON := .venv/bin/python
 CLUSTER_TOOL := $(or $(SYSTEM_PYTHON),python3) hack/cluster
-WORKERS := -n 3 --dist loadgroup
+WORKERS := -n 3 --dist loadscope
 CODE := operator/modelmill images/trainer/modelmill_trainer images/server/modelmill_server hack tests
 
 help: ## List the commands

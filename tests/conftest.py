@@ -1,25 +1,34 @@
-"""How the tests are shared out among the workers of one machine (pytest-xdist, `--dist loadgroup`)."""
+"""How the tests are shared out among the workers of one machine (pytest-xdist, `--dist loadscope`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-pytest.register_assert_rewrite("tests.support")
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent
-TOGETHER = ("integration/engine", "integration/server/clients", "integration/trainer")
+TOGETHER = ("tests/integration/engine", "tests/integration/server/clients", "tests/integration/trainer")
 """Folders whose tests share what is dear: an API server, environments of clients. They stay on one worker."""
 ORDER = ("e2e", "integration", "unit")
 """What waits most comes first, so that the others fill the time."""
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByModule(LoadScopeScheduling):
+    """Keeps the tests of a module, or of a folder of `TOGETHER`, on one worker and in their order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return next((folder for folder in TOGETHER if path.startswith(f"{folder}/")), path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """Share the tests out by module, in the order in which they were collected."""
+    config.option.loadscopereorder = False
+    return ByModule(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module, or of a folder that shares something, on one worker; end-to-end tests come first."""
-    for item in items:
-        path = item.path.relative_to(ROOT).as_posix()
-        folder = next((one for one in TOGETHER if path.startswith(one)), path)
-        item.add_marker(pytest.mark.xdist_group(folder))
+    """Let the end-to-end tests come first."""
     items.sort(key=lambda item: ORDER.index(item.path.relative_to(ROOT).parts[0]))

@@ -19,9 +19,15 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class OperatorProcess:
-    """One operator. log: file that its standard error goes to."""
+    """One operator. log: file that its standard error goes to. server_image: the server of its release."""
 
-    def __init__(self, kubeconfig: Path, log: Path, identity: str = "operator") -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        log: Path,
+        identity: str = "operator",
+        server_image: str = "localhost/modelmill-server:bench",
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -32,7 +38,7 @@ class OperatorProcess:
             "KUBECONFIG": str(kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
             "MODELMILL_TRAINER_IMAGE": "localhost/modelmill-trainer:bench",
-            "MODELMILL_SERVER_IMAGE": "localhost/modelmill-server:bench",
+            "MODELMILL_SERVER_IMAGE": server_image,
             "MODELMILL_PORT": str(self.port),
             "MODELMILL_POD_NAME": identity,
             "MODELMILL_LEASE_NAMESPACE": NAMESPACE,

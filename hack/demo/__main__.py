@@ -84,8 +84,8 @@ def story(kube: Kube, account: Account, cars: list[Car], traffic: Traffic, first
     changed = time.monotonic()
     traffic.cars = of(cars, TODAY)
     upload(kube, {year: of(cars, [year]) for year in range(1977, 1983)})
-    wait(kube, "the drift alert", lambda: bool((service(kube).get("status") or {}).get("alerts")), 240)
-    drift = next(c for c in service(kube)["status"]["conditions"] if c["type"] == "DriftDetected")
+    wait(kube, "the drift alert", lambda: drifted(kube)["status"] == "True", 240)
+    drift = drifted(kube)
     account.say(f"drift after {time.monotonic() - changed:.0f} s: {drift['message']}", "Alertmanager -> operator")
     account.say(error_line(traffic, changed))
     account.chapter("The alert starts a run; champion and challenger are measured on the same fresh hold-out")
@@ -218,6 +218,12 @@ def phase(kube: Kube) -> str:
 def stable(kube: Kube) -> str:
     """Return the version that serves."""
     return str(((service(kube).get("status") or {}).get("stable") or {}).get("version", ""))
+
+
+def drifted(kube: Kube) -> dict[str, Any]:
+    """Return the condition DriftDetected of the InferenceService; Unknown while there is none."""
+    conditions = (service(kube).get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one["type"] == "DriftDetected"), {"status": "Unknown", "message": ""})
 
 
 def service_url(kube: Kube) -> str:

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kubernetes import config, watch
-from kubernetes.client import ApiClient, ApiException, CoreV1Api, EventsV1Api
+from kubernetes import config
+from kubernetes.client import ApiClient, ApiException, CoreV1Api
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import NotFoundError
 
@@ -116,8 +116,10 @@ class Kube:
 
     def events(self, namespace: str) -> Iterator[dict[str, Any]]:
         """Yield the Events of the namespace as they happen, for ever."""
-        for change in watch.Watch().stream(EventsV1Api(self.api).list_namespaced_event, namespace):
-            yield change["raw_object"]
+        events = self._dynamic.resources.get(api_version="events.k8s.io/v1", kind="Event")
+        while True:  # the API server ends a watch from time to time
+            for change in events.watch(namespace=namespace, timeout=300):
+                yield change["raw_object"]
 
     def _of(self, kind: str) -> Any:
         return self._dynamic.resources.get(api_version=API_VERSIONS.get(kind, "v1"), kind=kind)

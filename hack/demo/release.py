@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from hack.demo.kube import Kube
 
@@ -11,7 +14,16 @@ RELEASE = "modelmill"
 
 
 def install(kube: Kube, say: Callable[[str], None]) -> None:
-    """Install or upgrade the release and wait until the operator is available."""
+    """Install or upgrade the release and wait until the operator is available; programs of one machine do it in turn.
+
+    helm refuses two at a time.
+    """
+    with (Path(tempfile.gettempdir()) / "modelmill-install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(kube, say)
+
+
+def _install(kube: Kube, say: Callable[[str], None]) -> None:
     images = kube.status["images"]
     token = kube.status["alert_token"]
     secret = f"""

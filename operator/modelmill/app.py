@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from modelmill import __version__
@@ -14,13 +15,13 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError
+from modelmill.engine.events import events_about
 from modelmill.engine.interface import Watch
-from modelmill.engine.parts import Child
 from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube import labels
+from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import (
-    JOBS,
     PODS,
     REPLICA_SETS,
 )
@@ -29,7 +30,7 @@ from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
 from modelmill.registry import part as registry
 from modelmill.serving import part as serving
-from modelmill.training import reconciler as training
+from modelmill.training import part as training
 from modelmill.workloads.containers import Image
 
 
@@ -70,22 +71,35 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
         table,
         [
             Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
+            Watch(TRAINING_JOBS, index_fields=[training.MODEL_FIELD], unread=[MANAGED_FIELDS]),
             Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],
     )
 
 
-def controllers(config: Config) -> Sequence[Controller]:
-    """Return the table: the parts of each kind with their children, and which other changes concern it."""
+async def no_events(obj: Manifest) -> Sequence[Manifest]:
+    """Return no Events: for a table that is looked at, without an API server."""
+    return ()
+
+
+def controllers(config: Config, events: training.EventsAbout = no_events) -> Sequence[Controller]:
+    """Return the table: the parts of each kind with their children, and which other changes concern it.
+
+    events: reads the Events about an object.
+    """
     server = Image(config.server_image, config.image_pull_policy)
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            reconcile=training.TrainingJobReconciler(config.trainer_image),
-            own_children=[Child(JOBS, applied=False, deleted=True), Child(MODEL_VERSIONS, applied=False)],
-            maps={PODS: training.keys_of_pod, INFERENCE_SERVICES: training.keys_of_service},
+            [training.training_part(Image(config.trainer_image, config.image_pull_policy), events)],
+            maps={
+                PODS: training.keys_of_pod,
+                INFERENCE_SERVICES: training.keys_of_service,
+                MODEL_VERSIONS: training.keys_of_version,
+                TRAINING_JOBS: training.keys_of_same_model,
+            },
         ),
         Controller(
             "modelversion",
@@ -124,8 +138,12 @@ def main() -> int:
         return 2
     metrics.BUILD.labels(__version__).set(1)
     try:
-        table = controllers(config)
-        run(table, watches(table), config.settings, lambda client: routes(config, client))
+        run(
+            lambda client: controllers(config, partial(events_about, client)),
+            watches(controllers(config)),
+            config.settings,
+            partial(routes, config),
+        )
     except LoginError as error:
         print(f"modelmill: {error}", file=sys.stderr)
         return 2

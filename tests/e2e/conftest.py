@@ -23,10 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def kube() -> Kube:
     connected = connect()
-    # Workers of one machine install one after the other: helm refuses two at a time.
-    with (Path(tempfile.gettempdir()) / "modelmill-e2e-install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        install(connected, print)
+    install(connected, print)
     return connected
 
 

@@ -85,6 +85,7 @@ def test_at_canary_weight_under_traffic(killed: Cluster) -> None:
 
 
 def test_just_after_an_alert(killed: Cluster) -> None:
+    killed.put("data/more.csv", table(rows=30))
     assert deliver(killed, "one") == 200
     killed.kill_operator()
     finished(killed, 4)

@@ -43,6 +43,19 @@ class StageError(Exception):
         return f"{self.reason}: {' '.join(self.messages)}"
 
 
+class Unchanged(StageError):
+    """There is nothing to train: the data are those of the last version. digest: of the data."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__("Unchanged", "the data are those that the last version was trained on; nothing was trained.")
+        self.digest = digest
+
+    def result(self) -> result.StageResult:
+        """Return the ending as the stage's result."""
+        facts = result.DataFacts(self.digest, rows=0, holdout_rows=0)
+        return result.StageResult(result.UNCHANGED, self.reason, self.messages, data=facts)
+
+
 def rejected(reason: str, *messages: str) -> StageError:
     """Return the error for data that cannot be trained on."""
     return StageError(reason, *messages, rejected=True)

@@ -12,7 +12,7 @@ from modelmill.contracts import artifact
 from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.facts import Facts, write_facts
-from modelmill_trainer.failure import StageError
+from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.snapshot import Fetched, data_digest, download
 from modelmill_trainer.stores import open_folder
@@ -21,7 +21,7 @@ FORMATS = ("csv", "parquet", "jsonl")
 
 
 def fetch(spec: StageSpec, folders: Folders) -> None:
-    """Fill the input and hold-out folders. Raises StageError."""
+    """Fill the input and hold-out folders. Raises StageError; Unchanged when the data need no training."""
     begin = time.monotonic()
     if spec.data.format not in FORMATS:
         raise StageError("SpecInvalid", f"data.train.format {spec.data.format!r} is none of {', '.join(FORMATS)}")
@@ -36,6 +36,8 @@ def fetch(spec: StageSpec, folders: Folders) -> None:
         train, held = _download(spec, Path(name))
         size = sum(item.size for item in (*train, *held))
         print(f"fetch: {len(train) + len(held)} objects, {size} bytes in {time.monotonic() - begin:.2f} s", flush=True)
+        if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
+            raise Unchanged(spec.unless_digest)
         facts = _divide(spec, folders, train, held)
     for note in facts.notes:
         print(f"fetch: {note}", flush=True)

@@ -79,6 +79,9 @@ _STATUSES: dict[type[Any], TypeAdapter[Any]] = {
     InferenceServiceStatus: _INFERENCE_SERVICE[1],
     Alert: TypeAdapter(Alert),
 }
+_KEPT_VERSIONS = 4096
+# By identity of the manifest, which is never changed in place; it is kept too, so that no other takes its identity.
+_read_versions: dict[int, tuple[Manifest, list[ModelVersion]]] = {}
 
 
 def read_training_job(manifest: Manifest) -> TrainingJob:
@@ -100,8 +103,20 @@ def read_inference_service(manifest: Manifest) -> InferenceService:
 
 
 def readable_model_versions(manifests: Iterable[Manifest]) -> list[ModelVersion]:
-    """Return those that can be read; of the others their own condition tells."""
-    return _readable(manifests, read_model_version)
+    """Return those that can be read; of the others their own condition tells.
+
+    Every plan of a model reads all of its versions, which hardly ever change: those read last are kept.
+    """
+    found = []
+    for manifest in manifests:
+        kept = _read_versions.get(id(manifest))
+        if kept is None or kept[0] is not manifest:
+            kept = (manifest, _readable([manifest], read_model_version))
+            while len(_read_versions) >= _KEPT_VERSIONS:
+                del _read_versions[next(iter(_read_versions))]
+            _read_versions[id(manifest)] = kept
+        found += kept[1]
+    return found
 
 
 def readable_inference_services(manifests: Iterable[Manifest]) -> list[InferenceService]:
@@ -134,14 +149,21 @@ def read_meta(manifest: Manifest) -> ObjectMeta:
 def status_manifest(status: Any) -> dict[str, Any]:
     """Return a typed status, or an alert in one, as plain data with camelCase names; what is None or empty is left out."""
     dumped: dict[str, Any] = _STATUSES[type(status)].dump_python(status, mode="json", by_alias=True, exclude_none=True)
-    cleaned: dict[str, Any] = _without_empty(dumped)
-    return cleaned
+    _drop_empty(dumped)
+    return dumped
 
 
-def _without_empty(value: Any) -> Any:
+def _drop_empty(value: Any) -> None:
+    """Remove what is empty from freshly dumped data, in place: a status is dumped in every plan."""
     if isinstance(value, dict):
-        return {name: _without_empty(item) for name, item in value.items() if item not in ({}, [])}
-    return [_without_empty(item) for item in value] if isinstance(value, list) else value
+        for name in [name for name, item in value.items() if item in ({}, [])]:
+            del value[name]
+        children = value.values()
+    else:
+        children = value
+    for item in children:
+        if isinstance(item, dict | list):
+            _drop_empty(item)
 
 
 def _parts(manifest: Manifest, spec: TypeAdapter[Spec], status: TypeAdapter[Status]) -> tuple[Spec, Status]:

@@ -40,7 +40,9 @@ class Toleration(Part):
 class PodTemplate(Part):
     """What may be said about the training pod. Everything else of it is decided by the operator."""
 
-    resources: Resources = Field(default_factory=Resources, description="Resources of the train container.")
+    resources: Resources = Field(
+        default_factory=Resources, description="Resources of each container of the pod; they run one after the other."
+    )
     node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(
         default_factory=dict,
         description="Labels that the node must have.",

@@ -40,7 +40,9 @@ class Holdout(Part):
     }
     fraction: Decimal | None = Field(default=None, description="Share of the rows, between 0 and 1, e.g. '0.2'.")
     strategy: Literal["Random", "Latest"] = Field(
-        default="Random", description="Random: seeded choice. Latest: the rows with the greatest values of column."
+        default="Random",
+        description="Random: by a hash of each row's content, so that a row stays where it is as the data grow. "
+        "Latest: the rows with the greatest values of column.",
     )
     column: Column | None = Field(default=None, description="Column that orders the rows for strategy Latest.")
     uri: Uri | None = Field(default=None, description="Prefix of rows given apart, in the format of data.train.")
@@ -184,13 +186,18 @@ class Retrain(Part):
     """Limits on runs that an alert starts."""
 
     cooldown_seconds: int = Field(
-        default=3600, ge=0, le=31_536_000, description="Least time from the end of the last run to an alert's run."
+        default=3600,
+        ge=0,
+        le=31_536_000,
+        description="Least time from the end of the last run to an alert's run; doubled for each version in a row that failed "
+        "its gates, up to 16 times.",
     )
     max_consecutive_failures: int = Field(
         default=3,
         ge=1,
         le=100,
-        description="Failed runs in a row after which alerts start no more until a person starts one.",
+        description="Failed runs in a row, or versions in a row that failed their gates, after which alerts start no more "
+        "until a person starts one.",
     )
 
 

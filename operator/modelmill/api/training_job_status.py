@@ -10,7 +10,9 @@ from pydantic import Field
 
 from modelmill.api.base import Alert, Condition, Digest, Message, StatusPart, Text, Timestamp, Word
 
-RunReason = Literal["Spec", "Manual", "Alert"]
+RunReason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=32)]
+"""Kind of a trigger, as its file in `training.triggers` names it."""
+RunOutcome = Literal["Published", "GateFailed", "DataRejected", "Failed", "Unchanged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +53,28 @@ class FinishedRun(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
-    outcome: Annotated[Literal["Published", "GateFailed", "DataRejected", "Failed"], Field(description="How it ended.")]
+    outcome: Annotated[
+        RunOutcome,
+        Field(
+            description="How it ended. Unchanged: an alert's run found the data of the last version; nothing was trained."
+        ),
+    ]
     cause: Annotated[Word | None, Field(description="Why, when it was not published, as one CamelCase word.")] = None
     message: Annotated[Message | None, Field(description="What happened and what to do.")] = None
     version: Annotated[Word | None, Field(description="ModelVersion that it made.")] = None
+    report: Annotated[
+        Annotated[str, Field(max_length=1100)] | None,
+        Field(description="Where the report of that version is: a page to open."),
+    ] = None
+    notes: Annotated[
+        tuple[Text, ...],
+        Field(
+            max_length=16,
+            description="What else is worth knowing about a run that went well, e.g. which columns were left out.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    trained_hash: Annotated[Word | None, Field(description="Hash of the fields that it trained.")] = None
     data_digest: Annotated[Digest | None, Field(description="Digest of the data that it trained on.")] = None
     metrics: Annotated[
         Mapping[str, Word], Field(description="Measured on the hold-out.", json_schema_extra={"maxProperties": 64})
@@ -126,10 +146,27 @@ class TrainingJobStatus(StatusPart):
         Annotated[str, Field(max_length=256)] | None,
         Field(description="Value of modelmill.dev/run that was last answered."),
     ] = None
+    answered_alerts: Annotated[
+        tuple[Word, ...],
+        Field(
+            max_length=256,
+            description="Alerts that still fire and that a run has answered: they start no other.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     consecutive_failures: Annotated[int, Field(ge=0, description="Failed runs in a row.")] = 0
+    consecutive_rejections: Annotated[
+        int,
+        Field(
+            ge=0, description="Versions in a row that failed their gates. Each doubles the cooldown, up to 16 times."
+        ),
+    ] = 0
     latest_version: Annotated[Word | None, Field(description="ModelVersion that was published last.")] = None
     progress: Annotated[Word | None, Field(description="Where the run is, for the PROGRESS column.")] = None
-    best: Annotated[Word | None, Field(description="Primary metric of the last version, for the BEST column.")] = None
+    best: Annotated[
+        Annotated[str, Field(max_length=160)] | None,
+        Field(description="Best primary metric of the versions that are not rejected, for the BEST column."),
+    ] = None
 
 
 def columns() -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from modelmill.api.objects import InferenceService, ModelVersion
+
 APPROVED: Final = "Approved"
 PENDING: Final = "Pending"
 REJECTED: Final = "Rejected"
@@ -36,6 +38,26 @@ def newest_approved(versions: Iterable[Mapping[str, Any]], model: str) -> Mappin
         key=lambda version: (version["metadata"]["creationTimestamp"], version_number(version["metadata"]["name"])),
         default=None,
     )
+
+
+def latest_approved(versions: Iterable[ModelVersion]) -> ModelVersion | None:
+    """Return the version of one model that services that follow it should serve: see `newest_approved`."""
+    return _newest(one for one in versions if one.spec.approval == APPROVED and not one.metadata.deleting)
+
+
+def champion(versions: Iterable[ModelVersion], services: Iterable[InferenceService]) -> ModelVersion | None:
+    """Return the version of one model that a challenger is compared with: the newest approved one.
+
+    One that is being deleted counts while it serves: it is held until another has replaced it.
+    """
+    serving = {one.status.stable.version for one in services if one.status.stable is not None}
+    return _newest(
+        one for one in versions if one.spec.approval == APPROVED and (not one.metadata.deleting or one.name in serving)
+    )
+
+
+def _newest(versions: Iterable[ModelVersion]) -> ModelVersion | None:
+    return max(versions, key=lambda one: (one.metadata.creation_timestamp, version_number(one.name)), default=None)
 
 
 def firing_alerts(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

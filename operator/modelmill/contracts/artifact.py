@@ -15,7 +15,7 @@ from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from modelmill.contracts.names import BIN_MISSING, BIN_OTHER, ONNX_FILE, SKOPS_FILE
+from modelmill.contracts.names import BIN_MISSING, BIN_OTHER, ONNX_FILE, REPORT_FILE, SKOPS_FILE
 
 MANIFEST_VERSION: Final = 1
 # The file of each format; where there are several, the first that the manifest lists is served.
@@ -204,6 +204,11 @@ class Golden:
 def category_text(value: Any) -> str:
     """Return a value as profile.json and the metrics of the server name its category: truth values as JSON writes them."""
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def report_uri(artifact_uri: str) -> str:
+    """Return the address of the report in an artifact."""
+    return f"{artifact_uri.rstrip('/')}/{REPORT_FILE}"
 
 
 def canonical(document: Any) -> bytes:

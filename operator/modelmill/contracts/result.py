@@ -16,13 +16,14 @@ MAX_BYTES: Final = 4096  # the kubelet cuts longer messages, kubelet/container A
 PUBLISHED: Final = "Published"  # artifact stored, gates passed
 GATE_FAILED: Final = "GateFailed"  # artifact stored, at least one gate failed
 DATA_REJECTED: Final = "DataRejected"  # the data cannot be trained on: `reason` says why
+UNCHANGED: Final = "Unchanged"  # fetch found the data that StageSpec.unless_digest names: nothing was trained
 FAILED: Final = "Failed"  # anything else: `reason` says why
 # How many characters of each note, and of each reason and gate, are kept: the first pair that fits is taken.
 LENGTHS: Final = (
     *((keep, MAX_BYTES) for keep in (MAX_BYTES, 500, 160, 60, 0)),
     *((0, keep) for keep in (500, 160, 60, 0)),
 )
-OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, FAILED})
+OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, UNCHANGED, FAILED})
 
 
 class ResultError(ValueError):

@@ -79,7 +79,10 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """One run, as its stages see it. Numbers are numbers here; the custom resource has them as decimal strings."""
+    """One run, as its stages see it. Numbers are numbers here; the custom resource has them as decimal strings.
+
+    unless_digest: digest of data that need no training: fetch ends the run with outcome Unchanged when it finds them.
+    """
 
     namespace: str
     training_job: str
@@ -96,6 +99,8 @@ class StageSpec:
     champion: Champion | None = None
     seed: int = 0
     train_image: str = ""
+    description: str = ""
+    unless_digest: str | None = None
     v: int = STAGE_VERSION
 
 
@@ -132,6 +137,8 @@ def decode(text: str) -> StageSpec:
         champion=_known(Champion, raw["champion"]) if raw.get("champion") else None,
         seed=int(raw.get("seed", 0)),
         train_image=raw.get("train_image", ""),
+        description=str(raw.get("description") or ""),
+        unless_digest=raw.get("unless_digest"),
     )
 
 

@@ -80,13 +80,19 @@ class Client:
         return await self._send("GET", resource.path(namespace, name))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, label_selector: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
     ) -> tuple[list[dict[str, Any]], str]:
         """Return all objects, read in pages, and the resourceVersion of the list."""
         items: list[dict[str, Any]] = []
         query = {"limit": str(PAGE)}
         if label_selector:
             query["labelSelector"] = label_selector
+        if field_selector:
+            query["fieldSelector"] = field_selector
         while True:
             page = await self._send("GET", resource.path(namespace), query=query)
             items += page.get("items") or ()

@@ -1,11 +1,11 @@
-"""Kubernetes Events about the parents: posted once, in the background, never in the way of a reconciliation."""
+"""Kubernetes Events: ours posted once, in the background, never in the way of a reconciliation; those of others read."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError
 from modelmill.engine.interface import Event
 from modelmill.kube.objects import Manifest
-from modelmill.kube.resources import EVENTS
+from modelmill.kube.resources import CORE_EVENTS, EVENTS
 
 CONTROLLER = "modelmill.dev/operator"
 WAITING = 1000
@@ -115,3 +115,14 @@ class EventRecorder:
                 "uid": meta["uid"],
             },
         }
+
+
+async def events_about(client: Client, obj: Manifest) -> Sequence[Manifest]:
+    """Return the core/v1 Events about the object, whoever wrote them; none when they cannot be read, which is logged."""
+    meta = obj["metadata"]
+    try:
+        found, _ = await client.list(CORE_EVENTS, meta["namespace"], field_selector=f"involvedObject.uid={meta['uid']}")
+    except ApiError as error:
+        log.warning("events not read", object=f"{meta['namespace']}/{meta['name']}", error=str(error))
+        return ()
+    return found

@@ -75,6 +75,9 @@ class World(Protocol):
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         """Return the objects of the kind in the namespace with this value of an indexed label."""
 
+    def with_field(self, resource: Resource, namespace: str, path: str, value: str) -> Sequence[Manifest]:
+        """Return the objects of the kind in the namespace with this text in an indexed field."""
+
 
 class Reconciler(Protocol):
     """Decides what one object needs. Called never concurrently with the same key; raising means retry with backoff."""
@@ -88,7 +91,7 @@ class Watch:
     """A kind to keep in the cache.
 
     label_selector: sent to the API server, so that foreign objects never reach the operator.
-    index_labels: labels that `World.labelled` may ask for.
+    index_labels: labels that `World.labelled` may ask for. index_fields: dotted paths that `World.with_field` may ask for.
     unread: parts that nobody reads, by dotted path (spec, metadata.managedFields): not kept, since memory is mostly these.
     reduced: returns what is kept of an object when no path can say it; the object itself is not changed.
     """
@@ -96,5 +99,6 @@ class Watch:
     resource: Resource
     label_selector: str | None = None
     index_labels: Sequence[str] = ()
+    index_fields: Sequence[str] = ()
     unread: Sequence[str] = ()
     reduced: Callable[[Manifest], Manifest] | None = None

@@ -50,13 +50,14 @@ class Settings:
 
 
 def run(
-    controllers: Sequence[Controller],
+    controllers: Callable[[Client], Sequence[Controller]],
     watches: Sequence[Watch],
     settings: Settings,
     routes: Callable[[Client], Routes] = lambda _: (),
 ) -> None:
-    """Run until SIGTERM or SIGINT. `routes` gets the client and returns what the HTTP server answers beside the probes.
+    """Run until SIGTERM or SIGINT. `controllers` and `routes` get the client.
 
+    `routes` returns what the HTTP server answers beside the probes.
     Raises LoginError when there is no API server to talk to.
     """
     configure_logging()
@@ -89,7 +90,7 @@ def configure_logging() -> None:
 
 
 async def _main(
-    controllers: Sequence[Controller],
+    controllers: Callable[[Client], Sequence[Controller]],
     watches: Sequence[Watch],
     settings: Settings,
     routes: Callable[[Client], Routes],
@@ -101,7 +102,7 @@ async def _main(
     election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity)
     process = _Process(client, election, health, settings, stop)
     process.handle_signals()
-    work = asyncio.create_task(process.lead(controllers, watches))
+    work = asyncio.create_task(process.lead(controllers(client), watches))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
     failure = work.exception() if work.done() else None
@@ -133,6 +134,7 @@ class _Process:
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
             unread={watch.resource: watch.unread for watch in watches},
+            index_fields={watch.resource: watch.index_fields for watch in watches},
             reduced={watch.resource: watch.reduced for watch in watches},
         )
         events = EventRecorder(self.client, self.settings.identity)

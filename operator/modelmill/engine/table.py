@@ -23,31 +23,26 @@ class Controller:
 
     name: for logs and metrics. parts: in their order; see `Composed`. maps: by kind, which keys a changed object wakes.
     Children wake the key of their controller owner without a map.
-    reconcile, own_children, holds: in the place of `parts` for a reconciler that is not made of any; `holds` tells whether it
-    uses the finalizer.
     """
 
     name: str
     resource: Resource
-    parts: Sequence[Part] = ()
+    parts: Sequence[Part]
     maps: Mapping[Resource, KeysOf] = field(default_factory=dict)
-    reconcile: Reconciler | None = None
-    own_children: Sequence[Child] = ()
-    holds: bool = False
 
     @property
     def children(self) -> Sequence[Child]:
         """Kinds of children of all parts."""
-        return [*self.own_children, *(child for part in self.parts for child in part.children)]
+        return [child for part in self.parts for child in part.children]
 
     @property
     def finalizer(self) -> bool:
         """Whether a part holds objects by the operator's finalizer."""
-        return self.holds or any(part.finalizer for part in self.parts)
+        return any(part.finalizer for part in self.parts)
 
     def reconciler(self) -> Reconciler:
         """Return what plans the objects of this kind. Raises ValueError when two parts own the same thing."""
-        return self.reconcile if self.reconcile is not None else Composed(self.parts)
+        return Composed(self.parts)
 
 
 def watches_of(controllers: Sequence[Controller], others: Sequence[Watch] = ()) -> Sequence[Watch]:

@@ -14,7 +14,7 @@ from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
 from modelmill.api.texts import fitted
 from modelmill.api.tracks import Tracks
 from modelmill.api.versions import APPROVED, REJECTED
-from modelmill.contracts.names import REPORT_FILE
+from modelmill.contracts.artifact import report_uri
 from modelmill.engine.interface import Event
 from modelmill.engine.parts import Contribution
 from modelmill.kube.conditions import FALSE, TRUE, Condition
@@ -103,7 +103,7 @@ def _status(version: ModelVersion, serving: Sequence[Use]) -> ModelVersionStatus
         gates=_gates(spec),
         source=_source(spec),
         # Whoever makes a version by hand need not have a report; every run publishes one.
-        report=f"{spec.artifact.uri.rstrip('/')}/{REPORT_FILE}" if spec.lineage is not None else None,
+        report=report_uri(spec.artifact.uri) if spec.lineage is not None else None,
     )
 
 

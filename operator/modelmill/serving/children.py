@@ -14,7 +14,6 @@ from modelmill.serving.builders.deployment import (
     build_deployment,
     deployment_name,
     recorded_template,
-    revision_of,
     scaled,
 )
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
@@ -75,7 +74,7 @@ def _template(view: View, track: StableTrack | CanaryTrack) -> Template | None:
     holds, of an older spec or an older release. A Deployment that somebody deleted is made as well as it can be.
     """
     now = template_now(view, track)
-    if now is not None and revision_of(now) == track.revision:
+    if now is not None and now.revision == track.revision:
         return now
     existing = view.deployments.get(track.revision)
     if existing is None:

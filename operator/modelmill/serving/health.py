@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
-from modelmill.contracts.result import ResultError, decode
 from modelmill.kube.conditions import TRUE, find
 from modelmill.kube.objects import Manifest
 from modelmill.serving.builders.pod_template import FETCH
@@ -77,11 +76,8 @@ def _of_end(end: Ended, restarts: int) -> Trouble:
     reason, text = "CrashLoop", end.describe()
     if end.reason == "OOMKilled":
         reason, text = "OutOfMemory", f"{text}; raise spec.runtime.resources.limits.memory"
-    try:
-        result = decode(end.message.strip())
-    except ResultError:
-        pass  # not a program of ours, or killed before it could say why
-    else:
+    result = end.result()
+    if result is not None:
         reason = result.reason or reason
         text = f"container {end.container} exited with code {end.exit_code}: {' '.join(result.reasons)}"
     # A store that is down may come back until the progress deadline; a server that ends again and again will not.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from modelmill.api.inference_service_status import CanaryTrack, StableTrack
 from modelmill.api.objects import ModelVersion
 from modelmill.api.versions import REJECTED
 from modelmill.kube.labels import MODEL_LABEL, RETRY_ANNOTATION
-from modelmill.serving.builders.deployment import revision_of
+from modelmill.serving.builders.deployment import Template, template_of
 from modelmill.serving.builders.inputs import Inputs, inputs_of
 from modelmill.serving.builders.pod_template import build_template
 from modelmill.serving.view import View
@@ -84,13 +82,14 @@ def may_be_tried(view: View, target: Target) -> bool:
     return token is not None and token[:256] not in ("", status.retried_annotation)
 
 
-def template_now(view: View, track: StableTrack | CanaryTrack) -> Mapping[str, Any] | None:
+def template_now(view: View, track: StableTrack | CanaryTrack) -> Template | None:
     """Return the template that the track's version gets with the spec of now and the track's own image, if there is one."""
     version = view.versions.get(track.version)
     if version is None:
         return None
-    return build_template(inputs_of(view.service, version), replace(view.image, name=track.server_image))
+    image = track.server_image or view.image.name
+    return template_of(build_template(inputs_of(view.service, version), replace(view.image, name=image)))
 
 
 def _revision(view: View, inputs: Inputs, image: str) -> str:
-    return revision_of(build_template(inputs, replace(view.image, name=image)))
+    return template_of(build_template(inputs, replace(view.image, name=image))).revision

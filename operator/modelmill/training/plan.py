@@ -2,170 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
-from modelmill.api.versions import newest_approved
-from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED
-from modelmill.engine.interface import Delete, Event, Plan
-from modelmill.kube.conditions import parse_timestamp, timestamp
-from modelmill.kube.labels import RUN_ANNOTATION
-from modelmill.kube.objects import Manifest
+from modelmill.api.objects import readable_model_versions, status_manifest
+from modelmill.api.training_job_status import PendingTrigger, TrainingJobStatus
+from modelmill.engine.interface import Delete
+from modelmill.engine.parts import UNCHANGED, Contribution
+from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.resources import JOBS
-from modelmill.training import triggers
-from modelmill.training.builders.job import (
-    CHAMPION_ANNOTATION,
-    TRAINED_HASH_ANNOTATION,
-    build_job,
-    job_name,
-)
-from modelmill.training.builders.model_version import build_model_version, metric_texts
-from modelmill.training.run import Ending, Progress, observe
-from modelmill.training.status import build_status
+from modelmill.training.columns import best, phase, progress
+from modelmill.training.conditions import conditions
+from modelmill.training.transition import Transition, follow, start
+from modelmill.training.triggers import alerts
+from modelmill.training.triggers.decision import Decision, decide
 from modelmill.training.view import View
-
-KEPT_RUNS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one concern decided: children to make and delete, changes to the status, events, when to look again."""
-
-    create: tuple[Manifest, ...] = ()
-    delete: tuple[Delete, ...] = ()
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    events: tuple[Event, ...] = ()
-    again: float | None = None
-    progress: Progress | None = None
+from modelmill.workloads.containers import Image
 
 
-def plan(view: View, trainer_image: str) -> Plan:
+def plan(view: View, trainer: Image) -> Contribution:
     """Return what the TrainingJob needs now."""
-    if "deletionTimestamp" in view.parent["metadata"]:
-        return Plan()
-    running = view.status.get("currentRun")
-    step = follow(view, running) if running else Step()
-    decision = triggers.decide(view)
-    if running is None and decision.reason is not None:
-        step = start(view, decision, trainer_image)
-    status = {**view.status, **step.changes}
-    cleaned, expiry = expired_jobs(replace(view, status=status))
-    waits = [one.until for one in decision.waiting if one.until is not None]
-    again = [seconds for seconds in (step.again, expiry, *waits) if seconds is not None]
-    return Plan(
-        create=step.create,
-        delete=(*step.delete, *cleaned),
-        status=build_status(view, status, decision, step.progress),
-        events=step.events,
-        requeue_after=max(min(again), 0.1) if again else None,
+    if view.training_job.metadata.deleting:
+        return UNCHANGED
+    decision = decide(view)
+    transition = _transition(view, decision, trainer)
+    after = view.with_status(transition.status)
+    expired, next_expiry = expired_jobs(after)
+    seen = transition.seen
+    look_again = [
+        (waiting.hold.until - view.now).total_seconds()
+        for waiting in decision.waiting
+        if waiting.hold.until is not None
+    ]
+    look_again += [
+        seconds for seconds in (next_expiry, seen.look_again if seen is not None else None) if seconds is not None
+    ]
+    made = readable_model_versions(one for one in transition.create if one["kind"] == "ModelVersion")
+    status = replace(_told(after, decision), best=best(after, made))
+    return Contribution(
+        create=transition.create,
+        delete=expired,
+        status=status_manifest(replace(status, conditions=(), observed_generation=None)),
+        conditions=conditions(after, seen),
+        events=transition.events,
+        requeue_after=max(min(look_again), 0.1) if look_again else None,
     )
 
 
-def start(view: View, decision: triggers.Decision, trainer_image: str) -> Step:
-    """Start a run: its Job first, then the status that says so.
+def _transition(view: View, decision: Decision, trainer: Image) -> Transition:
+    if view.status.current_run is not None:
+        return follow(view, view.status.current_run, decision)
+    if decision.start is not None:
+        return start(view, decision.start, decision, trainer)
+    return Transition(view.status)
 
-    Both are deterministic until the status is written, so that a restart in between finds the same Job and goes on.
-    """
-    number = view.next_number()
-    version = f"{view.spec.model}-{number}"
-    existing = view.jobs.get(job_name(view, number))
-    champion = newest_approved(view.versions, view.spec.model)
-    job = existing or build_job(view, number, version, champion, trainer_image)
-    annotations = job["metadata"]["annotations"]
-    run = {
-        "number": number,
-        "reason": decision.reason,
-        "triggers": list(decision.alerts),
-        "trainedHash": annotations[TRAINED_HASH_ANNOTATION],
-        "version": version,
-        "job": job["metadata"]["name"],
-        "phase": "Pending",
-        "attempt": 1,
-        "startTime": timestamp(view.now),
-    }
-    if annotations[CHAMPION_ANNOTATION]:
-        run["champion"] = annotations[CHAMPION_ANNOTATION]
-    changes: dict[str, Any] = {"currentRun": run, "trainedHash": run["trainedHash"]}
-    token = view.annotations.get(RUN_ANNOTATION)
-    if token:
-        changes["handledAnnotation"] = token[:256]
-    if decision.reason in (triggers.MANUAL, triggers.SPEC):
-        # A person acted: alerts may start runs again.
-        changes["consecutiveFailures"] = 0
-    event = Event("Normal", "RunStarted", f"run {number} started, trigger {decision.reason}: {decision.message}"[:1000])
-    return Step(
-        create=() if existing else (job,),
-        changes=changes,
-        events=(event,),
-        progress=Progress("Pending", 1),
+
+def _told(view: View, decision: Decision) -> TrainingJobStatus:
+    """Return the status with the fields that are computed anew each time."""
+    pending = tuple(
+        PendingTrigger(
+            id=one.reason.id, reason=one.reason.kind, message=f"{one.reason.message}: {one.hold.message}"[:1000]
+        )
+        for one in decision.waiting
     )
-
-
-def follow(view: View, run: Mapping[str, Any]) -> Step:
-    """Follow the run in progress to its end."""
-    seen = observe(view.jobs.get(run["job"]), view.pods.get(run["job"], ()), view.now)
-    if isinstance(seen, Ending):
-        return finish(view, run, seen)
-    current = {**run, "phase": seen.phase, "attempt": seen.attempt}
-    current.pop("message", None)
-    if seen.message:
-        current["message"] = seen.message[:4000]
-    events: tuple[Event, ...] = ()
-    if seen.blocked and run.get("message") != current["message"]:
-        events = (Event("Warning", seen.blocked, f"run {run['number']}: {seen.message}"[:1000]),)
-    return Step(changes={"currentRun": current}, events=events, again=seen.again, progress=seen)
-
-
-def finish(view: View, run: Mapping[str, Any], ending: Ending) -> Step:
-    """Latch the result in the status; a run that published makes its ModelVersion first."""
-    finished = timestamp(ending.finished)
-    result = ending.result
-    record: dict[str, Any] = {
-        "number": run["number"],
-        "reason": run["reason"],
-        "triggers": answered(view, run, ending),
-        "outcome": result.outcome,
-        "job": run["job"],
-        "attempts": ending.attempts,
-        "startTime": run["startTime"],
-        "finishTime": finished,
-    }
-    if ending.cause:
-        record["cause"] = ending.cause[:64]
-    if ending.message:
-        record["message"] = ending.message[:4000]
-    if result.data is not None:
-        record["dataDigest"] = result.data.digest
-    if result.metrics:
-        record["metrics"] = metric_texts(result.metrics)
-    if result.champion is not None:
-        record["champion"] = result.champion.name
-        record["championMetrics"] = metric_texts(result.champion.metrics)
-    changes: dict[str, Any] = {"currentRun": None}
-    create: tuple[Manifest, ...] = ()
-    if ending.succeeded:
-        record["version"] = run["version"]
-        create = (build_model_version(view, run, result, finished),)
-        changes["latestVersion"] = run["version"]
-        changes["consecutiveFailures"] = 0
-    else:
-        changes["consecutiveFailures"] = int(view.status.get("consecutiveFailures", 0)) + 1
-    changes["lastRun"] = record
-    changes["runs"] = [record, *(view.status.get("runs") or ())][:KEPT_RUNS]
-    return Step(create=create, changes=changes, events=(_ending_event(run, record, view),))
-
-
-def answered(view: View, run: Mapping[str, Any], ending: Ending) -> list[str]:
-    """Return the triggers that the run answers: those it was started for, and alerts that began while it trained.
-
-    One drift shows in one feature after the other; a run that succeeded has seen the data that they are about.
-    """
-    ids = list(run.get("triggers") or ())
-    if ending.succeeded:
-        ids += [str(alert["id"]) for alert in triggers.unanswered_alerts(view) if alert["id"] not in ids]
-    return ids[: triggers.MAX_ALERTS]
+    return replace(
+        view.status,
+        phase=phase(view),
+        progress=progress(view.status),
+        pending_triggers=pending,
+        answered_alerts=alerts.still_answered(view),
+    )
 
 
 def expired_jobs(view: View) -> tuple[list[Delete], float | None]:
@@ -173,32 +79,17 @@ def expired_jobs(view: View) -> tuple[list[Delete], float | None]:
 
     A Job may go only when its result is in the status; the API server's own TTL would not wait for that.
     """
-    finish_times = {run["job"]: run["finishTime"] for run in view.status.get("runs") or ()}
-    current = (view.status.get("currentRun") or {}).get("job")
-    deletes, next_expiry = [], None
+    finish_times = {run.job: run.finish_time for run in view.status.runs}
+    current = view.status.current_run.job if view.status.current_run is not None else None
+    keep = timedelta(seconds=view.spec.run_policy.ttl_seconds_after_finished)
+    deletes: list[Delete] = []
+    waits: list[float] = []
     for name, job in view.jobs.items():
         if name not in finish_times or name == current or "deletionTimestamp" in job["metadata"]:
             continue
-        until = parse_timestamp(finish_times[name]) + timedelta(seconds=view.spec.run_policy.ttl_seconds_after_finished)
-        left = (until - view.now).total_seconds()
+        left = (parse_timestamp(finish_times[name]) + keep - view.now).total_seconds()
         if left <= 0:
             deletes.append(Delete(JOBS, view.namespace, name, job["metadata"]["uid"]))
-        elif next_expiry is None or left < next_expiry:
-            next_expiry = left
-    return deletes, next_expiry
-
-
-def _ending_event(run: Mapping[str, Any], record: Mapping[str, Any], view: View) -> Event:
-    number = run["number"]
-    if record["outcome"] == PUBLISHED:
-        metric = view.spec.evaluation.primary.metric
-        value = (record.get("metrics") or {}).get(metric, "not reported")
-        text = f"run {number} published {record['version']}, {metric}={value}"
-        return Event("Normal", "RunPublished", text)
-    if record["outcome"] == GATE_FAILED:
-        text = (
-            f"run {number}: {record['version']} failed its gates and is kept as Rejected: {record.get('message', '')}"
-        )
-        return Event("Warning", "GateFailed", text[:1000])
-    reason = "DataRejected" if record["outcome"] == DATA_REJECTED else "RunFailed"
-    return Event("Warning", reason, f"run {number}: {record.get('cause')}: {record.get('message')}"[:1000])
+        else:
+            waits.append(left)
+    return deletes, min(waits, default=None)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from modelmill.api.fingerprint import short_hash
+from modelmill.api.objects import InferenceService, ModelVersion, TrainingJob
 from modelmill.api.training_job import TrainingJobSpec
-from modelmill.api.versions import version_number
+from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.kube.objects import Manifest
 
 
@@ -17,54 +17,67 @@ from modelmill.kube.objects import Manifest
 class View:
     """One TrainingJob and its world.
 
+    next_number: of the next run, above every run and every version of the model, and free as a version's name.
     jobs: Jobs that it owns. pods: pods of those Jobs, by Job name.
-    versions: ModelVersions of the namespace. services: InferenceServices of the namespace.
+    versions: ModelVersions of its model. services: InferenceServices that serve its model or retrain by it.
+    owner: name of another TrainingJob that the model belongs to; None when it belongs to this one.
+    refusal: why the API server refuses the pods of the run in progress, when it has none and that is known.
     """
 
-    parent: Manifest
-    spec: TrainingJobSpec
-    status: Mapping[str, Any]
+    training_job: TrainingJob
+    next_number: int
     jobs: Mapping[str, Manifest]
     pods: Mapping[str, Sequence[Manifest]]
-    versions: Sequence[Manifest]
-    services: Sequence[Manifest]
+    versions: Sequence[ModelVersion]
+    services: Sequence[InferenceService]
     now: datetime
+    owner: str | None = None
+    refusal: str | None = None
 
     @property
     def namespace(self) -> str:
         """Namespace of the TrainingJob."""
-        return str(self.parent["metadata"]["namespace"])
+        return self.training_job.namespace
 
     @property
     def name(self) -> str:
         """Name of the TrainingJob."""
-        return str(self.parent["metadata"]["name"])
+        return self.training_job.name
 
     @property
     def uid(self) -> str:
         """Identity of the TrainingJob."""
-        return str(self.parent["metadata"]["uid"])
+        return self.training_job.uid
 
     @property
-    def generation(self) -> int:
-        """Generation of the spec."""
-        return int(self.parent["metadata"].get("generation", 1))
+    def spec(self) -> TrainingJobSpec:
+        """What it should do."""
+        return self.training_job.spec
+
+    @property
+    def status(self) -> TrainingJobStatus:
+        """What was true when it was last looked at."""
+        return self.training_job.status
 
     @property
     def annotations(self) -> Mapping[str, str]:
         """Annotations of the TrainingJob."""
-        return self.parent["metadata"].get("annotations") or {}
+        return self.training_job.metadata.annotations
+
+    def with_status(self, status: TrainingJobStatus) -> View:
+        """Return the view with another status."""
+        return replace(self, training_job=replace(self.training_job, status=status))
 
     def trained_hash(self) -> str:
         """Hash of the fields that decide what a run trains: data, how, and where from."""
         return short_hash(self.spec.data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint)
 
-    def family(self) -> Sequence[Manifest]:
-        """ModelVersions of this model."""
-        return [version for version in self.versions if version["spec"]["model"] == self.spec.model]
+    def retraining_services(self) -> Sequence[InferenceService]:
+        """Return the InferenceServices whose alerts are reasons to run."""
+        return [one for one in self.services if retrains_by(one) == self.name]
 
-    def next_number(self) -> int:
-        """Number of the next run: above every run and every version of the model that was seen."""
-        last = int((self.status.get("lastRun") or {}).get("number", 0))
-        numbers = [version_number(version["metadata"]["name"]) for version in self.family()]
-        return max([last, *numbers]) + 1
+
+def retrains_by(service: InferenceService) -> str | None:
+    """Return the name of the TrainingJob that the alerts of the service run, or None."""
+    monitoring = service.spec.monitoring
+    return monitoring.retrain.training_job if monitoring is not None and monitoring.retrain is not None else None

@@ -104,6 +104,7 @@ class Failed:
     failure: Ended | None
 
 
+Pods = Sequence[Manifest]
 Observation = Active | Complete | Failed
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelmill.contracts.result import ResultError, StageResult, decode
+
 # Waiting reasons that do not go away without a person or a registry's help. Source: kubelet images and container packages.
 BLOCKED = {
     "ErrImagePull": "ImagePullFailed",
@@ -16,6 +18,7 @@ BLOCKED = {
     "CreateContainerError": "ContainerConfigInvalid",
     "CrashLoopBackOff": "CrashLoop",
 }
+_SHOWN_OF_RESULT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,24 @@ class Ended:
     reason: str
     message: str
 
+    def result(self) -> StageResult | None:
+        """Return the result that a program of ours left; None when it is another's, or died before it could say why."""
+        try:
+            return decode(self.message.strip())
+        except ResultError:
+            return None
+
     def describe(self) -> str:
-        """Return container, exit code, reason and the last line of the message."""
+        """Return container, exit code, and why: what a result says, or else the kubelet's word and the last line."""
+        exited = f"container {self.container} exited with code {self.exit_code}"
+        result = self.result()
+        if result is not None:
+            said = [text for text in (result.reason or result.outcome, " ".join(result.reasons)) if text]
+            return f"{exited}: {': '.join(said)[:_SHOWN_OF_RESULT]}"
         lines = [line.strip() for line in self.message.strip().splitlines() if line.strip()]
         last = f": {lines[-1][:500]}" if lines else ""
         reason = f" ({self.reason})" if self.reason and self.reason not in ("Error", "Completed") else ""
-        return f"container {self.container} exited with code {self.exit_code}{reason}{last}"
+        return f"{exited}{reason}{last}"
 
 
 @dataclass(frozen=True, slots=True)

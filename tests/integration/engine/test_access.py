@@ -28,6 +28,7 @@ NOT_ASKED = {
         "after a write that was refused since the cache was behind; for Services it is seen here"
     ),
     r"modelmill.dev (trainingjobs|inferenceservices) get": "after a status write on a stale object, and for alerts",
+    r" events list": "a Job that has had no pod for five seconds",
     r"batch jobs delete": "runs that are suspended or superseded",
     r"modelmill.dev modelversions create": "a run that published, which needs pods",
     r"apps deployments delete": "the revision before, after a rollout, which needs pods",

@@ -40,7 +40,7 @@ class Pods:
         """Do one round; return the status of the service."""
         deployments = {one["metadata"]["uid"]: one for one in self.cluster.items("deployments", self.namespace)}
         sets = {owner_of(one): one for one in self.cluster.items("replicasets", self.namespace)}
-        pods = self.cluster.items("pods", self.namespace)
+        pods = [pod for pod in self.cluster.items("pods", self.namespace) if "ownerReferences" in pod["metadata"]]
         for uid, one in sets.items():
             if uid not in deployments:
                 name = one["metadata"]["name"]
@@ -199,9 +199,55 @@ def test_scaling_by_the_subresource(cluster: Cluster, namespace: str, pods: Pods
         assert len(cluster.items("poddisruptionbudgets", namespace)) == budgets
 
 
+def test_release_of_the_operator_with_another_server_image_writes_nothing(
+    cluster: Cluster, namespace: str, pods: Pods, operator: OperatorProcess, start: Start
+) -> None:
+    before = uids_of(cluster, namespace, "cars-1")
+    operator.kill()
+    cluster.kubectl("delete", *LEASE)
+    cluster.audit.mark()
+    second = start("second", server_image="localhost/modelmill-server:next")
+    looked = 'modelmill_reconcile_total{controller="inferenceservice",result="success"}'
+    cluster.eventually(lambda: second.metrics().get(looked), "the service was looked at")
+    assert not cluster.audit.writes(), cluster.audit.write_lines()
+    cluster.kubectl("scale", f"inferenceservices.modelmill.dev/{NAME}", "-n", namespace, "--replicas=3")
+    cluster.eventually(lambda: pods.play().get("readyReplicas") == "3/3", "three pods")
+    images = {pod["spec"]["containers"][0]["image"] for pod in cluster.items("pods", namespace)}
+    assert images == {"localhost/modelmill-server:bench"}
+    assert before < uids_of(cluster, namespace, "cars-1")
+    release(cluster, namespace, 2)
+    cluster.eventually(lambda: serves(pods.play(), "cars-2"), "cars-2 serves")
+    status = cluster.status("inferenceservices", namespace, NAME)
+    assert status["stable"]["serverImage"] == "localhost/modelmill-server:next"
+
+
+def test_pod_that_only_carries_our_labels_is_none_of_ours(cluster: Cluster, namespace: str, pods: Pods) -> None:
+    (one, *_) = cluster.items("pods", namespace)
+    forged = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "forged", "namespace": namespace, "labels": one["metadata"]["labels"]},
+        "spec": {"containers": [{"name": "server", "image": "x"}], "nodeName": "none"},
+    }
+    cluster.kubectl("create", "-f", "-", text=json.dumps(forged))
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}]}}
+    patch = json.dumps(ready)
+    cluster.kubectl("patch", "pod", "forged", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
+    cluster.kubectl("scale", f"inferenceservices.modelmill.dev/{NAME}", "-n", namespace, "--replicas=3")
+    cluster.eventually(
+        lambda: cluster.status("inferenceservices", namespace, NAME).get("readyReplicas") == "2/3",
+        "two of three pods are ready",
+    )
+    cluster.kubectl("delete", "pod", "forged", "-n", namespace, "--grace-period=0", "--force")
+
+
 RELEASES: dict[str, tuple[dict[str, Any], str]] = {
     "direct with steps": ({"strategy": "Direct", "steps": [{"weight": 50}]}, "strategy Direct takes neither steps"),
-    "analysis without steps": ({"analysis": {"checks": [CHECK]}}, "analysis needs a step with a weight below 100"),
+    "analysis without a measured step": (
+        {"analysis": {"checks": [CHECK]}, "steps": [{"weight": 100}]},
+        "analysis needs a step with a weight below 100",
+    ),
     "smaller weights": ({"steps": [{"weight": 50}, {"weight": 20}]}, "weights of the steps must not become smaller"),
 }
 
@@ -212,6 +258,12 @@ def test_rollout_that_cannot_work_is_refused(cluster: Cluster, name: str) -> Non
     service = load.inference_service("default", NAME)
     service["spec"]["rollout"] = rollout
     assert words in cluster.refused(service)
+
+
+def test_analysis_without_steps_is_taken(cluster: Cluster, namespace: str) -> None:
+    service = load.inference_service(namespace, NAME)
+    service["spec"]["rollout"] = {"analysis": {"checks": [CHECK]}}
+    cluster.apply(service)
 
 
 @pytest.mark.parametrize("name", ["a.b", "1a", "a" * 45])

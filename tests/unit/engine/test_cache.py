@@ -160,3 +160,15 @@ def test_parts_that_nobody_reads_are_not_kept_and_the_given_object_is_not_change
     assert "managedFields" in whole["metadata"]
     cache.put(JOBS, whole)
     assert cache.get(JOBS, "ml", "a") == whole
+
+
+def test_objects_are_found_by_an_indexed_field_as_it_is_now() -> None:
+    cache = Cache(index_fields={PODS: ["spec.model"]})
+    cache.put(PODS, {**obj("a", 1), "spec": {"model": "cars"}})
+    cache.put(PODS, {**obj("b", 1), "spec": {"model": 5}})
+    cache.put(PODS, {**obj("c", 1), "spec": "none"})
+    assert [one["metadata"]["name"] for one in cache.with_field(PODS, "ml", "spec.model", "cars")] == ["a"]
+    cache.put(PODS, {**obj("a", 2), "spec": {"model": "bikes"}})
+    assert cache.with_field(PODS, "ml", "spec.model", "cars") == []
+    with pytest.raises(KeyError, match="is not indexed"):
+        cache.with_field(PODS, "ml", "spec.other", "cars")

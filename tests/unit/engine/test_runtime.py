@@ -5,6 +5,7 @@ import copy
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,14 +14,28 @@ import pytest
 from modelmill.engine.cache import Cache
 from modelmill.engine.errors import Conflict, Forbidden, ServerFailure, TooManyRequests
 from modelmill.engine.executor import Executor
-from modelmill.engine.interface import Event, Plan, Watch, World
-from modelmill.engine.parts import Child
+from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
+from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from tests.support.fake_api import WIDGETS, FakeApi, Recorder, widget
 from tests.support.virtual_time import now, run
+
+
+async def _nothing(parent: Manifest, world: World, moment: datetime) -> Contribution:
+    return UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Controller):
+    """A controller whose plans are said by the test."""
+
+    plan: Reconciler = field(kw_only=True)
+
+    def reconciler(self) -> Reconciler:
+        return self.plan
 
 
 class Loop:
@@ -37,7 +52,9 @@ class Loop:
         executor = Executor(self.api, self.cache, self.recorder, kinds)  # type: ignore[arg-type]
         maps = {CONFIG_MAPS: lambda obj, _: [Key("ml", obj["metadata"]["labels"]["widget"])]}
         children = [Child(JOBS, applied=False), Child(PODS, applied=False)]
-        controller = Controller("widget", WIDGETS, maps=maps, reconcile=self._reconcile, own_children=children)
+        controller = Planned(
+            "widget", WIDGETS, [Part("widget", _nothing, children=children)], maps, plan=self._reconcile
+        )
         self.control = ControlLoop(self.api, self.cache, executor, [controller], watches, namespaces)  # type: ignore[arg-type]
 
     async def _reconcile(self, parent: Manifest, world: World, moment: datetime) -> Plan:

@@ -21,7 +21,6 @@ from modelmill.kube.labels import REVISION_LABEL
 from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.resources import PODS, REPLICA_SETS
 from modelmill.measuring.samples import Sample
-from modelmill.monitoring import part as monitoring
 from modelmill.serving.measure import Measurer
 from modelmill.serving.part import Serving, serving_part, view_of
 from modelmill.serving.rollout.position import Position, position_of
@@ -174,7 +173,7 @@ class World:
         part = serving_part(self.image, self.traffic)
         assert isinstance(part.contribute, Serving)
         self.serving_code = part.contribute
-        self.operator = Composed([part, monitoring.PART])
+        self.operator = Composed([part, *(other for other in SERVING.parts if other.name != part.name)])
 
     def restart_operator(self, image: str | None = None) -> None:
         if image is not None:

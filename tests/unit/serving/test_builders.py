@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelmill.serving.builders.deployment import build_deployment, recorded_template, revision_of, scaled
+from modelmill.serving.builders.deployment import build_deployment, recorded_template, scaled, template_of
 from modelmill.serving.builders.inputs import inputs_of
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
 from modelmill.serving.builders.pod_template import build_template
@@ -18,7 +18,7 @@ from tests.unit.serving.simulated import World
 
 def deployment(world: World | None = None) -> dict[str, Any]:
     world = world or World()
-    return build_deployment(world.view(), "abc", template(world), 3)
+    return build_deployment(world.view(), "abc", template_of(template(world)), 3)
 
 
 def template(world: World) -> dict[str, Any]:
@@ -127,13 +127,12 @@ def test_every_container_has_requests_and_a_tmp_of_its_own() -> None:
 
 def test_the_deployment_holds_the_template_that_its_revision_is_the_hash_of() -> None:
     world = World()
-    made = template(world)
-    revision = revision_of(made)
-    held = build_deployment(world.view(), revision, made, 2)
-    assert recorded_template(held, revision) == made
+    made = template_of(template(world))
+    held = build_deployment(world.view(), made.revision, made, 2)
+    assert recorded_template(held, made.revision) == made
     for spoiled in ("", "{", "[" * 100_000, "[]", '{"metadata":{}}'):
         held["metadata"]["annotations"]["modelmill.dev/pod-template"] = spoiled
-        assert recorded_template(held, revision) is None
+        assert recorded_template(held, made.revision) is None
 
 
 def test_one_pod_has_no_budget() -> None:

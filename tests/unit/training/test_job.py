@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from modelmill.training.plan import plan
 from tests.support import objects as o
-from tests.unit.training.views import IMAGE, view
+from tests.unit.training.planning import IMAGE, plan, view
 
 TRAINS = [{}, {"train": {"container": {"image": "mine:1"}}}]
 
@@ -43,3 +42,16 @@ def test_each_stage_has_a_tmp_that_it_may_write(spec: dict[str, Any]) -> None:
 def test_every_stage_requests_compute(spec: dict[str, Any]) -> None:
     for stage in stages(**spec).values():
         assert set(stage["resources"]["requests"]) == {"cpu", "memory"}
+
+
+def test_pull_policy_of_the_installation_is_that_of_the_built_in_stages() -> None:
+    assert [one["imagePullPolicy"] for one in stages().values()] == ["Always"] * 3
+
+
+def test_image_of_the_user_is_pulled_as_kubernetes_does_by_its_tag() -> None:
+    found = stages(train={"container": {"image": "mine:1"}})
+    assert {name: one.get("imagePullPolicy") for name, one in found.items()} == {
+        "fetch": "Always",
+        "train": None,
+        "publish": "Always",
+    }

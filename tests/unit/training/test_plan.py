@@ -6,56 +6,25 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelmill.contracts import result
 from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import find
-from modelmill.training.plan import plan
 from tests.support import objects as o
-from tests.unit.training.views import IMAGE, view
-
-
-def started(**spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a TrainingJob with run 1 in progress, and the manifest of its Job."""
-    parent = o.training_job(**spec)
-    first = plan(view(parent), IMAGE)
-    return o.with_status(parent, first.status or {}), dict(first.create[0])
-
-
-def finished(outcome: Any = None, **spec: Any) -> dict[str, Any]:
-    """Return a TrainingJob whose run 1 has ended at o.NOW."""
-    parent, manifest = started(**spec)
-    ending = complete(parent, manifest, outcome or o.published())
-    return o.with_status(parent, ending.status or {})
-
-
-def complete(parent: dict[str, Any], manifest: dict[str, Any], outcome: result.StageResult) -> Plan:
-    name = manifest["metadata"]["name"]
-    pods = {name: [o.pod("p", [], [o.ended("publish", 0, result.encode(outcome), "Completed")], "Succeeded")]}
-    return plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods=pods), IMAGE)
-
-
-def failed(parent: dict[str, Any], manifest: dict[str, Any], pod: dict[str, Any], reason: str = "") -> Plan:
-    name = manifest["metadata"]["name"]
-    jobs = {name: o.job(manifest, o.condition("Failed", reason), failed=1)}
-    return plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE)
-
-
-def status_of(made: Plan) -> dict[str, Any]:
-    assert made.status is not None
-    return dict(made.status)
-
-
-def service(
-    alerts: list[dict[str, Any]], training_job: str = "cars", on: tuple[str, ...] = ("Drift",)
-) -> dict[str, Any]:
-    return {
-        "metadata": {"name": "svc", "namespace": "ml"},
-        "spec": {"monitoring": {"retrain": {"trainingJob": training_job, "alerts": list(on)}}},
-        "status": {"alerts": alerts},
-    }
+from tests.unit.training.planning import (
+    IMAGE,
+    complete,
+    failed,
+    finished,
+    plan,
+    service,
+    stable,
+    started,
+    status_of,
+    view,
+)
 
 
 def test_creation_starts_run_one_with_its_job_first() -> None:
@@ -129,7 +98,7 @@ def test_published_run_makes_an_approved_version_then_the_status() -> None:
     assert "currentRun" not in status
     assert status["lastRun"]["outcome"] == "Published"
     assert status["latestVersion"] == "cars-1"
-    assert status["best"] == "r2=0.91"
+    assert status["best"] == "r2=0.91 (cars-1)"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +136,9 @@ def test_failed_gates_are_not_an_error() -> None:
 
 def test_final_result_is_latched_when_the_job_disappears() -> None:
     parent = finished()
-    made = plan(view(parent), IMAGE)
+    version = o.model_version("cars-1")
+    version["spec"]["metrics"] = {"r2": "0.91"}
+    made = plan(view(parent, versions=[version]), IMAGE)
     assert made.create == ()
     assert made.status == parent["status"]
 
@@ -353,7 +324,7 @@ def test_alert_waits_while_its_remedy_is_rolled_out_and_counts_again_when_it_is_
     parent = finished()
     serving = service([o.alert("late")])
     serving["spec"]["model"] = {"name": "cars", "follow": "Approved"}
-    serving["status"]["stable"] = {"version": "cars-1"}
+    serving["status"]["stable"] = stable("cars-1")
     versions = [o.model_version("cars-1"), o.model_version("cars-2", created="2026-01-02T00:00:00Z")]
     world = {"services": [serving], "versions": versions, "now": o.later(9999)}
     held = plan(view(parent, **world), IMAGE)
@@ -415,6 +386,7 @@ def test_deleted_training_job_is_left_alone() -> None:
     assert plan(view(parent), IMAGE) == Plan()
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["tick", "alert", "resolve", "finish", "fail", "annotate"]), max_size=25))
 def test_any_order_of_events_keeps_one_run_and_loses_no_number(events: list[str]) -> None:
     parent: dict[str, Any] = o.training_job(retrain={"cooldownSeconds": 0, "maxConsecutiveFailures": 100})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from modelmill.contracts import result
 from modelmill.workloads import pod_status as pods
 from tests.support.objects import ended as terminated
 from tests.support.objects import pod, running, waiting
@@ -104,3 +105,14 @@ def test_ready_is_the_condition_and_not_on_the_way_out() -> None:
     assert pods.is_ready(one)
     one["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
     assert not pods.is_ready(one)
+
+
+def test_result_of_a_built_in_stage_is_told_in_its_words() -> None:
+    message = result.encode(result.StageResult("Failed", "StoreUnavailable", ("s3://a does not answer.", "Wait.")))
+    told = pods.Ended("fetch", 1, "Error", message + "\n").describe()
+    assert told == "container fetch exited with code 1: StoreUnavailable: s3://a does not answer. Wait."
+
+
+def test_result_without_sentences_is_told_by_its_reason() -> None:
+    message = result.encode(result.StageResult("Failed", "StoreUnavailable"))
+    assert pods.Ended("fetch", 1, "", message).describe() == "container fetch exited with code 1: StoreUnavailable"

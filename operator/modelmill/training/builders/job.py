@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from modelmill.api.fingerprint import short_hash
+from modelmill.api.objects import ModelVersion
 from modelmill.contracts import names, stage
 from modelmill.kube import labels
-from modelmill.kube.objects import Manifest
 from modelmill.training.builders.stage_spec import stage_spec
 from modelmill.training.view import View
 from modelmill.workloads import jobs
@@ -26,8 +26,15 @@ def job_name(view: View, number: int) -> str:
     return f"{view.name}-{number}-{short_hash(view.uid)[:6]}"
 
 
-def build_job(view: View, number: int, version: str, champion: Manifest | None, trainer_image: str) -> dict[str, Any]:
-    """Return the Job of run `number`.
+def build_job(
+    view: View,
+    number: int,
+    version: str,
+    champion: ModelVersion | None,
+    trainer: Image,
+    unless_digest: str | None = None,
+) -> dict[str, Any]:
+    """Return the Job of run `number`, which ends after fetch when the data have `unless_digest`.
 
     backoffLimit counts failures of the program; a disruption of the pod is not counted, and exit code 3 of a built-in stage
     ends the run at once, since trying again would fail again.
@@ -48,12 +55,12 @@ def build_job(view: View, number: int, version: str, champion: Manifest | None, 
             labels=job_labels,
             annotations={
                 TRAINED_HASH_ANNOTATION: view.trained_hash(),
-                CHAMPION_ANNOTATION: champion["metadata"]["name"] if champion is not None else "",
+                CHAMPION_ANNOTATION: champion.name if champion is not None else "",
             },
             tries_again=policy.backoff_limit,
             deadline_seconds=policy.active_deadline_seconds,
             final_containers=_final_stages(view),
-            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion)), Image(trainer_image)),
+            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion, unless_digest)), trainer),
         )
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from modelmill.api import base
+from modelmill.api.training_job_status import CurrentRun
 from modelmill.api.versions import APPROVED, PENDING, REJECTED
 from modelmill.contracts.result import PUBLISHED, StageResult
 from modelmill.kube import labels
-from modelmill.kube.objects import Manifest
 from modelmill.training.view import View
 
 
@@ -22,7 +22,7 @@ def metric_texts(metrics: dict[str, float]) -> dict[str, str]:
     return {name: number_text(value) for name, value in sorted(metrics.items())}
 
 
-def build_model_version(view: View, run: Manifest, result: StageResult, finished: str) -> dict[str, Any]:
+def build_model_version(view: View, run: CurrentRun, result: StageResult, finished: str) -> dict[str, Any]:
     """Return the ModelVersion of a run that published. It has no owner: versions outlive their TrainingJob.
 
     A version that failed its gates is kept as Rejected. One that passed is Approved when the TrainingJob says Automatic,
@@ -47,9 +47,9 @@ def build_model_version(view: View, run: Manifest, result: StageResult, finished
         "failedGates": [] if passed else [reason[:1024] for reason in result.reasons] or ["the run does not say which"],
         "lineage": {
             "trainingJob": view.name,
-            "run": run["number"],
-            "runUid": f"{view.uid}-{run['number']}",
-            "reason": run["reason"],
+            "run": run.number,
+            "runUid": f"{view.uid}-{run.number}",
+            "reason": run.reason,
             "dataDigest": data.digest,
             "dataRows": data.rows,
             "holdoutRows": data.holdout_rows,
@@ -65,7 +65,7 @@ def build_model_version(view: View, run: Manifest, result: StageResult, finished
         "apiVersion": base.API_VERSION,
         "kind": "ModelVersion",
         "metadata": {
-            "name": run["version"],
+            "name": run.version,
             "namespace": view.namespace,
             "labels": {
                 labels.MANAGED_BY_LABEL: labels.MANAGED_BY,

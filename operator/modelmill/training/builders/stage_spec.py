@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job import Gate, TrainingJobSpec
 from modelmill.contracts import stage
-from modelmill.kube.objects import Manifest
 from modelmill.training.view import View
 
 
-def stage_spec(view: View, number: int, version: str, champion: Manifest | None) -> stage.StageSpec:
+def stage_spec(
+    view: View, number: int, version: str, champion: ModelVersion | None, unless_digest: str | None
+) -> stage.StageSpec:
     """Return the stages' view of run `number`. Decimal texts of the resource become numbers."""
     spec = view.spec
     return stage.StageSpec(
@@ -27,7 +29,9 @@ def stage_spec(view: View, number: int, version: str, champion: Manifest | None)
         primary_direction=spec.evaluation.primary.direction,
         gates=tuple(_gate(gate) for gate in spec.evaluation.gates),
         champion=_champion(champion),
+        unless_digest=unless_digest,
         train_image=spec.train.container.image if spec.train.container else "",
+        description=spec.description,
     )
 
 
@@ -82,8 +86,7 @@ def _gate(gate: Gate) -> stage.Gate:
     )
 
 
-def _champion(version: Manifest | None) -> stage.Champion | None:
+def _champion(version: ModelVersion | None) -> stage.Champion | None:
     if version is None:
         return None
-    artifact = version["spec"]["artifact"]
-    return stage.Champion(version["metadata"]["name"], artifact["uri"], artifact["digest"])
+    return stage.Champion(version.name, version.spec.artifact.uri, version.spec.artifact.digest)

@@ -21,6 +21,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 def page_of(**changes: Any) -> str:
     spec = StageSpec(
+        description=changes.pop("description", ""),
         namespace="demo", training_job="fuel", run=3, run_uid="u", model="fuel", version="fuel-3",
         store=Store("file:///m"), data=Data("file:///d", "csv", "y"), estimator=Estimator("sklearn.x"),
     )  # fmt: skip
@@ -41,6 +42,10 @@ def page_of(**changes: Any) -> str:
     signature = Signature("regression", (Tensor(feature, "FP64", (-1,)),), (Tensor("predict", "FP64", (-1,)),))
     profile = Profile({feature: FeatureProfile("numeric", (0.5, 0.5), (1.5,), importance=0.5)}, None, 8)
     return render(SimpleNamespace(**measured), signature, profile, {"seed": "0"}, "onnx")  # type: ignore[arg-type]
+
+
+def test_what_the_model_is_for_is_told_as_text() -> None:
+    assert "Miles &amp; &lt;gallons&gt;" in page_of(description="Miles & <gallons>")
 
 
 def conclusion(page: str) -> tuple[str, str]:

@@ -1,0 +1,144 @@
+"""How the run in progress is doing, read from its Job and pods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from modelmill.api.training_job_status import CurrentRun
+from modelmill.contracts import names
+from modelmill.contracts.result import (
+    DATA_REJECTED,
+    FAILED,
+    GATE_FAILED,
+    PUBLISHED,
+    UNCHANGED,
+    ResultError,
+    StageResult,
+    decode,
+)
+from modelmill.kube.objects import Manifest
+from modelmill.training.view import View
+from modelmill.workloads import jobs, refusals
+from modelmill.workloads.pod_status import container_statuses, ended
+
+Phase = Literal["Pending", "Fetching", "Training", "Publishing"]
+PHASES: dict[str, Phase] = {
+    names.STAGE_FETCH: "Fetching",
+    names.STAGE_TRAIN: "Training",
+    names.STAGE_PUBLISH: "Publishing",
+}
+RESULT_PATIENCE = 30.0
+"""Seconds after the Job's completion in which its pod's message may still arrive by another watch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunActive:
+    """A run that goes on.
+
+    obstacle: CamelCase reason why it cannot go on, e.g. ImagePullFailed. needs_help: the obstacle does not go by itself.
+    message: what it waits for. look_again: seconds until it must be looked at without an event.
+    """
+
+    phase: Phase
+    attempt: int
+    message: str = ""
+    obstacle: str = ""
+    needs_help: bool = False
+    look_again: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run that ended. cause: CamelCase word; empty when it was published. message: the whole story, for people."""
+
+    result: StageResult
+    attempts: int
+    finished: datetime
+    cause: str = ""
+    message: str = ""
+
+    @property
+    def made_version(self) -> bool:
+        """Whether there is an artifact to make a version of."""
+        return self.result.outcome in (PUBLISHED, GATE_FAILED)
+
+
+def observe(view: View, run: CurrentRun) -> RunActive | RunEnded:
+    """Return how the run is doing."""
+    job = view.jobs.get(run.job)
+    if job is None:
+        text = "its Job was deleted while it ran; start a run with the annotation"
+        return _failed("JobDeleted", text, 1, view.now)
+    pods = view.pods.get(run.job, ())
+    seen = jobs.observe(job, pods, view.now, view.refusal)
+    if isinstance(seen, jobs.Complete):
+        return _completed(seen, pods, view.now)
+    if isinstance(seen, jobs.Failed):
+        return _job_failed(seen)
+    waited = refusals.waiting_for_pod(job, pods, view.now)
+    return _active(seen, refusals.look_again(waited) if waited is not None else None)
+
+
+def _completed(seen: jobs.Complete, pods: jobs.Pods, now: datetime) -> RunActive | RunEnded:
+    ends = [end for pod in pods if (end := ended(pod, names.STAGE_PUBLISH)) is not None and end.exit_code == 0]
+    if not ends:
+        if (now - seen.finished).total_seconds() < RESULT_PATIENCE:
+            return RunActive("Publishing", seen.attempts, "waiting for the result of its pod", look_again=1.0)
+        text = "its pod is gone and with it the result; start it again"
+        return _failed("ResultLost", text, seen.attempts, seen.finished)
+    try:
+        result = decode(ends[-1].message)
+    except ResultError as error:
+        return _failed("ResultInvalid", f"container {names.STAGE_PUBLISH}: {error}", seen.attempts, seen.finished)
+    if result.outcome in (FAILED, DATA_REJECTED):
+        cause = result.reason or result.outcome
+        return RunEnded(result, seen.attempts, seen.finished, cause, " ".join(result.reasons))
+    return RunEnded(result, seen.attempts, seen.finished, result.reason, "; ".join(result.reasons))
+
+
+def _job_failed(seen: jobs.Failed) -> RunEnded:
+    if seen.reason == "DeadlineExceeded":
+        text = "it ran longer than spec.runPolicy.activeDeadlineSeconds"
+        return _failed("DeadlineExceeded", text, seen.attempts, seen.finished)
+    failure = seen.failure
+    if failure is None:
+        return _failed("JobFailed", seen.message, seen.attempts, seen.finished)
+    if failure.reason == "OOMKilled":
+        text = f"{failure.describe()}; raise spec.podTemplate.resources.limits.memory"
+        return _failed("OutOfMemory", text, seen.attempts, seen.finished)
+    result = failure.result()
+    if result is None:
+        cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
+        return _failed(cause, failure.describe(), seen.attempts, seen.finished)
+    if result.outcome == UNCHANGED and failure.container == names.STAGE_FETCH:
+        return RunEnded(result, seen.attempts, seen.finished, result.reason, " ".join(result.reasons))
+    exited = f"container {failure.container} exited with code {failure.exit_code}"
+    if result.outcome not in (FAILED, DATA_REJECTED):
+        # It said that it published and then failed: success needs exit code 0 as well.
+        return _failed("StageFailed", exited, seen.attempts, seen.finished)
+    message = f"{exited}: {' '.join(result.reasons) or result.reason}"
+    return RunEnded(result, seen.attempts, seen.finished, result.reason or result.outcome, message)
+
+
+def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
+    message = seen.message
+    if not message and seen.previous is not None:
+        message = f"trying again: {seen.previous.describe()}"
+    phase = _phase(seen.pod) if seen.pod is not None else "Pending"
+    return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, look_again)
+
+
+def _phase(pod: Manifest) -> Phase:
+    """Return the phase of the last stage that has begun."""
+    begun = {
+        status["name"]
+        for status in container_statuses(pod)
+        if (status.get("state") or {}).keys() & {"running", "terminated"}
+    }
+    return next((phase for stage, phase in reversed(PHASES.items()) if stage in begun), "Pending")
+
+
+def _failed(cause: str, message: str, attempts: int, finished: datetime) -> RunEnded:
+    return RunEnded(StageResult(FAILED, reason=cause, reasons=(message,)), attempts, finished, cause, message)

@@ -1,0 +1,143 @@
+"""The part of a TrainingJob that runs it: its view from the cache, its plan, and which other objects concern it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+
+from pydantic.alias_generators import to_camel
+
+from modelmill.api.objects import (
+    TrainingJob,
+    read_meta,
+    read_training_job,
+    readable_inference_services,
+    readable_model_versions,
+)
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.api.training_job_status import TrainingJobStatus
+from modelmill.api.versions import version_number
+from modelmill.engine.interface import World
+from modelmill.engine.parts import Child, Contribution, Part
+from modelmill.kube import labels
+from modelmill.kube.objects import Key, Manifest
+from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
+from modelmill.training.conditions import TYPES
+from modelmill.training.ownership import owner
+from modelmill.training.plan import plan
+from modelmill.training.view import View
+from modelmill.workloads import refusals
+from modelmill.workloads.containers import Image
+
+FIELDS = tuple(to_camel(one.name) for one in fields(TrainingJobStatus))
+MODEL_FIELD = "spec.model"
+WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
+
+
+EventsAbout = Callable[[Manifest], Awaitable[Sequence[Manifest]]]
+"""Returns the core/v1 Events about an object, read from the API server: they are too many to be watched."""
+
+
+def training_part(trainer: Image, events_about: EventsAbout) -> Part:
+    """Return the part of a TrainingJob that runs it. `trainer` is the image of the built-in stages."""
+
+    async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
+        view = view_of(read_training_job(parent), world, now)
+        return plan(replace(view, refusal=await _refusal(view, events_about)), trainer)
+
+    return Part(
+        "runs",
+        contribute,
+        fields=[name for name in FIELDS if name not in WRITTEN_BY_THE_ENGINE],
+        conditions=TYPES,
+        children=[Child(JOBS, applied=False, deleted=True), Child(MODEL_VERSIONS, applied=False)],
+        lists=[CORE_EVENTS],
+    )
+
+
+def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
+    """Collect what the plan looks at from the cache."""
+    namespace, model = training_job.namespace, training_job.spec.model
+    jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, training_job.uid)}
+    labelled = world.labelled(MODEL_VERSIONS, namespace, labels.MODEL_LABEL, model)
+    versions = [one for one in labelled if one["spec"].get("model") == model]
+    same_model = world.with_field(TRAINING_JOBS, namespace, MODEL_FIELD, model)
+    owning = owner(read_meta(one) for one in same_model)
+    services = [one for one in world.list(INFERENCE_SERVICES, namespace) if _concerns(one, training_job)]
+    return View(
+        training_job=training_job,
+        next_number=_next_number(training_job, versions, world),
+        jobs=jobs,
+        pods={name: world.owned(PODS, job["metadata"]["uid"]) for name, job in jobs.items()},
+        versions=readable_model_versions(versions),
+        services=readable_inference_services(services),
+        now=now,
+        owner=owning.name if owning is not None and owning.uid != training_job.uid else None,
+    )
+
+
+async def _refusal(view: View, events_about: EventsAbout) -> str | None:
+    """Return why the run in progress has no pod. Events are read only when one is missing for longer than it may take."""
+    current = view.status.current_run
+    job = view.jobs.get(current.job) if current is not None else None
+    if job is None:
+        return None
+    pods = view.pods.get(job["metadata"]["name"], ())
+    waited = refusals.waiting_for_pod(job, pods, view.now)
+    if waited is None or waited < refusals.PATIENCE:
+        return None
+    return refusals.refusal(job, pods, await events_about(job))
+
+
+def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
+    """Return the TrainingJob that a pod of a run belongs to."""
+    name = (pod["metadata"].get("labels") or {}).get(labels.TRAINING_JOB_LABEL)
+    return [Key(pod["metadata"]["namespace"], name)] if name else []
+
+
+def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
+    """Return the TrainingJob that an InferenceService retrains by: its alerts are reasons to run."""
+    name = _retrains_by(service)
+    return [Key(service["metadata"]["namespace"], name)] if name else []
+
+
+def _concerns(service: Manifest, training_job: TrainingJob) -> bool:
+    serves = (service["spec"].get("model") or {}).get("name") == training_job.spec.model
+    return serves or _retrains_by(service) == training_job.name
+
+
+def _retrains_by(service: Manifest) -> str | None:
+    """Return what `view.retrains_by` does, of an object that may not be readable: reading all would cost too much."""
+    retrain = (service["spec"].get("monitoring") or {}).get("retrain") or {}
+    name = retrain.get("trainingJob")
+    return name if isinstance(name, str) else None
+
+
+def _next_number(training_job: TrainingJob, versions: Iterable[Manifest], world: World) -> int:
+    """Return a number above every run and every version of the model, whose name as a version is free.
+
+    A version that somebody made without the label of its model is seen only by its name.
+    """
+    last = training_job.status.last_run
+    numbers = [version_number(one["metadata"]["name"]) for one in versions]
+    number = max([last.number if last is not None else 0, *numbers]) + 1
+    while world.get(MODEL_VERSIONS, training_job.namespace, f"{training_job.spec.model}-{number}") is not None:
+        number += 1
+    return number
+
+
+def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
+    """Return the TrainingJobs of the version's model: they tell which is the best."""
+    namespace, model = version["metadata"]["namespace"], version["spec"].get("model")
+    same = world.with_field(TRAINING_JOBS, namespace, MODEL_FIELD, model) if isinstance(model, str) else ()
+    return [Key(namespace, one["metadata"]["name"]) for one in same]
+
+
+def keys_of_same_model(training_job: Manifest, world: World) -> Iterable[Key]:
+    """Return the other TrainingJobs of the model: which of them may train depends on which there are."""
+    meta, model = training_job["metadata"], training_job["spec"].get("model")
+    if not isinstance(model, str):
+        return []
+    same = world.with_field(TRAINING_JOBS, meta["namespace"], MODEL_FIELD, model)
+    return [Key(meta["namespace"], one["metadata"]["name"]) for one in same if one["metadata"]["uid"] != meta["uid"]]

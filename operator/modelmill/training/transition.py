@@ -1,0 +1,157 @@
+"""What happens to the run: it starts, goes on, or ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcome, TrainingJobStatus
+from modelmill.api.versions import champion
+from modelmill.contracts.artifact import report_uri
+from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
+from modelmill.engine.interface import Event
+from modelmill.kube.conditions import timestamp
+from modelmill.kube.labels import RUN_ANNOTATION
+from modelmill.kube.objects import Manifest
+from modelmill.training.builders.job import CHAMPION_ANNOTATION, TRAINED_HASH_ANNOTATION, build_job, job_name
+from modelmill.training.builders.model_version import build_model_version, metric_texts
+from modelmill.training.observation import RunActive, RunEnded, observe
+from modelmill.training.triggers import manual
+from modelmill.training.triggers.decision import MAX_REASONS, Decision, Start
+from modelmill.training.view import View
+from modelmill.workloads.containers import Image
+
+KEPT_RUNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The status after it, what is created before that is written, events, and the run as it was seen if it goes on."""
+
+    status: TrainingJobStatus
+    create: tuple[Manifest, ...] = ()
+    events: tuple[Event, ...] = ()
+    seen: RunActive | None = None
+
+
+def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Transition:
+    """Start a run: its Job first, then the status that says so.
+
+    Both are deterministic until the status is written, so that a restart in between finds the same Job and goes on.
+    """
+    number = view.next_number
+    version = f"{view.spec.model}-{number}"
+    unless = known_digest(view) if begin.unattended else None
+    existing = view.jobs.get(job_name(view, number))
+    job = existing or build_job(view, number, version, champion(view.versions, view.services), trainer, unless)
+    annotations = job["metadata"]["annotations"]
+    run = CurrentRun(
+        number=number,
+        reason=begin.kind,
+        triggers=decision.occasions,
+        trained_hash=annotations[TRAINED_HASH_ANNOTATION],
+        version=version,
+        job=job["metadata"]["name"],
+        champion=annotations[CHAMPION_ANNOTATION] or None,
+        phase="Pending",
+        attempt=1,
+        start_time=timestamp(view.now),
+    )
+    status = replace(view.status, current_run=run, trained_hash=run.trained_hash)
+    token = view.annotations.get(RUN_ANNOTATION)
+    if token:
+        status = replace(status, handled_annotation=token[: manual.KEPT])
+    if not begin.unattended:
+        status = replace(status, consecutive_failures=0, consecutive_rejections=0)
+    event = Event("Normal", "RunStarted", f"run {number} started, trigger {begin.kind}: {begin.message}"[:1000])
+    return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
+
+
+def known_digest(view: View) -> str | None:
+    """Return the digest of the data that the last version was trained on, when it was trained as the next one would be."""
+    last = next((run for run in view.status.runs if run.outcome in (PUBLISHED, GATE_FAILED)), None)
+    return last.data_digest if last is not None and last.trained_hash == view.trained_hash() else None
+
+
+def follow(view: View, run: CurrentRun, decision: Decision) -> Transition:
+    """Follow the run in progress to its end."""
+    seen = observe(view, run)
+    if isinstance(seen, RunEnded):
+        return finish(view, run, seen, decision)
+    message = seen.message[:4000] or None
+    current = replace(run, phase=seen.phase, attempt=seen.attempt, message=message)
+    events: tuple[Event, ...] = ()
+    if seen.obstacle and run.message != message:
+        events = (Event("Warning", seen.obstacle, f"run {run.number}: {seen.message}"[:1000]),)
+    return Transition(replace(view.status, current_run=current), events=events, seen=seen)
+
+
+def finish(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> Transition:
+    """Latch the result in the status; a run that made a version creates its ModelVersion first."""
+    record = _record(run, ended, decision)
+    status = replace(view.status, current_run=None, last_run=record, runs=(record, *view.status.runs)[:KEPT_RUNS])
+    create: tuple[Manifest, ...] = ()
+    if ended.made_version:
+        create = (build_model_version(view, run, ended.result, record.finish_time),)
+        status = replace(status, latest_version=run.version)
+    status = _counted(status, record.outcome)
+    return Transition(status, create, (_event(view, record),))
+
+
+def _counted(status: TrainingJobStatus, outcome: RunOutcome) -> TrainingJobStatus:
+    """Return the status with what failed in a row: a failed run says nothing about whether the next version passes."""
+    if outcome == PUBLISHED:
+        return replace(status, consecutive_failures=0, consecutive_rejections=0)
+    if outcome == UNCHANGED:
+        return status
+    if outcome == GATE_FAILED:
+        return replace(status, consecutive_failures=0, consecutive_rejections=status.consecutive_rejections + 1)
+    return replace(status, consecutive_failures=status.consecutive_failures + 1)
+
+
+def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun:
+    result = ended.result
+    return FinishedRun(
+        number=run.number,
+        reason=run.reason,
+        triggers=_answered(run, ended, decision),
+        outcome=cast(RunOutcome, result.outcome),  # `contracts.result` lets no other through
+        cause=ended.cause[:64] or None,
+        message=ended.message[:4000] or None,
+        version=run.version if ended.made_version else None,
+        report=report_uri(result.artifact.uri) if ended.made_version and result.artifact is not None else None,
+        notes=tuple(note[:1024] for note in result.notes[:16]),
+        trained_hash=run.trained_hash,
+        data_digest=result.data.digest if result.data is not None else None,
+        metrics=metric_texts(result.metrics),
+        champion=result.champion.name if result.champion is not None else None,
+        champion_metrics=metric_texts(result.champion.metrics) if result.champion is not None else {},
+        job=run.job,
+        attempts=ended.attempts,
+        start_time=run.start_time,
+        finish_time=timestamp(ended.finished),
+    )
+
+
+def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str, ...]:
+    """Return the occasions that the run answers: those it was started for, and those that came while it trained.
+
+    One drift shows in one feature after the other; a run that succeeded has seen the data that they are about.
+    """
+    saw_data = ended.made_version or ended.result.outcome == UNCHANGED
+    later = tuple(one for one in decision.occasions if one not in run.triggers) if saw_data else ()
+    return (*run.triggers, *later)[:MAX_REASONS]
+
+
+def _event(view: View, record: FinishedRun) -> Event:
+    if record.outcome == PUBLISHED:
+        metric = view.spec.evaluation.primary.metric
+        text = f"run {record.number} published {record.version}, {metric}={record.metrics.get(metric, 'not reported')}"
+        return Event("Normal", "RunPublished", text)
+    if record.outcome == UNCHANGED:
+        return Event("Normal", "RunUnchanged", f"run {record.number}: {record.message}")
+    if record.outcome == GATE_FAILED:
+        text = f"run {record.number}: {record.version} failed its gates and is kept as Rejected: {record.message or ''}"
+        return Event("Warning", "GateFailed", text[:1000])
+    reason = "DataRejected" if record.outcome == DATA_REJECTED else "RunFailed"
+    return Event("Warning", reason, f"run {record.number}: {record.cause}: {record.message}"[:1000])

@@ -1,0 +1,17 @@
+"""The rows: what starts a run, and what holds each back, the most important first."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from modelmill.training.triggers import alerts, holds, manual, spec_change
+from modelmill.training.triggers.reason import Trigger
+
+EVERY_RUN: Final = (holds.model_of_another, holds.run_in_progress, holds.suspended)
+UNATTENDED: Final = (*EVERY_RUN, holds.rolling_out, holds.too_many_in_a_row, holds.cooldown)
+
+TRIGGERS: Final = (
+    Trigger(spec_change.KIND, spec_change.reasons, EVERY_RUN),
+    Trigger(manual.KIND, manual.reasons, EVERY_RUN),
+    Trigger(alerts.KIND, alerts.reasons, UNATTENDED, unattended=True),
+)

@@ -1,0 +1,132 @@
+"""Plans of a TrainingJob over a world of plain lists, through the part and the composition that the operator uses."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.contracts import result
+from modelmill.engine.interface import Plan
+from modelmill.engine.parts import Composed
+from modelmill.kube.objects import Manifest, Resource
+from modelmill.kube.resources import JOBS, PODS
+from modelmill.training.part import training_part
+from modelmill.workloads.containers import Image
+from tests.support import objects as o
+
+IMAGE = Image("trainer:1", "Always")
+Value = TypeVar("Value")
+Reads = list[str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A TrainingJob and what the cache would hold, and Events.
+
+    jobs: by name. pods: by the name of their Job. reads: about what Events were read.
+    """
+
+    parent: Manifest
+    jobs: Mapping[str, Manifest] = field(default_factory=dict)
+    pods: Mapping[str, Sequence[Manifest]] = field(default_factory=dict)
+    versions: Sequence[Manifest] = ()
+    services: Sequence[Manifest] = ()
+    training_jobs: Sequence[Manifest] = ()
+    events: Sequence[Manifest] = ()
+    reads: Reads = field(default_factory=list)
+    now: datetime = o.NOW
+
+    async def events_about(self, obj: Manifest) -> Sequence[Manifest]:
+        self.reads.append(obj["metadata"]["name"])
+        return self.events
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        return next((one for one in self.list(resource) if one["metadata"]["name"] == name), None)
+
+    def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
+        known = {MODEL_VERSIONS: self.versions, INFERENCE_SERVICES: self.services, TRAINING_JOBS: self.training_jobs}
+        return known[resource]
+
+    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
+        if resource == JOBS:
+            return list(self.jobs.values())
+        assert resource == PODS
+        return next((self.pods.get(name, ()) for name, job in self.jobs.items() if job["metadata"]["uid"] == uid), ())
+
+    def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
+        return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
+
+    def with_field(self, resource: Resource, namespace: str, path: str, value: str) -> Sequence[Manifest]:
+        return [one for one in self.list(resource) if one["spec"].get(path.removeprefix("spec.")) == value]
+
+
+def view(parent: Mapping[str, Any], **more: Any) -> Seen:
+    return Seen(parent, **more)
+
+
+def plan(seen: Seen, image: Image) -> Plan:
+    made = value_of(Composed([training_part(image, seen.events_about)])(seen.parent, seen, seen.now))
+    return replace(
+        made, create=tuple(made.create), apply=tuple(made.apply), delete=tuple(made.delete), events=tuple(made.events)
+    )
+
+
+def value_of(coroutine: Coroutine[Any, Any, Value]) -> Value:
+    """Return the value of a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        value: Value = end.value
+        return value
+    raise AssertionError("it waits for something")
+
+
+def status_of(made: Plan) -> dict[str, Any]:
+    assert made.status is not None
+    return dict(made.status)
+
+
+def service(
+    alerts: Sequence[Mapping[str, Any]], training_job: str = "cars", on: tuple[str, ...] = ("Drift",)
+) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "svc", "namespace": "ml"},
+        "spec": {
+            "model": {"name": "cars", "version": "cars-1"},
+            "monitoring": {"retrain": {"trainingJob": training_job, "alerts": list(on)}},
+        },
+        "status": {"alerts": list(alerts)},
+    }
+
+
+def stable(version: str) -> dict[str, Any]:
+    return {"version": version, "digest": o.DIGEST, "revision": "abc", "replicas": 2, "ready": 2}
+
+
+def started(**spec: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a TrainingJob with run 1 in progress, and the manifest of its Job."""
+    parent = o.training_job(**spec)
+    first = plan(view(parent), IMAGE)
+    return o.with_status(parent, first.status or {}), dict(first.create[0])
+
+
+def finished(outcome: Any = None, **spec: Any) -> dict[str, Any]:
+    """Return a TrainingJob whose run 1 has ended at o.NOW."""
+    parent, manifest = started(**spec)
+    ending = complete(parent, manifest, outcome or o.published())
+    return o.with_status(parent, ending.status or {})
+
+
+def complete(parent: dict[str, Any], manifest: dict[str, Any], outcome: result.StageResult) -> Plan:
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", [], [o.ended("publish", 0, result.encode(outcome), "Completed")], "Succeeded")]}
+    return plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods=pods), IMAGE)
+
+
+def failed(parent: dict[str, Any], manifest: dict[str, Any], pod: dict[str, Any], reason: str = "") -> Plan:
+    name = manifest["metadata"]["name"]
+    jobs = {name: o.job(manifest, o.condition("Failed", reason), failed=1)}
+    return plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE)

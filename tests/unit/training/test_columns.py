@@ -1,0 +1,46 @@
+"""The texts of `kubectl get`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelmill.training.part import keys_of_version
+from tests.support import objects as o
+from tests.unit.training.planning import IMAGE, plan, status_of, view
+
+
+def version(name: str, value: str, approval: str = "Approved", metric: str = "r2") -> dict[str, Any]:
+    made = o.model_version(name, approval)
+    made["spec"]["metrics"] = {metric: value}
+    return made
+
+
+VERSIONS = [version("cars-1", "0.8"), version("cars-2", "0.913"), version("cars-3", "0.99", "Rejected")]
+
+
+@pytest.mark.parametrize(("direction", "best"), [("Maximize", "r2=0.913 (cars-2)"), ("Minimize", "r2=0.8 (cars-1)")])
+def test_best_is_the_best_version_that_is_not_rejected(direction: str, best: str) -> None:
+    parent = o.training_job(evaluation={"primary": {"metric": "r2", "direction": direction}})
+    assert status_of(plan(view(parent, versions=VERSIONS), IMAGE))["best"] == best
+
+
+def test_versions_without_the_metric_and_those_going_do_not_count() -> None:
+    going = version("cars-9", "0.99")
+    going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    odd = [going, version("cars-4", "5", metric="mae"), version("cars-5", "nonsense")]
+    assert "best" not in status_of(plan(view(o.training_job(), versions=odd), IMAGE))
+
+
+def test_long_names_fit() -> None:
+    metric = "m" * 64
+    parent = o.training_job(evaluation={"primary": {"metric": metric, "direction": "Maximize"}})
+    made = plan(view(parent, versions=[version("c" * 44 + "-123456789", "0.5", metric=metric)]), IMAGE)
+    assert len(status_of(made)["best"]) <= 160
+
+
+def test_change_of_a_version_wakes_the_training_jobs_of_its_model() -> None:
+    parent = o.training_job()
+    keys = keys_of_version(VERSIONS[0], view(parent, training_jobs=[parent]))
+    assert [key.name for key in keys] == ["cars"]

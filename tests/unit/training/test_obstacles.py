@@ -1,0 +1,99 @@
+"""A run that cannot go on says so: in Ready, and in Stalled when it needs help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelmill.kube.conditions import find
+from tests.support import objects as o
+from tests.unit.training.planning import IMAGE, plan, status_of, view
+
+NO_NODE = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available: insufficient memory"}
+
+
+def conditions(pods: list[dict[str, Any]], **more: Any) -> dict[str, dict[str, Any]]:
+    """Return the conditions by type of a TrainingJob whose run 1 has these pods."""
+    parent = o.training_job()
+    first = plan(view(parent), IMAGE)
+    job = o.job(dict(first.create[0]), **{name: more.pop(name) for name in ("failed",) if name in more})
+    name = job["metadata"]["name"]
+    job["metadata"]["creationTimestamp"] = "2026-01-02T03:04:05Z"
+    seen = view(o.with_status(parent, status_of(first)), jobs={name: job}, pods={name: pods}, **more)
+    status = status_of(plan(seen, IMAGE))
+    return {kind: dict(find(status, kind) or {}) for kind in ("Ready", "Running", "Stalled")}
+
+
+def test_pod_without_a_node_is_not_ready_and_may_still_get_one() -> None:
+    pod = o.pod("p", [], [], "Pending")
+    pod["status"]["conditions"] = [NO_NODE]
+    found = conditions([pod])
+    assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("False", "Unschedulable")
+    assert "insufficient memory" in found["Ready"]["message"]
+    assert (found["Stalled"]["status"], found["Stalled"]["reason"]) == ("False", "Unschedulable")
+    assert "insufficient memory" in found["Stalled"]["message"]
+
+
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "CreateContainerConfigError"])
+def test_pod_that_needs_help_is_not_ready(reason: str) -> None:
+    found = conditions([o.pod("p", [o.waiting("fetch", reason, "no such thing")], [])])
+    assert (found["Ready"]["status"], found["Stalled"]["status"]) == ("False", "True")
+
+
+def test_run_that_goes_on_is_ready() -> None:
+    found = conditions([o.pod("p", [o.running("fetch")], [])])
+    assert (found["Ready"]["status"], found["Stalled"]["status"]) == ("True", "False")
+
+
+QUOTA = 'pods "cars-1-x" is forbidden: exceeded quota: small, requested: cpu=100m, used: cpu=2, limited: cpu=2'
+
+
+def told(message: str, last: str = "2026-01-02T03:04:06Z", **more: Any) -> dict[str, Any]:
+    return {"type": "Warning", "reason": "FailedCreate", "message": message, "lastTimestamp": last, **more}
+
+
+def test_pods_that_are_refused_are_told_in_the_words_of_who_refuses_them() -> None:
+    found = conditions([], now=o.later(10), events=[told(f"Error creating: {QUOTA}")])
+    for kind, status in (("Ready", "False"), ("Stalled", "True"), ("Running", "True")):
+        assert (found[kind]["status"], found[kind]["reason"]) == (status, "PodsRefused")
+        assert QUOTA in found[kind]["message"]
+    assert "Error creating" not in found["Ready"]["message"]
+
+
+def test_newest_refusal_counts() -> None:
+    events = [told("quota one", "2026-01-02T03:04:09Z"), told("quota two", "2026-01-02T03:04:12Z"), told("old")]
+    assert "quota two" in conditions([], now=o.later(10), events=events)["Ready"]["message"]
+
+
+def test_refusal_before_the_last_pod_is_history() -> None:
+    pod = o.pod("p", [o.ended("fetch", 1)], [], "Failed", created="2026-01-02T03:04:10Z")
+    events = [told("quota", "2026-01-02T03:04:07Z")]
+    found = conditions([pod], failed=1, now=o.later(60), events=events)
+    assert found["Ready"]["reason"] == "RunInProgress"
+
+
+@pytest.mark.parametrize(
+    ("pods", "seconds", "asked"),
+    [
+        ([], 1, 0),
+        ([], 10, 1),
+        ([o.pod("p", [], [], "Pending")], 10, 0),
+    ],
+    ids=["a moment", "no pod", "a pod"],
+)
+def test_events_are_read_only_when_a_pod_is_missing(pods: list[dict[str, Any]], seconds: int, asked: int) -> None:
+    reads: list[str] = []
+    conditions(pods, now=o.later(seconds), events=[], reads=reads)
+    assert len(reads) == asked
+
+
+def test_job_without_a_pod_is_looked_at_again() -> None:
+    parent = o.training_job()
+    first = plan(view(parent), IMAGE)
+    job = o.job(dict(first.create[0]))
+    job["metadata"]["creationTimestamp"] = "2026-01-02T03:04:05Z"
+    jobs = {job["metadata"]["name"]: job}
+    parent = o.with_status(parent, status_of(first))
+    waits = [plan(view(parent, jobs=jobs, now=o.later(seconds)), IMAGE).requeue_after for seconds in (1, 6, 60, 9999)]
+    assert waits == [4, 5, 30, 60]

@@ -1,0 +1,39 @@
+"""What is kept of a run that ended."""
+
+from __future__ import annotations
+
+from modelmill.contracts import result
+from modelmill.kube.conditions import find
+from tests.support import objects as o
+from tests.unit.training.planning import complete, finished, started, status_of
+
+NOTES = ("columns left out: signup_date (dates), comment (free text)", "only 3 rows are new to both")
+
+
+def test_notes_are_in_the_record_and_in_the_condition_about_the_data() -> None:
+    status = finished(o.published(notes=NOTES))["status"]
+    assert status["lastRun"]["notes"] == list(NOTES)
+    valid = find(status, "DataValid")
+    assert valid is not None
+    for note in NOTES:
+        assert note in valid["message"]
+
+
+def test_notes_of_any_length_and_number_can_be_written() -> None:
+    parent, manifest = started()
+    notes = tuple(f"{number} " + "x" * 1500 for number in range(2))
+    kept = status_of(complete(parent, manifest, o.published(notes=notes)))["lastRun"]["notes"]
+    assert all(len(note) <= 1024 for note in kept)
+    many = tuple(str(number) for number in range(40))
+    assert len(status_of(complete(parent, manifest, o.published(notes=many)))["lastRun"]["notes"]) <= 16
+
+
+def test_report_is_where_the_artifact_is() -> None:
+    record = finished()["status"]["lastRun"]
+    assert record["report"] == "s3://models/prod/ml/cars/sha256-aa/report.html"
+
+
+def test_rejected_version_has_a_report_too_and_a_failed_run_none() -> None:
+    assert "report" in finished(o.published(result.GATE_FAILED))["status"]["lastRun"]
+    failed = finished(result.StageResult(result.FAILED, "StoreAuthFailed", ("no",)))["status"]["lastRun"]
+    assert "report" not in failed
