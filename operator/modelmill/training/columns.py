@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from modelmill.api.objects import ModelVersion
-from modelmill.api.training_job_status import TrainingJobStatus
+from modelmill.api.training_job_status import FinishedRun, TrainingJobStatus
 from modelmill.api.versions import REJECTED, version_number
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED, UNCHANGED
+from modelmill.training.observation import REPLACED
 from modelmill.training.view import View
 
 STAGES: Final = {"Pending": "0/3", "Fetching": "1/3 fetch", "Training": "2/3 train", "Publishing": "3/3 publish"}
@@ -24,7 +25,12 @@ def phase(view: View) -> Literal["Idle", "Running", "Suspended", "Failed"]:
     if view.spec.run_policy.suspend:
         return "Suspended"
     last = view.status.last_run
-    return "Failed" if last is not None and last.outcome not in NOT_TERMINAL else "Idle"
+    return "Failed" if last is not None and needs_mending(last) else "Idle"
+
+
+def needs_mending(last: FinishedRun) -> bool:
+    """Return whether the run failed and a person has to do something: not when the next one is about to start."""
+    return last.outcome not in NOT_TERMINAL and last.cause != REPLACED
 
 
 def progress(status: TrainingJobStatus) -> str:

@@ -8,7 +8,7 @@ from modelmill.api.training_job_status import CurrentRun, FinishedRun
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.kube.labels import RUN_ANNOTATION
-from modelmill.training.columns import NOT_TERMINAL
+from modelmill.training.columns import NOT_TERMINAL, needs_mending
 from modelmill.training.observation import RunActive
 from modelmill.training.triggers import holds
 from modelmill.training.view import View
@@ -49,7 +49,7 @@ class _Obstacle:
 
 def _obstacle(view: View, seen: RunActive | None) -> _Obstacle | None:
     if seen is not None and seen.obstacle:
-        return _Obstacle(seen.obstacle, seen.message, seen.needs_help)
+        return _Obstacle(seen.obstacle, seen.told, seen.needs_help)
     another = holds.model_of_another(view)
     return _Obstacle("ModelOwnedByAnother", another.message, needs_help=True) if another is not None else None
 
@@ -76,7 +76,7 @@ def _running(current: CurrentRun | None, seen: RunActive | None) -> Condition:
         return Condition("Running", FALSE, "Idle", "no run in progress")
     text = f"run {current.number}, trigger {current.reason}, try {current.attempt}, Job {current.job}"
     if seen is not None and seen.message:
-        return Condition("Running", TRUE, seen.obstacle or "Waiting", f"{text}: {seen.message}")
+        return Condition("Running", TRUE, seen.obstacle or "Waiting", f"{text}: {seen.told}")
     return Condition("Running", TRUE, current.phase, text)
 
 
@@ -99,7 +99,7 @@ def _data_valid(last: FinishedRun | None) -> Condition:
 def _stalled(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obstacle | None) -> Condition:
     if obstacle is not None:
         return Condition("Stalled", TRUE if obstacle.needs_help else FALSE, obstacle.reason, obstacle.message)
-    if current is None and last is not None and last.outcome not in NOT_TERMINAL:
+    if current is None and last is not None and needs_mending(last):
         text = (
             f"{last.message or ''}; mend it and change the spec, or set the annotation {RUN_ANNOTATION} to a new text"
         )

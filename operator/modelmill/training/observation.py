@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from modelmill.api.training_job_status import CurrentRun
 from modelmill.contracts import names
@@ -29,6 +29,16 @@ PHASES: dict[str, Phase] = {
     names.STAGE_TRAIN: "Training",
     names.STAGE_PUBLISH: "Publishing",
 }
+REPLACED: Final = "Replaced"
+"""Cause of a run that was given up for the next one: the operator's own word, which no stage can say."""
+HELP: Final = {
+    "ImagePullFailed": "correct the image in the spec, or the registry's credentials",
+    "ContainerConfigInvalid": "correct the spec, or make what it names",
+    "Unschedulable": "ask for less or for other nodes in spec.podTemplate, or make room",
+    "PodsRefused": "ask for what is permitted in spec.podTemplate, or permit more",
+}
+"""What helps against an obstacle."""
+ANEW: Final = "after a change of the spec the run is started anew"
 RESULT_PATIENCE = 30.0
 """Seconds after the Job's completion in which its pod's message may still arrive by another watch."""
 
@@ -38,7 +48,8 @@ class RunActive:
     """A run that goes on.
 
     obstacle: CamelCase reason why it cannot go on, e.g. ImagePullFailed. needs_help: the obstacle does not go by itself.
-    message: what it waits for. look_again: seconds until it must be looked at without an event.
+    message: what it waits for. remedy: what helps against the obstacle.
+    look_again: seconds until it must be looked at without an event.
     """
 
     phase: Phase
@@ -46,7 +57,13 @@ class RunActive:
     message: str = ""
     obstacle: str = ""
     needs_help: bool = False
+    remedy: str = ""
     look_again: float | None = None
+
+    @property
+    def told(self) -> str:
+        """What it waits for and what helps, for people; empty when it waits for nothing."""
+        return "; ".join(text for text in (self.message, self.remedy) if text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +110,7 @@ def _completed(seen: jobs.Complete, pods: jobs.Pods, now: datetime) -> RunActive
     except ResultError as error:
         return _failed("ResultInvalid", f"container {names.STAGE_PUBLISH}: {error}", seen.attempts, seen.finished)
     if result.outcome in (FAILED, DATA_REJECTED):
-        cause = result.reason or result.outcome
-        return RunEnded(result, seen.attempts, seen.finished, cause, " ".join(result.reasons))
+        return RunEnded(result, seen.attempts, seen.finished, _cause(result), " ".join(result.reasons))
     return RunEnded(result, seen.attempts, seen.finished, result.reason, "; ".join(result.reasons))
 
 
@@ -119,7 +135,12 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
         # It said that it published and then failed: success needs exit code 0 as well.
         return _failed("StageFailed", exited, seen.attempts, seen.finished)
     message = f"{exited}: {' '.join(result.reasons) or result.reason}"
-    return RunEnded(result, seen.attempts, seen.finished, result.reason or result.outcome, message)
+    return RunEnded(result, seen.attempts, seen.finished, _cause(result), message)
+
+
+def _cause(result: StageResult) -> str:
+    """Return the word of a stage that failed."""
+    return result.reason if result.reason not in ("", REPLACED) else result.outcome
 
 
 def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
@@ -127,7 +148,8 @@ def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
     if not message and seen.previous is not None:
         message = f"trying again: {seen.previous.describe()}"
     phase = _phase(seen.pod) if seen.pod is not None else "Pending"
-    return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, look_again)
+    remedy = f"{HELP.get(seen.obstacle, 'correct it')}: {ANEW}" if seen.obstacle else ""
+    return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, remedy, look_again)
 
 
 def _phase(pod: Manifest) -> Phase:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from modelmill.api.objects import readable_model_versions, status_manifest
-from modelmill.api.training_job_status import PendingTrigger, TrainingJobStatus
+from modelmill.api.training_job_status import FinishedRun, PendingTrigger, TrainingJobStatus
 from modelmill.engine.interface import Delete
 from modelmill.engine.parts import UNCHANGED, Contribution
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.resources import JOBS
 from modelmill.training.columns import best, phase, progress
 from modelmill.training.conditions import conditions
+from modelmill.training.observation import REPLACED
 from modelmill.training.transition import Transition, follow, start
 from modelmill.training.triggers import alerts
 from modelmill.training.triggers.decision import Decision, decide
@@ -27,7 +29,7 @@ def plan(view: View, trainer: Image) -> Contribution:
     decision = decide(view)
     transition = _transition(view, decision, trainer)
     after = view.with_status(transition.status)
-    expired, next_expiry = expired_jobs(after)
+    expired, next_expiry = expired_jobs(after, view.status.runs)
     seen = transition.seen
     look_again = [
         (waiting.hold.until - view.now).total_seconds()
@@ -74,21 +76,24 @@ def _told(view: View, decision: Decision) -> TrainingJobStatus:
     )
 
 
-def expired_jobs(view: View) -> tuple[list[Delete], float | None]:
+def expired_jobs(view: View, written: Sequence[FinishedRun]) -> tuple[list[Delete], float | None]:
     """Return Jobs kept long enough after their run, and the seconds until the next one is.
 
-    A Job may go only when its result is in the status; the API server's own TTL would not wait for that.
+    A Job may go only when its result is in the status that was `written`; the API server's own TTL would not wait for that.
+    The Job of a run that was given up for the next one goes at once: its pod may take the place of the next one's.
     """
-    finish_times = {run.job: run.finish_time for run in view.status.runs}
+    runs = {run.job: run for run in view.status.runs}
+    known = {run.job for run in written}
     current = view.status.current_run.job if view.status.current_run is not None else None
-    keep = timedelta(seconds=view.spec.run_policy.ttl_seconds_after_finished)
+    seconds = view.spec.run_policy.ttl_seconds_after_finished
     deletes: list[Delete] = []
     waits: list[float] = []
     for name, job in view.jobs.items():
-        if name not in finish_times or name == current or "deletionTimestamp" in job["metadata"]:
+        if name not in runs or name == current or "deletionTimestamp" in job["metadata"]:
             continue
-        left = (parse_timestamp(finish_times[name]) + keep - view.now).total_seconds()
-        if left <= 0:
+        keep = timedelta(seconds=0 if runs[name].cause == REPLACED else seconds)
+        left = (parse_timestamp(runs[name].finish_time) + keep - view.now).total_seconds()
+        if left <= 0 and name in known:
             deletes.append(Delete(JOBS, view.namespace, name, job["metadata"]["uid"]))
         else:
             waits.append(left)

@@ -15,7 +15,8 @@ from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.kube.objects import Manifest
 from modelmill.training.builders.job import CHAMPION_ANNOTATION, TRAINED_HASH_ANNOTATION, build_job, job_name
 from modelmill.training.builders.model_version import build_model_version, metric_texts
-from modelmill.training.observation import RunActive, RunEnded, observe
+from modelmill.training.observation import REPLACED, RunActive, RunEnded, observe
+from modelmill.training.replacement import given_up, other_spec
 from modelmill.training.triggers import manual
 from modelmill.training.triggers.decision import MAX_REASONS, Decision, Start
 from modelmill.training.view import View
@@ -78,11 +79,14 @@ def follow(view: View, run: CurrentRun, decision: Decision) -> Transition:
     seen = observe(view, run)
     if isinstance(seen, RunEnded):
         return finish(view, run, seen, decision)
-    message = seen.message[:4000] or None
+    ended = given_up(view, run, seen)
+    if ended is not None:
+        return _replace(view, run, ended, decision)
+    message = seen.told[:4000] or None
     current = replace(run, phase=seen.phase, attempt=seen.attempt, message=message)
     events: tuple[Event, ...] = ()
     if seen.obstacle and run.message != message:
-        events = (Event("Warning", seen.obstacle, f"run {run.number}: {seen.message}"[:1000]),)
+        events = (Event("Warning", seen.obstacle, f"run {run.number}: {seen.told}"[:1000]),)
     return Transition(replace(view.status, current_run=current), events=events, seen=seen)
 
 
@@ -94,8 +98,18 @@ def finish(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> 
     if ended.made_version:
         create = (build_model_version(view, run, ended.result, record.finish_time),)
         status = replace(status, latest_version=run.version)
-    status = _counted(status, record.outcome)
+    if record.cause != REPLACED:
+        status = _counted(status, record.outcome)
     return Transition(status, create, (_event(view, record),))
+
+
+def _replace(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> Transition:
+    """Latch the end of a run that is given up; its Job goes, and the next run starts, when that is written.
+
+    A run for another spec is due though nothing that it trains may be changed: the status then knows of nothing trained.
+    """
+    last = finish(view, run, ended, decision)
+    return replace(last, status=replace(last.status, trained_hash=None)) if other_spec(view, run) else last
 
 
 def _counted(status: TrainingJobStatus, outcome: RunOutcome) -> TrainingJobStatus:
@@ -153,5 +167,7 @@ def _event(view: View, record: FinishedRun) -> Event:
     if record.outcome == GATE_FAILED:
         text = f"run {record.number}: {record.version} failed its gates and is kept as Rejected: {record.message or ''}"
         return Event("Warning", "GateFailed", text[:1000])
+    if record.cause == REPLACED:
+        return Event("Normal", "RunReplaced", f"run {record.number}: {record.message}"[:1000])
     reason = "DataRejected" if record.outcome == DATA_REJECTED else "RunFailed"
     return Event("Warning", reason, f"run {record.number}: {record.cause}: {record.message}"[:1000])

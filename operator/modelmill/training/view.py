@@ -72,6 +72,15 @@ class View:
         """Hash of the fields that decide what a run trains: data, how, and where from."""
         return short_hash(self.spec.data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint)
 
+    def run_spec_hash(self) -> str:
+        """Hash of the fields that decide how a run is executed and what it trains: its Job is built from them.
+
+        Not of those that say when runs start, how long Jobs are kept, and how a result is judged.
+        """
+        spec, policy = self.spec, self.spec.run_policy
+        limits = (policy.backoff_limit, policy.active_deadline_seconds)
+        return short_hash(spec.data, spec.train, spec.store, spec.pod_template, *limits)
+
     def retraining_services(self) -> Sequence[InferenceService]:
         """Return the InferenceServices whose alerts are reasons to run."""
         return [one for one in self.services if retrains_by(one) == self.name]

@@ -387,7 +387,12 @@ def test_deleted_training_job_is_left_alone() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(["tick", "alert", "resolve", "finish", "fail", "annotate"]), max_size=25))
+@given(
+    st.lists(
+        st.sampled_from(["tick", "alert", "resolve", "finish", "fail", "annotate", "stick", "free", "correct"]),
+        max_size=25,
+    )
+)
 def test_any_order_of_events_keeps_one_run_and_loses_no_number(events: list[str]) -> None:
     parent: dict[str, Any] = o.training_job(retrain={"cooldownSeconds": 0, "maxConsecutiveFailures": 100})
     jobs: dict[str, Any] = {}
@@ -402,6 +407,11 @@ def test_any_order_of_events_keeps_one_run_and_loses_no_number(events: list[str]
             alerts = []
         elif event == "annotate":
             parent["metadata"]["annotations"] = {"modelmill.dev/run": str(turn)}
+        elif event == "correct":
+            parent["spec"]["podTemplate"] = {"nodeSelector": {"turn": str(turn)}}
+        elif event in ("stick", "free") and current:
+            state = o.waiting("train", "ImagePullBackOff") if event == "stick" else o.running("train")
+            pods[current["job"]] = [o.pod("p", [o.ended("fetch", 0), state], [])]
         elif event in ("finish", "fail") and current:
             name = current["job"]
             kind = "Complete" if event == "finish" else "Failed"
@@ -412,12 +422,16 @@ def test_any_order_of_events_keeps_one_run_and_loses_no_number(events: list[str]
         seen = view(parent, jobs=jobs, pods=pods, services=[service(alerts)], now=now)
         made = plan(seen, IMAGE)
         assert plan(replace(seen), IMAGE) == made
+        gone = {one.name for one in made.delete}
+        assert not gone & {one["metadata"]["name"] for one in made.create}
+        assert not current or current["job"] not in gone
+        for name in gone:
+            del jobs[name]
         for child in made.create:
             if child["kind"] == "Job":
                 assert child["metadata"]["name"] not in jobs
                 jobs[child["metadata"]["name"]] = o.job(dict(child))
                 numbers.append(int(child["metadata"]["labels"]["modelmill.dev/run-number"]))
         parent = o.with_status(parent, status_of(made))
+        assert len([job for job in jobs.values() if not job["status"]["conditions"]]) <= 1
     assert numbers == list(range(1, len(numbers) + 1))
-    unfinished = [job for job in jobs.values() if not job["status"]["conditions"]]
-    assert len(unfinished) <= 1

@@ -18,6 +18,7 @@ from modelmill.workloads.pods import Pod
 WORK = "/modelmill"
 REQUESTS = {"cpu": "100m", "memory": "384Mi"}
 TRAINED_HASH_ANNOTATION = f"{labels.GROUP}/trained-hash"
+RUN_SPEC_HASH_ANNOTATION = f"{labels.GROUP}/run-spec-hash"
 CHAMPION_ANNOTATION = f"{labels.GROUP}/champion"
 
 
@@ -55,6 +56,7 @@ def build_job(
             labels=job_labels,
             annotations={
                 TRAINED_HASH_ANNOTATION: view.trained_hash(),
+                RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash(),
                 CHAMPION_ANNOTATION: champion.name if champion is not None else "",
             },
             tries_again=policy.backoff_limit,
