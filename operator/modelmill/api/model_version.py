@@ -38,6 +38,12 @@ class Comparison(Part):
     metrics: dict[str, Word] = Field(
         default_factory=dict, description="Its metrics.", json_schema_extra={"maxProperties": 64}
     )
+    challenger: dict[str, Word] = Field(
+        default_factory=dict,
+        description="Metrics of this version on the rows that the champion was measured on. Left out: those are the whole "
+        "hold-out.",
+        json_schema_extra={"maxProperties": 64},
+    )
 
 
 class Primary(Part):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from modelmill.api.model_version import ModelVersionSpec
 from modelmill.api.objects import InferenceService, ModelVersion
 
 APPROVED: Final = "Approved"
@@ -58,6 +60,24 @@ def champion(versions: Iterable[ModelVersion], services: Iterable[InferenceServi
 
 def _newest(versions: Iterable[ModelVersion]) -> ModelVersion | None:
     return max(versions, key=lambda one: (one.metadata.creation_timestamp, version_number(one.name)), default=None)
+
+
+def number(text: str | None) -> float | None:
+    """Return the finite number in the text of a metric, or None: the schema takes any word."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def gain(version: ModelVersionSpec, metric: str) -> float | None:
+    """Return by how much the metric is greater than that of the champion of the time, on the same rows; None when unknown."""
+    if version.champion is None:
+        return None
+    own = number((version.champion.challenger or version.metrics).get(metric))
+    champion = number(version.champion.metrics.get(metric))
+    return own - champion if own is not None and champion is not None else None
 
 
 def firing_alerts(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +12,7 @@ from modelmill.api.model_version_status import ModelVersionStatus
 from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
 from modelmill.api.texts import fitted
 from modelmill.api.tracks import Tracks
-from modelmill.api.versions import APPROVED, REJECTED
+from modelmill.api.versions import APPROVED, REJECTED, gain, number
 from modelmill.contracts.artifact import report_uri
 from modelmill.engine.interface import Event
 from modelmill.engine.parts import Contribution
@@ -112,15 +111,14 @@ def _metric(spec: ModelVersionSpec) -> str | None:
     text = spec.metrics.get(spec.primary.metric)
     if text is None:
         return None
-    value = _number(text)
+    value = number(text)
     return _column(spec.primary.metric, f"={fitted(text, 24) if value is None else format(value, '.4g')}")
 
 
 def _delta(spec: ModelVersionSpec) -> str | None:
     """Return DELTA: by how much the primary metric is greater than the champion's of the time."""
-    own = _number(spec.metrics.get(spec.primary.metric))
-    champion = _number(spec.champion.metrics.get(spec.primary.metric)) if spec.champion is not None else None
-    return f"{own - champion:+.3g}" if own is not None and champion is not None else None
+    difference = gain(spec, spec.primary.metric)
+    return f"{difference:+.3g}" if difference is not None else None
 
 
 def _gates(spec: ModelVersionSpec) -> Literal["Passed", "Failed", "Overridden"] | None:
@@ -141,15 +139,6 @@ def _source(spec: ModelVersionSpec) -> str | None:
 def _column(text: str, end: str) -> str:
     """Return both in the length of a column; the first gives way."""
     return fitted(text, MAX_COLUMN - len(end)) + end
-
-
-def _number(text: str | None) -> float | None:
-    """Return the finite number in the text, or None: the schema takes any word for a metric."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _ready(version: ModelVersion, serving: Sequence[Use], overridden: Condition | None) -> Condition:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
 from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job_status import FinishedRun, TrainingJobStatus
-from modelmill.api.versions import REJECTED, version_number
+from modelmill.api.versions import REJECTED, gain, number, version_number
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED, UNCHANGED
 from modelmill.training.observation import REPLACED
 from modelmill.training.view import View
@@ -41,27 +40,32 @@ def progress(status: TrainingJobStatus) -> str:
 def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
     """Return the best value of the primary metric and whose it is; None when no version has it.
 
+    Values are of different hold-outs; where a version was compared with its champion on the same rows, that counts: one that
+    was worse is not the best while its champion may be.
     made: versions that this plan makes, which the view does not have yet.
     """
     primary = view.spec.evaluation.primary
+    sign = 1 if primary.direction == "Maximize" else -1
     known = {one.name: one for one in [*made, *view.versions]}
-    values = [
-        (value, version_number(one.name), one.name)
-        for one in known.values()
+    values = {
+        name: value
+        for name, one in known.items()
         if one.spec.approval != REJECTED
         and not one.metadata.deleting
-        and (value := _number(one.spec.metrics.get(primary.metric))) is not None
-    ]
+        and (value := number(one.spec.metrics.get(primary.metric))) is not None
+    }
     if not values:
         return None
-    # Of equals the newest.
-    value, _, name = max(values, key=lambda one: (one[0] if primary.direction == "Maximize" else -one[0], one[1]))
-    return f"{primary.metric}={value:.4g} ({name})"
+    beaten = {name for name in values if _champion_that_was_better(known[name], primary.metric, sign) in values}
+    # Of equals the newest. Versions made by hand may all say of each other that they are worse.
+    candidates = (values.keys() - beaten) or values.keys()
+    name = max(candidates, key=lambda one: (sign * values[one], version_number(one), one))
+    return f"{primary.metric}={values[name]:.4g} ({name})"
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text) if text is not None else math.nan
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _champion_that_was_better(version: ModelVersion, metric: str, sign: int) -> str | None:
+    """Return the name of the champion that the version was worse than; None when it was not, or nothing says so."""
+    difference = gain(version.spec, metric)
+    champion = version.spec.champion
+    worse = difference is not None and sign * difference < 0
+    return champion.version if champion is not None and worse else None

@@ -103,6 +103,14 @@ def test_delta_is_against_the_champion_of_the_time() -> None:
     assert made.status["delta"] == "+0.05"
 
 
+def test_delta_is_on_the_rows_that_both_were_measured_on() -> None:
+    version = o.model_version("cars-2")
+    version["spec"]["champion"] = {"version": "cars-1", "metrics": {"r2": "0.85"}, "challenger": {"r2": "0.8"}}
+    made = planned(version)
+    assert made.status is not None
+    assert made.status["delta"] == "-0.05"
+
+
 def test_a_service_that_cannot_be_read_whole_holds_its_version_all_the_same() -> None:
     strange = service("cars-1")
     strange["spec"] = {"model": "of another release"}

@@ -26,6 +26,48 @@ def test_best_is_the_best_version_that_is_not_rejected(direction: str, best: str
     assert status_of(plan(view(parent, versions=VERSIONS), IMAGE))["best"] == best
 
 
+def compared(name: str, value: str, champion: str, against: str, **more: dict[str, str]) -> dict[str, Any]:
+    made = version(name, value)
+    made["spec"]["champion"] = {"version": champion, "metrics": {"r2": against}, **more}
+    return made
+
+
+WORSE = compared("cars-2", "0.95", "cars-1", "0.96")
+
+
+@pytest.mark.parametrize(
+    ("versions", "best"),
+    [
+        ([version("cars-1", "0.8"), WORSE], "r2=0.8 (cars-1)"),
+        ([version("cars-1", "0.8"), compared("cars-2", "0.95", "cars-1", "0.95")], "r2=0.95 (cars-2)"),
+        ([version("cars-1", "0.8"), WORSE, version("cars-3", "0.7")], "r2=0.8 (cars-1)"),
+        ([version("cars-1", "0.8", "Rejected"), WORSE], "r2=0.95 (cars-2)"),
+        ([WORSE], "r2=0.95 (cars-2)"),
+        ([version("cars-1", "0.8"), compared("cars-2", "0.95", "cars-1", "odd")], "r2=0.95 (cars-2)"),
+        (
+            [version("cars-1", "0.8"), compared("cars-2", "0.95", "cars-1", "0.9", challenger={"r2": "0.89"})],
+            "r2=0.8 (cars-1)",
+        ),
+        (
+            [version("cars-1", "0.8"), compared("cars-2", "0.95", "cars-1", "0.97", challenger={"r2": "0.98"})],
+            "r2=0.95 (cars-2)",
+        ),
+        ([WORSE, compared("cars-1", "0.8", "cars-2", "0.9")], "r2=0.95 (cars-2)"),
+    ],
+    ids=["worse", "equal", "third", "champion rejected", "champion gone", "odd", "few rows", "better on few", "cyclic"],
+)
+def test_worse_than_its_champion_on_the_same_rows_is_not_better_than_it(
+    versions: list[dict[str, Any]], best: str
+) -> None:
+    assert status_of(plan(view(o.training_job(), versions=versions), IMAGE))["best"] == best
+
+
+def test_less_is_better_when_the_metric_is_an_error() -> None:
+    parent = o.training_job(evaluation={"primary": {"metric": "r2", "direction": "Minimize"}})
+    versions = [version("cars-1", "0.8"), compared("cars-2", "0.7", "cars-1", "0.6")]
+    assert status_of(plan(view(parent, versions=versions), IMAGE))["best"] == "r2=0.8 (cars-1)"
+
+
 def test_versions_without_the_metric_and_those_going_do_not_count() -> None:
     going = version("cars-9", "0.99")
     going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"

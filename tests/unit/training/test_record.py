@@ -37,3 +37,16 @@ def test_rejected_version_has_a_report_too_and_a_failed_run_none() -> None:
     assert "report" in finished(o.published(result.GATE_FAILED))["status"]["lastRun"]
     failed = finished(result.StageResult(result.FAILED, "StoreAuthFailed", ("no",)))["status"]["lastRun"]
     assert "report" not in failed
+
+
+def test_version_keeps_its_metrics_on_the_rows_of_the_comparison() -> None:
+    parent, manifest = started()
+    for challenger in ({"r2": 0.5}, {}):
+        facts = result.ChampionFacts("cars-0", {"r2": 0.6}, rows=7, challenger=challenger)
+        (version,) = complete(parent, manifest, o.published(champion=facts)).create
+        kept = version["spec"]["champion"]
+        assert kept == {
+            "version": "cars-0",
+            "metrics": {"r2": "0.6"},
+            **({"challenger": {"r2": "0.5"}} if challenger else {}),
+        }

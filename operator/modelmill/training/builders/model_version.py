@@ -61,6 +61,8 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "version": result.champion.name,
             "metrics": metric_texts(result.champion.metrics),
         }
+        if result.champion.challenger:
+            spec["champion"]["challenger"] = metric_texts(result.champion.challenger)
     return {
         "apiVersion": base.API_VERSION,
         "kind": "ModelVersion",
