@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from modelmill.api.objects import ModelVersion
+from modelmill.api.texts import fitted
 from modelmill.api.training_job_status import FinishedRun, TrainingJobStatus
 from modelmill.api.versions import REJECTED, gain, number, version_number
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED, UNCHANGED
-from modelmill.training.observation import REPLACED
+from modelmill.training.observation import PHASES, REPLACED, RunActive
 from modelmill.training.view import View
 
+MAX_WORD: Final = 64
 STAGES: Final = {"Pending": "0/3", "Fetching": "1/3 fetch", "Training": "2/3 train", "Publishing": "3/3 publish"}
 NOT_TERMINAL: Final = (PUBLISHED, GATE_FAILED, UNCHANGED)
 """Outcomes after which the TrainingJob is in order."""
@@ -32,8 +34,10 @@ def needs_mending(last: FinishedRun) -> bool:
     return last.outcome not in NOT_TERMINAL and last.cause != REPLACED
 
 
-def progress(status: TrainingJobStatus) -> str:
-    """Return which stage runs."""
+def progress(status: TrainingJobStatus, seen: RunActive | None) -> str:
+    """Return which stage runs; of a run that cannot go on, how many are done and what is in the way."""
+    if seen is not None and seen.obstacle:
+        return fitted(f"{seen.done}/{len(PHASES)} {seen.obstacle}", MAX_WORD)
     return STAGES[status.current_run.phase] if status.current_run is not None else "-"
 
 

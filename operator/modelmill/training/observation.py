@@ -48,7 +48,7 @@ class RunActive:
     """A run that goes on.
 
     obstacle: CamelCase reason why it cannot go on, e.g. ImagePullFailed. needs_help: the obstacle does not go by itself.
-    message: what it waits for. remedy: what helps against the obstacle.
+    message: what it waits for. remedy: what helps against the obstacle. done: how many stages are over.
     look_again: seconds until it must be looked at without an event.
     """
 
@@ -58,6 +58,7 @@ class RunActive:
     obstacle: str = ""
     needs_help: bool = False
     remedy: str = ""
+    done: int = 0
     look_again: float | None = None
 
     @property
@@ -148,8 +149,11 @@ def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
     if not message and seen.previous is not None:
         message = f"trying again: {seen.previous.describe()}"
     phase = _phase(seen.pod) if seen.pod is not None else "Pending"
+    done = (
+        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in PHASES) if seen.pod else 0
+    )
     remedy = f"{HELP.get(seen.obstacle, 'correct it')}: {ANEW}" if seen.obstacle else ""
-    return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, remedy, look_again)
+    return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, remedy, done, look_again)
 
 
 def _phase(pod: Manifest) -> Phase:

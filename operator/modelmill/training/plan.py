@@ -14,7 +14,7 @@ from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.resources import JOBS
 from modelmill.training.columns import best, phase, progress
 from modelmill.training.conditions import conditions
-from modelmill.training.observation import REPLACED
+from modelmill.training.observation import REPLACED, RunActive
 from modelmill.training.transition import Transition, follow, start
 from modelmill.training.triggers import alerts
 from modelmill.training.triggers.decision import Decision, decide
@@ -40,7 +40,7 @@ def plan(view: View, trainer: Image) -> Contribution:
         seconds for seconds in (next_expiry, seen.look_again if seen is not None else None) if seconds is not None
     ]
     made = readable_model_versions(one for one in transition.create if one["kind"] == "ModelVersion")
-    status = replace(_told(after, decision), best=best(after, made))
+    status = replace(_told(after, decision, seen), best=best(after, made))
     return Contribution(
         create=transition.create,
         delete=expired,
@@ -59,7 +59,7 @@ def _transition(view: View, decision: Decision, trainer: Image) -> Transition:
     return Transition(view.status)
 
 
-def _told(view: View, decision: Decision) -> TrainingJobStatus:
+def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJobStatus:
     """Return the status with the fields that are computed anew each time."""
     pending = tuple(
         PendingTrigger(
@@ -70,7 +70,7 @@ def _told(view: View, decision: Decision) -> TrainingJobStatus:
     return replace(
         view.status,
         phase=phase(view),
-        progress=progress(view.status),
+        progress=progress(view.status, seen),
         pending_triggers=pending,
         answered_alerts=alerts.still_answered(view),
     )

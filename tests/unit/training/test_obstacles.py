@@ -8,7 +8,7 @@ import pytest
 
 from modelmill.kube.conditions import find
 from tests.support import objects as o
-from tests.unit.training.planning import IMAGE, plan, status_of, view
+from tests.unit.training.planning import IMAGE, plan, started, status_of, view
 
 NO_NODE = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available: insufficient memory"}
 
@@ -97,3 +97,35 @@ def test_job_without_a_pod_is_looked_at_again() -> None:
     parent = o.with_status(parent, status_of(first))
     waits = [plan(view(parent, jobs=jobs, now=o.later(seconds)), IMAGE).requeue_after for seconds in (1, 6, 60, 9999)]
     assert waits == [4, 5, 30, 60]
+
+
+@pytest.mark.parametrize(
+    ("pod", "progress"),
+    [
+        (o.pod("p", [o.waiting("fetch", "CreateContainerConfigError")], []), "0/3 ContainerConfigInvalid"),
+        (o.pod("p", [o.ended("fetch", 0), o.waiting("train", "ImagePullBackOff")], []), "1/3 ImagePullFailed"),
+        (
+            o.pod("p", [o.ended("fetch", 0), o.ended("train", 0)], [o.waiting("publish", "ErrImagePull")]),
+            "2/3 ImagePullFailed",
+        ),
+        (o.pod("p", [o.ended("fetch", 0)], []), "1/3 fetch"),
+        (o.pod("p", [], []), "0/3"),
+    ],
+)
+def test_progress_tells_the_stages_that_are_done_and_what_is_in_the_way(pod: dict[str, Any], progress: str) -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    made = plan(view(parent, jobs={name: o.job(manifest)}, pods={name: [pod]}), IMAGE)
+    assert status_of(made)["progress"] == progress
+
+
+def test_progress_of_a_run_whose_pods_are_refused_or_find_no_node() -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    manifest["metadata"]["creationTimestamp"] = "2026-01-02T03:04:05Z"
+    jobs = {name: o.job(manifest)}
+    refused = view(parent, jobs=jobs, events=[told("quota")], now=o.later(10))
+    assert status_of(plan(refused, IMAGE))["progress"] == "0/3 PodsRefused"
+    pod = o.pod("p", [], [], "Pending")
+    pod["status"]["conditions"] = [NO_NODE]
+    assert status_of(plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE))["progress"] == "0/3 Unschedulable"
