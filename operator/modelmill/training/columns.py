@@ -42,7 +42,7 @@ def progress(status: TrainingJobStatus, seen: RunActive | None) -> str:
 
 
 def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
-    """Return the best value of the primary metric and whose it is; None when no version has it.
+    """Return the best value of the primary metric and whose it is; None when no version has it, or the model is another's.
 
     Values are of different hold-outs; where a version was compared with its champion on the same rows, that counts: one that
     was worse is not the best while its champion may be.
@@ -58,7 +58,7 @@ def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
         and not one.metadata.deleting
         and (value := number(one.spec.metrics.get(primary.metric))) is not None
     }
-    if not values:
+    if not values or view.owner is not None:
         return None
     beaten = {name for name in values if _champion_that_was_better(known[name], primary.metric, sign) in values}
     # Of equals the newest. Versions made by hand may all say of each other that they are worse.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from modelmill.api.training_job_status import CurrentRun, FinishedRun
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
@@ -14,6 +16,8 @@ from modelmill.training.triggers import holds
 from modelmill.training.view import View
 
 TYPES = ("Ready", "Running", "Finished", "DataValid", "Stalled", "Suspended", "RetrainSuspended")
+OF_ANOTHER: Final = "ModelOwnedByAnother"
+NONE_ENDED: Final = "no run has ended yet"
 
 
 def conditions(view: View, seen: RunActive | None) -> list[Condition]:
@@ -38,6 +42,13 @@ def conditions(view: View, seen: RunActive | None) -> list[Condition]:
     return told
 
 
+def newly_of_another(view: View, told: Sequence[Condition]) -> Condition | None:
+    """Return the condition that says that the model is another's, when it did not say so before."""
+    before = {one.reason for one in view.status.conditions if one.type == "Ready"}
+    ready = next(one for one in told if one.type == "Ready")
+    return ready if ready.reason == OF_ANOTHER and OF_ANOTHER not in before else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Obstacle:
     """Why no run can go on or start. needs_help: it does not go away by itself."""
@@ -51,7 +62,7 @@ def _obstacle(view: View, seen: RunActive | None) -> _Obstacle | None:
     if seen is not None and seen.obstacle:
         return _Obstacle(seen.obstacle, seen.told, seen.needs_help)
     another = holds.model_of_another(view)
-    return _Obstacle("ModelOwnedByAnother", another.message, needs_help=True) if another is not None else None
+    return _Obstacle(OF_ANOTHER, another.message, needs_help=True) if another is not None else None
 
 
 def _ready(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obstacle | None) -> Condition:
@@ -81,8 +92,10 @@ def _running(current: CurrentRun | None, seen: RunActive | None) -> Condition:
 
 
 def _finished(current: CurrentRun | None, last: FinishedRun | None) -> Condition:
-    if current is not None or last is None:
-        return Condition("Finished", FALSE, "NotFinished", "no run has ended since the last start")
+    if current is not None:
+        return Condition("Finished", FALSE, "NotFinished", f"run {current.number} is in progress")
+    if last is None:
+        return Condition("Finished", FALSE, "NotFinished", NONE_ENDED)
     text = f"run {last.number} ended {last.finish_time} with outcome {last.outcome}"
     return Condition("Finished", TRUE, last.outcome, text)
 
@@ -93,7 +106,8 @@ def _data_valid(last: FinishedRun | None) -> Condition:
     if last is not None and last.outcome in NOT_TERMINAL:
         text = "; ".join((f"run {last.number} read data with digest {last.data_digest or '?'}", *last.notes))
         return Condition("DataValid", TRUE, "Valid", text)
-    return Condition("DataValid", UNKNOWN, "NotChecked", "the last run did not get as far as checking the data")
+    text = NONE_ENDED if last is None else f"run {last.number} did not get as far as checking the data"
+    return Condition("DataValid", UNKNOWN, "NotChecked", text)
 
 
 def _stalled(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obstacle | None) -> Condition:

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 from modelmill.api.objects import readable_model_versions, status_manifest
 from modelmill.api.training_job_status import FinishedRun, PendingTrigger, TrainingJobStatus
-from modelmill.engine.interface import Delete
+from modelmill.engine.interface import Delete, Event
 from modelmill.engine.parts import UNCHANGED, Contribution
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.resources import JOBS
 from modelmill.training.columns import best, phase, progress
-from modelmill.training.conditions import conditions
+from modelmill.training.conditions import conditions, newly_of_another
 from modelmill.training.observation import REPLACED, RunActive
 from modelmill.training.transition import Transition, follow, start
 from modelmill.training.triggers import alerts
@@ -41,12 +41,17 @@ def plan(view: View, trainer: Image) -> Contribution:
     ]
     made = readable_model_versions(one for one in transition.create if one["kind"] == "ModelVersion")
     status = replace(_told(after, decision, seen), best=best(after, made))
+    told = conditions(after, seen)
+    another = newly_of_another(view, told)
+    events = transition.events
+    if another is not None:
+        events = (*events, Event("Warning", another.reason, another.message[:1000]))
     return Contribution(
         create=transition.create,
         delete=expired,
         status=status_manifest(replace(status, conditions=(), observed_generation=None)),
-        conditions=conditions(after, seen),
-        events=transition.events,
+        conditions=told,
+        events=events,
         requeue_after=max(min(look_again), 0.1) if look_again else None,
     )
 
