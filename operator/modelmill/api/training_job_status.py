@@ -163,6 +163,10 @@ class TrainingJobStatus(StatusPart):
     ] = 0
     latest_version: Annotated[Word | None, Field(description="ModelVersion that was published last.")] = None
     progress: Annotated[Word | None, Field(description="Where the run is, for the PROGRESS column.")] = None
+    trigger: Annotated[
+        RunReason | None,
+        Field(description="What started the run in progress, or else the last one, for the TRIGGER column."),
+    ] = None
     best: Annotated[
         Annotated[str, Field(max_length=160)] | None,
         Field(description="Best primary metric of the versions that are not rejected, for the BEST column."),
@@ -178,7 +182,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Progress", "type": "string", "jsonPath": ".status.progress"},
         {"name": "Best", "type": "string", "jsonPath": ".status.best"},
         {"name": "Version", "type": "string", "jsonPath": ".status.latestVersion"},
-        {"name": "Trigger", "type": "string", "jsonPath": ".status.lastRun.reason"},
+        {"name": "Trigger", "type": "string", "jsonPath": ".status.trigger"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Runs", "type": "integer", "jsonPath": ".status.lastRun.number", "priority": 1},

@@ -41,6 +41,12 @@ def progress(status: TrainingJobStatus, seen: RunActive | None) -> str:
     return STAGES[status.current_run.phase] if status.current_run is not None else "-"
 
 
+def trigger(status: TrainingJobStatus) -> str | None:
+    """Return what started the run in progress, or else the last one; None before the first."""
+    run = status.current_run or status.last_run
+    return run.reason if run is not None else None
+
+
 def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
     """Return the best value of the primary metric and whose it is; None when no version has it, or the model is another's.
 

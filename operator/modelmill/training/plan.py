@@ -12,7 +12,7 @@ from modelmill.engine.interface import Delete, Event
 from modelmill.engine.parts import UNCHANGED, Contribution
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.resources import JOBS
-from modelmill.training.columns import best, phase, progress
+from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
 from modelmill.training.observation import REPLACED, RunActive
 from modelmill.training.transition import Transition, follow, start
@@ -76,6 +76,7 @@ def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJob
         view.status,
         phase=phase(view),
         progress=progress(view.status, seen),
+        trigger=trigger(view.status),
         pending_triggers=pending,
         answered_alerts=alerts.still_answered(view),
     )

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from modelmill.api.training_job_status import columns
 from modelmill.training.part import keys_of_version
 from tests.support import objects as o
-from tests.unit.training.planning import IMAGE, plan, status_of, view
+from tests.unit.training.planning import IMAGE, complete, plan, started, status_of, view
 
 
 def version(name: str, value: str, approval: str = "Approved", metric: str = "r2") -> dict[str, Any]:
@@ -86,3 +87,18 @@ def test_change_of_a_version_wakes_the_training_jobs_of_its_model() -> None:
     parent = o.training_job()
     keys = keys_of_version(VERSIONS[0], view(parent, training_jobs=[parent]))
     assert [key.name for key in keys] == ["cars"]
+
+
+def test_trigger_is_that_of_the_run_in_progress_or_else_of_the_last() -> None:
+    assert "trigger" not in status_of(plan(view(o.training_job(runPolicy={"suspend": True})), IMAGE))
+    parent, manifest = started()
+    assert parent["status"]["trigger"] == "Spec"
+    ended = o.with_status(parent, status_of(complete(parent, manifest, o.published())))
+    assert ended["status"]["trigger"] == "Spec"
+    ended["metadata"]["annotations"] = {"modelmill.dev/run": "now"}
+    again = plan(view(ended), IMAGE)
+    assert (status_of(again)["trigger"], status_of(again)["lastRun"]["reason"]) == ("Manual", "Spec")
+
+
+def test_column_shows_it() -> None:
+    assert {"Trigger": ".status.trigger"}.items() <= {one["name"]: one["jsonPath"] for one in columns()}.items()
