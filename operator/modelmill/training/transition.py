@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcome, TrainingJobStatus
-from modelmill.api.versions import champion
+from modelmill.api.versions import champion, version_number
 from modelmill.contracts.artifact import report_uri
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
 from modelmill.engine.interface import Event
@@ -23,6 +23,7 @@ from modelmill.training.view import View
 from modelmill.workloads.containers import Image
 
 KEPT_RUNS = 10
+KEPT_NOTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def follow(view: View, run: CurrentRun, decision: Decision) -> Transition:
 
 def finish(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> Transition:
     """Latch the result in the status; a run that made a version creates its ModelVersion first."""
-    record = _record(run, ended, decision)
+    record = _record(view, run, ended, decision)
     status = replace(view.status, current_run=None, last_run=record, runs=(record, *view.status.runs)[:KEPT_RUNS])
     create: tuple[Manifest, ...] = ()
     if ended.made_version:
@@ -123,7 +124,7 @@ def _counted(status: TrainingJobStatus, outcome: RunOutcome) -> TrainingJobStatu
     return replace(status, consecutive_failures=status.consecutive_failures + 1)
 
 
-def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun:
+def _record(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun:
     result = ended.result
     return FinishedRun(
         number=run.number,
@@ -134,7 +135,7 @@ def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun
         message=ended.message[:4000] or None,
         version=run.version if ended.made_version else None,
         report=report_uri(result.artifact.uri) if ended.made_version and result.artifact is not None else None,
-        notes=tuple(note[:1024] for note in result.notes[:16]),
+        notes=tuple(note[:1024] for note in (*_same_data(view, run, ended), *result.notes)[:KEPT_NOTES]),
         trained_hash=run.trained_hash,
         data_digest=result.data.digest if result.data is not None else None,
         metrics=metric_texts(result.metrics),
@@ -145,6 +146,17 @@ def _record(run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun
         start_time=run.start_time,
         finish_time=timestamp(ended.finished),
     )
+
+
+def _same_data(view: View, run: CurrentRun, ended: RunEnded) -> tuple[str, ...]:
+    """Return a note when the run made a version on the data of the version before: it is likely no other."""
+    earlier = [one for one in view.versions if version_number(one.name) < run.number and one.spec.lineage is not None]
+    before = max(earlier, key=lambda one: version_number(one.name), default=None)
+    data = ended.result.data
+    if not ended.made_version or data is None or before is None or before.spec.lineage is None:
+        return ()
+    same = before.spec.lineage.data_digest == data.digest
+    return (f"the data are those that {before.name} was trained on",) if same else ()
 
 
 def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str, ...]:

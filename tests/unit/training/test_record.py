@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from modelmill.contracts import result
 from modelmill.kube.conditions import find
 from tests.support import objects as o
-from tests.unit.training.planning import complete, finished, started, status_of
+from tests.unit.training.planning import IMAGE, complete, finished, plan, started, status_of, view
 
 NOTES = ("columns left out: signup_date (dates), comment (free text)", "only 3 rows are new to both")
 
@@ -50,3 +54,48 @@ def test_version_keeps_its_metrics_on_the_rows_of_the_comparison() -> None:
             "metrics": {"r2": "0.6"},
             **({"challenger": {"r2": "0.5"}} if challenger else {}),
         }
+
+
+def earlier(name: str, digest: str = o.DIGEST) -> dict[str, Any]:
+    made = o.model_version(name)
+    lineage = {"trainingJob": "cars", "run": 1, "runUid": "u-1", "reason": "Spec", "dataRows": 9, "holdoutRows": 2}
+    made["spec"]["lineage"] = {**lineage, "dataDigest": digest}
+    return made
+
+
+OTHER = "sha256:" + "b" * 64
+
+
+@pytest.mark.parametrize(
+    ("versions", "same_as"),
+    [
+        ([], None),
+        ([earlier("cars-9")], "cars-9"),
+        ([earlier("cars-9", OTHER)], None),
+        ([earlier("cars-10"), earlier("cars-9", OTHER)], "cars-10"),
+        ([earlier("cars-10", OTHER), earlier("cars-9")], None),
+        ([o.model_version("cars-10"), earlier("cars-9")], "cars-9"),
+        ([earlier("cars-12")], None),
+    ],
+    ids=["first", "same", "other", "newest", "not the one before", "one made by hand", "itself"],
+)
+@pytest.mark.parametrize("outcome", [result.PUBLISHED, result.GATE_FAILED])
+def test_version_on_the_data_of_the_one_before_says_so(
+    versions: list[dict[str, Any]], same_as: str | None, outcome: str
+) -> None:
+    parent = o.with_status(o.training_job(), finished()["status"])
+    parent["status"]["lastRun"]["number"] = 11
+    parent["metadata"]["annotations"] = {"modelmill.dev/run": "now"}
+    begun = plan(view(parent), IMAGE)
+    manifest = dict(begun.create[0])
+    name = manifest["metadata"]["name"]
+    message = result.encode(o.published(outcome, notes=NOTES))
+    pods = {name: [o.pod("p", [], [o.ended("publish", 0, message)], "Succeeded")]}
+    jobs = {name: o.job(manifest, o.condition("Complete"))}
+    running = o.with_status(parent, status_of(begun))
+    status = status_of(plan(view(running, jobs=jobs, pods=pods, versions=versions), IMAGE))
+    notes = status["lastRun"]["notes"]
+    assert status["lastRun"]["number"] == 12
+    assert notes[-2:] == list(NOTES)
+    told = [note for note in notes if note not in NOTES]
+    assert told == ([f"the data are those that {same_as} was trained on"] if same_as else [])
