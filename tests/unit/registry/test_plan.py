@@ -29,12 +29,19 @@ LINEAGE = {
 }
 
 
-def service(stable: str | None, canary: str | None = None, weight: int = 0, name: str = "svc") -> dict[str, Any]:
+def service(
+    stable: str | None,
+    canary: str | None = None,
+    weight: int = 0,
+    name: str = "svc",
+    ready: tuple[int, int] = (2, 1),
+) -> dict[str, Any]:
+    """Return an InferenceService. ready: pods that are ready, of the stable version and of the canary."""
     status: dict[str, Any] = {}
     if stable:
-        status["stable"] = {"version": stable}
+        status["stable"] = {"version": stable, "ready": ready[0]}
     if canary:
-        status["canary"] = {"version": canary, "actualWeight": weight}
+        status["canary"] = {"version": canary, "actualWeight": weight, "ready": ready[1]}
     metadata = {"name": name, "namespace": "ml", "uid": f"{name}-uid", "resourceVersion": "1"}
     return {"metadata": metadata, "spec": {}, "status": status}
 
@@ -67,6 +74,59 @@ def test_served_version_is_held_and_shows_its_share(served: dict[str, Any], text
     assert made.status["serving"] == text
     assert made.status["stage"] == "Serving"
     assert made.status["servedBy"] == [f"svc {text}"]
+
+
+@pytest.mark.parametrize(
+    "deploys",
+    [
+        service("cars-1", ready=(0, 0)),
+        service("cars-2", "cars-1", ready=(2, 0)),
+        service("cars-1", "cars-2", ready=(0, 1)),
+    ],
+)
+def test_version_without_a_ready_pod_is_deployed_and_held_but_does_not_serve(deploys: dict[str, Any]) -> None:
+    made = planned(o.model_version("cars-1"), deploys)
+    assert made.finalizer is True
+    assert made.status is not None
+    assert made.status["stage"] == "Deploying"
+    assert made.status["serving"] == "0%"
+    assert made.status["servedBy"] == ["svc 0%"]
+    deletable = find(made.status, "Deletable")
+    assert deletable is not None
+    assert (deletable["status"], deletable["reason"]) == ("False", "Deploying")
+    assert deletable["message"] == "InferenceService svc deploys it, no pod of it is ready"
+
+
+def test_deletion_of_what_is_being_deployed_is_held_too() -> None:
+    version = deleted(o.model_version("cars-1"), IN_USE_FINALIZER)
+    made = planned(version, service("cars-1", ready=(0, 0)))
+    assert made.finalizer is None
+    assert [event.reason for event in made.events] == ["DeletionHeld"]
+    assert "svc deploys it" in made.events[0].message
+
+
+def test_candidate_takes_all_requests_while_no_other_pod_is_ready() -> None:
+    made = planned(o.model_version("cars-2"), service("cars-1", "cars-2", 0, ready=(0, 1)))
+    assert made.status is not None
+    assert (made.status["stage"], made.status["serving"]) == ("Serving", "100%")
+
+
+def test_services_that_serve_and_services_that_deploy_are_told_apart() -> None:
+    made = planned(o.model_version("cars-1"), service("cars-1"), service("cars-1", name="new", ready=(0, 0)))
+    assert made.status is not None
+    assert (made.status["stage"], made.status["serving"]) == ("Serving", "100%")
+    message = (find(made.status, "Deletable") or {})["message"]
+    assert message == "InferenceService svc (100%) serves it; InferenceService new deploys it, no pod of it is ready"
+
+
+@pytest.mark.parametrize("ready", [None, "two", True, -1, [1]])
+def test_a_count_of_pods_in_no_known_form_is_none(ready: Any) -> None:
+    strange = service("cars-1")
+    strange["status"]["stable"]["ready"] = ready
+    made = planned(o.model_version("cars-1"), strange)
+    assert made.finalizer is True
+    assert made.status is not None
+    assert made.status["stage"] == "Deploying"
 
 
 def test_deletion_waits_for_the_service_and_says_by_whom() -> None:
