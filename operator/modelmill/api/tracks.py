@@ -6,15 +6,20 @@ also read for each version of its namespace, where validation of the whole would
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from modelmill.kube.conditions import FALSE
 from modelmill.kube.objects import Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """The versions of a service by name, and how many pods of each are ready. canary_percent: recorded share of the canary."""
+    """The versions of a service by name, and how many pods of each are ready. canary_percent: recorded share of the canary.
+
+    reason, message: why no pod of the stable version is ready, as its Ready condition says; empty when one is, and beside a
+    canary, since the condition may then be about that.
+    """
 
     service: str
     stable: str | None = None
@@ -22,6 +27,8 @@ class Tracks:
     canary_percent: int = 0
     stable_ready: int = 0
     canary_ready: int = 0
+    reason: str = ""
+    message: str = ""
 
     def wants(self, version: str) -> bool:
         """Whether pods of the version are wanted, if only for a share of zero."""
@@ -44,7 +51,7 @@ def read_tracks(service: Manifest) -> Tracks:
     """Return the tracks of an InferenceService; what is not in its form counts as absent, a count as zero."""
     status = _fields(service.get("status"))
     stable, canary = _fields(status.get("stable")), _fields(status.get("canary"))
-    return Tracks(
+    tracks = Tracks(
         service["metadata"]["name"],
         _version(stable),
         _version(canary),
@@ -52,6 +59,15 @@ def read_tracks(service: Manifest) -> Tracks:
         _count(stable, "ready"),
         _count(canary, "ready"),
     )
+    if tracks.stable is None or tracks.canary is not None or tracks.stable_ready:
+        return tracks
+    listed = status.get("conditions")
+    ready = next(
+        (one for one in map(_fields, listed if isinstance(listed, list) else ()) if one.get("type") == "Ready"), {}
+    )
+    if ready.get("status") != FALSE:
+        return tracks
+    return replace(tracks, reason=str(ready.get("reason", "")), message=str(ready.get("message", "")))
 
 
 def versions_of(service: Manifest) -> set[str]:

@@ -21,8 +21,11 @@ from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.managed_fields import Writer
 
+UNLOADABLE = ("DigestMismatch", "ArtifactMissing", "ArtifactCorrupt")
+"""What a service says of an artifact that is at fault itself, whoever fetches it."""
 HELD = "DeletionHeld"
 OVERRIDDEN = "GateOverridden"
+VERIFIED = "Verified"
 GOES = "it will be deleted when another version has replaced it"
 MAX_COLUMN = 64
 MAX_LISTED = 64
@@ -42,17 +45,25 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """An InferenceService that wants pods of the version. share: of its traffic, in percent. answers: a pod is ready."""
+    """An InferenceService that wants pods of the version. share: of its traffic, in percent. answers: a pod is ready.
+
+    reason, message: why none is, where the service's Ready condition is about this version.
+    """
 
     service: str
     share: int
     answers: bool
+    reason: str
+    message: str
 
 
 def uses(view: View) -> list[Use]:
     """Return who serves or deploys the version, the greatest share first."""
     name = view.version.name
-    using = [Use(tracks.service, tracks.share(name), tracks.answers(name)) for tracks in view.services]
+    using = [
+        Use(tracks.service, tracks.share(name), tracks.answers(name), tracks.reason, tracks.message)
+        for tracks in view.services
+    ]
     return sorted(using, key=lambda use: (-use.share, use.service))
 
 
@@ -169,11 +180,22 @@ def _ready(version: ModelVersion, using: Sequence[Use], overridden: Condition | 
             return Condition("Ready", TRUE, HELD, f"{_named(using)}; {GOES}")
         holders = fitted(", ".join(foreign_finalizers(version.metadata)), 1024)
         return Condition("Ready", TRUE, "Deleting", f"being deleted; finalizers of others hold it: {holders}")
+    unloadable = next((use for use in using if use.reason in UNLOADABLE), None)
+    if unloadable is not None:
+        message = f"InferenceService {unloadable.service}: {fitted(unloadable.message, 3000)}"
+        return Condition("Ready", FALSE, unloadable.reason, message)
     if overridden is not None:
         return Condition("Ready", TRUE, OVERRIDDEN, overridden.message)
     if version.spec.approval == REJECTED:
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
-    return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
+    if version.spec.lineage is not None:
+        return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
+    # Not Unknown: kstatus takes that for a change in progress, and it would last until some service fetches it.
+    if any(use.answers for use in using) or _before(version, "Ready", VERIFIED) is not None:
+        text = "made by hand; a pod that served it had fetched and verified it"
+        return Condition("Ready", TRUE, VERIFIED, text)
+    text = "made by hand: no run read its artifact back; it is verified when a service fetches it"
+    return Condition("Ready", TRUE, "NotVerified", text)
 
 
 def _approved(spec: ModelVersionSpec) -> Condition:

@@ -397,3 +397,61 @@ def test_of_the_managed_fields_of_a_version_only_the_approval_is_kept() -> None:
         ("kubectl-patch", {"f:spec": {"f:approval": {}}})
     ]
     assert planned(dict(kept)).status == planned(version).status
+
+
+def ready_of(made: Plan) -> tuple[str, str, str]:
+    assert made.status is not None
+    told = find(made.status, "Ready")
+    assert told is not None
+    return told["status"], told["reason"], told["message"]
+
+
+def from_a_run(name: str, approval: str = "Approved") -> dict[str, Any]:
+    version = o.model_version(name, approval)
+    version["spec"]["lineage"] = LINEAGE
+    return version
+
+
+def reporting(used: dict[str, Any], reason: str, message: str, status: str = "False") -> dict[str, Any]:
+    told = {"type": "Ready", "status": status, "reason": reason, "message": message}
+    return {**used, "status": {**used["status"], "conditions": [{"type": "Stalled", "status": "True"}, told]}}
+
+
+def test_only_what_a_run_published_was_read_back() -> None:
+    assert ready_of(planned(from_a_run("cars-1")))[:2] == ("True", "Published")
+    status, reason, message = ready_of(planned(o.model_version("cars-1")))
+    assert (status, reason) == ("True", "NotVerified")
+    assert message == "made by hand: no run read its artifact back; it is verified when a service fetches it"
+    assert ready_of(planned(o.model_version("cars-1"), service("cars-1", ready=(0, 0))))[1] == "NotVerified"
+
+
+def test_what_was_made_by_hand_is_verified_once_a_pod_serves_it() -> None:
+    version = o.model_version("cars-1")
+    made = planned(version, service("cars-1"))
+    assert ready_of(made) == ("True", "Verified", "made by hand; a pod that served it had fetched and verified it")
+    version["status"] = made.status
+    assert ready_of(planned(version))[1] == "Verified"
+
+
+@pytest.mark.parametrize("make", [o.model_version, from_a_run])
+@pytest.mark.parametrize("reason", ["DigestMismatch", "ArtifactMissing", "ArtifactCorrupt"])
+def test_an_artifact_that_a_service_cannot_load_is_not_ready(make: Any, reason: str) -> None:
+    tries = reporting(service("cars-1", ready=(0, 0)), reason, "cars-1: 0 of 1 pods ready: manifest.json has digest x")
+    told = ready_of(planned(make("cars-1"), service("cars-1", name="other", ready=(0, 0)), tries))
+    assert told == ("False", reason, "InferenceService svc: cars-1: 0 of 1 pods ready: manifest.json has digest x")
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        reporting(service("cars-1", ready=(0, 0)), "Unschedulable", "no node takes the pod"),
+        reporting(service("cars-1", ready=(1, 0)), "DigestMismatch", "1 of 2 pods ready"),
+        reporting(service("cars-2", "cars-1", ready=(0, 0)), "DigestMismatch", "cars-2: 0 of 2 pods ready"),
+        reporting(service("cars-1", "cars-2", ready=(0, 0)), "DigestMismatch", "may be of either"),
+        reporting(service("cars-1", ready=(0, 0)), "DigestMismatch", "of another time", status="True"),
+        {**service("cars-1"), "status": {"stable": {"version": "cars-1"}, "conditions": ["lost", {"type": []}]}},
+        {**service("cars-1"), "status": {"stable": {"version": "cars-1"}, "conditions": "lost"}},
+    ],
+)
+def test_what_says_nothing_of_the_artifact_leaves_the_version_ready(used: dict[str, Any]) -> None:
+    assert ready_of(planned(from_a_run("cars-1"), used))[:2] == ("True", "Published")
