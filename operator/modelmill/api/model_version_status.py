@@ -28,8 +28,8 @@ class ModelVersionStatus(StatusPart):
     stage: Annotated[
         Stage,
         Field(
-            description="For scripts: spec.approval; Deploying while a service wants pods of it and none is ready, Serving "
-            "when one is; Deleting while something holds it."
+            description="For scripts: spec.approval; unless it is Rejected, Deploying while a service wants pods of it and "
+            "none is ready, and Serving when one is; Deleting while something holds it."
         ),
     ] = "Pending"
     served_by: Annotated[

@@ -121,10 +121,10 @@ def _status(version: ModelVersion, using: Sequence[Use]) -> ModelVersionStatus:
 
 
 def _stage(version: ModelVersion, using: Sequence[Use]) -> Stage:
-    """Return STAGE: what holds it, how far its use is, or its approval."""
+    """Return STAGE: what holds it, how far its use is, or its approval; of a rejected one SERVING tells the use."""
     if version.metadata.deleting:
         return "Deleting"
-    if not using:
+    if not using or version.spec.approval == REJECTED:
         return version.spec.approval
     return "Serving" if any(use.answers for use in using) else "Deploying"
 
@@ -186,6 +186,9 @@ def _ready(version: ModelVersion, using: Sequence[Use], overridden: Condition | 
         return Condition("Ready", FALSE, unloadable.reason, message)
     if overridden is not None:
         return Condition("Ready", TRUE, OVERRIDDEN, overridden.message)
+    if version.spec.approval == REJECTED and using:
+        text = f"rejected, and still used until another approved version replaces it: {_named(using)}"
+        return Condition("Ready", TRUE, "StillServed", text)
     if version.spec.approval == REJECTED:
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
     if version.spec.lineage is not None:

@@ -455,3 +455,32 @@ def test_an_artifact_that_a_service_cannot_load_is_not_ready(make: Any, reason: 
 )
 def test_what_says_nothing_of_the_artifact_leaves_the_version_ready(used: dict[str, Any]) -> None:
     assert ready_of(planned(from_a_run("cars-1"), used))[:2] == ("True", "Published")
+
+
+@pytest.mark.parametrize("make", [o.model_version, from_a_run])
+@pytest.mark.parametrize(
+    ("ready", "share", "who"),
+    [
+        ((2, 0), "100%", "InferenceService svc (100%) serves it"),
+        ((0, 0), "0%", "InferenceService svc deploys it, no pod of it is ready"),
+    ],
+)
+def test_rejected_version_that_is_still_used_shows_both(
+    make: Any, ready: tuple[int, int], share: str, who: str
+) -> None:
+    made = planned(make("cars-1", "Rejected"), service("cars-1", ready=ready))
+    assert made.finalizer is True
+    assert made.status is not None
+    assert (made.status["stage"], made.status["serving"]) == ("Rejected", share)
+    told = f"rejected, and still used until another approved version replaces it: {who}"
+    assert ready_of(made) == ("True", "StillServed", told)
+    approved, deletable = find(made.status, "Approved"), find(made.status, "Deletable")
+    assert approved is not None
+    assert deletable is not None
+    assert (approved["status"], approved["reason"]) == ("False", "Rejected")
+    assert deletable["message"] == who
+
+
+def test_rejected_version_that_nobody_uses_is_kept() -> None:
+    made = planned(from_a_run("cars-1", "Rejected"), service("cars-2"))
+    assert ready_of(made)[:2] == ("True", "Kept")
