@@ -103,7 +103,8 @@ class MonitoringStatus(StatusPart):
     """What monitoring says."""
 
     state: Annotated[
-        Literal["NotConfigured", "OK", "Alert"], Field(description="Whether an alert fires for the stable version.")
+        Literal["NotConfigured", "OK", "Alert"],
+        Field(description="Whether an alert fires for the stable version; OK where none was delivered."),
     ]
     worst_feature: Annotated[
         Annotated[str, Field(max_length=128)] | None,
@@ -166,7 +167,9 @@ class InferenceServiceStatus(StatusPart):
     ] = None
     weight: Annotated[Word | None, Field(description="Actual and wanted weight, for the WEIGHT column.")] = None
     ready_replicas: Annotated[Word | None, Field(description="Ready and wanted pods, for the REPLICAS column.")] = None
-    drift: Annotated[Word | None, Field(description="ok, alert or off, for the DRIFT column.")] = None
+    drift: Annotated[
+        Word | None, Field(description="no alert, alert, - before a pod serves, or off, for the DRIFT column.")
+    ] = None
     step: Annotated[Word | None, Field(description="Step of the rollout, for the STEP column.")] = None
 
 

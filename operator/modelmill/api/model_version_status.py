@@ -9,6 +9,8 @@ from pydantic import Field
 
 from modelmill.api.base import Condition, StatusPart, Word
 
+Stage = Literal["Pending", "Approved", "Rejected", "Deploying", "Serving", "Deleting"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersionStatus(StatusPart):
@@ -24,14 +26,17 @@ class ModelVersionStatus(StatusPart):
         ),
     ] = ()
     stage: Annotated[
-        Literal["Pending", "Approved", "Rejected", "Serving", "Deleting"],
-        Field(description="For scripts: spec.approval, Serving, or Deleting while something holds it."),
+        Stage,
+        Field(
+            description="For scripts: spec.approval; unless it is Rejected, Deploying while a service wants pods of it and "
+            "none is ready, and Serving when one is; Deleting while something holds it."
+        ),
     ] = "Pending"
     served_by: Annotated[
         tuple[Annotated[str, Field(max_length=128)], ...],
         Field(
             max_length=64,
-            description="InferenceServices of the namespace that serve it now, with their share of traffic.",
+            description="InferenceServices of the namespace that serve or deploy it, with their share of traffic.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()

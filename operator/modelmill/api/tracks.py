@@ -1,4 +1,4 @@
-"""Which versions an InferenceService sends traffic to, read without the rest of it.
+"""Which versions an InferenceService serves or deploys, read without the rest of it.
 
 A service that cannot be read whole, e.g. by an older release, serves all the same: what it serves must not be deleted. It is
 also read for each version of its namespace, where validation of the whole would cost fifty times as much.
@@ -6,42 +6,68 @@ also read for each version of its namespace, where validation of the whole would
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from modelmill.kube.conditions import FALSE
 from modelmill.kube.objects import Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """The versions of a service by name. canary_percent: share of traffic of the canary."""
+    """The versions of a service by name, and how many pods of each are ready. canary_percent: recorded share of the canary.
+
+    reason, message: why no pod of the stable version is ready, as its Ready condition says; empty when one is, and beside a
+    canary, since the condition may then be about that.
+    """
 
     service: str
     stable: str | None = None
     canary: str | None = None
     canary_percent: int = 0
+    stable_ready: int = 0
+    canary_ready: int = 0
+    reason: str = ""
+    message: str = ""
 
-    def serves(self, version: str) -> bool:
+    def wants(self, version: str) -> bool:
         """Whether pods of the version are wanted, if only for a share of zero."""
         return version in (self.stable, self.canary)
 
+    def answers(self, version: str) -> bool:
+        """Whether a pod of the version is ready."""
+        return (version == self.stable and self.stable_ready > 0) or (version == self.canary and self.canary_ready > 0)
+
     def share(self, version: str) -> int:
         """Share of traffic of the version in percent; both tracks count, since a canary may try another runtime only."""
-        stable = 100 - self.canary_percent if version == self.stable else 0
-        return stable + (self.canary_percent if version == self.canary else 0)
+        of_stable, of_canary = 100 - self.canary_percent, self.canary_percent
+        if not self.stable_ready:
+            # A Service sends everything to what is ready, whatever share the canary should have.
+            of_stable, of_canary = 0, 100 if self.canary_ready else 0
+        return (of_stable if version == self.stable else 0) + (of_canary if version == self.canary else 0)
 
 
 def read_tracks(service: Manifest) -> Tracks:
-    """Return the tracks of an InferenceService; what is not in its form counts as absent."""
+    """Return the tracks of an InferenceService; what is not in its form counts as absent, a count as zero."""
     status = _fields(service.get("status"))
-    canary = _fields(status.get("canary"))
-    percent = canary.get("actualWeight")
-    return Tracks(
+    stable, canary = _fields(status.get("stable")), _fields(status.get("canary"))
+    tracks = Tracks(
         service["metadata"]["name"],
-        _version(_fields(status.get("stable"))),
+        _version(stable),
         _version(canary),
-        min(max(percent, 0), 100) if isinstance(percent, int) else 0,
+        min(_count(canary, "actualWeight"), 100),
+        _count(stable, "ready"),
+        _count(canary, "ready"),
     )
+    if tracks.stable is None or tracks.canary is not None or tracks.stable_ready:
+        return tracks
+    listed = status.get("conditions")
+    ready = next(
+        (one for one in map(_fields, listed if isinstance(listed, list) else ()) if one.get("type") == "Ready"), {}
+    )
+    if ready.get("status") != FALSE:
+        return tracks
+    return replace(tracks, reason=str(ready.get("reason", "")), message=str(ready.get("message", "")))
 
 
 def versions_of(service: Manifest) -> set[str]:
@@ -59,3 +85,8 @@ def _fields(value: Any) -> dict[str, Any]:
 def _version(track: dict[str, Any]) -> str | None:
     version = track.get("version")
     return version if isinstance(version, str) and version else None
+
+
+def _count(track: dict[str, Any], name: str) -> int:
+    count = track.get(name)
+    return max(count, 0) if isinstance(count, int) and not isinstance(count, bool) else 0

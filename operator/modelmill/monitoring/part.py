@@ -43,16 +43,20 @@ def plan(service: InferenceService, job: Manifest | None = None) -> Contribution
     if monitoring is None:
         off = InferenceServiceStatus(monitoring=MonitoringStatus(state="NotConfigured"), drift="off")
         return Contribution(status=_fields(off))
-    stable = service.status.stable.version if service.status.stable is not None else None
+    track = service.status.stable
+    stable, answers = (track.version, track.ready > 0) if track is not None else (None, False)
     alerts = tuple(alert for alert in service.status.alerts if alert.version in (None, stable))
     drifted = sorted((alert for alert in alerts if alert.kind == DRIFT), key=_value, reverse=True)
-    drift = "off" if stable is None else "alert" if drifted else "ok"
+    drift = "-" if stable is None else "alert" if drifted else "no alert" if answers else "-"
     status = InferenceServiceStatus(alerts=alerts, monitoring=_monitoring(alerts, drifted), drift=drift)
     rules = build_rules(service)
     return Contribution(
         apply=[rules] if rules is not None else [],
         status=_fields(status),
-        conditions=[_drift_detected(drifted, monitoring, stable), _ready(service, monitoring, stable, job)],
+        conditions=[
+            _drift_detected(drifted, monitoring, stable, answers=answers),
+            _ready(service, monitoring, stable, job),
+        ],
     )
 
 
@@ -89,14 +93,19 @@ def _monitoring(alerts: Sequence[Alert], drifted: Sequence[Alert]) -> Monitoring
     return MonitoringStatus(state="Alert", worst_feature=drifted[0].feature or None, value=drifted[0].value or None)
 
 
-def _drift_detected(drifted: Sequence[Alert], monitoring: Monitoring, stable: str | None) -> Condition:
+def _drift_detected(
+    drifted: Sequence[Alert], monitoring: Monitoring, stable: str | None, *, answers: bool
+) -> Condition:
     drift = monitoring.drift
     if stable is None:
         return Condition("DriftDetected", UNKNOWN, "NoStableVersion", "nothing is measured before a version serves")
+    if not drifted and not answers:
+        text = f"nothing is measured while no pod of {stable} is ready"
+        return Condition("DriftDetected", UNKNOWN, "NoReadyPods", text)
     if not drifted:
         text = (
             f"no alert says that a feature's PSI is above {drift.psi_threshold} over {drift.window_seconds} s; "
-            f"with fewer than {drift.min_rows} rows nothing is said"
+            f"with fewer than {drift.min_rows} rows, or where no Prometheus loads the rules, nothing is said"
         )
         return Condition("DriftDetected", FALSE, "NoAlert", text)
     named = ", ".join(_named(alert) for alert in drifted[:MAX_NAMED])

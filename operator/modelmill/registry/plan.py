@@ -8,7 +8,7 @@ from typing import Literal
 
 from modelmill.api.base import Condition as WrittenCondition
 from modelmill.api.model_version import ModelVersionSpec
-from modelmill.api.model_version_status import ModelVersionStatus
+from modelmill.api.model_version_status import ModelVersionStatus, Stage
 from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
 from modelmill.api.texts import fitted
 from modelmill.api.tracks import Tracks
@@ -20,8 +20,11 @@ from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.managed_fields import Writer
 
+UNLOADABLE = ("DigestMismatch", "ArtifactMissing", "ArtifactCorrupt")
+"""What a service says of an artifact that is at fault itself, whoever fetches it."""
 HELD = "DeletionHeld"
 OVERRIDDEN = "GateOverridden"
+VERIFIED = "Verified"
 GOES = "it will be deleted when another version has replaced it"
 MAX_COLUMN = 64
 MAX_LISTED = 64
@@ -32,7 +35,7 @@ CONDITIONS = ("Ready", "Approved", OVERRIDDEN, "Deletable")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One ModelVersion, the InferenceServices of its namespace that serve it, and who set its approval if that is known."""
+    """One ModelVersion, the InferenceServices of its namespace that use it, and who set its approval if that is known."""
 
     version: ModelVersion
     services: Sequence[Tracks]
@@ -41,40 +44,50 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """An InferenceService that serves the version now, with its share of traffic in percent."""
+    """An InferenceService that wants pods of the version. share: of its traffic, in percent. answers: a pod is ready.
+
+    reason, message: why none is, where the service's Ready condition is about this version.
+    """
 
     service: str
     share: int
+    answers: bool
+    reason: str
+    message: str
 
 
 def uses(view: View) -> list[Use]:
-    """Return who serves the version, the greatest share first."""
-    serving = [Use(tracks.service, tracks.share(view.version.name)) for tracks in view.services]
-    return sorted(serving, key=lambda use: (-use.share, use.service))
+    """Return who serves or deploys the version, the greatest share first."""
+    name = view.version.name
+    using = [
+        Use(tracks.service, tracks.share(name), tracks.answers(name), tracks.reason, tracks.message)
+        for tracks in view.services
+    ]
+    return sorted(using, key=lambda use: (-use.share, use.service))
 
 
 def plan(view: View) -> Contribution:
-    """Return what the ModelVersion needs: a finalizer while it is served, and its status."""
-    serving = uses(view)
+    """Return what the ModelVersion needs: a finalizer while a service uses it, and its status."""
+    using = uses(view)
     version = view.version
     deleting = version.metadata.deleting
     overridden = _overridden(version, view.approver)
     events = []
-    if deleting and serving and _before(version, "Deletable", HELD) is None:
-        text = f"not deleted yet: {_named(serving)}; it goes when another version has replaced it"
+    if deleting and using and _before(version, "Deletable", HELD) is None:
+        text = f"not deleted yet: {_named(using)}; it goes when another version has replaced it"
         events.append(Event("Warning", HELD, text))
     if overridden is not None and _before(version, OVERRIDDEN, OVERRIDDEN) is None:
         events.append(Event("Warning", OVERRIDDEN, overridden.message))
     conditions = [
-        _ready(version, serving, overridden),
+        _ready(version, using, overridden),
         _approved(version.spec),
         overridden,
-        _deletable(serving, deleting=deleting),
+        _deletable(using, deleting=deleting),
     ]
     return Contribution(
         # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
-        finalizer=None if deleting and serving else bool(serving),
-        status=status_manifest(_status(version, serving)),
+        finalizer=None if deleting and using else bool(using),
+        status=status_manifest(_status(version, using)),
         conditions=[condition for condition in conditions if condition is not None],
         events=events,
     )
@@ -91,12 +104,12 @@ def _before(version: ModelVersion, kind: str, reason: str) -> WrittenCondition |
     return next((written for written in conditions if (written.type, written.reason) == (kind, reason)), None)
 
 
-def _status(version: ModelVersion, serving: Sequence[Use]) -> ModelVersionStatus:
+def _status(version: ModelVersion, using: Sequence[Use]) -> ModelVersionStatus:
     spec = version.spec
     return ModelVersionStatus(
-        stage="Deleting" if version.metadata.deleting else "Serving" if serving else spec.approval,
-        serving=f"{serving[0].share}%" if serving else "-",
-        served_by=tuple(f"{use.service} {use.share}%" for use in serving[:MAX_LISTED]),
+        stage=_stage(version, using),
+        serving=f"{using[0].share}%" if using else "-",
+        served_by=tuple(f"{use.service} {use.share}%" for use in using[:MAX_LISTED]),
         metric=_metric(spec),
         delta=_delta(spec),
         gates=_gates(spec),
@@ -104,6 +117,15 @@ def _status(version: ModelVersion, serving: Sequence[Use]) -> ModelVersionStatus
         # Whoever makes a version by hand need not have a report; every run publishes one.
         report=report_uri(spec.artifact.uri) if spec.lineage is not None else None,
     )
+
+
+def _stage(version: ModelVersion, using: Sequence[Use]) -> Stage:
+    """Return STAGE: what holds it, how far its use is, or its approval; of a rejected one SERVING tells the use."""
+    if version.metadata.deleting:
+        return "Deleting"
+    if not using or version.spec.approval == REJECTED:
+        return version.spec.approval
+    return "Serving" if any(use.answers for use in using) else "Deploying"
 
 
 def _metric(spec: ModelVersionSpec) -> str | None:
@@ -141,17 +163,31 @@ def _column(text: str, end: str) -> str:
     return fitted(text, MAX_COLUMN - len(end)) + end
 
 
-def _ready(version: ModelVersion, serving: Sequence[Use], overridden: Condition | None) -> Condition:
+def _ready(version: ModelVersion, using: Sequence[Use], overridden: Condition | None) -> Condition:
     if version.metadata.deleting:
-        if serving:
-            return Condition("Ready", TRUE, HELD, f"{_named(serving)}; {GOES}")
+        if using:
+            return Condition("Ready", TRUE, HELD, f"{_named(using)}; {GOES}")
         holders = fitted(", ".join(foreign_finalizers(version.metadata)), 1024)
         return Condition("Ready", TRUE, "Deleting", f"being deleted; finalizers of others hold it: {holders}")
+    unloadable = next((use for use in using if use.reason in UNLOADABLE), None)
+    if unloadable is not None:
+        message = f"InferenceService {unloadable.service}: {fitted(unloadable.message, 3000)}"
+        return Condition("Ready", FALSE, unloadable.reason, message)
     if overridden is not None:
         return Condition("Ready", TRUE, OVERRIDDEN, overridden.message)
+    if version.spec.approval == REJECTED and using:
+        text = f"rejected, and still used until another approved version replaces it: {_named(using)}"
+        return Condition("Ready", TRUE, "StillServed", text)
     if version.spec.approval == REJECTED:
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
-    return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
+    if version.spec.lineage is not None:
+        return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
+    # Not Unknown: kstatus takes that for a change in progress, and it would last until some service fetches it.
+    if any(use.answers for use in using) or _before(version, "Ready", VERIFIED) is not None:
+        text = "made by hand; a pod that served it had fetched and verified it"
+        return Condition("Ready", TRUE, VERIFIED, text)
+    text = "made by hand: no run read its artifact back; it is verified when a service fetches it"
+    return Condition("Ready", TRUE, "NotVerified", text)
 
 
 def _approved(spec: ModelVersionSpec) -> Condition:
@@ -184,16 +220,28 @@ def _failed(spec: ModelVersionSpec) -> str:
     return f"its gates failed: {fitted('; '.join(spec.failed_gates), 3000)}"
 
 
-def _deletable(serving: Sequence[Use], *, deleting: bool) -> Condition:
-    if not serving:
+def _deletable(using: Sequence[Use], *, deleting: bool) -> Condition:
+    if not using:
         return Condition("Deletable", TRUE, "NotServed", "no InferenceService serves it")
     if deleting:
-        return Condition("Deletable", FALSE, HELD, f"{_named(serving)}; {GOES}")
-    return Condition("Deletable", FALSE, "Served", _named(serving))
+        return Condition("Deletable", FALSE, HELD, f"{_named(using)}; {GOES}")
+    served = any(use.answers for use in using)
+    return Condition("Deletable", FALSE, "Served" if served else "Deploying", _named(using))
 
 
-def _named(serving: Sequence[Use]) -> str:
-    """Return the services with their shares and the verb."""
-    names = ", ".join(f"{use.service} ({use.share}%)" for use in serving[:MAX_NAMED])
-    more = f" and {len(serving) - MAX_NAMED} more" if len(serving) > MAX_NAMED else ""
-    return f"InferenceService {names}{more} {'serves' if len(serving) == 1 else 'serve'} it"
+def _named(using: Sequence[Use]) -> str:
+    """Return the services that serve it, with their shares, and those that deploy it."""
+    serving = [f"{use.service} ({use.share}%)" for use in using if use.answers]
+    deploying = [use.service for use in using if not use.answers]
+    told = []
+    if serving:
+        told.append(f"InferenceService {_listed(serving)} {'serves' if len(serving) == 1 else 'serve'} it")
+    if deploying:
+        verb = "deploys" if len(deploying) == 1 else "deploy"
+        told.append(f"InferenceService {_listed(deploying)} {verb} it, no pod of it is ready")
+    return "; ".join(told)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more

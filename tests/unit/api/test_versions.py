@@ -51,13 +51,16 @@ def test_a_status_of_any_form_has_tracks(status: Any) -> None:
     tracks = read_tracks(service(status))
     assert (tracks.service, tracks.stable, tracks.canary, tracks.canary_percent) == ("cars", None, None, 0)
     assert versions_of(service(status)) == set()
-    assert not tracks.serves("cars-1")
+    assert not tracks.wants("cars-1")
 
 
 @pytest.mark.parametrize(("weight", "percent"), [(0, 0), (25, 25), (100, 100), (-5, 0), (1000, 100), (None, 0)])
 def test_shares_of_the_tracks(weight: Any, percent: int) -> None:
-    status = {"stable": {"version": "cars-1"}, "canary": {"version": "cars-2", "actualWeight": weight}}
+    status = {
+        "stable": {"version": "cars-1", "ready": 2},
+        "canary": {"version": "cars-2", "ready": 1, "actualWeight": weight},
+    }
     tracks = read_tracks(service(status))
     assert (tracks.share("cars-1"), tracks.share("cars-2"), tracks.share("cars-3")) == (100 - percent, percent, 0)
-    assert tracks.serves("cars-2")
-    assert not tracks.serves("cars-3")
+    assert tracks.wants("cars-2")
+    assert not tracks.wants("cars-3")

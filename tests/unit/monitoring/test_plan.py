@@ -70,17 +70,39 @@ def test_before_a_version_serves(service: Any) -> None:
     assert condition(result, "MonitoringReady")[:2] == ("False", "NoStableVersion")
     assert condition(result, "DriftDetected")[:2] == ("Unknown", "NoStableVersion")
     assert result.status is not None
-    assert result.status["drift"] == "off"
+    assert result.status["drift"] == "-"
+
+
+def test_while_no_pod_is_ready_nothing_is_measured(service: Any) -> None:
+    parent = service()
+    parent["status"]["stable"]["ready"] = 0
+    result = planned(parent)
+    assert result.status is not None
+    assert result.status["drift"] == "-"
+    status, reason, message = condition(result, "DriftDetected")
+    assert (status, reason) == ("Unknown", "NoReadyPods")
+    assert message == "nothing is measured while no pod of fuel-economy-1 is ready"
+    assert result.apply, "the rules are there before the first request"
+
+
+def test_an_alert_stays_while_no_pod_is_ready(service: Any) -> None:
+    parent = service(alerts=[alert()])
+    parent["status"]["stable"]["ready"] = 0
+    result = planned(parent)
+    assert result.status is not None
+    assert result.status["drift"] == "alert"
+    assert condition(result, "DriftDetected")[:2] == ("True", "FeatureDrift")
 
 
 def test_quiet(service: Any) -> None:
     result = planned(service())
     assert [child["metadata"]["name"] for child in result.apply] == ["fuel-economy-modelmill-rules"]
-    assert result.status == {"monitoring": {"state": "OK"}, "drift": "ok"}
+    assert result.status == {"monitoring": {"state": "OK"}, "drift": "no alert"}
     status, reason, message = condition(result, "MonitoringReady")
     assert (status, reason) == ("True", "RulesWritten")
     assert "fuel-economy-modelmill-rules" in message
     assert condition(result, "DriftDetected")[:2] == ("False", "NoAlert")
+    assert "or where no Prometheus loads the rules, nothing is said" in condition(result, "DriftDetected")[2]
 
 
 def test_drift_names_the_worst_feature_and_what_happens(service: Any) -> None:
@@ -111,7 +133,7 @@ def test_alerts_of_a_version_that_no_longer_serves_are_dropped(service: Any) -> 
     parent = service(alerts=alerts)
     result = planned(parent)
     assert status_after(parent, result)["alerts"] == [alerts[1]]
-    assert result.status["drift"] == "ok"
+    assert result.status["drift"] == "no alert"
     assert result.status["monitoring"] == {"state": "Alert"}
     assert condition(result, "DriftDetected")[0] == "False"
 

@@ -29,12 +29,19 @@ LINEAGE = {
 }
 
 
-def service(stable: str | None, canary: str | None = None, weight: int = 0, name: str = "svc") -> dict[str, Any]:
+def service(
+    stable: str | None,
+    canary: str | None = None,
+    weight: int = 0,
+    name: str = "svc",
+    ready: tuple[int, int] = (2, 1),
+) -> dict[str, Any]:
+    """Return an InferenceService. ready: pods that are ready, of the stable version and of the canary."""
     status: dict[str, Any] = {}
     if stable:
-        status["stable"] = {"version": stable}
+        status["stable"] = {"version": stable, "ready": ready[0]}
     if canary:
-        status["canary"] = {"version": canary, "actualWeight": weight}
+        status["canary"] = {"version": canary, "actualWeight": weight, "ready": ready[1]}
     metadata = {"name": name, "namespace": "ml", "uid": f"{name}-uid", "resourceVersion": "1"}
     return {"metadata": metadata, "spec": {}, "status": status}
 
@@ -67,6 +74,59 @@ def test_served_version_is_held_and_shows_its_share(served: dict[str, Any], text
     assert made.status["serving"] == text
     assert made.status["stage"] == "Serving"
     assert made.status["servedBy"] == [f"svc {text}"]
+
+
+@pytest.mark.parametrize(
+    "deploys",
+    [
+        service("cars-1", ready=(0, 0)),
+        service("cars-2", "cars-1", ready=(2, 0)),
+        service("cars-1", "cars-2", ready=(0, 1)),
+    ],
+)
+def test_version_without_a_ready_pod_is_deployed_and_held_but_does_not_serve(deploys: dict[str, Any]) -> None:
+    made = planned(o.model_version("cars-1"), deploys)
+    assert made.finalizer is True
+    assert made.status is not None
+    assert made.status["stage"] == "Deploying"
+    assert made.status["serving"] == "0%"
+    assert made.status["servedBy"] == ["svc 0%"]
+    deletable = find(made.status, "Deletable")
+    assert deletable is not None
+    assert (deletable["status"], deletable["reason"]) == ("False", "Deploying")
+    assert deletable["message"] == "InferenceService svc deploys it, no pod of it is ready"
+
+
+def test_deletion_of_what_is_being_deployed_is_held_too() -> None:
+    version = deleted(o.model_version("cars-1"), IN_USE_FINALIZER)
+    made = planned(version, service("cars-1", ready=(0, 0)))
+    assert made.finalizer is None
+    assert [event.reason for event in made.events] == ["DeletionHeld"]
+    assert "svc deploys it" in made.events[0].message
+
+
+def test_candidate_takes_all_requests_while_no_other_pod_is_ready() -> None:
+    made = planned(o.model_version("cars-2"), service("cars-1", "cars-2", 0, ready=(0, 1)))
+    assert made.status is not None
+    assert (made.status["stage"], made.status["serving"]) == ("Serving", "100%")
+
+
+def test_services_that_serve_and_services_that_deploy_are_told_apart() -> None:
+    made = planned(o.model_version("cars-1"), service("cars-1"), service("cars-1", name="new", ready=(0, 0)))
+    assert made.status is not None
+    assert (made.status["stage"], made.status["serving"]) == ("Serving", "100%")
+    message = (find(made.status, "Deletable") or {})["message"]
+    assert message == "InferenceService svc (100%) serves it; InferenceService new deploys it, no pod of it is ready"
+
+
+@pytest.mark.parametrize("ready", [None, "two", True, -1, [1]])
+def test_a_count_of_pods_in_no_known_form_is_none(ready: Any) -> None:
+    strange = service("cars-1")
+    strange["status"]["stable"]["ready"] = ready
+    made = planned(o.model_version("cars-1"), strange)
+    assert made.finalizer is True
+    assert made.status is not None
+    assert made.status["stage"] == "Deploying"
 
 
 def test_deletion_waits_for_the_service_and_says_by_whom() -> None:
@@ -345,3 +405,90 @@ def test_of_the_managed_fields_of_a_version_only_the_approval_is_kept() -> None:
         ("kubectl-patch", {"f:spec": {"f:approval": {}}})
     ]
     assert planned(dict(kept)).status == planned(version).status
+
+
+def ready_of(made: Plan) -> tuple[str, str, str]:
+    assert made.status is not None
+    told = find(made.status, "Ready")
+    assert told is not None
+    return told["status"], told["reason"], told["message"]
+
+
+def from_a_run(name: str, approval: str = "Approved") -> dict[str, Any]:
+    version = o.model_version(name, approval)
+    version["spec"]["lineage"] = LINEAGE
+    return version
+
+
+def reporting(used: dict[str, Any], reason: str, message: str, status: str = "False") -> dict[str, Any]:
+    told = {"type": "Ready", "status": status, "reason": reason, "message": message}
+    return {**used, "status": {**used["status"], "conditions": [{"type": "Stalled", "status": "True"}, told]}}
+
+
+def test_only_what_a_run_published_was_read_back() -> None:
+    assert ready_of(planned(from_a_run("cars-1")))[:2] == ("True", "Published")
+    status, reason, message = ready_of(planned(o.model_version("cars-1")))
+    assert (status, reason) == ("True", "NotVerified")
+    assert message == "made by hand: no run read its artifact back; it is verified when a service fetches it"
+    assert ready_of(planned(o.model_version("cars-1"), service("cars-1", ready=(0, 0))))[1] == "NotVerified"
+
+
+def test_what_was_made_by_hand_is_verified_once_a_pod_serves_it() -> None:
+    version = o.model_version("cars-1")
+    made = planned(version, service("cars-1"))
+    assert ready_of(made) == ("True", "Verified", "made by hand; a pod that served it had fetched and verified it")
+    version["status"] = made.status
+    assert ready_of(planned(version))[1] == "Verified"
+
+
+@pytest.mark.parametrize("make", [o.model_version, from_a_run])
+@pytest.mark.parametrize("reason", ["DigestMismatch", "ArtifactMissing", "ArtifactCorrupt"])
+def test_an_artifact_that_a_service_cannot_load_is_not_ready(make: Any, reason: str) -> None:
+    tries = reporting(service("cars-1", ready=(0, 0)), reason, "cars-1: 0 of 1 pods ready: manifest.json has digest x")
+    told = ready_of(planned(make("cars-1"), service("cars-1", name="other", ready=(0, 0)), tries))
+    assert told == ("False", reason, "InferenceService svc: cars-1: 0 of 1 pods ready: manifest.json has digest x")
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        reporting(service("cars-1", ready=(0, 0)), "Unschedulable", "no node takes the pod"),
+        reporting(service("cars-1", ready=(1, 0)), "DigestMismatch", "1 of 2 pods ready"),
+        reporting(service("cars-2", "cars-1", ready=(0, 0)), "DigestMismatch", "cars-2: 0 of 2 pods ready"),
+        reporting(service("cars-1", "cars-2", ready=(0, 0)), "DigestMismatch", "may be of either"),
+        reporting(service("cars-1", ready=(0, 0)), "DigestMismatch", "of another time", status="True"),
+        {**service("cars-1"), "status": {"stable": {"version": "cars-1"}, "conditions": ["lost", {"type": []}]}},
+        {**service("cars-1"), "status": {"stable": {"version": "cars-1"}, "conditions": "lost"}},
+    ],
+)
+def test_what_says_nothing_of_the_artifact_leaves_the_version_ready(used: dict[str, Any]) -> None:
+    assert ready_of(planned(from_a_run("cars-1"), used))[:2] == ("True", "Published")
+
+
+@pytest.mark.parametrize("make", [o.model_version, from_a_run])
+@pytest.mark.parametrize(
+    ("ready", "share", "who"),
+    [
+        ((2, 0), "100%", "InferenceService svc (100%) serves it"),
+        ((0, 0), "0%", "InferenceService svc deploys it, no pod of it is ready"),
+    ],
+)
+def test_rejected_version_that_is_still_used_shows_both(
+    make: Any, ready: tuple[int, int], share: str, who: str
+) -> None:
+    made = planned(make("cars-1", "Rejected"), service("cars-1", ready=ready))
+    assert made.finalizer is True
+    assert made.status is not None
+    assert (made.status["stage"], made.status["serving"]) == ("Rejected", share)
+    told = f"rejected, and still used until another approved version replaces it: {who}"
+    assert ready_of(made) == ("True", "StillServed", told)
+    approved, deletable = find(made.status, "Approved"), find(made.status, "Deletable")
+    assert approved is not None
+    assert deletable is not None
+    assert (approved["status"], approved["reason"]) == ("False", "Rejected")
+    assert deletable["message"] == who
+
+
+def test_rejected_version_that_nobody_uses_is_kept() -> None:
+    made = planned(from_a_run("cars-1", "Rejected"), service("cars-2"))
+    assert ready_of(made)[:2] == ("True", "Kept")

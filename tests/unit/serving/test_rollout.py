@@ -143,6 +143,52 @@ def test_rejecting_the_new_version_goes_back_without_calling_it_failed() -> None
     assert world.status["stable"]["version"] == "cars-1"
     assert "failedRevision" not in world.status
     assert len(world.deployments) == 1
+    assert world.status["history"][0]["message"] == "cars-2 was rejected; cars-1 is to serve"
+    assert world.events[-1] == "Superseded"
+    assert world.events.count("Superseded") == 1
+    assert world.messages[-1] == "cars-2 is taken away, cars-1 serves: cars-2 was rejected; cars-1 is to serve"
+
+
+def test_deleting_the_new_version_says_so() -> None:
+    world = World().serving()
+    world.add("cars-2")
+    world.run(3)
+    world.versions[-1]["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    world.reconcile()
+    world.run(3)
+    assert world.status["history"][0]["message"] == "cars-2 is being deleted; cars-1 is to serve"
+    assert world.events.count("Superseded") == 1
+
+
+def test_rejecting_the_new_version_and_the_old_one_says_both() -> None:
+    world = World().serving()
+    world.add("cars-2")
+    world.run(3)
+    world.reject("cars-1")
+    world.reject("cars-2")
+    world.run(3)
+    assert world.status["stable"]["version"] == "cars-1"
+    told = world.status["history"][0]["message"]
+    assert told.startswith("cars-2 was rejected; no ModelVersion labelled modelmill.dev/model=cars is approved")
+
+
+def test_rejecting_the_pinned_new_version_says_so_once() -> None:
+    world = World().serving()
+    world.add("cars-2")
+    world.parent["spec"]["model"] = {"name": "cars", "version": "cars-2"}
+    world.run(3)
+    world.reject("cars-2")
+    world.run(3)
+    assert world.status["history"][0]["message"] == "cars-2 is rejected; approve it or name another version"
+
+
+def test_candidate_that_fails_is_taken_back_and_not_called_superseded() -> None:
+    world = World().serving()
+    world.errors = {"cars-2"}
+    world.add("cars-2")
+    world.run(60)
+    assert world.events.count("RolledBack") == 1
+    assert "Superseded" not in world.events
 
 
 def test_rejecting_the_version_that_serves_rolls_to_the_one_before() -> None:

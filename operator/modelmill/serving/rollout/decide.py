@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, Measurement, StableTrack
+from modelmill.api.versions import REJECTED
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.labels import RETRY_ANNOTATION
@@ -46,7 +47,7 @@ def decide(view: View, at: Position | None) -> Decision:
             return _first(view, target)
     if candidate is not None and at is not None:
         if isinstance(target, Problem) or target.revision != candidate.revision:
-            return _drain(view, stable, candidate, problem, _why_not(candidate, target))
+            return _drain(view, stable, candidate, problem, _why_not(view, candidate, target))
         if given_up(view, candidate, at):
             return _drain(view, stable, candidate, problem, "it was not to serve when its rollout had to go on")
         return _advance(view, stable, replace(candidate, inputs=target.inputs), at)
@@ -136,6 +137,9 @@ def _drain(
 ) -> Decision:
     """No traffic to the candidate; it goes when the stable track is whole, after DRAIN_SECONDS, or without ready pods."""
     held = _hold(view, stable, problem)
+    if why and view.status.phase == "RollingOut":
+        text = f"{candidate.version} is taken away, {stable.version} serves: {why}"
+        held = replace(held, events=(Event("Normal", "Superseded", text[:MAX_TEXT]),))
     since = candidate.step_time if candidate.weight == 0 else timestamp(view.now)
     left = (parse_timestamp(since) + timedelta(seconds=DRAIN_SECONDS) - view.now).total_seconds()
     whole = view.ready(stable.revision) >= view.spec.replicas
@@ -311,11 +315,20 @@ def _without_failure(status: InferenceServiceStatus) -> InferenceServiceStatus:
     return replace(status, failed_revision=None, failed_inputs=None, failed_message=None)
 
 
-def _why_not(candidate: CanaryTrack, target: Target | Problem) -> str:
+def _why_not(view: View, candidate: CanaryTrack, target: Target | Problem) -> str:
+    """Return why the candidate is not to serve: what happened to its version, and what is to serve instead."""
     if isinstance(target, Problem):
-        return target.message
-    same = target.version == candidate.version
-    return f"another revision of {target.version} is to serve" if same else f"{target.version} is to serve"
+        instead = target.message
+    elif target.version == candidate.version:
+        instead = f"another revision of {target.version} is to serve"
+    else:
+        instead = f"{target.version} is to serve"
+    version = view.versions.get(candidate.version)
+    if version is None or (isinstance(target, Problem) and target.reason == "VersionRejected"):
+        return instead
+    if version.spec.approval == REJECTED:
+        return f"{candidate.version} was rejected; {instead}"
+    return f"{candidate.version} is being deleted; {instead}" if version.metadata.deleting else instead
 
 
 def _soonest(*seconds: float | None) -> float | None:
