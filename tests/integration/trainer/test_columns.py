@@ -158,6 +158,16 @@ def test_columns_that_are_left_out_are_named(make_run: MakeRun, tmp_path: Path, 
     assert "columns left out: signup (dates)" in (folder / "report.html").read_text()
 
 
+def test_a_column_that_numbers_the_rows_is_told_and_stays_a_feature(make_run: MakeRun, tmp_path: Path) -> None:
+    write(customers(), tmp_path / "rows", "csv")
+    ending = run_on(make_run, tmp_path, "csv", CLASSIFIERS["onnx"], exclude=[]).all()
+    folder, manifest, _, _ = artifact(ending)
+    told = "columns that may be identifiers: id; leave them out by spec.data.features.exclude"
+    assert told in ending.notes
+    assert "id" in [tensor.name for tensor in manifest.signature.inputs]
+    assert told in (folder / "report.html").read_text()
+
+
 def test_inputs_with_gaps_are_nullable_and_others_are_not(make_run: MakeRun, tmp_path: Path) -> None:
     write(customers(), tmp_path / "rows", "csv")
     _, manifest, _, _ = artifact(run_on(make_run, tmp_path, "csv", CLASSIFIERS["onnx"]).all())
