@@ -74,7 +74,11 @@ def cases(cluster: Cluster) -> dict[str, tuple[dict[str, Any], str, list[str]]]:
             ["localhost/there-is-none:1"],
         ),
         "exits-one": (
-            {"train": program(cluster, "print('loading'); raise SystemExit('no GPU here')")},
+            {
+                "train": program(
+                    cluster, "import time; print('loading', flush=True); time.sleep(1); raise SystemExit('no GPU here')"
+                )
+            },
             "TrainingFailed",
             ["container train", "code 1", "no GPU here"],
         ),

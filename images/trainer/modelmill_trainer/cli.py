@@ -14,6 +14,7 @@ from types import FrameType
 
 from modelmill.contracts import names, result
 from modelmill.contracts.stage import STAGE_VERSION, StageSpec, decode
+from modelmill.store.keys import hide_keys
 from modelmill_trainer.failure import StageError, leave
 from modelmill_trainer.folders import Folders, folders
 
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     options = _parser().parse_args(arguments)
     try:
+        hide_keys()
         spec = _spec(options.stage_file)
         where = folders(options.work)
         for stage in STAGES if options.stage == "run" else (options.stage,):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Out
 LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
 MAX_OWN_METRICS = 32
 MAX_OWN_BYTES = 1 << 20
+METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]{0,63}")
 
 
 def evaluate(task: str, target: np.ndarray, outputs: Outputs, classes: tuple[Any, ...]) -> dict[str, float]:
@@ -101,10 +103,26 @@ def own_metrics(path: Path) -> dict[str, float]:
         raise StageError("MetricInvalid", f'{path.name} must be {{"metrics": {{"name": number}}}}') from None
     if len(items) > MAX_OWN_METRICS:
         raise StageError("MetricInvalid", f"{path.name} has {len(items)} metrics: at most {MAX_OWN_METRICS}")
-    for name, value in items:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise StageError("MetricInvalid", f"{path.name}: {name} is {value!r}: a metric must be a finite number")
-    return {str(name): float(value) for name, value in items}
+    return {_named(path.name, name): _finite(path.name, name, value) for name, value in items}
+
+
+def _named(file: str, name: str) -> str:
+    if METRIC_NAME.fullmatch(name) is None:
+        raise StageError(
+            "MetricInvalid",
+            f"{file}: the name {name[:80]!r} is none for a metric: a letter, then at most 63 letters, digits and _ . - / @",
+        )
+    return name
+
+
+def _finite(file: str, name: str, value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number beyond the floats
+        number = math.inf
+    if not math.isfinite(number):
+        raise StageError("MetricInvalid", f"{file}: {name} is {str(value)[:40]}: a metric must be a finite number")
+    return number
 
 
 def primary_of(task: str, metric: str | None, direction: str) -> tuple[str, str]:

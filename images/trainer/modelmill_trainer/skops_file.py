@@ -9,6 +9,7 @@ from zipfile import ZIP_DEFLATED
 import skops.io
 
 from modelmill.contracts.artifact import SKOPS_TRUSTED
+from modelmill.contracts.skops import opens_files
 from modelmill_trainer.failure import StageError
 
 
@@ -40,6 +41,12 @@ def load(path: Path) -> Any:
     """Return the model. Raises StageError (ModelInvalid)."""
     require_trusted(path)
     try:
-        return skops.io.load(path, trusted=list(SKOPS_TRUSTED))
+        model = skops.io.load(path, trusted=list(SKOPS_TRUSTED))
+        opening = opens_files(model)
     except Exception as error:
         raise StageError("ModelInvalid", f"{path.name} cannot be loaded: {type(error).__name__}: {error}") from None
+    if opening:
+        raise StageError(
+            "ModelInvalid", f"{path.name} holds a {opening} that opens the files its input names: use input='content'"
+        )
+    return model

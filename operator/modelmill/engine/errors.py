@@ -4,6 +4,7 @@ EngineError
 ├── LoginError          no kubeconfig and no service account, or one that cannot be read
 ├── NameConflict        a child's name is taken by an object that is not ours
 ├── ChildTerminating    a child's name is still held by an object that is going
+├── InternalError       a plan could not be made: an error of ours
 └── ApiError            the API server answered with an error, or did not answer
     ├── Unreachable     no answer: connection refused, cut, or timed out
     ├── NotFound        404
@@ -32,6 +33,10 @@ class NameConflict(EngineError):
 
 class ChildTerminating(EngineError):
     """A child cannot be made yet: one of its name is being deleted, and whoever deletes it will come to its end."""
+
+
+class InternalError(EngineError):
+    """A plan raised what nobody foresaw; the text says what, the operator's log says where."""
 
 
 class ApiError(EngineError):

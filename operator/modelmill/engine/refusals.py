@@ -11,12 +11,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from modelmill.engine.errors import ApiError, ChildTerminating, EngineError, Forbidden, Invalid, NameConflict
+from modelmill.engine.errors import (
+    ApiError,
+    ChildTerminating,
+    EngineError,
+    Forbidden,
+    InternalError,
+    Invalid,
+    NameConflict,
+)
 from modelmill.kube.conditions import FALSE, TRUE, Condition, merge
 from modelmill.kube.objects import Manifest
 
-MENDED_BY_A_PERSON = (Forbidden, Invalid, NameConflict)
-"""A quota, missing permissions, an admission policy, a name that is taken: Stalled, and an Event besides."""
+MENDED_BY_A_PERSON = (Forbidden, Invalid, NameConflict, InternalError)
+"""A quota, missing permissions, an admission policy, a name that is taken, an error of ours: Stalled, and an Event besides."""
 
 TOLD = (*MENDED_BY_A_PERSON, ChildTerminating)
 """What becomes a condition. The rest passes by itself within seconds, or is an outage that no status could be written in."""

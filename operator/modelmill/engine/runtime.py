@@ -15,7 +15,7 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache, version_number, version_of
 from modelmill.engine.client import Client
-from modelmill.engine.errors import ApiError, Conflict, EngineError, NotFound, TooManyRequests
+from modelmill.engine.errors import ApiError, Conflict, EngineError, InternalError, NotFound, TooManyRequests
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Watch
 from modelmill.engine.queue import WorkQueue
@@ -188,6 +188,7 @@ class ControlLoop:
         except Exception as error:
             result = "error"
             log.exception("reconciliation failed", controller=controller.name, object=str(key))
+            await self._tell(controller, parent, InternalError(_unforeseen(error)), now)
             self._failed(controller, queue, key, repr(error))
         finally:
             metrics.ACTIVE_WORKERS.labels(controller.name).dec()
@@ -298,3 +299,9 @@ def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
         [(c["type"], c["status"], c.get("reason")) for c in status.get("conditions") or ()],
         [(s["name"], s.get("ready"), s.get("restartCount"), s.get("state")) for s in statuses],
     )
+
+
+def _unforeseen(error: Exception) -> str:
+    """Return what a person reads of an error of ours: one line, bounded."""
+    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return f"an error of the operator, whose log has the trace: {words}; nothing is changed until the object can be planned"

@@ -10,6 +10,7 @@ from modelmill.contracts import names
 from modelmill.measuring.samples import Sample
 
 MAX_LINES = 512
+MAX_PAGE_LINES = 100_000  # needed or not: looking at each costs time of the event loop
 MAX_LINE = 4096
 MAX_CODE = 16
 _BUCKET = f"{names.METRIC_REQUEST_DURATION}_bucket"
@@ -21,10 +22,17 @@ class NeededLines:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._page_lines = 0
         self._lines: list[bytes] = []
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece. Raises ValueError at more than MAX_LINES needed lines, or one longer than MAX_LINE bytes."""
+        """Take the next piece.
+
+        Raises ValueError at more than MAX_LINES needed lines, one longer than MAX_LINE bytes, or MAX_PAGE_LINES of any kind.
+        """
+        self._page_lines += piece.count(b"\n")
+        if self._page_lines > MAX_PAGE_LINES:
+            raise ValueError(f"more than {MAX_PAGE_LINES} lines")
         *lines, rest = (self._rest + piece).split(b"\n")
         # A line may never end: what is kept of it suffices to see that it is too long.
         self._rest = rest[: MAX_LINE + 1]

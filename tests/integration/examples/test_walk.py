@@ -53,7 +53,7 @@ def spec_of(example: str, store: Path) -> stage.StageSpec:
     raw = manifest(example)
     spec = TrainingJobSpec.model_validate(raw["spec"])
     view: Any = SimpleNamespace(spec=spec, namespace="ml", name=raw["metadata"]["name"], uid="uid")
-    told = stage_spec(view, 1, f"{spec.model}-1", None)
+    told = stage_spec(view, 1, f"{spec.model}-1", None, None)
     data = store / told.data.uri.removeprefix("s3://")
     shutil.copytree(EXAMPLES / "quickstart" / "data", data, dirs_exist_ok=True)
     models = stage.Store(f"file://{store}/{told.store.uri.removeprefix('s3://')}")

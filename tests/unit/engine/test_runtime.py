@@ -256,6 +256,26 @@ def test_errors_back_off_and_a_success_ends_the_row() -> None:
     run(body())
 
 
+def test_an_error_of_ours_is_a_condition_and_no_silence() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+
+        def decide(_: Manifest) -> Plan:
+            raise ValueError("out of\nrange")
+
+        loop.decide = decide
+        async with loop.running():
+            await asyncio.sleep(60)
+            conditions = {one["type"]: one for one in loop.api.find(WIDGETS, "w")["status"]["conditions"]}
+            assert (conditions["Ready"]["status"], conditions["Stalled"]["status"]) == ("False", "True")
+            assert conditions["Ready"]["reason"] == "InternalError"
+            assert "ValueError: out of range" in conditions["Ready"]["message"]
+            assert [text for text in loop.api.requests if text.startswith("PUT")] == ["PUT widgets/w/status"]
+
+    run(body())
+
+
 def test_the_server_says_when_to_come_back() -> None:
     async def body() -> None:
         loop = Loop()

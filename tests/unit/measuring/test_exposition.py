@@ -79,3 +79,10 @@ def test_line_that_never_ends_is_not_kept() -> None:
     assert len(lines._rest) <= MAX_LINE + 1
     lines.feed(b"\n" + PAGE.encode())
     assert parse(lines.text()).requests == 8
+
+
+def test_a_page_of_nothing_but_line_ends_is_refused() -> None:
+    lines = NeededLines()
+    lines.feed(b"\n" * 65536)
+    with pytest.raises(ValueError, match="more than 100000 lines"):
+        lines.feed(b"\n" * 65536)

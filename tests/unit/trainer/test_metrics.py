@@ -52,13 +52,27 @@ def test_predictions_that_are_no_numbers_are_refused(bad: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"metrics": {"loss": NaN}}', '{"metrics": {"loss": "1"}}', '{"metrics": {"loss": true}}']
+    "text",
+    [
+        '{"metrics": {"loss": NaN}}',
+        '{"metrics": {"loss": "1"}}',
+        '{"metrics": {"loss": true}}',
+        '{"metrics": {"loss": 1%s}}' % ("0" * 400),
+    ],
 )
 def test_own_metrics_must_be_finite_numbers(tmp_path: Path, text: str) -> None:
     (tmp_path / "metrics.json").write_text(text)
     with pytest.raises(StageError, match="loss is") as caught:
         own_metrics(tmp_path / "metrics.json")
     assert caught.value.reason == "MetricInvalid"
+
+
+@pytest.mark.parametrize("name", ["a\nb", '"}{x=', "<script>", "{{ $value }}", "", "x" * 65, "1st"])
+def test_names_of_own_metrics_are_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({"metrics": {name: 1}}))
+    with pytest.raises(StageError, match="is none for a metric") as caught:
+        own_metrics(tmp_path / "metrics.json")
+    assert "\n" not in caught.value.line()
 
 
 def test_own_metrics(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sklearn.compose import ColumnTransformer
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from modelmill.contracts.artifact import SKOPS_TRUSTED, Tensor
+from modelmill.contracts.skops import opens_files
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.matrix import numbers
 from modelmill_server.queries.columns import TEXT, Column, Feature
@@ -45,6 +46,9 @@ class SkopsEngine:
             )
         self.name = f"scikit-learn {__version__}"
         self._model: Any = skops.io.load(path, trusted=list(known))
+        opening = opens_files(self._model)
+        if opening:
+            raise unloadable(f"{path.name} holds a {opening} that opens the files its input names: use input='content'")
         for tensor in outputs:
             if not callable(getattr(self._model, tensor.name, None)):
                 raise unloadable(

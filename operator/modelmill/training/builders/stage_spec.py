@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from modelmill.api.objects import ModelVersion
@@ -47,9 +48,11 @@ def parameter_value(value: int | str) -> Any:
         return words[value]
     for kind in (int, float):
         try:
-            return kind(value)
+            number = kind(value)
         except ValueError:
             continue
+        # JSON has neither NaN nor infinity: as texts they come to the estimator, which refuses them by the parameter's name.
+        return number if math.isfinite(number) else value
     return value
 
 

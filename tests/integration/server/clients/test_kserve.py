@@ -134,7 +134,7 @@ def test_v2_errors_have_our_words(kserve: ClientProcess, served: Get, protocol: 
     text = good[0] | {"array": np.array(["a", "b", "c"], dtype=object)}
     fraction = good[1] | {"array": np.array([4.0, 4.5, 5.0])}
     cases: list[tuple[list[dict[str, Any]], dict[str, Any], str]] = [
-        (good[1:], {}, "'power'"),
+        (good[:1], {}, "'cylinders'"),
         ([*good, good[0] | {"name": "colour"}], {}, "'colour'"),
         ([text, *good[1:]], {}, "'power' has datatype BYTES"),
         ([good[0], fraction, good[2]], {}, "row 1"),
