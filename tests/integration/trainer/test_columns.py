@@ -148,7 +148,7 @@ def test_columns_that_are_left_out_are_named(make_run: MakeRun, tmp_path: Path, 
     run = run_on(make_run, tmp_path, form, CLASSIFIERS["onnx"])
     ending = run.all()
     folder, manifest, _, golden = artifact(ending)
-    assert ending.notes[0] == "columns left out: signup (dates), comment (free text)"
+    assert ending.notes[0] == "columns left out: signup (dates), comment (texts that are all different)"
     assert "column 'nothing' has no value in any row and is left out" in ending.notes
     assert "1 rows without a value of 'churned' are left out" in ending.notes
     assert sorted(manifest.signature.ignored) == ["churned", "comment", "id", "nothing", "signup"]
@@ -187,4 +187,7 @@ def test_columns_that_another_image_does_not_take_are_named(make_run: MakeRun, t
     skops.io.dump(LogisticRegression().fit(rows[["spent"]], rows["churned"]), run.output / "model.skops")
     ending = run.through("publish").result
     assert ending is not None
-    assert ending.notes[0] == "columns left out: visits, member, plan, signup (dates), comment (free text)"
+    assert (
+        ending.notes[0]
+        == "columns left out: visits, member, plan, signup (dates), comment (texts that are all different)"
+    )
