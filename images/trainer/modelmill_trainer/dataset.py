@@ -19,6 +19,8 @@ MIN_TRAIN_ROWS = 10
 MIN_HOLDOUT_ROWS = 5
 # Text of which most values are numbers is a column of numbers with a mistake in it.
 NUMBERS_WITH_A_MISTAKE = 0.9
+MANY_COPIES = 0.1
+"""Share of rows that stand more than once above which a person is told: a file may be there under two names."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
         notes += [_mark_note(name, table.marks[name]) for name in (*features, data.target) if name in table.marks]
     frame, dropped = _with_target(table.frame, data.target)
     kinds = dict(table.kinds)
+    hashes = hash_rows(frame, {name: kinds[name] for name in (*features, data.target)}, key_of(seed))
     if apart is not None:
         _require_same_kinds(table, apart, [*features, data.target])
         kinds |= {name: kind for name, kind in apart.kinds.items() if kinds.get(name, EMPTY) == EMPTY}
@@ -64,7 +67,8 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
         dropped += dropped_apart
         train = frame
     else:
-        train, held = _divide(frame, {name: kinds[name] for name in (*features, data.target)}, data, seed, table, notes)
+        train, held = _divide(frame, hashes[:, 0], data, table, notes)
+    notes += _copies_notes(hashes[:, 1])
     if dropped:
         notes.append(f"{dropped} rows without a value of {data.target!r} are left out")
     _require_rows(len(train), len(held), data)
@@ -158,9 +162,9 @@ def _with_target(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, int]:
 
 
 def _divide(
-    frame: pd.DataFrame, kinds: dict[str, str], data: Data, seed: int, table: Table, notes: list[str]
+    frame: pd.DataFrame, hashes: np.ndarray, data: Data, table: Table, notes: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (train, hold-out), each in the order of the data. kinds: the columns that make a row what it is."""
+    """Return (train, hold-out), each in the order of the data. hashes: uint64 that say the side of each row."""
     holdout = data.holdout
     if not 0 < holdout.fraction < 1:
         raise StageError("SpecInvalid", f"data.holdout.fraction is {holdout.fraction}: use a number between 0 and 1")
@@ -172,7 +176,7 @@ def _divide(
         held[order[len(frame) - count :]] = True
     elif holdout.strategy == "Random":
         _require_rows(len(frame) - count, count, data, "about ")
-        held = held_by_hash(hash_rows(frame, kinds, key_of(seed))[:, 0], data, notes)
+        held = held_by_hash(hashes, data, notes)
     else:
         raise StageError("SpecInvalid", f"data.holdout.strategy {holdout.strategy!r} is none of Random, Latest")
     return frame[~held], frame[held]
@@ -205,6 +209,18 @@ def held_by_hash(hashes: np.ndarray, data: Data, notes: list[str]) -> np.ndarray
         )
     chosen: np.ndarray = place < taken
     return chosen
+
+
+def _copies_notes(digests: np.ndarray) -> list[str]:
+    """Return what is to be said about equal rows. digests: uint64, one for each row, equal for equal rows."""
+    _, times = np.unique(digests, return_counts=True)
+    repeated = times[times > 1]
+    if repeated.sum() <= MANY_COPIES * len(digests):
+        return []
+    return [
+        f"{repeated.sum()} of the {len(digests)} rows stand more than once, with {len(repeated)} different contents: "
+        "remove the copies unless they are meant"
+    ]
 
 
 def _ranks(frame: pd.DataFrame, name: str, table: Table) -> np.ndarray:

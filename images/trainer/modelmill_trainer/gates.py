@@ -93,4 +93,8 @@ def _compare(
     told = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse'} than" if gain else "equal to"
     where = f" on {champion.rows} rows" if champion.rows else ""
     text = f"{primary} {new:.4g} is {told} {old:.4g} of the champion {champion.name}{where}"
-    return Verdict(passed, text if passed else f"{text}; wanted is {wanted:g} better or more")
+    if wanted < 0:
+        text += f"; allowed is up to {-wanted:g} worse"
+    elif wanted or not passed:
+        text += f"; wanted is {wanted:g} better or more"
+    return Verdict(passed, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,13 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from modelmill_trainer.kinds import BOOLEAN, NUMBER, TEXT
 
 MAX_CATEGORIES = 50
-NO_VALUE, DATES, FREE_TEXT = "no value", "dates", "free text"
+NO_VALUE, DATES, FREE_TEXT, ALL_DIFFERENT = "no value", "dates", "free text", "texts that are all different"
+COMMAS = "decimals with a comma; write 1234.5 for 1.234,5"
+WRITTEN = {
+    COMMAS: re.compile(r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*"),
+    DATES: re.compile(r"\s*\d{1,2}([./-])\d{1,2}\1\d{4}\b.*"),
+}
+"""How numbers and dates are often written that are read as text."""
 
 
 @dataclass(slots=True)
@@ -32,7 +39,7 @@ class Plan:
 
 
 def unusable(column: pd.Series, kind: str) -> str:
-    """Return why no model can take a column of the rows to train on: no value, dates or free text; or an empty text."""
+    """Return why no model can take a column of the rows to train on: one of the texts above, or an empty one."""
     present = column.dropna()
     if present.empty:
         return NO_VALUE
@@ -41,7 +48,12 @@ def unusable(column: pd.Series, kind: str) -> str:
     if kind != TEXT or _dates(present):
         return DATES
     different = present.nunique()
-    return FREE_TEXT if different > MAX_CATEGORIES and different > len(present) / 2 else ""
+    if different <= MAX_CATEGORIES or different <= len(present) / 2:
+        return ""
+    for why, form in WRITTEN.items():
+        if all(form.fullmatch(value) for value in present):
+            return why
+    return ALL_DIFFERENT if different == len(present) else FREE_TEXT
 
 
 def choose(frame: pd.DataFrame, kinds: dict[str, str], features: list[str]) -> Plan:
@@ -71,6 +83,9 @@ def _spoken(why: str, column: pd.Series) -> str:
         return "no value in the rows to train on and is left out"
     if why == DATES:
         return "dates and is left out; give their parts as numbers to use them"
+    if why == COMMAS:
+        what, _, mend = why.partition("; ")
+        return f"{what} and is left out; {mend}"
     return f"{column.nunique()} different texts in {column.count()} rows, like a name, and is left out"
 
 

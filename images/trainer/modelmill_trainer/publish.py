@@ -20,6 +20,7 @@ from modelmill_trainer.facts import Facts, read_facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.gates import judge
+from modelmill_trainer.identifiers import identifiers_note
 from modelmill_trainer.kinds import BOOLEAN, NUMBER, model_frame, target_values
 from modelmill_trainer.lineage import lineage
 from modelmill_trainer.measured import Measured
@@ -89,7 +90,10 @@ def measure(spec: StageSpec, folders: Folders) -> Measured:
     primary, direction = primary_of(model.task, spec.primary_metric, spec.primary_direction)
     rows_file = trained.pack()
     unused = left_out(model, facts, train)
-    notes = [left_out_note(unused), *facts.notes, _twice_note(seen), *compared]
+    # A hold-out that is given apart may number its rows anew.
+    whole = [train] if facts.holdout_uri else [train, holdout]
+    identifiers = identifiers_note(whole, model.features, kinds)
+    notes = [left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
     if rows_file is None:
         notes.append(
             f"there is no {names.ROWS_FILE}: the names of the columns are too long to keep which rows were trained on"

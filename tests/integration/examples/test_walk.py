@@ -131,12 +131,12 @@ def test_the_example_leads_to_a_prediction(example: str, walk: Walk, launch: Lau
     path, body, about, quality = asked_and_told(example)
     ended = walk(example)
     assert ended.told.outcome == result.PUBLISHED, ended.told.reasons
-    assert ended.told.metrics["r2"] == pytest.approx(quality, abs=0.12)
+    assert ended.told.metrics["r2"] == pytest.approx(quality, abs=0.01)
     answer = launch(ended.folder, MODEL_NAME=manifest(example)["spec"]["model"]).post(path, body)
     assert answer.status == 200, answer.body
     (value,) = answer.json()["predictions"]
     assert value == pytest.approx(predicted_by_the_original(ended.folder, body["instances"]), rel=1e-4)
-    assert value == pytest.approx(about, abs=4)
+    assert value == pytest.approx(about, abs=1)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

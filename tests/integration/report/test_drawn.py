@@ -146,7 +146,7 @@ def test_hostile_names_stay_text(world: Seen) -> None:
 def test_columns_left_out_are_named_with_the_reason(world: Seen) -> None:
     cells = [text for _, text in Read(world.document).of("td")]
     assert cells[cells.index("day") + 1].startswith("dates")
-    assert cells[cells.index("<b>remark</b>") + 1].startswith("free text")
+    assert cells[cells.index("<b>remark</b>") + 1].startswith("texts that are all different")
 
 
 def test_a_failed_gate_is_red_a_passed_one_green_and_none_is_neither(world: Seen, seen: Callable[..., Seen]) -> None:

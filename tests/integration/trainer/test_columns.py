@@ -148,7 +148,7 @@ def test_columns_that_are_left_out_are_named(make_run: MakeRun, tmp_path: Path, 
     run = run_on(make_run, tmp_path, form, CLASSIFIERS["onnx"])
     ending = run.all()
     folder, manifest, _, golden = artifact(ending)
-    assert ending.notes[0] == "columns left out: signup (dates), comment (free text)"
+    assert ending.notes[0] == "columns left out: signup (dates), comment (texts that are all different)"
     assert "column 'nothing' has no value in any row and is left out" in ending.notes
     assert "1 rows without a value of 'churned' are left out" in ending.notes
     assert sorted(manifest.signature.ignored) == ["churned", "comment", "id", "nothing", "signup"]
@@ -156,6 +156,16 @@ def test_columns_that_are_left_out_are_named(make_run: MakeRun, tmp_path: Path, 
     assert taken == ["spent", "visits", "member", "plan"]
     assert set(golden.inputs) == set(taken)
     assert "columns left out: signup (dates)" in (folder / "report.html").read_text()
+
+
+def test_a_column_that_numbers_the_rows_is_told_and_stays_a_feature(make_run: MakeRun, tmp_path: Path) -> None:
+    write(customers(), tmp_path / "rows", "csv")
+    ending = run_on(make_run, tmp_path, "csv", CLASSIFIERS["onnx"], exclude=[]).all()
+    folder, manifest, _, _ = artifact(ending)
+    told = "columns that may be identifiers: id; leave them out by spec.data.features.exclude"
+    assert told in ending.notes
+    assert "id" in [tensor.name for tensor in manifest.signature.inputs]
+    assert told in (folder / "report.html").read_text()
 
 
 def test_inputs_with_gaps_are_nullable_and_others_are_not(make_run: MakeRun, tmp_path: Path) -> None:
@@ -177,4 +187,7 @@ def test_columns_that_another_image_does_not_take_are_named(make_run: MakeRun, t
     skops.io.dump(LogisticRegression().fit(rows[["spent"]], rows["churned"]), run.output / "model.skops")
     ending = run.through("publish").result
     assert ending is not None
-    assert ending.notes[0] == "columns left out: visits, member, plan, signup (dates), comment (free text)"
+    assert (
+        ending.notes[0]
+        == "columns left out: visits, member, plan, signup (dates), comment (texts that are all different)"
+    )

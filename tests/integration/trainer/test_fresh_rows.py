@@ -175,7 +175,7 @@ def test_a_champion_whose_data_had_another_column_is_compared_with_a_warning(mak
     frame = table(200)
     named = frame.assign(comment=[f"words {place}" for place in range(200)])
     first = run_on(make_run, store, named).all()
-    assert "columns left out: comment (free text)" in first.notes
+    assert "columns left out: comment (texts that are all different)" in first.notes
     ending = run_on(make_run, store, frame, champion=champion_of(first)).all()
     assert ending.champion is not None
     assert ending.champion.metrics["r2"] > 0

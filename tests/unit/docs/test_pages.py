@@ -64,7 +64,7 @@ def test_the_pages_have_objects_and_commands_to_check() -> None:
     page = ROOT / "docs" / "how-to" / "bring-a-model.md"
     assert [one["kind"] for one in objects(page)] == ["TrainingJob", "ModelVersion", "InferenceService"]
     assert [one["kind"] for one in objects(ROOT / "README.md")] == ["TrainingJob", "InferenceService"]
-    assert len(kubectl(ROOT / "docs" / "how-to" / "go-back.md")) == 6
+    assert len(kubectl(ROOT / "docs" / "how-to" / "go-back.md")) == 7
     assert len(kubectl(ROOT / "docs" / "how-to" / "run-again.md")) == 3
 
 
@@ -84,6 +84,14 @@ def test_commands_name_what_there_is(words: list[str]) -> None:
         patch = json.loads(rest[rest.index("-p") + 1])
         schema = kinds[named[0]]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
         assert list(unknown_fields(patch["spec"], schema, "spec")) == []
+
+
+def test_a_rollout_that_was_patched_for_the_time_being_is_taken_out_by_a_patch() -> None:
+    patches = [
+        words[words.index("-p") + 1] for words in kubectl(ROOT / "docs" / "how-to" / "go-back.md") if "-p" in words
+    ]
+    changed = [json.loads(patch)["spec"]["rollout"] for patch in patches if "rollout" in patch]
+    assert [one and one["strategy"] for one in changed] == ["Direct", None]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -66,6 +66,35 @@ def rows(count: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
+def twice_notes(columns: dict[str, Any], apart: Table | None = None, **spec: Any) -> list[str]:
+    split = make_split(table(**columns), apart, data(**spec), 0)
+    return [note for note in split.notes if "more than once" in note]
+
+
+@pytest.mark.parametrize("holdout", [Holdout(0.2), Holdout(0.2, "Latest", "year")])
+def test_rows_that_stand_more_than_once_are_told_when_they_are_many(holdout: Holdout) -> None:
+    doubled = {name: [*values, *values] for name, values in cars().items()}
+    assert twice_notes(doubled, holdout=holdout) == [
+        "80 of the 80 rows stand more than once, with 40 different contents: remove the copies unless they are meant"
+    ]
+    assert twice_notes(cars(), holdout=holdout) == []
+
+
+def test_few_equal_rows_and_rows_that_another_feature_tells_apart_are_not_told() -> None:
+    for copies, told in ((2, []), (3, ["6 of the 43 rows stand more than once, with 3 different contents"])):
+        some = {name: [*values, *list(values)[:copies]] for name, values in cars().items()}
+        assert [note.partition(":")[0] for note in twice_notes(some)] == told
+    numbered = {name: [*values, *values] for name, values in cars().items()} | {"id": range(80)}
+    assert twice_notes(numbered) == []
+    assert len(twice_notes(numbered, exclude=("id",))) == 1
+
+
+def test_rows_to_train_on_that_stand_more_than_once_are_told_beside_a_hold_out_that_is_given() -> None:
+    doubled = {name: [*values, *values] for name, values in cars().items()}
+    (told,) = twice_notes(doubled, table(**cars()), holdout=Holdout(uri="file:///h"))
+    assert told.startswith("80 of the 80 rows stand more than once")
+
+
 def held(columns: dict[str, Any], fraction: float = 0.2, seed: int = 0, **spec: Any) -> set[float]:
     split = make_split(table(**columns), None, data(holdout=Holdout(fraction), **spec), seed)
     assert len(split.train) + len(split.holdout) == len(columns["mpg"])

@@ -71,6 +71,23 @@ def test_both_are_compared_on_the_same_rows() -> None:
     assert verdict.passed  # a bound is for the whole hold-out
 
 
+@pytest.mark.parametrize(
+    ("old", "wanted", "said"),
+    [
+        (0.85, -0.1, "r2 0.8 is 0.05 worse than 0.85 of the champion fuel-1; allowed is up to 0.1 worse"),
+        (0.95, -0.1, "r2 0.8 is 0.15 worse than 0.95 of the champion fuel-1; allowed is up to 0.1 worse"),
+        (0.7, -0.1, "r2 0.8 is 0.1 better than 0.7 of the champion fuel-1; allowed is up to 0.1 worse"),
+        (0.7, 0.05, "r2 0.8 is 0.1 better than 0.7 of the champion fuel-1; wanted is 0.05 better or more"),
+        (0.7, 0.2, "r2 0.8 is 0.1 better than 0.7 of the champion fuel-1; wanted is 0.2 better or more"),
+        (0.7, 0.0, "r2 0.8 is 0.1 better than 0.7 of the champion fuel-1"),
+    ],
+)
+def test_a_comparison_says_what_was_asked_of_it(old: float, wanted: float, said: str) -> None:
+    champion = ChampionFacts("fuel-1", {"r2": old})
+    (verdict,) = judge([Gate(min_improvement=wanted)], METRICS, champion, "r2", "Maximize")
+    assert verdict.text == said
+
+
 def test_a_metric_that_the_rows_of_the_comparison_do_not_give_fails_it() -> None:
     champion = ChampionFacts("fuel-1", {"mae": 0.7, "mape": 0.1}, rows=15, challenger={"mae": 0.6})
     (verdict,) = judge([Gate(min_improvement=0.0)], {"mape": 0.2}, champion, "mape", "Minimize")

@@ -57,11 +57,21 @@ def test_a_missing_or_unknown_category_and_a_missing_number_are_predicted() -> N
         (["2026-01-31", "2026-02-01T10:00:00Z", None], "text", "dates"),
         (["2026-01-31", "soon"], "text", ""),
         (list(pd.to_datetime(["2026-01-31"])), "date", "dates"),
-        ([f"text {place}" for place in range(MAX_CATEGORIES + 1)], "text", "free text"),
+        ([f"text {place}" for place in range(MAX_CATEGORIES + 1)], "text", "texts that are all different"),
+        ([*(f"text {place}" for place in range(MAX_CATEGORIES + 1)), "text 0"], "text", "free text"),
+        ([f"{place},{place:02d}" for place in range(MAX_CATEGORIES + 1)], "text",
+         "decimals with a comma; write 1234.5 for 1.234,5"),
+        ([f"-1.{place:03d},5" for place in range(MAX_CATEGORIES + 1)], "text",
+         "decimals with a comma; write 1234.5 for 1.234,5"),
+        ([f"{place},x" for place in range(MAX_CATEGORIES + 1)], "text", "texts that are all different"),
+        ([f"{1 + place % 28:02d}.01.2024 00:{place:02d}" for place in range(MAX_CATEGORIES + 1)], "text",
+         "dates"),
+        ([f"1/{1 + place % 28}/{1980 + place}" for place in range(MAX_CATEGORIES + 1)], "text",
+         "dates"),
         ([f"text {place}" for place in range(MAX_CATEGORIES)], "text", ""),
         ([f"text {place}" for place in range(MAX_CATEGORIES + 1)] * 2, "text", ""),
     ],
-)
+)  # fmt: skip
 def test_why_a_column_cannot_be_used(values: list[object], kind: str, why: str) -> None:
     assert unusable(pd.Series(values), kind) == why
 

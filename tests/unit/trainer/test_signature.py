@@ -92,6 +92,7 @@ def test_what_is_left_out_is_told_with_the_reason_that_its_values_give() -> None
         }
     )
     assert (
-        left_out_note(left_out(Taking(["x"]), facts, train)) == "columns left out: day (dates), said (free text), spare"
+        left_out_note(left_out(Taking(["x"]), facts, train))
+        == "columns left out: day (dates), said (texts that are all different), spare"
     )
     assert left_out_note(left_out(Taking(list(names)), facts, train)) == ""

@@ -1,8 +1,9 @@
 """V1 `:explain`: how far each feature of a row moves its prediction away from that of a typical value.
 
 Method: one feature at a time is replaced by its typical value in the training data (the median of a number, the most frequent
-category), and the change of the prediction is told; known as occlusion or one-at-a-time sensitivity. These are no Shapley
-values: what two features do only together is told for both or for none, and the numbers do not add up to the prediction.
+category or truth value), and the change of the prediction is told; known as occlusion or one-at-a-time sensitivity. These are
+no Shapley values: what two features do only together is told for both or for none, and the numbers do not add up to the
+prediction.
 """
 
 from __future__ import annotations
@@ -89,12 +90,14 @@ def typical(feature: Feature, profile: FeatureProfile) -> Any:
             return None
         text = profile.categories[0]
         if feature.family == BOOL:
-            return text == "True"
+            return text in ("true", "True")  # profiles of older artifacts have it as Python writes it
         if feature.family == INT:
             return int(float(text))
         return float(text) if feature.family == FLOAT else text
     if not profile.edges:
         return None
+    if feature.family == BOOL:
+        return profile.ratios[-1] > profile.ratios[0]
     middle = profile.edges[len(profile.edges) // 2]
     return round(middle) if feature.family == INT else middle
 

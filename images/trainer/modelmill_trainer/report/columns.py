@@ -1,19 +1,23 @@
-"""The columns of the data that the model does not take, each with the reason."""
+"""The columns of the data: those that the model does not take, and what those that it takes looked like."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from modelmill.contracts.artifact import FeatureProfile, Tensor
 from modelmill_trainer.facts import Facts
 from modelmill_trainer.kinds import EMPTY
-from modelmill_trainer.preprocessing import DATES, FREE_TEXT, NO_VALUE
+from modelmill_trainer.preprocessing import ALL_DIFFERENT, COMMAS, DATES, FREE_TEXT, NO_VALUE
 
 REASONS = {
     NO_VALUE: "no value in the rows to train on",
     DATES: "dates; give their parts as numbers to use them",
     FREE_TEXT: "free text: it differs in most rows, like a name",
+    ALL_DIFFERENT: "texts that are all different, like a name or an identifier",
+    COMMAS: COMMAS,
 }
+MAX_CATEGORIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +43,26 @@ def _told(facts: Facts, name: str, why: str) -> str:
     if facts.kinds[name] == EMPTY:
         return "no value in any row"
     return REASONS.get(why, "the model that the train stage left does not take it")
+
+
+def reference(tensor: Tensor, profile: FeatureProfile) -> str:
+    """Return what the values of a feature were like in training: shares of categories and truth values, or bins of numbers."""
+    shares = list(zip(profile.categories, profile.ratios, strict=True)) if profile.categories else []
+    if tensor.datatype == "BOOL" and len(profile.edges) == 1:
+        shares = sorted(zip(("false", "true"), profile.ratios, strict=True), key=lambda share: -share[1])
+    if shares:
+        return ", ".join(f"{name} {share:.0%}" for name, share in shares[:MAX_CATEGORIES])
+    edges = profile.edges
+    if not edges:
+        return "one value only" if profile.missing_ratio < 1 else "no value"
+    if len(edges) == 1:
+        return f"2 bins, edge {edges[0]:,.4g}"
+    return f"{len(profile.ratios)} bins, edges {' to '.join(_apart(edges[0], edges[-1]))}"
+
+
+def _apart(low: float, high: float) -> tuple[str, str]:
+    """Return two different numbers with as many digits as tell them apart well."""
+    for digits in (4, 8, 12):
+        if float(f"{high:.{digits}g}") - float(f"{low:.{digits}g}") >= 0.9 * (high - low):
+            break
+    return f"{low:,.{digits}g}", f"{high:,.{digits}g}"

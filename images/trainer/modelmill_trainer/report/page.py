@@ -13,7 +13,7 @@ from modelmill_trainer.measured import Measured
 from modelmill_trainer.metrics import LESS_IS_BETTER
 from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES
 from modelmill_trainer.report import figures
-from modelmill_trainer.report.columns import left_out
+from modelmill_trainer.report.columns import left_out, reference
 from modelmill_trainer.report.quality import Quality, of_classes, of_regression
 from modelmill_trainer.report.svg import cut
 
@@ -47,7 +47,10 @@ def render(measured: Measured, signature: Signature, profile: Profile, lineage: 
         quality=_quality(measured),
         importance=ordered,
         importance_plot=figures.importance(ordered),
-        features=[(tensor, profile.features[tensor.name]) for tensor in signature.inputs],
+        features=[
+            (tensor, profile.features[tensor.name], reference(tensor, profile.features[tensor.name]))
+            for tensor in signature.inputs
+        ],
         max_features=MAX_FEATURES,
         left_out=left_out(facts, measured.model.features, measured.left_out),
         notes=measured.notes,
@@ -62,7 +65,7 @@ def _conclusion(measured: Measured) -> tuple[str, str]:
         return "neutral", "No gate is defined, so nothing was asked of this version."
     if measured.passed:
         return "good", "Every gate passed."
-    return "bad", "At least one gate failed: this version is kept and not rolled out."
+    return "bad", "At least one gate failed: this version is kept, and served only where a person approves it."
 
 
 def _metric_rows(measured: Measured) -> list[dict[str, Any]]:

@@ -3,8 +3,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from modelmill_trainer.kinds import BOOLEAN, DATE, EMPTY, NUMBER, TEXT
-from modelmill_trainer.preprocessing import DATES, FREE_TEXT, NO_VALUE
+from modelmill_trainer.preprocessing import ALL_DIFFERENT, COMMAS, DATES, FREE_TEXT, NO_VALUE
 from modelmill_trainer.report.columns import left_out
 
 KINDS = {"id": NUMBER, "day": DATE, "x": NUMBER, "remark": TEXT, "void": EMPTY, "late": BOOLEAN, "y": NUMBER}
@@ -23,6 +25,12 @@ def test_each_column_that_the_model_does_not_take_has_a_reason() -> None:
     assert told["remark"].startswith("free text")
     assert told["void"] == "no value in any row"
     assert told["late"] == "no value in the rows to train on"
+
+
+@pytest.mark.parametrize("why", [ALL_DIFFERENT, COMMAS])
+def test_texts_of_other_forms_are_told_as_such(why: str) -> None:
+    (told,) = left_out(facts({"x": NUMBER, "remark": TEXT, "y": NUMBER}), ["x"], {"remark": why})
+    assert told.why.startswith(why)
 
 
 def test_a_column_that_could_be_used_was_left_by_the_train_stage() -> None:

@@ -122,3 +122,11 @@ def test_long_lists_are_cut_and_say_so() -> None:
     assert "part-20.csv" not in page
     assert "and 10 more, in data.json" in page
     assert "and 50 more." in page
+
+
+def test_single_words_are_not_broken_and_a_failed_gate_may_be_overridden() -> None:
+    page = page_of(verdicts=[Verdict(False, "r2 0.1 is below 0.5")], passed=False)
+    assert "td.word { overflow-wrap: normal; white-space: nowrap; }" in page
+    assert '<td class="word bad">failed</td>' in page
+    assert '<td class="word">FP64</td>' in page
+    assert conclusion(page)[1].endswith("served only where a person approves it.")
