@@ -101,6 +101,17 @@ def test_a_quota_that_refuses_pods_is_told_with_its_words(trained: Cluster) -> N
     trained.wait("the version after all", lambda: trained.get("ModelVersion", "late-1"), 240)
 
 
+def test_a_stuck_run_starts_anew_when_its_spec_is_corrected(trained: Cluster) -> None:
+    wrong = training_job(trained, "stuck")
+    wrong["spec"]["store"] = {**wrong["spec"]["store"], "secretRef": {"name": "nobody"}}
+    trained.apply(wrong)
+    assert "nobody" in told(trained, "TrainingJob", "stuck", "ContainerConfigInvalid")
+    trained.apply(training_job(trained, "stuck"))
+    trained.wait("a version", lambda: trained.list("ModelVersion", "modelmill.dev/model=stuck"), 180)
+    trained.wait("one Job", lambda: len(trained.list("Job", "modelmill.dev/training-job=stuck")) == 1, SOON)
+    assert trained.condition("TrainingJob", "stuck", "Ready")["reason"] == "Published"
+
+
 def test_what_one_stage_leaves_in_tmp_no_other_sees(trained: Cluster) -> None:
     (pod,) = trained.list("Pod", "modelmill.dev/training-job=shop")
     containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
