@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hide_keys()
         spec = _spec(options.stage_file)
         where = folders(options.work)
+        if options.work is not None:  # without a cluster nothing mounts it before the train stage
+            where.output.mkdir(parents=True, exist_ok=True)
         for stage in STAGES if options.stage == "run" else (options.stage,):
             _run(stage, spec, where)
     except Exception as error:

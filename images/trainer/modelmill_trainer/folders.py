@@ -47,12 +47,8 @@ class Folders:
 
 
 def folders(work: Path | None) -> Folders:
-    """Return the folders under `work`, or those that the environment names. Raises StageError (SpecInvalid).
-
-    `work/output` is made, since without a cluster nothing mounts it before the train stage.
-    """
+    """Return the folders under `work`, or those that the environment names. Raises StageError (SpecInvalid)."""
     if work is not None:
-        (work / "output").mkdir(parents=True, exist_ok=True)
         return Folders(work / "input", work / "holdout", work / "output", work / "output" / "metrics.json")
     found = {name: os.environ.get(name, "") for name in (names.ENV_INPUT, names.ENV_OUTPUT, names.ENV_HOLDOUT)}
     missing = [name for name, value in found.items() if not value]
