@@ -17,7 +17,7 @@ from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Out
 LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
 MAX_OWN_METRICS = 32
 MAX_OWN_BYTES = 1 << 20
-METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]{0,63}")
+METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]{0,127}")
 
 
 def evaluate(task: str, target: np.ndarray, outputs: Outputs, classes: tuple[Any, ...]) -> dict[str, float]:
@@ -110,7 +110,7 @@ def _named(file: str, name: str) -> str:
     if METRIC_NAME.fullmatch(name) is None:
         raise StageError(
             "MetricInvalid",
-            f"{file}: the name {name[:80]!r} is none for a metric: a letter, then at most 63 letters, digits and _ . - / @",
+            f"{file}: the name {name[:80]!r} is none for a metric: a letter, then at most 127 letters, digits and _ . - / @",
         )
     return name
 

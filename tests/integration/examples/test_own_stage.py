@@ -14,8 +14,8 @@ import pytest
 
 from modelmill.contracts import result
 from modelmill.contracts.names import ENV_TERMINATION_PATH
+from tests.support.pages import blocks
 from tests.support.programs import ROOT
-from tests.unit.docs.test_pages import blocks
 
 PAGE = ROOT / "docs" / "how-to" / "train-your-own-image.md"
 

@@ -18,6 +18,7 @@ import yaml
 from modelmill.api.schema import definitions
 from modelmill.contracts import artifact
 from modelmill.kube import labels
+from tests.support.pages import blocks
 from tests.support.programs import ROOT
 from tests.support.schema import unknown_fields, validate
 
@@ -25,15 +26,6 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "ex
 VERBS = {"annotate", "apply", "create", "delete", "describe", "explain", "get", "label", "patch", "logs"}
 ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION}
 DRIFT = ROOT / "docs" / "how-to" / "choose-a-drift-threshold.md"
-
-
-def blocks(page: Path) -> list[str]:
-    """Return the code of a page: fenced, or indented by four and, within a list, by more."""
-    text = page.read_text()
-    fenced = [textwrap.dedent(found) for found in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)]
-    rest = re.sub(r"^ *```\w*\n.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
-    indented = re.findall(r"(?:^ {4}.*\n(?:^\s*\n)*)+", rest, re.MULTILINE)
-    return [*fenced, *(textwrap.dedent(found) for found in indented)]
 
 
 def objects(page: Path) -> list[dict[str, Any]]:

@@ -165,7 +165,7 @@ def test_another_model_is_not_asked(
 
 
 WRONG: dict[str, tuple[Callable[[Served], list[dict[str, Any]]], str]] = {
-    "one feature missing": (lambda server: tensors(server.frame.head(2))[1:], "'power'"),
+    "one feature missing": (lambda server: tensors(server.frame.head(2))[:1], "'cylinders'"),
     "no inputs": (lambda server: [], "no inputs"),
     "unknown input": (lambda server: [*tensors(server.frame.head(2)), named("colour", np.zeros(2))], "'colour'"),
     "input twice": (lambda server: [*tensors(server.frame.head(2)), tensors(server.frame.head(2))[0]], "twice"),
