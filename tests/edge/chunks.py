@@ -30,7 +30,7 @@ NO_SIZES = (
     b"", b" ", b"\t", b"x", b"g", b"0x" + X, b"0X" + X, b"+" + X, b"-" + X, b"-1", b"--1", X + b".", b"." + X, X + b".0",
     X + b"g", b"g" + X, X + b" ", X + b"\t", b" " + X, b"\t" + X, X + b" " + X, X + b",", X + b", " + X, X + b"_", b"1_e",
     b"\x00" + X, X + b"\x00", X + b"\x0b", b"\x0b" + X, X + b"\x0c", X + b"\x85", X + b"\xa0", b"#" + X, b"'" + X + b"'",
-    b'"' + X + b'"', b"(" + X + b")", b"%31", b"\\x1", "\u0663".encode(), "\uff13".encode(), b"\xb2", b"0b1", b"&h1", b"1e-",
+    b'"' + X + b'"', b"(" + X + b")", b"%31", b"\\x1", "\u0663".encode(), "\uff13".encode(), b"\xb2", b"&h1", b"1e-",
     X + b"h", X + b":", X + b"=1", b"=" + X, b";a", b"; a=b", b"NaN",
 )  # fmt: skip
 
@@ -42,7 +42,20 @@ HUGE = (
 )  # fmt: skip
 
 # What stands where CRLF has to, behind the data of a chunk.
-NO_ENDS = (b"", b"\n", b"\r", b"\r\r\n", b"\n\n", b"\n\r", b" \r\n", b"\t\r\n", b"x\r\n", b"\x00\r\n", b"\r \n", b"\r\x00\n")
+NO_ENDS = (
+    b"",
+    b"\n",
+    b"\r",
+    b"\r\r\n",
+    b"\n\n",
+    b"\n\r",
+    b" \r\n",
+    b"\t\r\n",
+    b"x\r\n",
+    b"\x00\r\n",
+    b"\r \n",
+    b"\r\x00\n",
+)
 
 # What stands where CRLF has to, behind a size.
 NO_LINE_ENDS = (b"\n", b"\r", b"\r\r\n", b"\n\r\n", b"\r\n\r\n", b"\n\r", b"\x0b\r\n", b"\x00\r\n", b" \n", b"\t\n")
@@ -130,14 +143,24 @@ STREAMS = [
     row("capital digits", chunks(body=chunk(BODY, X.upper()) + LAST), "200 open", RULE),
     row("leading zeros", chunks(body=chunk(BODY, b"000" + X) + LAST), "200 open", RULE),
     row("many leading zeros", chunks(body=chunk(BODY, b"0" * 60 + X) + LAST), "200 open | 400 close", RULE),
-    row("100,000 leading zeros", chunks(body=chunk(BODY, b"0" * 100_000 + X) + LAST), "400/413/431 close | 200 open", RULE),
+    row(
+        "100,000 leading zeros",
+        chunks(body=chunk(BODY, b"0" * 100_000 + X) + LAST),
+        "400/413/431 close | 200 open",
+        RULE,
+    ),
     row("a last chunk of many zeros", chunks(body=chunk(BODY) + b"00000\r\n\r\n"), "200 open", RULE),
     row("a last chunk with an extension", chunks(body=chunk(BODY) + b"0;a=b\r\n\r\n"), "200 open", RULE),
     row("no last chunk, then half closed", (chunks(body=chunk(BODY)), End.HALF), "400 close | close", "RFC 9112 §8"),
     row("no last chunk", (chunks(body=chunk(BODY)), PAST), "408 close", "RFC 9110 §15.5.9"),
     row("no end of the trailer section", (chunks(body=chunk(BODY) + b"0\r\n"), PAST), "408 close", "RFC 9110 §15.5.9"),
     row("half of the last line", (chunks(body=chunk(BODY) + b"0\r\n\r"), PAST), "408 close", "RFC 9110 §15.5.9"),
-    row("half closed in the trailers", (chunks(body=chunk(BODY) + b"0\r\nA: b"), End.HALF), "400 close | close", "RFC 9112 §8"),
+    row(
+        "half closed in the trailers",
+        (chunks(body=chunk(BODY) + b"0\r\nA: b"), End.HALF),
+        "400 close | close",
+        "RFC 9112 §8",
+    ),
     row("half closed in a chunk", (chunks(body=X + b"\r\n" + BODY[:5]), End.HALF), "400 close | close", "RFC 9112 §8"),
     row("half closed in a size", (chunks(body=X), End.HALF), "400 close | close", "RFC 9112 §8"),
     row("half closed behind a size", (chunks(body=X + b"\r\n"), End.HALF), "400 close | close", "RFC 9112 §8"),
@@ -150,34 +173,82 @@ STREAMS = [
     row("LF ends the trailer section", chunks(body=chunk(BODY) + b"0\r\n\n"), "400 close | 200 open", "RFC 9112 §2.2"),
     row("LF ends a trailer", _trailed(b"A: b\nC: d"), "400 close | 200 open", "RFC 9112 §2.2"),
     row("beyond the limit", chunks(body=chunk(b" " * LIMIT) + chunk(BODY) + LAST), "413 either", "RFC 9110 §15.5.14"),
-    row("far beyond the limit", (START, Again(chunk(b" " * 1000), LIMIT * 8 // 1000)), "413 close", "RFC 9110 §15.5.14"),
+    row(
+        "far beyond the limit", (START, Again(chunk(b" " * 1000), LIMIT * 8 // 1000)), "413 close", "RFC 9110 §15.5.14"
+    ),
     row("endless small chunks", (START, Again(b"1\r\n \r\n", LIMIT * 6)), "413 close", "RFC 9110 §15.5.14"),
     row("the limit in small chunks", (START, Again(b"2\r\n  \r\n", 10_000), chunk(BODY), LAST), "200 open", RULE),
-    row("1,000 extensions of 1,000 bytes", (START, Again(b"1;%s\r\n \r\n" % (b"a" * 1000), 1000), chunk(BODY), LAST),
-        "200 open | 400/413/431 close", "RFC 9112 §7.1.1"),
-    row("4 MB of extensions", (START, Again(b"1;%s\r\n \r\n" % (b"a" * 4000), 1000), chunk(BODY), LAST),
-        "400/413/431 close", "RFC 9112 §7.1.1: ought to limit the total"),
+    row(
+        "1,000 extensions of 1,000 bytes",
+        (START, Again(b"1;%s\r\n \r\n" % (b"a" * 1000), 1000), chunk(BODY), LAST),
+        "200 open | 400/413/431 close",
+        "RFC 9112 §7.1.1",
+    ),
+    row(
+        "4 MB of extensions",
+        (START, Again(b"1;%s\r\n \r\n" % (b"a" * 4000), 1000), chunk(BODY), LAST),
+        "400/413/431 close",
+        "RFC 9112 §7.1.1: ought to limit the total",
+    ),
     row("an extension without end", (START, b"1;a=", Again(b"a" * 1000, 4000)), "400/413/431 close", "RFC 9112 §7.1.1"),
     row("a size without end", (START, Again(b"0" * 1000, 4000)), "400/413/431 close", RULE),
-    row("20,000 small trailers", (chunks(body=chunk(BODY) + b"0\r\n"), Again(b"X: abc\r\n", 20_000), b"\r\n"),
-        "400/413/431 close", TRAILER),
-    row("trailers without end", (chunks(body=chunk(BODY) + b"0\r\n"), Again(b"X: abc\r\n", 500_000)), "400/413/431 close", TRAILER),
-    row("the smallest trailers without end", (chunks(body=chunk(BODY) + b"0\r\n"), Again(b"X:\r\n", 1_000_000)),
-        "400/413/431 close", TRAILER),
-    row("a trailer without end", (chunks(body=chunk(BODY) + b"0\r\nX: "), Again(b"a" * 1000, 8000)), "400/413/431 close", TRAILER),
-    row("the name of a trailer without end", (chunks(body=chunk(BODY) + b"0\r\n"), Again(b"a" * 1000, 8000)),
-        "400/413/431 close", TRAILER),
-    row("a trailer folded without end", (chunks(body=chunk(BODY) + b"0\r\nX: a\r\n"), Again(b" a\r\n", 1_000_000)),
-        "400/413/431 close", TRAILER),
-    *(row(f"no size {number}: {shown(value)}", chunks(body=chunk(BODY, value) + LAST), "400 close", RULE)
-      for number, value in enumerate(NO_SIZES)),
-    *(row(f"huge {shown(value)}", chunks(body=chunk(BODY, value) + LAST), "400/413 close | 408 close", RULE) for value in HUGE),
-    *(row(f"{shown(value)} behind data", chunks(body=X + b"\r\n" + BODY + value + LAST), "400 close", RULE) for value in NO_ENDS),
-    *(row(f"{shown(value)} behind a size", chunks(body=X + value + BODY + b"\r\n" + LAST), "400 close", RULE)
-      for value in NO_LINE_ENDS),
-    *(row(f"extension: {name}", chunks(body=chunk(BODY, X + value) + LAST), right, "RFC 9112 §7.1.1")
-      for name, (value, right) in EXTENSIONS.items()),
+    row(
+        "20,000 small trailers",
+        (chunks(body=chunk(BODY) + b"0\r\n"), Again(b"X: abc\r\n", 20_000), b"\r\n"),
+        "400/413/431 close",
+        TRAILER,
+    ),
+    row(
+        "trailers without end",
+        (chunks(body=chunk(BODY) + b"0\r\n"), Again(b"X: abc\r\n", 500_000)),
+        "400/413/431 close",
+        TRAILER,
+    ),
+    row(
+        "the smallest trailers without end",
+        (chunks(body=chunk(BODY) + b"0\r\n"), Again(b"X:\r\n", 1_000_000)),
+        "400/413/431 close",
+        TRAILER,
+    ),
+    row(
+        "a trailer without end",
+        (chunks(body=chunk(BODY) + b"0\r\nX: "), Again(b"a" * 1000, 8000)),
+        "400/413/431 close",
+        TRAILER,
+    ),
+    row(
+        "the name of a trailer without end",
+        (chunks(body=chunk(BODY) + b"0\r\n"), Again(b"a" * 1000, 8000)),
+        "400/413/431 close",
+        TRAILER,
+    ),
+    row(
+        "a trailer folded without end",
+        (chunks(body=chunk(BODY) + b"0\r\nX: a\r\n"), Again(b" a\r\n", 1_000_000)),
+        "400/413/431 close",
+        TRAILER,
+    ),
+    *(
+        row(f"no size {number}: {shown(value)}", chunks(body=chunk(BODY, value) + LAST), "400 close", RULE)
+        for number, value in enumerate(NO_SIZES)
+    ),
+    *(
+        row(f"huge {shown(value)}", chunks(body=chunk(BODY, value) + LAST), "400/413 close | 408 close", RULE)
+        for value in HUGE
+    ),
+    *(
+        row(f"{shown(value)} behind data", chunks(body=X + b"\r\n" + BODY + value + LAST), "400 close", RULE)
+        for value in NO_ENDS
+    ),
+    *(
+        row(f"{shown(value)} behind a size", chunks(body=X + value + BODY + b"\r\n" + LAST), "400 close", RULE)
+        for value in NO_LINE_ENDS
+    ),
+    *(
+        row(f"extension: {name}", chunks(body=chunk(BODY, X + value) + LAST), right, "RFC 9112 §7.1.1")
+        for name, (value, right) in EXTENSIONS.items()
+    ),
     *(row(f"trailer: {name}", _trailed(fields), right, TRAILER) for name, (fields, right) in TRAILERS.items()),
-]  # fmt: skip
+]
 
 CHUNKS = family("chunks", STREAMS, 16_384)

@@ -130,7 +130,7 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "NUL in escapes": (BODY.replace(b"USA", b"\\u0000"), "200 open"),
     "a control character": (BODY.replace(b"USA", b"\n"), "400 open"),
     "NUL behind": (BODY + b"\0", "400 open"),
-    "NaN": (BODY.replace(b"100.0", b"NaN"), "400 open"),
+    "NaN": (BODY.replace(b"100.0", b"NaN"), "200/400 open"),
     "Infinity": (BODY.replace(b"100.0", b"-Infinity"), "400 open"),
     "1e400": (BODY.replace(b"100.0", b"1e400"), "400 open"),
     "-1e400": (BODY.replace(b"100.0", b"-1e400"), "400 open"),
@@ -160,27 +160,82 @@ TEXTS: dict[str, tuple[bytes, str]] = {
 }  # fmt: skip
 
 # The length of the JSON in front of binary data, in a field of its own (the protocol's binary extension).
-JSON_LENGTHS = (b"", b"-1", b"+5", b"0", b"1", b"1e3", b"x", b"5, 5", b"99999999999999999999999", b"0x5", b" 5 5", b"\xff", b"5.0", b"\xb2")
+JSON_LENGTHS = (
+    b"",
+    b"-1",
+    b"+5",
+    b"0",
+    b"1",
+    b"1e3",
+    b"x",
+    b"5, 5",
+    b"99999999999999999999999",
+    b"0x5",
+    b" 5 5",
+    b"\xff",
+    b"5.0",
+    b"\xb2",
+)
 TWO_CODINGS = (b"Content-Encoding: gzip", b"Content-Encoding: gzip")
 TENSOR = {"name": "power", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}}
 BINARY = json.dumps({"inputs": [TENSOR]}).encode()
 
-CONTENTS = family("contents", [
-    *(row(f"coding: {name}", _coded(coding, body), right, source) for name, (coding, body, right, source) in CODED.items()),
-    *(row(f"type: {shown(value)}", post(b"Content-Type: " + value), right, TYPE) for value, right in TYPES.items()),
-    *(row(f"text: {name}", post(body=body), right, TEXT) for name, (body, right) in TEXTS.items()),
-    *(row(f"text in gzip: {name}", _coded(b"gzip", gzip.compress(body)), right, TEXT)
-      for name, (body, right) in TEXTS.items() if len(body) > 10_000),
-    *(row(f"length of the JSON: {shown(value)}", post(b"Inference-Header-Content-Length: " + value, body=BINARY, line=INFER),
-          "400 open", TYPE) for value in JSON_LENGTHS),
-    row("type on two lines", post(b"Content-Type: application/json", b"Content-Type: text/csv"), "200/400/415 open", TYPE),
-    row("coding on two lines", post(*TWO_CODINGS, body=PACKED), "400/415 open", CODING),
-    row("coding on two lines, coded twice", post(*TWO_CODINGS, body=gzip.compress(PACKED)), "200/415 open", CODING),
-    row("codings on two lines, the last unknown", post(b"Content-Encoding: gzip", b"Content-Encoding: br", body=PACKED), "415 open", CODING),
-    row("codings on two lines, the first unknown", post(b"Content-Encoding: br", b"Content-Encoding: gzip", body=PACKED),
-        "400/415 open", CODING),
-    row("coded in chunks", chunks(b"Content-Encoding: gzip", body=chunk(PACKED[:7]) + chunk(PACKED[7:]) + b"0\r\n\r\n"), "200 open", CODING),
-    row("coded by a transfer coding", bare(b"Transfer-Encoding: gzip, chunked", body=chunk(PACKED) + b"0\r\n\r\n"), "400/501 close",
-        "RFC 9112 §6.1"),
-    row("forty bombs behind each other", _coded(b"gzip", BOMB) * 40, "413*40 open", "RFC 9110 §15.5.14"),
-], 24_576)  # fmt: skip
+CONTENTS = family(
+    "contents",
+    [
+        *(
+            row(f"coding: {name}", _coded(coding, body), right, source)
+            for name, (coding, body, right, source) in CODED.items()
+        ),
+        *(row(f"type: {shown(value)}", post(b"Content-Type: " + value), right, TYPE) for value, right in TYPES.items()),
+        *(row(f"text: {name}", post(body=body), right, TEXT) for name, (body, right) in TEXTS.items()),
+        *(
+            row(f"text in gzip: {name}", _coded(b"gzip", gzip.compress(body)), right, TEXT)
+            for name, (body, right) in TEXTS.items()
+            if len(body) > 10_000
+        ),
+        *(
+            row(
+                f"length of the JSON: {shown(value)}",
+                post(b"Inference-Header-Content-Length: " + value, body=BINARY, line=INFER),
+                "400 open",
+                TYPE,
+            )
+            for value in JSON_LENGTHS
+        ),
+        row(
+            "type on two lines",
+            post(b"Content-Type: application/json", b"Content-Type: text/csv"),
+            "200/400/415 open",
+            TYPE,
+        ),
+        row("coding on two lines", post(*TWO_CODINGS, body=PACKED), "400/415 open", CODING),
+        row("coding on two lines, coded twice", post(*TWO_CODINGS, body=gzip.compress(PACKED)), "200/415 open", CODING),
+        row(
+            "codings on two lines, the last unknown",
+            post(b"Content-Encoding: gzip", b"Content-Encoding: br", body=PACKED),
+            "415 open",
+            CODING,
+        ),
+        row(
+            "codings on two lines, the first unknown",
+            post(b"Content-Encoding: br", b"Content-Encoding: gzip", body=PACKED),
+            "400/415 open",
+            CODING,
+        ),
+        row(
+            "coded in chunks",
+            chunks(b"Content-Encoding: gzip", body=chunk(PACKED[:7]) + chunk(PACKED[7:]) + b"0\r\n\r\n"),
+            "200 open",
+            CODING,
+        ),
+        row(
+            "coded by a transfer coding",
+            bare(b"Transfer-Encoding: gzip, chunked", body=chunk(PACKED) + b"0\r\n\r\n"),
+            "400/501 close",
+            "RFC 9112 §6.1",
+        ),
+        row("forty bombs behind each other", _coded(b"gzip", BOMB) * 40, "413*40 open", "RFC 9110 §15.5.14"),
+    ],
+    24_576,
+)

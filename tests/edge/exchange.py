@@ -123,7 +123,9 @@ def _exchanged(client: Client, stream: Stream, probe: bytes, answered: Callable[
     client.read(WAIT_SECONDS, lambda: len(parse(bytes(client.received), stream.bodiless)[0]) > before)
     answers, rest = parse(bytes(client.received), stream.bodiless)
     if len(answers) == before:
-        return Seen(answers, "close" if client.ended else "open", "" if client.ended else "the next request got no answer")
+        return Seen(
+            answers, "close" if client.ended else "open", "" if client.ended else "the next request got no answer"
+        )
     if answered(answers[before]):
         return Seen(answers[:before], "open", f"{rest[:200]!r} left over" if rest else "")
     return Seen(answers, "close" if client.ended else "open", "the next request got an answer that is not its own")

@@ -91,7 +91,15 @@ LOST = (
 
 # The right answer to a Host that is none is 400 (RFC 9112 §3.2); whether the connection ends is the server's choice.
 HOSTS_RIGHT = (
-    b"example.com", b"example.com:8080", b"127.0.0.1", b"[::1]", b"[::1]:80", b"a_b", b"EXAMPLE.com", b"x.", b"xn--bcher-kva.example",
+    b"example.com",
+    b"example.com:8080",
+    b"127.0.0.1",
+    b"[::1]",
+    b"[::1]:80",
+    b"a_b",
+    b"EXAMPLE.com",
+    b"x.",
+    b"xn--bcher-kva.example",
 )
 HOSTS_EITHER = (b"", b"x:", b"%41", b"a!b", b"[v1.a]", b"x:99999999")
 HOSTS_WRONG = (
@@ -162,30 +170,59 @@ STREAMS = [
     row("two Hosts", get(b"Host: y"), "400 either", "RFC 9112 §3.2"),
     row("the same Host twice", get(HOST), "400 either", "RFC 9112 §3.2"),
     row("two Hosts in other letters", get(b"HOST: x"), "400 either", "RFC 9112 §3.2"),
-    row("two Hosts in the old version", get(b"Host: y", line=b"GET /v2/health/live HTTP/1.0"), "400/200 close", "RFC 9112 §3.2"),
+    row(
+        "two Hosts in the old version",
+        get(b"Host: y", line=b"GET /v2/health/live HTTP/1.0"),
+        "400/200 close",
+        "RFC 9112 §3.2",
+    ),
     row("three Hosts", get(b"A: b", b"Host: y", b"Host: z"), "400 either", "RFC 9112 §3.2"),
     row("two Hosts before a body", post(b"Host: y"), "400 either", "RFC 9112 §3.2"),
     row("a folded Host", head(GET, b"Host:\r\n x"), "200 open | 400 close", "RFC 9112 §5.2"),
     row("a Host with a space before the colon", head(GET, b"Host : x"), "400 close", "RFC 9112 §5.1"),
     row("another Host in the target", get(line=b"GET http://y/v2/health/live HTTP/1.1"), "200 open", "RFC 9112 §3.2.2"),
     row("fragment", get(line=b"GET /v2/health/live#a HTTP/1.1"), "200 open | 400/404 either", "RFC 9112 §3.2.1"),
-    row("user in the target", get(line=b"GET http://u:p@x/v2/health/live HTTP/1.1"), "200/400 either", "RFC 9110 §4.2.4"),
-    row("no host in the target", get(line=b"GET http:///v2/health/live HTTP/1.1"), "200/400/404 either", "RFC 9110 §4.2.1"),
-    row("https in the target", get(line=b"GET https://x/v2/health/live HTTP/1.1"), "200/400/404/421 either", "RFC 9110 §7.4"),
+    row(
+        "user in the target", get(line=b"GET http://u:p@x/v2/health/live HTTP/1.1"), "200/400 either", "RFC 9110 §4.2.4"
+    ),
+    row(
+        "no host in the target",
+        get(line=b"GET http:///v2/health/live HTTP/1.1"),
+        "200/400/404 either",
+        "RFC 9110 §4.2.1",
+    ),
+    row(
+        "https in the target",
+        get(line=b"GET https://x/v2/health/live HTTP/1.1"),
+        "200/400/404/421 either",
+        "RFC 9110 §7.4",
+    ),
     row("OPTIONS *", get(line=b"OPTIONS * HTTP/1.1"), "200/204/400/404/405/501 either", "RFC 9112 §3.2.4"),
     row("no target", get(line=b"GET  HTTP/1.1"), "400 close", LINE),
     *(row(f"Host {shown(value)}", head(GET, b"Host: " + value), "200 open", "RFC 9110 §7.2") for value in HOSTS_RIGHT),
-    *(row(f"Host {shown(value)}", head(GET, b"Host: " + value), "200 open | 400 either", "RFC 9110 §7.2") for value in HOSTS_EITHER),
-    *(row(f"Host {shown(value)}", head(GET, b"Host: " + value), "400 either", "RFC 9112 §3.2") for value in HOSTS_WRONG),
+    *(
+        row(f"Host {shown(value)}", head(GET, b"Host: " + value), "200 open | 400 either", "RFC 9110 §7.2")
+        for value in HOSTS_EITHER
+    ),
+    *(
+        row(f"Host {shown(value)}", head(GET, b"Host: " + value), "400 either", "RFC 9112 §3.2")
+        for value in HOSTS_WRONG
+    ),
     *(row(f"line: {name}", get(line=line), right, LINE) for name, (line, right) in LINES.items()),
     *(row(f"target {shown(one)}", get(line=b"GET %s HTTP/1.1" % one), "200 open", "RFC 9112 §3.2") for one in FOUND),
-    *(row(f"lost {shown(one)}", get(line=b"GET %s HTTP/1.1" % one), "400/404/405/414 either", "RFC 9112 §3.2") for one in LOST),
+    *(
+        row(f"lost {shown(one)}", get(line=b"GET %s HTTP/1.1" % one), "400/404/405/414 either", "RFC 9112 §3.2")
+        for one in LOST
+    ),
     *(row(f"a name with {shown(bytes((one,)))}", get(b"A%cB: c" % one), "400 close", FIELD) for one in NO_TOKEN),
     *(row(f"a name of {shown(bytes((one,)))}", get(b"%c: c" % one), "200 open", FIELD) for one in TOKEN),
-    *(row(f"a value with {shown(bytes((one,)))}", get(b"A: b%cc" % one), "200 open | 400 close", VALUE) for one in IN_VALUE),
+    *(
+        row(f"a value with {shown(bytes((one,)))}", get(b"A: b%cc" % one), "200 open | 400 close", VALUE)
+        for one in IN_VALUE
+    ),
     *(row(f"field: {name}", get(field), right, FIELD) for name, (field, right) in FIELDS.items()),
     *(row(f"ends: {name}", sent, right, END) for name, (sent, right) in ENDS.items()),
     row("two fields, the first is wrong", bare(b"A B: c", b"Content-Length: 0"), "400 close", FIELD),
-]  # fmt: skip
+]
 
 HEADS = family("heads", STREAMS)

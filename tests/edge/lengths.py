@@ -64,7 +64,9 @@ def _lines(first: bytes, second: bytes, *more: bytes) -> bytes:
 STREAMS = [
     row("exact", post(), "200 open", "RFC 9110 §8.6"),
     row("leading zeros", bare(b"Content-Length: 000" + N), "200 open", "RFC 9110 §8.6: 1*DIGIT"),
-    row("a thousand leading zeros", bare(b"Content-Length: " + b"0" * 1000 + N), "200 open | 400 close", "RFC 9110 §8.6"),
+    row(
+        "a thousand leading zeros", bare(b"Content-Length: " + b"0" * 1000 + N), "200 open | 400 close", "RFC 9110 §8.6"
+    ),
     row("5,000 leading zeros", bare(b"Content-Length: " + b"0" * 5000 + N), "200 open | 400 close", "RFC 9110 §8.6"),
     row("white space around", bare(b"Content-Length: \t  " + N + b" \t "), "200 open", "RFC 9112 §5: OWS"),
     row("no space", bare(b"Content-Length:" + N), "200 open", "RFC 9112 §5: OWS"),
@@ -79,7 +81,9 @@ STREAMS = [
     row("the old version", post(line=b"POST /invocations HTTP/1.0"), "200 close", "RFC 9112 §9.3"),
     row("the old version without", head(b"POST /invocations HTTP/1.0", HOST), "400/411 close", "RFC 9112 §6.3, 7"),
     row("none, a body behind", bare(), "400/411 close | 400/411 400 close", "RFC 9112 §6.3, 7"),
-    row("a name with a line below", bare(b"Content_Length: " + N), "400/411 close | 400/411 400 close", "RFC 9110 §5.1"),
+    row(
+        "a name with a line below", bare(b"Content_Length: " + N), "400/411 close | 400/411 400 close", "RFC 9110 §5.1"
+    ),
     row("a longer name", bare(b"X-Content-Length: " + N), "400/411 close | 400/411 400 close", "RFC 9110 §5.1"),
     row("shorter by one", bare(b"Content-Length: %d" % (SIZE - 1)), "400 400 close | 400 close", "RFC 9112 §6.3, 6"),
     row("longer by one", bare(b"Content-Length: %d" % (SIZE + 1)), "408 close", "RFC 9110 §15.5.9"),
@@ -89,7 +93,9 @@ STREAMS = [
         "400 close | close",
         "RFC 9112 §8",
     ),
-    row("longer, the next request fills it", bare(b"Content-Length: %d" % (SIZE + len(get()))) + get(), "400 open", RULE),
+    row(
+        "longer, the next request fills it", bare(b"Content-Length: %d" % (SIZE + len(get()))) + get(), "400 open", RULE
+    ),
     row("space before the colon", bare(b"Content-Length : " + N), "400 close", "RFC 9112 §5.1"),
     row("tab before the colon", bare(b"Content-Length\t: " + N), "400 close", "RFC 9112 §5.1"),
     row("no colon", bare(b"Content-Length " + N), "400 close", "RFC 9112 §5"),
@@ -100,7 +106,12 @@ STREAMS = [
     row("a dash of another script", bare("Content\u2010Length: ".encode() + N), "400 close", "RFC 9110 §5.1"),
     row("folded before the number", bare(b"Content-Length:\r\n " + N), "200 open | 400 close", "RFC 9112 §5.2"),
     row("folded within", bare(b"Content-Length: %s\r\n %s" % (N[:1], N[1:])), "400 close", "RFC 9112 §5.2"),
-    row("folded into the field before", bare(b"A: b\r\n Content-Length: " + N), "400 close | 400 400 close", "RFC 9112 §5.2"),
+    row(
+        "folded into the field before",
+        bare(b"A: b\r\n Content-Length: " + N),
+        "400 close | 400 400 close",
+        "RFC 9112 §5.2",
+    ),
     row(
         "white space behind the first line",
         POST + b"\r\n Content-Length: " + N + b"\r\nHost: x\r\n\r\n" + BODY,
@@ -125,11 +136,15 @@ STREAMS = [
     row("two lines in other letters", bare(LENGTH, b"CONTENT-LENGTH: 0"), "400 close", RULE),
     row("three lines", _lines(N, N, b"0"), "400 close", RULE),
     row("a hundred lines", bare(*[LENGTH] * 99, b"Content-Length: 0"), "400 close", RULE),
-    *(row(name, bare(b"Content-Length: " + value), "400/413 close", "RFC 9110 §8.6, §15.5.14")
-      for name, value in HUGE.items()),
-    *(row(f"no number {number}: {shown(value)}", bare(b"Content-Length: " + value), "400 close", RULE)
-      for number, value in enumerate(NO_NUMBERS)),
+    *(
+        row(name, bare(b"Content-Length: " + value), "400/408/413 close", "RFC 9110 §8.6, §15.5.14")
+        for name, value in HUGE.items()
+    ),
+    *(
+        row(f"no number {number}: {shown(value)}", bare(b"Content-Length: " + value), "400 close", RULE)
+        for number, value in enumerate(NO_NUMBERS)
+    ),
     *(row(f"list {shown(value)}", bare(b"Content-Length: " + value), "400 close", RULE) for value in LISTS),
-]  # fmt: skip
+]
 
 LENGTHS = family("lengths", STREAMS)

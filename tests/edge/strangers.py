@@ -116,14 +116,25 @@ def _by_chance(seed: int) -> Stream:
     noise = chance.randbytes(chance.randrange(8, 3000))
     # A first byte that no message can begin with, so that what comes is refused and not waited for.
     noise = b"\x00" + noise.replace(b"\n", b"\r\r")
-    kinds = (noise, GET + b"\r\n" + noise + b"\r\n\r\n", get()[:-2] + noise + b"\r\n\r\n", b"POST " + noise + b" HTTP/1.1\r\n\r\n")
+    kinds = (
+        noise,
+        GET + b"\r\n" + noise + b"\r\n\r\n",
+        get()[:-2] + noise + b"\r\n\r\n",
+        b"POST " + noise + b" HTTP/1.1\r\n\r\n",
+    )
     return row(f"by chance {seed}", kinds[seed % 4], REFUSED, RULE)
 
 
-STRANGERS = family("strangers", [
-    *(row(name, sent, REFUSED, TLS if "TLS" in name else RULE) for name, sent in FIRST_WORDS.items()),
-    *(row(f"HTTP/2: {name}", sent, REFUSED, H2) for name, sent in SECOND_VERSION.items()),
-    *(row(f"behind a good one: {name}", get() + sent, f"200 {REFUSED}", RULE)
-      for name, sent in FIRST_WORDS.items() if name in ("TLS 1.3", "SSH", "Redis", "PROXY 1", "PROXY 2", "only NUL")),
-    *(_by_chance(seed) for seed in range(40)),
-])  # fmt: skip
+STRANGERS = family(
+    "strangers",
+    [
+        *(row(name, sent, REFUSED, TLS if "TLS" in name else RULE) for name, sent in FIRST_WORDS.items()),
+        *(row(f"HTTP/2: {name}", sent, REFUSED, H2) for name, sent in SECOND_VERSION.items()),
+        *(
+            row(f"behind a good one: {name}", get() + sent, f"200 {REFUSED}", RULE)
+            for name, sent in FIRST_WORDS.items()
+            if name in ("TLS 1.3", "SSH", "Redis", "PROXY 1", "PROXY 2", "only NUL")
+        ),
+        *(_by_chance(seed) for seed in range(40)),
+    ],
+)

@@ -75,48 +75,111 @@ STREAMS = [
     row("spaces before", bare(b"Transfer-Encoding: \t  chunked", body=WIRE), "200 open", "RFC 9112 §5: OWS"),
     row("no space", bare(b"Transfer-Encoding:chunked", body=WIRE), "200 open", "RFC 9112 §5: OWS"),
     row("an empty member behind", bare(CHUNKED + b",", body=WIRE), "200 open | 400/501 close", "RFC 9110 §5.6.1"),
-    row("an empty member before", bare(b"Transfer-Encoding: ,chunked", body=WIRE), "200 open | 400/501 close", "RFC 9110 §5.6.1"),
-    row("an empty line before", bare(b"Transfer-Encoding:", CHUNKED, body=WIRE), "200 open | 400/501 close", "RFC 9110 §5.6.1"),
-    row("an empty line behind", bare(CHUNKED, b"Transfer-Encoding:", body=WIRE), "200 open | 400/501 close", "RFC 9110 §5.6.1"),
+    row(
+        "an empty member before",
+        bare(b"Transfer-Encoding: ,chunked", body=WIRE),
+        "200 open | 400/501 close",
+        "RFC 9110 §5.6.1",
+    ),
+    row(
+        "an empty line before",
+        bare(b"Transfer-Encoding:", CHUNKED, body=WIRE),
+        "200 open | 400/501 close",
+        "RFC 9110 §5.6.1",
+    ),
+    row(
+        "an empty line behind",
+        bare(CHUNKED, b"Transfer-Encoding:", body=WIRE),
+        "200 open | 400/501 close",
+        "RFC 9110 §5.6.1",
+    ),
     row("folded", bare(b"Transfer-Encoding:\r\n chunked", body=WIRE), "200 open | 400/501 close", "RFC 9112 §5.2"),
-    row("folded by a tab", bare(b"Transfer-Encoding:\r\n\tchunked", body=WIRE), "200 open | 400/501 close", "RFC 9112 §5.2"),
+    row(
+        "folded by a tab",
+        bare(b"Transfer-Encoding:\r\n\tchunked", body=WIRE),
+        "200 open | 400/501 close",
+        "RFC 9112 §5.2",
+    ),
     row("folded within", bare(b"Transfer-Encoding: chun\r\n ked", body=WIRE), "400/501 close", "RFC 9112 §5.2"),
     row("folded behind", bare(CHUNKED + b"\r\n , identity", body=WIRE), "400/501 close", "RFC 9112 §5.2"),
     row("bare LF behind", bare(CHUNKED + b"\nA: b", body=WIRE), "200 open | 400 close", "RFC 9112 §2.2"),
     row("bare LF before", bare(b"A: b\n" + CHUNKED, body=WIRE), "200 open | 400 close", "RFC 9112 §2.2"),
     row("in the field before, folded", bare(LENGTH, b"A: b\r\n " + CHUNKED), "200 open | 400 close", "RFC 9112 §5.2"),
     row("CR before CRLF", bare(CHUNKED + b"\r", body=WIRE), "200 open | 400/501 close", "RFC 9112 §2.2"),
-    row("bare CR before the coding", bare(b"Transfer-Encoding: \rchunked", body=WIRE), "200 open | 400/501 close",
-        "RFC 9112 §2.2"),
+    row(
+        "bare CR before the coding",
+        bare(b"Transfer-Encoding: \rchunked", body=WIRE),
+        "200 open | 400/501 close",
+        "RFC 9112 §2.2",
+    ),
     row("bare CR before the name", bare(LENGTH, b"A: b\r" + CHUNKED), "200 open | 400 close", "RFC 9112 §2.2"),
     row("a name with a line below", bare(LENGTH, b"Transfer_Encoding: chunked"), "200 open", "RFC 9110 §5.1"),
     row("a longer name", bare(LENGTH, b"X-Transfer-Encoding: chunked"), "200 open", "RFC 9110 §5.1"),
     row("a shorter name", bare(LENGTH, b"Transfer-Encodin: chunked"), "200 open", "RFC 9110 §5.1"),
     row("TE beside a length", bare(LENGTH, b"TE: chunked"), "200 open", "RFC 9110 §10.1.4"),
-    row("Content-Encoding beside a length", bare(LENGTH, b"Content-Encoding: chunked"), "415/400 either", "RFC 9110 §15.5.16"),
+    row(
+        "Content-Encoding beside a length",
+        bare(LENGTH, b"Content-Encoding: chunked"),
+        "415/400 either",
+        "RFC 9110 §15.5.16",
+    ),
     row("length, then chunked", bare(LENGTH, CHUNKED, body=WIRE), "200 close | 400 close", "RFC 9112 §6.3, 3"),
     row("chunked, then length", bare(CHUNKED, LENGTH, body=WIRE), "200 close | 400 close", "RFC 9112 §6.3, 3"),
-    row("chunked and the whole length", bare(b"Content-Length: %d" % len(WIRE), CHUNKED, body=WIRE),
-        "200 close | 400 close", "RFC 9112 §6.3, 3"),
-    row("chunked and no length", bare(b"Content-Length: 0", CHUNKED, body=WIRE), "200 close | 400 close", "RFC 9112 §6.3, 3"),
+    row(
+        "chunked and the whole length",
+        bare(b"Content-Length: %d" % len(WIRE), CHUNKED, body=WIRE),
+        "200 close | 400 close",
+        "RFC 9112 §6.3, 3",
+    ),
+    row(
+        "chunked and no length",
+        bare(b"Content-Length: 0", CHUNKED, body=WIRE),
+        "200 close | 400 close",
+        "RFC 9112 §6.3, 3",
+    ),
     row("chunked and a length that is no number", bare(b"Content-Length: x", CHUNKED, body=WIRE), "400 close", RULE),
-    row("the old version", bare(CHUNKED, body=WIRE, line=b"POST /invocations HTTP/1.0"), "200 close | 400/501 close", RULE),
-    row("the old version, to be kept", bare(b"Connection: keep-alive", CHUNKED, body=WIRE, line=b"POST /invocations HTTP/1.0"),
-        "200 close | 400/501 close", RULE),
-    row("the old version and a length", bare(LENGTH, CHUNKED, body=WIRE, line=b"POST /invocations HTTP/1.0"),
-        "200 close | 400/501 close", RULE),
-    row("white space behind the first line", POST + b"\r\n " + head(CHUNKED, HOST) + WIRE, "400 close | 400/411 400 close",
-        "RFC 9112 §2.2"),
+    row(
+        "the old version",
+        bare(CHUNKED, body=WIRE, line=b"POST /invocations HTTP/1.0"),
+        "200 close | 400/501 close",
+        RULE,
+    ),
+    row(
+        "the old version, to be kept",
+        bare(b"Connection: keep-alive", CHUNKED, body=WIRE, line=b"POST /invocations HTTP/1.0"),
+        "200 close | 400/501 close",
+        RULE,
+    ),
+    row(
+        "the old version and a length",
+        bare(LENGTH, CHUNKED, body=WIRE, line=b"POST /invocations HTTP/1.0"),
+        "200 close | 400/501 close",
+        RULE,
+    ),
+    row(
+        "white space behind the first line",
+        POST + b"\r\n " + head(CHUNKED, HOST) + WIRE,
+        "400 close | 400/411 400 close",
+        "RFC 9112 §2.2",
+    ),
     row("on GET", chunks(line=b"GET /v2/health/live HTTP/1.1"), "200 open | 400 close", "RFC 9110 §9.3.1"),
     row("on HEAD", chunks(line=b"HEAD /v2 HTTP/1.1"), "200 open | 400 close", "RFC 9110 §9.3.2", (0,)),
     row("empty in chunks", chunks(body=LAST), "400 open", "RFC 9112 §7.1"),
     row("a thousand lines", bare(*[CHUNKED] * 1000, body=WIRE), "400/431/501 close", RULE),
-    *(one for number, value in enumerate(WRONG)
-      for one in _both(f"coding {number}: {shown(value)}", (b"Transfer-Encoding: " + value,))),
-    *(one for first, second in TWO
-      for one in _both(f"lines {shown(first)} and {shown(second)}",
-                       (b"Transfer-Encoding: " + first, b"Transfer-Encoding: " + second))),
+    *(
+        one
+        for number, value in enumerate(WRONG)
+        for one in _both(f"coding {number}: {shown(value)}", (b"Transfer-Encoding: " + value,))
+    ),
+    *(
+        one
+        for first, second in TWO
+        for one in _both(
+            f"lines {shown(first)} and {shown(second)}",
+            (b"Transfer-Encoding: " + first, b"Transfer-Encoding: " + second),
+        )
+    ),
     *(one for name, line in NO_NAMES.items() for one in _both(name, (line,))),
-]  # fmt: skip
+]
 
 TRANSFERS = family("transfers", STREAMS)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import pytest
 
 from tests.edge.corpus import FAMILIES
-from tests.edge.running import LOG_LINES, Attacked, attacked_server, play
+from tests.integration.server.attacked import LOG_LINES, Attacked
 from tests.support.model_server import Launcher
 
 
 @pytest.fixture(scope="module")
 def attacked(launch_shared: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Attacked:
-    return attacked_server(launch_shared, tmp_path_factory.mktemp("edge"))
+    return Attacked.start(launch_shared, tmp_path_factory.mktemp("edge"))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_stream_gets_its_answer(attacked: Attacked, name: str) -> None:
     wrong = []
     with attacked.watched(FAMILIES[name]):
-        for stream, seen in play(attacked, attacked.running.port, FAMILIES[name]):
+        for stream, seen in attacked.play(attacked.running.port, FAMILIES[name]):
             if seen.trouble or not any(right.fits(seen.statuses, seen.after) for right in stream.outcomes):
-                wrong.append(f"{stream.name}: {seen.statuses[-5:]} {seen.after} {seen.trouble}, not {stream.right[:60]}")
+                wrong.append(
+                    f"{stream.name}: {seen.statuses[-5:]} {seen.after} {seen.trouble}, not {stream.right[:60]}"
+                )
     assert not wrong, f"{len(wrong)} of {len(FAMILIES[name].streams)}:\n" + "\n".join(wrong)
 
 

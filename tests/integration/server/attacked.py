@@ -18,16 +18,32 @@ import pandas as pd
 from sklearn.linear_model import Ridge
 
 from hack.artifacts import write_artifact
-from tests.edge.answers import WireAnswer
-from tests.edge.exchange import Client, Seen, exchange, parse
-from tests.edge.streams import HOST, LIMIT, POST, SECONDS, Family, Stream, bare, get, row
+from tests.edge.answers import parse
+from tests.edge.exchange import WAIT_SECONDS, Client, Seen, exchange
+from tests.edge.streams import LIMIT, SECONDS, Family, Stream, get, post
 from tests.support.fitted import cars, on_columns
 from tests.support.model_server import Launcher, Running
 
 LOG_LINES = 300  # of the whole corpus
 HEALTH_SECONDS = 5.0  # a bound against a stalled event loop, generous for a busy machine
 AT_ONCE = 12
-GOOD = row("good", b"", "200 either", "")
+NUMBERS = 200
+RECORDER = """
+import os
+
+from modelmill_server.protocols.application import Application
+
+handle, record = Application.handle, os.open({record!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+def recorded(self, request):
+    os.write(record, f"{{request.method}} {{request.path}}".encode("unicode_escape") + b"\\n")
+    return handle(self, request)
+
+
+Application.handle = recorded
+"""
+"""Runs in the server before anything else, and notes every request that reaches the endpoints."""
 
 
 @dataclass
@@ -38,6 +54,31 @@ class Attacked:
     expected: np.ndarray  # type: ignore[type-arg]
     handled: Path
     numbers: Iterator[int] = field(default_factory=count)
+
+    @classmethod
+    def start(cls, launch: Launcher, folder: Path) -> Attacked:
+        """Start a server whose time and sizes are those that the corpus counts with."""
+        frame, target = cars("unknown")
+        model = on_columns(Ridge(), frame).fit(frame, target)
+        write_artifact(folder / "cars", model, frame)
+        handled = folder / "handled"
+        (folder / "sitecustomize.py").write_text(RECORDER.format(record=str(handled)))
+        limits = {"MAX_REQUEST_BYTES": str(LIMIT), "BODY_SECONDS": str(SECONDS), "IDLE_SECONDS": str(SECONDS)}
+        running = launch(folder / "cars", modules=folder, **limits)
+        asked = pd.DataFrame({"power": np.arange(NUMBERS, dtype=float), "cylinders": 4, "origin": "USA"})
+        return cls(running, model.predict(asked), handled)
+
+    def play(self, port: int, family: Family) -> list[tuple[Stream, Seen]]:
+        """Send every stream, some at once, and behind each a good request on another connection."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(zip(family.streams, pool.map(lambda one: self._one(port, one), family.streams), strict=True))
+
+    def _one(self, port: int, stream: Stream) -> Seen:
+        own = f"/probe-{next(self.numbers)}"
+        probe = get(line=f"GET {own} HTTP/1.1".encode())
+        seen = exchange(port, stream, probe, lambda answer: answer.status == 404 and f"{own}'".encode() in answer.body)
+        seen.trouble = "; ".join(filter(None, (seen.trouble, self.good(port))))
+        return seen
 
     @contextmanager
     def watched(self, family: Family) -> Iterator[None]:
@@ -58,24 +99,19 @@ class Attacked:
 
     def good(self, port: int) -> str:
         """Ask for a prediction that nobody else asks for, on a connection of its own; return what is wrong with the answer."""
-        number = next(self.numbers) % len(self.expected)
+        number = next(self.numbers) % NUMBERS
         body = json.dumps({"instances": [[float(number), 4, "USA"]]}).encode()
-        request = bare(b"Content-Length: %d" % len(body), b"Connection: close", body=body)
         client = Client(port)
         try:
-            client.send(request)
-            client.read(20, lambda: False)
+            client.send(post(b"Connection: close", body=body))
+            client.read(WAIT_SECONDS, lambda: False)
         finally:
             client.socket.close()
         answers, _ = parse(bytes(client.received))
         if [answer.status for answer in answers] != [200]:
             return f"a good request got {bytes(client.received[:300])!r}"
         found = json.loads(answers[0].body)["predictions"][0]
-        return "" if np.isclose(found, self.expected[number]) else f"{found} for {number}: another's answer"
-
-    def probe(self, number: int) -> tuple[bytes, str]:
-        """Return a request and a word that only its own answer has."""
-        return get(line=b"GET /probe-%d HTTP/1.1" % number), f"/probe-{number}"
+        return "" if abs(found - self.expected[number]) < 0.05 else f"{found} for {number}: another's answer"
 
     def _ask_health(self, stop: threading.Event, waits: list[float]) -> None:
         while not stop.wait(0.1):
