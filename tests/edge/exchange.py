@@ -128,7 +128,12 @@ def _exchanged(client: Client, stream: Stream, probe: bytes, answered: Callable[
         )
     if answered(answers[before]):
         return Seen(answers[:before], "open", f"{rest[:200]!r} left over" if rest else "")
-    return Seen(answers, "close" if client.ended else "open", "the next request got an answer that is not its own")
+    foreign = answers[before].status in (200, 404)  # a refusal says that the next request was not seen as one
+    return Seen(
+        answers,
+        "close" if client.ended else "open",
+        "the next request got an answer that is not its own" if foreign else "",
+    )
 
 
 def _finals(client: Client, stream: Stream) -> int:

@@ -39,7 +39,8 @@ WEBSOCKET = (
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 OLD_GET, OLD_POST = GET.replace(b"1.1", b"1.0"), POST.replace(b"1.1", b"1.0")
 OFFERED = (
-    b"h2c", b"H2C", b"h2", b"websocket", b"TLS/1.0", b"TLS/1.2, HTTP/1.1", b"HTTP/1.1", b"HTTP/2.0", b"HTTP/3", b"SHTTP/1.3, IRC/6.9",
+    b"h2c", b"H2C", b"h2", b"websocket", b"TLS/1.0", b"TLS/1.2, HTTP/1.1", b"HTTP/1.1", b"HTTP/2.0", b"HTTP/3",
+    b"SHTTP/1.3, IRC/6.9",
     b"x", b"", b",", b"a/b/c", b"h2c, websocket, x", b"\xff", b"a" * 8000,
 )  # fmt: skip
 ASK = b"Expect: 100-continue"
@@ -47,7 +48,8 @@ AHEAD = bare(ASK, LENGTH, body=b"")
 
 # The server ignores an expectation that it does not know, or answers 417.
 EXPECTED = (
-    b"x", b"100", b"100-continue, x", b"x, 100-continue", b"200-ok", b"100-continue;q=1", b'"100-continue"', b"", b"100-continu",
+    b"x", b"100", b"100-continue, x", b"x, 100-continue", b"200-ok", b"100-continue;q=1", b'"100-continue"', b"",
+    b"100-continu",
     b"100-continuee", b"101-upgrade", b"100 continue", b"\xff", b"x=y;z", b"a" * 8000,
 )  # fmt: skip
 

@@ -28,10 +28,12 @@ MIXED_RIGHT = "200 200 200 404 200 400 200"
 
 # Values of Connection on HTTP/1.1 and whether it is kept: the options are a list of words in any letters.
 KEPT = {
-    b"keep-alive": "open", b"Keep-Alive": "open", b"": "open", b",": "open", b"x": "open", b"closed": "open", b"close-x": "open",
+    b"keep-alive": "open", b"Keep-Alive": "open", b"": "open", b",": "open", b"x": "open", b"closed": "open",
+    b"close-x": "open",
     b"enclose": "open", b"keep-alive, x": "open", b"Upgrade": "open", b"TE": "open",
     b"close": "close", b"Close": "close", b"CLOSE": "close", b"close, x": "close", b"x, close": "close", b"x,close": "close",
-    b"x ,\tclose ,y": "close", b",close": "close", b"keep-alive, close": "close", b"close, keep-alive": "close", b" close ": "close",
+    b"x ,\tclose ,y": "close", b",close": "close", b"keep-alive, close": "close", b"close, keep-alive": "close",
+    b" close ": "close",
     b"close\r\nConnection: x": "close", b"x\r\nConnection: close": "close", b"keep-alive\r\nConnection: Close": "close",
 }  # fmt: skip
 

@@ -35,18 +35,24 @@ N = b"%d" % len(SMUGGLED)
 
 # Ways to write Transfer-Encoding that some reader has not seen.
 OBFUSCATED = (
-    b"Transfer-Encoding : chunked", b"Transfer-Encoding: xchunked", b"Transfer-Encoding:\x0bchunked", b"Transfer-Encoding: chunked\x00",
-    b"Transfer-Encoding: \x00chunked", b" Transfer-Encoding: chunked", b"Transfer-Encoding\n : chunked", b"Transfer-Encoding: 'chunked'",
-    b'Transfer-Encoding: "chunked"', b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", b"X: x\nTransfer-Encoding: chunked",
+    b"Transfer-Encoding : chunked", b"Transfer-Encoding: xchunked", b"Transfer-Encoding:\x0bchunked",
+    b"Transfer-Encoding: chunked\x00",
+    b"Transfer-Encoding: \x00chunked", b" Transfer-Encoding: chunked", b"Transfer-Encoding\n : chunked",
+    b"Transfer-Encoding: 'chunked'",
+    b'Transfer-Encoding: "chunked"', b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
+    b"X: x\nTransfer-Encoding: chunked",
     b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x", b"Transfer-Encoding: x\r\nTransfer-Encoding: chunked",
     b"Transfer-Encoding:\n chunked", b"Transfer-Encoding: chunk\r\n ed", b"Transfer-Encoding: identity, chunked",
     b"Transfer-Encoding: chunked, identity", b"Transfer-Encoding: chunked;", b"Transfer-Encoding: chunked\x0c",
-    b"transfer-encoding: chunked\r\nTransfer-Encoding: cow", b"Transfer-\xc3\x8bncoding: chunked", b"Transfer-Encoding: c\x68unked\x7f",
-    b"\x0bTransfer-Encoding: chunked", b"Transfer-Encoding\x85: chunked", b"TRANSFER-ENCODING: CHUNKED, X", b"Transfer-Encoding: ,x",
+    b"transfer-encoding: chunked\r\nTransfer-Encoding: cow", b"Transfer-\xc3\x8bncoding: chunked",
+    b"Transfer-Encoding: c\x68unked\x7f",
+    b"\x0bTransfer-Encoding: chunked", b"Transfer-Encoding\x85: chunked", b"TRANSFER-ENCODING: CHUNKED, X",
+    b"Transfer-Encoding: ,x",
 )  # fmt: skip
 
 # Fields that a proxy takes off when Connection names them (RFC 9110 §7.6.1).
-NAMED = (b"Content-Length", b"Transfer-Encoding", b"Host", b"content-length, host", b"close, Content-Length", b"Connection", b"X", b"",
+NAMED = (b"Content-Length", b"Transfer-Encoding", b"Host", b"content-length, host", b"close, Content-Length",
+b"Connection", b"X", b"",
          b"Content-Type", b"@", b"\xff")  # fmt: skip
 
 # Bodies that are requests: to pages that take none, to nowhere, and with methods that have no meaning for one.

@@ -26,7 +26,8 @@ RULE = "RFC 9112 §6.1, §6.3"
 WRONG = (
     b"", b" ", b"gzip", b"deflate", b"compress", b"br", b"x", b"cow", b"null", b"none", b"trailers", b"identity", b"x-chunked",
     b"xchunked", b"chunkedx", b"chunke", b"hunked", b"chun ked", b"chun\tked", b"chunked chunked", b"chunked;q=1",
-    b"chunked;a=b", b"chunked; a", b";chunked", b'"chunked"', b"'chunked'", b"[chunked]", b"(chunked)", b"chunked.", b"chunked\\",
+    b"chunked;a=b", b"chunked; a", b";chunked", b'"chunked"', b"'chunked'", b"[chunked]", b"(chunked)", b"chunked.",
+    b"chunked\\",
     b"chunked\x00", b"\x00chunked", b"chunked\x0b", b"\x0bchunked", b"chunked\x0c", b"\x0cchunked", b"chunked\x7f",
     b"\x08chunked", b"chunked\xa0", b"\xa0chunked", b"chunked\x85", b"\xef\xbb\xbfchunked", "chun\u212aed".encode(),
     "\uff43hunked".encode(), b"gzip, chunked", b"chunked, gzip", b"chunked, identity", b"identity, chunked",
@@ -53,7 +54,8 @@ NO_NAMES = {
 
 # Two lines mean their list (RFC 9110 §5.3).
 TWO = (
-    (b"identity", b"chunked"), (b"chunked", b"identity"), (b"gzip", b"chunked"), (b"chunked", b"gzip"), (b"chunked", b"chunked"),
+    (b"identity", b"chunked"), (b"chunked", b"identity"), (b"gzip", b"chunked"), (b"chunked", b"gzip"), (b"chunked",
+    b"chunked"),
     (b"x", b"chunked"), (b"chunked", b"x"), (b"identity", b"identity"), (b"chunked\x00", b"chunked"), (b"cow", b"cow"),
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from tests.support.model_server import Launcher, Running
 
 LOG_LINES = 300  # of the whole corpus
 HEALTH_SECONDS = 5.0  # a bound against a stalled event loop, generous for a busy machine
-AT_ONCE = 12
+AT_ONCE = 24
 NUMBERS = 200
 RECORDER = """
 import os
@@ -54,6 +55,7 @@ class Attacked:
     expected: np.ndarray  # type: ignore[type-arg]
     handled: Path
     numbers: Iterator[int] = field(default_factory=count)
+    _read: int = 0
 
     @classmethod
     def start(cls, launch: Launcher, folder: Path) -> Attacked:
@@ -112,6 +114,13 @@ class Attacked:
             return f"a good request got {bytes(client.received[:300])!r}"
         found = json.loads(answers[0].body)["predictions"][0]
         return "" if abs(found - self.expected[number]) < 0.05 else f"{found} for {number}: another's answer"
+
+    def newly_handled(self) -> Counter[tuple[str, str]]:
+        """Return how often which method asked for which path since the last call."""
+        data = self.handled.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        lines, self._read = data[self._read : whole].decode().splitlines(), whole
+        return Counter((method, path) for method, _, path in (line.partition(" ") for line in lines))
 
     def _ask_health(self, stop: threading.Event, waits: list[float]) -> None:
         while not stop.wait(0.1):
