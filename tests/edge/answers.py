@@ -24,13 +24,14 @@ class WireAnswer:
     body: bytes
 
 
-def parse(received: bytes, bodiless: Container[int] = ()) -> tuple[list[WireAnswer], bytes]:
+def parse(received: bytes, bodiless: Container[int] = (), place: int = 0) -> tuple[list[WireAnswer], bytes]:
     """Return the whole answers, and what follows them.
 
-    bodiless: which of the answers (100 not counted) are to HEAD and have no body. Raises MalformedError.
+    bodiless: which of the answers (100 not counted) are to HEAD and have no body. place: of the first that is read here.
+    Raises MalformedError.
     """
     answers: list[WireAnswer] = []
-    place = at = 0
+    at = 0
     while (end := received.find(b"\r\n\r\n", at)) >= 0:
         status, headers = _head(received[at:end])
         body, after = _body(received, end + 4, status, headers, place in bodiless)

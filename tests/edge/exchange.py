@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 
 from tests.edge.answers import MalformedError, WireAnswer, parse
@@ -30,13 +31,15 @@ class Seen:
 
 
 class Client:
-    """One connection."""
+    """One connection. Raises MalformedError when something comes that is no answer."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, bodiless: Container[int] = ()) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
-        self.received = bytearray()
+        self.answers: list[WireAnswer] = []
+        self.rest = b""  # what is no whole answer yet
+        self._bodiless = bodiless
         self.ended = self._deaf = False
 
     def send(self, data: bytes) -> None:
@@ -54,10 +57,15 @@ class Client:
                 except OSError:
                     self._deaf = True
 
-    def read(self, seconds: float, enough: Callable[[], bool]) -> None:
-        """Take what comes until it is enough, the server closes, or the time is over."""
+    @property
+    def finals(self) -> int:
+        """How many answers came; those that say to go on are none."""
+        return sum(answer.status >= 200 for answer in self.answers)
+
+    def read(self, seconds: float, finals: float = math.inf) -> None:
+        """Take what comes until there are so many answers, the server closes, or the time is over."""
         end = time.monotonic() + seconds
-        while not self.ended and not enough() and (left := end - time.monotonic()) > 0:
+        while not self.ended and self.finals < finals and (left := end - time.monotonic()) > 0:
             if select.select([self.socket], [], [], left)[0]:
                 self._take()
 
@@ -80,8 +88,9 @@ class Client:
             return
         except OSError:
             data = b""
-        self.received += data
         self.ended = not data
+        came, self.rest = parse(self.rest + data, self._bodiless, self.finals)
+        self.answers += came
 
 
 def exchange(port: int, stream: Stream, probe: bytes, answered: Callable[[WireAnswer], bool]) -> Seen:
@@ -89,11 +98,11 @@ def exchange(port: int, stream: Stream, probe: bytes, answered: Callable[[WireAn
 
     answered: whether an answer is the probe's own.
     """
-    client = Client(port)
+    client = Client(port, stream.bodiless)
     try:
         return _exchanged(client, stream, probe, answered)
     except MalformedError as error:
-        return Seen(trouble=f"{error} in {bytes(client.received[:300])!r}")
+        return Seen(trouble=str(error))
     finally:
         client.socket.close()
 
@@ -104,41 +113,32 @@ def _exchanged(client: Client, stream: Stream, probe: bytes, answered: Callable[
         if isinstance(part, bytes):
             client.send(part)
         elif isinstance(part, float):
-            client.read(part, lambda: False)
+            client.read(part)
         else:
             client.finish(part)
             if part is not End.HALF:
                 return Seen()
             half = True
     wanted = max(len(outcome.answers) for outcome in stream.outcomes)
-    client.read(WAIT_SECONDS, lambda: _finals(client, stream) >= wanted)
-    answers, rest = parse(bytes(client.received), stream.bodiless)
-    may_stay = not half and any(outcome.after in ("open", "either") for outcome in stream.outcomes)
-    if client.ended or not may_stay:
-        client.read(WAIT_SECONDS, lambda: False)
-        answers, rest = parse(bytes(client.received), stream.bodiless)
-        return Seen(answers, "close" if client.ended else "open", f"{rest[:200]!r} left over" if rest else "")
-    before = len(answers)
+    client.read(WAIT_SECONDS, wanted)
+    if half or client.ended or all(outcome.after == "close" for outcome in stream.outcomes):
+        client.read(WAIT_SECONDS)
+        return _seen(client, "")
+    before = len(client.answers)
     client.send(probe)
-    client.read(WAIT_SECONDS, lambda: len(parse(bytes(client.received), stream.bodiless)[0]) > before)
-    answers, rest = parse(bytes(client.received), stream.bodiless)
-    if len(answers) == before:
-        return Seen(
-            answers, "close" if client.ended else "open", "" if client.ended else "the next request got no answer"
-        )
-    if answered(answers[before]):
-        return Seen(answers[:before], "open", f"{rest[:200]!r} left over" if rest else "")
-    foreign = answers[before].status in (200, 404)  # a refusal says that the next request was not seen as one
-    return Seen(
-        answers,
-        "close" if client.ended else "open",
-        "the next request got an answer that is not its own" if foreign else "",
-    )
+    client.read(WAIT_SECONDS, client.finals + 1)
+    if len(client.answers) == before:
+        return _seen(client, "" if client.ended else "the next request got no answer")
+    if answered(client.answers[before]):
+        del client.answers[before]
+        return _seen(client, "")
+    foreign = client.answers[before].status in (200, 404)  # a refusal says that the next request was not seen as one
+    return _seen(client, "the next request got an answer that is not its own" if foreign else "")
 
 
-def _finals(client: Client, stream: Stream) -> int:
-    answers, _ = parse(bytes(client.received), stream.bodiless)
-    return sum(answer.status >= 200 for answer in answers)
+def _seen(client: Client, trouble: str) -> Seen:
+    left = f"{client.rest[:200]!r} left over" if client.rest else ""
+    return Seen(client.answers, "close" if client.ended else "open", trouble or left)
 
 
 def _pieces(stream: Stream) -> Iterator[bytes | float | End]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 LINE = re.compile(rb"(%s) ([!-~\x80-\xff]+) HTTP/1\.([01])" % TOKEN)
 FIELD = re.compile(rb"(%s):[ \t]*([^\r\n\0]*?)[ \t]*" % TOKEN)
-SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:;[^\r\n\0]*)?\r\n")
+SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:[ \t]*;[^\r\n\0]*)?\r\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ import pandas as pd
 from sklearn.linear_model import Ridge
 
 from hack.artifacts import write_artifact
-from tests.edge.answers import parse
 from tests.edge.exchange import WAIT_SECONDS, Client, Seen, exchange
 from tests.edge.streams import LIMIT, SECONDS, Family, Stream, get, post
 from tests.support.fitted import cars, on_columns
@@ -106,13 +105,12 @@ class Attacked:
         client = Client(port)
         try:
             client.send(post(b"Connection: close", body=body))
-            client.read(WAIT_SECONDS, lambda: False)
+            client.read(WAIT_SECONDS)
         finally:
             client.socket.close()
-        answers, _ = parse(bytes(client.received))
-        if [answer.status for answer in answers] != [200]:
-            return f"a good request got {bytes(client.received[:300])!r}"
-        found = json.loads(answers[0].body)["predictions"][0]
+        if [answer.status for answer in client.answers] != [200]:
+            return f"a good request got {client.answers} {client.rest[:300]!r}"
+        found = json.loads(client.answers[0].body)["predictions"][0]
         return "" if abs(found - self.expected[number]) < 0.05 else f"{found} for {number}: another's answer"
 
     def newly_handled(self) -> Counter[tuple[str, str]]:

@@ -31,7 +31,7 @@ error_log {folder}/error.log warn;
 events {{ worker_connections 1024; }}
 http {{
   log_format requests escape=json
-    '{{"method": "$request_method", "target": "$request_uri", "status": "$status", "answered": "$upstream_status"}}';
+    '{{"method": "$request_method", "target": "$request_uri", "status": "$status", "to": "$upstream_addr"}}';
   access_log {folder}/access.log requests;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
@@ -95,8 +95,7 @@ static_resources:
                   method: "%REQ(:METHOD)%"
                   target: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
                   status: "%RESPONSE_CODE%"
-                  answered: "%UPSTREAM_HOST%"
-                  flags: "%RESPONSE_FLAGS%"
+                  to: "%UPSTREAM_HOST%"
           http_filters:
           - name: envoy.filters.http.router
             typed_config:
@@ -140,7 +139,7 @@ class Proxy:
         answered: Asked = Counter()
         for line in lines:
             request = json.loads(line.decode("latin-1"))
-            if request["answered"] in ("", "-", None):
+            if request["to"] in ("", "-", None):
                 continue
             asked = request["method"], path_of(request["target"])
             passed[asked] += 1

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.corpus import FAMILIES
+from tests.edge.streams import Stream
 from tests.integration.server.attacked import Attacked
 from tests.integration.server.proxies import PROXIES, Asked, Proxy
 from tests.support.model_server import Launcher
@@ -27,6 +28,7 @@ HEALTH = ("GET", "/v2/health/ready")  # asked beside the proxy
 class Behind:
     attacked: Attacked
     proxy: Proxy
+    is_nginx: bool
 
 
 @pytest.fixture(scope="module", params=PROXIES)
@@ -36,7 +38,7 @@ def behind(
     folder: Path = tmp_path_factory.mktemp(request.param)
     attacked = Attacked.start(launch_shared, folder)
     with PROXIES[request.param](folder, attacked.running.port) as proxy:
-        yield Behind(attacked, proxy)
+        yield Behind(attacked, proxy, request.param == "nginx")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -45,13 +47,18 @@ def test_request_means_the_same_to_both_ends(behind: Behind, name: str) -> None:
     wrong = []
     with attacked.watched(FAMILIES[name]):
         for stream, seen in attacked.play(proxy.port, FAMILIES[name]):
-            if seen.trouble:
+            if seen.trouble and not (behind.is_nginx and is_of_the_first_version(stream)):
                 wrong.append(f"{stream.name}: {seen.statuses[-5:]} {seen.after} {seen.trouble}")
             wrong += [f"{stream.name}: {status}" for status in seen.statuses if status in (101, 500)]
     handled, passed, answered = settled(behind)
     assert not wrong, f"{len(wrong)} of {len(FAMILIES[name].streams)}:\n" + "\n".join(wrong)
     assert handled - passed == Counter(), "the server handled what the proxy had not passed on"
     assert answered - handled == Counter(), "the proxy passed on answers to what the server had not handled"
+
+
+def is_of_the_first_version(stream: Stream) -> bool:
+    """Return whether nginx answers without a head, as HTTP/0.9 has it."""
+    return b"HTTP/" not in stream.data().lstrip().partition(b"\n")[0]
 
 
 def settled(behind: Behind) -> tuple[Asked, Asked, Asked]:
