@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.edge.chunks import CHUNKS
 from tests.edge.contents import CONTENTS
 from tests.edge.heads import HEADS
@@ -31,3 +33,6 @@ FAMILIES = {
         TIMES,
     )
 }
+
+ALL = tuple(replace(stream, name=f"{one.name}: {stream.name}") for one in FAMILIES.values() for stream in one.streams)
+"""Every row, with its family in its name."""

@@ -95,6 +95,13 @@ class Attacked:
             stop.set()
             thread.join()
         assert max(waits) < HEALTH_SECONDS, f"the health probe waited {max(waits):.1f} s"
+        print(
+            family.name,
+            self._memory("VmRSS") - before,
+            self._memory("VmHWM") - before,
+            max(waits),
+            len(self.running.log.read_bytes().splitlines()),
+        )
         grown = self._memory("VmHWM") - before
         assert grown < family.kilobytes, f"{grown} kB more at the peak of {family.name}"
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -124,10 +124,11 @@ static_resources:
 
 @dataclass
 class Proxy:
-    """A proxy that runs. log: one line of JSON for each request that it has seen."""
+    """A proxy that runs. log: one line of JSON for each request that it has seen. speaks_the_first_version: HTTP/0.9."""
 
     port: int
     log: Path
+    speaks_the_first_version: bool = False
     _read: int = 0
 
     def seen(self) -> tuple[Asked, Asked]:
@@ -159,7 +160,7 @@ def nginx(folder: Path, to: int) -> Iterator[Proxy]:
     port, config = free_port(), folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, port=port, to=to))
     with _running([program, "-p", str(folder), "-c", str(config)], folder, port):
-        yield Proxy(port, folder / "access.log")
+        yield Proxy(port, folder / "access.log", speaks_the_first_version=True)
 
 
 @contextmanager
@@ -205,4 +206,4 @@ def _listens(port: int) -> bool:
     return listening in Path("/proc/net/tcp").read_text()
 
 
-PROXIES: dict[str, Callable[[Path, int], object]] = {"nginx": nginx, "envoy": envoy}
+PROXIES: dict[str, Callable[[Path, int], AbstractContextManager[Proxy]]] = {"nginx": nginx, "envoy": envoy}

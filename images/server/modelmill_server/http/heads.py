@@ -24,8 +24,10 @@ TRAILER = re.compile(FIELDS + rb"\r\n")
 NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 """What is in no head: control characters, and line ends that are no CRLF."""
 NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
-HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\])(?::[0-9]*)?")
-ABSOLUTE = re.compile(r"https?://[^/?#@]+(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
+HOST = re.compile(
+    r"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\])(?::[0-9]*)?"
+)
+ABSOLUTE = re.compile(rf"https?://{HOST.pattern}(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
 OWS = " \t"
 
 

@@ -171,6 +171,8 @@ class RequestReader:
             if match is None:
                 self._expect_size(data, at, incoming.first)
                 return at
+            if match.end() - at > MAX_SIZE_LINE + 4:  # as much as is waited for, and its line ends
+                raise _line_too_large(data)
             at, self._looked_at, incoming.first = match.end(), 0, False
             incoming.missing = int(match[1], 16)
             incoming.last = not incoming.missing
