@@ -139,7 +139,7 @@ def _path(method: bytes, target: str) -> str:
     elif match := ABSOLUTE.fullmatch(target):
         path = match[1] or "/"
     elif target == "*" and method == b"OPTIONS":
-        path = target
+        path = "/"  # the server as a whole
     else:
         raise HeadError(400, f"the target of the request is {target[:50]!r}: it must be a path or an http address")
     return unquote(path) if "%" in path else path
