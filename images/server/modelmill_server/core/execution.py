@@ -13,6 +13,7 @@ from modelmill.contracts.names import MANIFEST_FILE
 from modelmill_server.core.batching import Batcher
 from modelmill_server.core.feedback import FeedbackCounter
 from modelmill_server.core.model import Output, ServedModel
+from modelmill_server.core.plausible import plausible
 from modelmill_server.core.tokens import TASKS, Tokens, key_from
 from modelmill_server.payloads.log import PayloadLog
 from modelmill_server.queries.columns import RejectedError
@@ -42,10 +43,12 @@ class Execution:
         self._model = model
         self._monitor = monitor
         self._names = frozenset(feature.name for feature in model.features)
-        self._task = model.artifact.manifest.signature.task
-        secret = (model.artifact.path / MANIFEST_FILE).read_bytes()
+        artifact = model.artifact
+        self._task = artifact.manifest.signature.task
+        secret = (artifact.path / MANIFEST_FILE).read_bytes()
         self.tokens = Tokens(key_from(settings.feedback_key, secret), model.version)
-        self.scores = FeedbackCounter(model.name, model.version, self._task)
+        likely = plausible(artifact.manifest.signature, artifact.profile, artifact.golden)
+        self.scores = FeedbackCounter(model.name, model.version, self._task, likely)
         self.payloads: PayloadLog | None = None
 
     def perform(self, dialect: Dialect[Given, Made], given: Given) -> Made:
