@@ -96,7 +96,8 @@ class FeedbackCounter:
             raise _wrong(
                 f"the answer has {len(claim.predictions)} rows, the feedback {len(labels)} labels: send one each"
             )
-        update, keys, doubts = _Scores(), [], []
+        update, keys = _Scores(), []
+        doubts: list[str] = []
         for row, (prediction, label) in enumerate(zip(claim.predictions, labels, strict=True)):
             if label is None:
                 continue

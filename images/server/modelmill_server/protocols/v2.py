@@ -116,6 +116,16 @@ class Reader:
             query.binary = _binary_outputs(request, wanted)
         return query
 
+    @property
+    def most_inputs(self) -> int:
+        """How many inputs a request can have."""
+        return len(self._features) + len(self._ignored)
+
+    @property
+    def most_outputs(self) -> int:
+        """How many outputs a request can ask for, each once."""
+        return len(self._outputs)
+
     def ignores(self, name: str) -> bool:
         """Return whether an input of that name is not looked at."""
         return name in self._ignored
@@ -160,7 +170,7 @@ class Reader:
         if family != feature.family and TEXT in (family, feature.family):
             to_family(feature, declared, [])
         if blob is not None:
-            values = binary.read(blob, declared, feature.name) if isinstance(blob, memoryview) else blob
+            values = binary.read(blob, declared, feature.name, rows) if isinstance(blob, memoryview) else blob
             _require_count(feature.name, tensor.shape, len(values), rows)
             return list(values) if family == TEXT else from_array(feature, declared, values)
         values, nested = self._values(tensor, feature, declared, 1)
@@ -185,7 +195,7 @@ class Reader:
         if family == TEXT:
             raise bad(f"input {name!r} has datatype {declared}: the model's features are numbers")
         if blob is not None:
-            values = binary.read(blob, declared, name) if isinstance(blob, memoryview) else blob
+            values = binary.read(blob, declared, name, rows * width) if isinstance(blob, memoryview) else blob
             _require_count(name, tensor.shape, len(values), rows * width)
             if rows < VECTOR_ROWS:
                 flat = values.tolist()
