@@ -29,11 +29,7 @@ NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 HOST = re.compile(
     r"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\])(?::[0-9]*)?"
 )
-<<<<<<< HEAD
-ABSOLUTE = re.compile(rf"https?://{HOST.pattern}(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
-=======
 ABSOLUTE = re.compile(r"https?://[^/?#@]+(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
->>>>>>> http
 OWS = " \t"
 
 
