@@ -22,7 +22,7 @@ import modelmill_server.http
 from modelmill_server.http.connections import ConnectionBounds, Connections
 from modelmill_server.http.messages import Answer, Request
 from tests.edge.answers import parse
-from tests.edge.reference import meanings
+from tests.edge.reference import Meaning, meanings
 from tests.edge.sockets import FakeTransport, held_bytes
 
 TRANSPORT = str(Path(modelmill_server.http.__file__).parent)
@@ -89,7 +89,7 @@ class Trial:
     said: set[str] = field(default_factory=set)
     ways: AbstractContextManager[Any] = NOT_TRACED
 
-    async def run(self) -> tuple[list[tuple[str, str, bytes]], list[int]]:
+    async def run(self) -> tuple[list[Request], list[int]]:
         """Return what was handled, and the statuses. Raises AssertionError where something does not hold."""
         handler = Handler()
         connections = Connections(handler, BOUNDS)
@@ -117,7 +117,7 @@ class Trial:
         assert connections.budget.held == 0
         return self._checked(handler, bytes(transport.sent))
 
-    def _checked(self, handler: Handler, sent: bytes) -> tuple[list[tuple[str, str, bytes]], list[int]]:
+    def _checked(self, handler: Handler, sent: bytes) -> tuple[list[Request], list[int]]:
         bodiless = {place for place, request in enumerate(handler.handled) if request.method == "HEAD"}
         if handler.refused_methods and handler.refused_methods[0] == "HEAD":
             bodiless.add(len(handler.handled))
@@ -132,8 +132,7 @@ class Trial:
         assert len(final) <= len(numbers) + 1, "more answers than requests"
         assert len(answers) - len(final) <= len(handler.handled) + 1, "more interim answers than requests"
         self.said |= {re.sub(rb"\d+|'.*?'", b"", answer.body).decode("latin-1") for answer in final[len(numbers) :]}
-        handled = [(request.method, request.path, request.body) for request in handler.handled]
-        return handled, [answer.status for answer in final]
+        return handler.handled, [answer.status for answer in final]
 
     @staticmethod
     async def _quiet(handler: Handler, transport: FakeTransport) -> None:
@@ -148,12 +147,14 @@ class Trial:
 async def check(trial: Trial) -> None:
     """Run a trial, whole and in pieces, and compare it with the second reader. Raises AssertionError."""
     handled, statuses = await trial.run()
-    meant = [(one.method.decode(), one.body) for one in meanings(trial.data)]
-    found = [(method, body) for method, _, body in handled]
-    assert found == meant[: len(found)], f"handled {found} where {meant} was sent"
+    meant = list(meanings(trial.data))
+    assert len(handled) <= len(meant), f"handled {handled[len(meant)]}, which is no request"
+    for request, meaning in zip(handled, meant, strict=False):
+        found = Meaning(request.method, request.path if meaning.path else "", dict(request.headers), request.body)
+        assert found == meaning, f"handled {found} where {meaning} was sent"
     if trial.cuts and not trial.slow:
         whole = await Trial(trial.data, (), trial.end, trial.slow).run()
-        assert whole[0] == handled, f"handled {handled} in pieces, {whole[0]} in one"
+        assert len(whole[0]) == len(handled), f"handled {len(handled)} in pieces, {len(whole[0])} in one"
         refused = [[status >= 400 for status in one] for one in (statuses, whole[1])]  # in other words, perhaps
         assert refused[0] == refused[1], f"{statuses} in pieces, {whole[1]} in one"
 

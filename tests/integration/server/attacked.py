@@ -26,7 +26,7 @@ from tests.support.model_server import Launcher, Running
 
 LOG_LINES = 20  # of the whole corpus
 HEALTH_SECONDS = 5.0  # a bound against a stalled event loop, generous for a busy machine
-AT_ONCE = 24
+AT_ONCE = 32
 NUMBERS = 200
 RECORDER = """
 import os

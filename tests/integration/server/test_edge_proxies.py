@@ -22,7 +22,7 @@ from tests.integration.server.proxies import PROXIES, Asked, Proxy
 from tests.support.model_server import Launcher
 
 HEALTH = ("GET", "/v2/health/ready")  # asked beside the proxy
-SHARE = int(os.environ.get("MODELMILL_EDGE_SHARE", "5"))
+SHARE = int(os.environ.get("MODELMILL_EDGE_SHARE", "8"))
 SENT = Family("all", ALL[::SHARE], 64 * 1024)
 NEVER_PASSED_ON = (101, 500)
 

@@ -250,12 +250,11 @@ def test_mutations_are_answered(target: Target) -> None:
 def exchange(port: int, sent: bytes) -> bytes:
     """Send bytes, close this half and return what comes back; nothing may be open for longer than a minute."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        with suppress(OSError):  # it may be reset
-            connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
-            while part := connection.recv(65_536):
-                received += part
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, suppress(OSError):  # it may be reset
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(65_536):
+            received += part
     return received
 
 
