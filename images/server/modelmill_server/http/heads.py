@@ -29,7 +29,7 @@ NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 HOST = re.compile(
     r"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\])(?::[0-9]*)?"
 )
-ABSOLUTE = re.compile(r"https?://[^/?#@]+(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
+ABSOLUTE = re.compile(rf"https?://{HOST.pattern}(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
 OWS = " \t"
 
 
