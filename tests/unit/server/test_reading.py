@@ -225,17 +225,17 @@ def test_a_frame_with_whole_numbers_as_floats_is_taken() -> None:
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_number_beyond_every_float_is_told_by_feature_and_row(number: str, mark: bytes) -> None:
     tensors = (
-        '[{"name": "a", "shape": [2], "datatype": "FP64", "data": [1, %s]},'
-        '{"name": "b", "shape": [2], "datatype": "INT32", "data": [4, 4]}]' % number
+        '[{"name": "a", "shape": [2], "datatype": "FP64", "data": [1, BAD]},'
+        '{"name": "b", "shape": [2], "datatype": "INT32", "data": [4, 4]}]'
     )
     reader = rows.Reader(NUMBERS, "predict", 100)
     for read, body in (
-        (v2.Reader(NUMBERS, ("predict",), 100).read, '{"inputs": %s}' % tensors),
-        (reader.read_mlflow, '{"instances": [[1, 4, 1], [%s, 4, 1]]}' % number),
-        (reader.read, '{"instances": [[1, 4, 1], [%s, 4, 1]]}' % number),
+        (v2.Reader(NUMBERS, ("predict",), 100).read, f'{{"inputs": {tensors}}}'),
+        (reader.read_mlflow, '{"instances": [[1, 4, 1], [BAD, 4, 1]]}'),
+        (reader.read_v1, '{"instances": [[1, 4, 1], [BAD, 4, 1]]}'),
     ):
         with pytest.raises(RejectedError, match="input 'a' has a number out of range at row 1"):
-            read(mark + body.encode())
+            read(mark + body.replace("BAD", number).encode())
 
 
 def test_byte_order_mark_is_ignored() -> None:
