@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,6 +14,10 @@ from modelmill.engine import metrics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 1024 * 1024
+MAX_CONNECTIONS = 256
+"""At once; a new one ends the oldest, so that a port full of half-sent requests answers the probes."""
+IDLE_SECONDS = 75.0
+"""For the head of the next request, idle time included; longer than scrapes are apart."""
 MAX_LAG = 20.0
 MAX_CLOSED = 180.0
 """Seconds; kopf tries a stream again with growing pauses for about a minute, then ends the process by itself."""
@@ -54,17 +59,33 @@ class Health:
 
 
 async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Handler]]) -> web.AppRunner:
-    """Start the server on all addresses; routes are (method, path, handler). The body limit is 1 MiB."""
+    """Start the server on all addresses; routes are (method, path, handler). Bounded: bodies, connections, and the time for
+    a head; the time for a body is the handler's to bound.
+    """
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", _metrics)
     for method, path, handler in routes:
         app.router.add_route(method, path, handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5, keepalive_timeout=IDLE_SECONDS)
+
+    async def stop_listening(_: web.Application) -> None:
+        listener.close()
+
+    app.on_shutdown.append(stop_listening)
     await runner.setup()
-    await web.TCPSite(runner, port=port).start()
+    assert runner.server is not None
+    listener = await asyncio.get_running_loop().create_server(partial(_admitted, runner.server), port=port)
     return runner
+
+
+def _admitted(server: web.Server) -> asyncio.Protocol:
+    """Return the protocol of a new connection."""
+    connections = server.connections
+    for oldest in connections[: max(0, len(connections) - MAX_CONNECTIONS + 1)]:
+        oldest.force_close()
+    return server()
 
 
 async def _metrics(_: web.Request) -> web.Response:
