@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 200
+MOST_DIGITS = 19  # of a length: below 2^64
 KNOWN_BYTES = 1024  # a head up to there is remembered
 KNOWN_HEADS = 256
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
@@ -25,7 +26,6 @@ BEGIN = re.compile(TOKEN + rb"(?: |\Z)|\r?\Z")
 """How a head begins, as far as it is here."""
 NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 """What is in no head: control characters, and line ends that are no CRLF."""
-NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 HOST = re.compile(
     r"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\])(?::[0-9]*)?"
 )
@@ -90,9 +90,11 @@ def _read(raw: bytes) -> Head:
     if host is not None and HOST.fullmatch(host) is None:
         raise HeadError(400, f"the header Host is {host[:50]!r}: it must be one name and may have a port")
     length, chunked = _framing(headers, old)
-    connection = [word.strip(OWS).lower() for word in headers.get("connection", "").split(",")]
-    keep = "close" not in connection and (not old or "keep-alive" in connection)
-    expects = not old and headers.get("expect", "").lower() == "100-continue"
+    keep = not old
+    if "connection" in headers:
+        options = [word.strip(OWS) for word in headers["connection"].lower().split(",")]
+        keep = "close" not in options and (not old or "keep-alive" in options)
+    expects = not old and "expect" in headers and headers["expect"].lower() == "100-continue"
     return Head(method.decode(), _path(method, target.decode()), headers, keep, length, chunked, expects, len(raw))
 
 
@@ -117,15 +119,19 @@ def _headers(fields: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in fields.decode("latin-1").split("\r\n")[:-1]:
         name, _, value = line.partition(":")
-        name, value = name.lower(), value.strip(OWS)
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        name = name.lower()
+        if name in headers:
+            headers[name] += f", {value.strip(OWS)}"
+        else:
+            headers[name] = value.strip(OWS)
     return headers
 
 
 def _framing(headers: Mapping[str, str], old: bool) -> tuple[int, bool]:
     """Return the length of the body, and whether it comes in chunks (RFC 9112, 6.1 and 6.3). Raises HeadError."""
-    encoding, length = headers.get("transfer-encoding"), headers.get("content-length")
-    if encoding is not None:
+    length = headers.get("content-length")
+    if "transfer-encoding" in headers:
+        encoding = headers["transfer-encoding"]
         if old:
             raise HeadError(400, "HTTP/1.0 has no transfer-encoding")
         if length is not None:
@@ -138,7 +144,7 @@ def _framing(headers: Mapping[str, str], old: bool) -> tuple[int, bool]:
         return 0, True
     if length is None:
         return 0, False
-    if NUMBER.fullmatch(length) is None:
+    if not (length.isascii() and length.isdigit() and len(length) <= MOST_DIGITS):
         raise HeadError(400, f"content-length is {length[:50]!r}: it must be one number of bytes")
     return int(length), False
 
