@@ -58,7 +58,7 @@ http {{
       proxy_pass http://model;
       proxy_http_version 1.1;
       proxy_request_buffering off;
-      proxy_set_header Host $http_host;
+      proxy_set_header Host $host;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_of_upgrade;
       proxy_read_timeout 10s;
