@@ -54,6 +54,7 @@ http {{
   }}
   server {{
     listen 127.0.0.1:{port};
+    server_name model;
     location / {{
       proxy_pass http://model;
       proxy_http_version 1.1;
