@@ -6,8 +6,8 @@ tests/integration/engine compares the engine with the real one; what is said her
 from __future__ import annotations
 
 import copy
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -34,7 +34,7 @@ class MemoryApi:
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        self.objects: dict[Place, Object] = {}
+        self.objects: dict[Resource, dict[tuple[str, str], Object]] = defaultdict(dict)
         self.listeners: list[OnChange] = []
         self.version = 100
         self.made: Counter[Place] = Counter()
@@ -42,19 +42,24 @@ class MemoryApi:
 
     def of(self, resource: Resource) -> list[Object]:
         """Return the objects of a kind, in the order of their names."""
-        places = sorted(place[1:] for place in self.objects if place[0] == resource)
-        return [self.objects[resource, *place] for place in places]
+        return [obj for _, obj in sorted(self.objects[resource].items())]
+
+    def every(self) -> Iterator[tuple[Resource, Object]]:
+        """Yield all objects with their kinds."""
+        for resource, objects in list(self.objects.items()):
+            for obj in list(objects.values()):
+                yield resource, obj
 
     def find(self, resource: Resource, name: str, namespace: str = "ml") -> Object | None:
         """Return the object, or None."""
-        return self.objects.get((resource, namespace, name))
+        return self.objects[resource].get((namespace, name))
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return self._stored((resource, namespace, name))
 
     def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         place = _place(resource, body)
-        if place in self.objects:
+        if place[1:] in self.objects[resource]:
             raise AlreadyExists(409, "AlreadyExists", f'{resource.plural} "{place[2]}" already exists')
         new = copy.deepcopy(dict(body))
         self.made[place] += 1
@@ -74,7 +79,7 @@ class MemoryApi:
     def apply(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         """Server-side apply by the operator. What was applied before and is left out is dropped, lists are ours as a whole."""
         place = _place(resource, body)
-        before = self.objects.get(place)
+        before = self.objects[resource].get(place[1:])
         check_preconditions(body["metadata"], before["metadata"] if before is not None else {})
         owned = field_set({name: part for name, part in body.items() if name not in ("apiVersion", "kind")})
         managed = [{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": owned}]
@@ -116,7 +121,7 @@ class MemoryApi:
             self._changed(place, before, {**before, "metadata": deleted})
 
     def uids(self) -> set[str]:
-        return {obj["metadata"]["uid"] for obj in self.objects.values()}
+        return {obj["metadata"]["uid"] for _, obj in self.every()}
 
     def _changed(self, place: Place, before: Object, after: Object) -> Object:
         generation = before["metadata"]["generation"] + (after.get("spec") != before.get("spec"))
@@ -124,12 +129,12 @@ class MemoryApi:
 
     def _store(self, change: str, place: Place, obj: Object) -> Object:
         check_schema(obj)
-        stored = self.objects[place] = self._next(obj)
+        stored = self.objects[place[0]][place[1:]] = self._next(obj)
         self._tell(place[0], change, stored)
         return stored
 
     def _remove(self, place: Place) -> Object:
-        gone = self._next(self.objects.pop(place))
+        gone = self._next(self.objects[place[0]].pop(place[1:]))
         self._tell(place[0], "DELETED", gone)
         return gone
 
@@ -143,7 +148,7 @@ class MemoryApi:
 
     def _stored(self, place: Place) -> Object:
         try:
-            return self.objects[place]
+            return self.objects[place[0]][place[1:]]
         except KeyError:
             raise NotFound(404, "NotFound", f'{place[0].plural} "{place[2]}" not found') from None
 

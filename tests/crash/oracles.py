@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelmill.kube import labels
-from modelmill.kube.objects import Resource
 from modelmill.kube.resources import CORE_EVENTS, EVENTS
 from tests.crash.faults import Strike, Write
 from tests.crash.logs import recorded_logs
@@ -80,8 +79,8 @@ def judged(world: World) -> Iterator[str]:
     yield from (f"Job {name} was made {count} times" for name, count in world.jobs_made.items() if count > 1)
     yield from (f"the process ended: {failure!r}" for failure in world.failures)
     alive = world.api.uids()
-    for (resource, _, name), obj in sorted(world.api.objects.items(), key=lambda item: str(item[0])):
-        meta = obj["metadata"]
+    for resource, obj in world.api.every():
+        meta, name = obj["metadata"], obj["metadata"]["name"]
         owners = meta.get("ownerReferences") or ()
         if owners and not any(owner["uid"] in alive for owner in owners):
             yield f"{resource.kind} {name} has outlived its owner"
@@ -122,9 +121,9 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
 
 def masked_objects(api: MemoryApi) -> Iterator[tuple[str, Any]]:
     """Yield every object but Events by its name, without what depends on when and how often it was written."""
-    for (resource, namespace, name), obj in api.objects.items():
+    for resource, obj in api.every():
         if resource not in (EVENTS, CORE_EVENTS):
-            yield f"{_kind(resource)} {namespace}/{name}", masked(obj)
+            yield f"{resource.kind} {obj['metadata']['namespace']}/{obj['metadata']['name']}", masked(obj)
 
 
 def masked(value: Any) -> Any:
@@ -137,6 +136,3 @@ def masked(value: Any) -> Any:
         return DURATION.sub("some", TIME.sub("a time", value))
     return value
 
-
-def _kind(resource: Resource) -> str:
-    return resource.kind

@@ -49,6 +49,7 @@ class Surroundings:
     broken: set[str] = field(default_factory=set)
     rate: int = 20
     codes: dict[str, Counter[str]] = field(default_factory=dict)
+    _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
 
     def step(self) -> None:
         self._collect_garbage()
@@ -77,10 +78,11 @@ class Surroundings:
 
     def _collect_garbage(self) -> None:
         alive = self.api.uids()
-        for (resource, namespace, name), obj in list(self.api.objects.items()):
-            owners = obj["metadata"].get("ownerReferences") or ()
+        for resource, obj in self.api.every():
+            meta = obj["metadata"]
+            owners = meta.get("ownerReferences") or ()
             if owners and not any(owner["uid"] in alive for owner in owners):
-                self.api.delete(resource, namespace, name)
+                self.api.delete(resource, meta["namespace"], meta["name"])
 
     def _age(self, obj: Object) -> float:
         return (self.clock() - parse_timestamp(obj["metadata"]["creationTimestamp"])).total_seconds()
@@ -159,7 +161,7 @@ class Surroundings:
 
     def _deployment(self, deployment: Object) -> None:
         template, wanted = deployment["spec"]["template"], deployment["spec"]["replicas"]
-        suffix = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:6]
+        suffix = self._template_hash(template)
         name = f"{deployment['metadata']['name']}-{suffix}"
         sets = {one["metadata"]["name"]: one for one in self._owned(REPLICA_SETS, deployment)}
         current = sets.pop(name, None) or self._make(REPLICA_SETS, deployment, name, template)
@@ -177,6 +179,14 @@ class Surroundings:
                 "conditions": self._available(deployment, enough=len(ready) >= wanted),
             },
         )
+
+    def _template_hash(self, template: Manifest) -> str:
+        """Return a short hash; a template is never changed in place, so that its identity stands for it."""
+        known = self._hashes.get(id(template))
+        if known is None or known[0] is not template:
+            text = json.dumps(template, sort_keys=True)
+            known = self._hashes[id(template)] = (template, hashlib.sha256(text.encode()).hexdigest()[:6])
+        return known[1]
 
     def _available(self, deployment: Object, *, enough: bool) -> list[Object]:
         word = "True" if enough else "False"
