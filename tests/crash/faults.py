@@ -116,8 +116,7 @@ class FaultyClient:
 
 
 def selected(obj: Mapping[str, Any], label_selector: str | None) -> bool:
-    """Tell whether an object has the label of a selector `name=value`; every one has that of none."""
-    if label_selector is None:
-        return True
-    name, _, value = label_selector.partition("=")
-    return bool((obj["metadata"].get("labels") or {}).get(name) == value)
+    """Tell whether an object has the labels of a selector `name=value,…`; every one has those of none."""
+    wanted = [part.partition("=")[::2] for part in (label_selector or "").split(",") if part]
+    have = obj["metadata"].get("labels") or {}
+    return all(have.get(name) == value for name, value in wanted)

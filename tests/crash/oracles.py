@@ -135,4 +135,3 @@ def masked(value: Any) -> Any:
     if isinstance(value, str):
         return DURATION.sub("some", TIME.sub("a time", value))
     return value
-

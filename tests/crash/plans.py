@@ -70,4 +70,6 @@ def every_plan() -> Iterator[CrashPlan]:
 
 def always(status: int, write: Write) -> Strike:
     """Return what refuses a write and its repetitions for ever."""
-    return lambda other: str(status) if (other.verb, other.kind, other.name) == (write.verb, write.kind, write.name) else None
+    return lambda other: (
+        str(status) if (other.verb, other.kind, other.name) == (write.verb, write.kind, write.name) else None
+    )

@@ -128,8 +128,12 @@ async def canary_taken_back(world: World) -> None:
     world.api.create(INFERENCE_SERVICES, inference_service())
     await world.until(lambda: serves(world, "cars-1"), "the first version serves")
     alert(world)
-    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars").get("failedRevision"), "the canary is taken back")
-    await world.until(lambda: not world.status(INFERENCE_SERVICES, "cars").get("canary"), "the first version serves alone")
+    await world.until(
+        lambda: world.status(INFERENCE_SERVICES, "cars").get("failedRevision"), "the canary is taken back"
+    )
+    await world.until(
+        lambda: not world.status(INFERENCE_SERVICES, "cars").get("canary"), "the first version serves alone"
+    )
 
 
 async def two_jobs_of_one_model(world: World) -> None:

@@ -26,6 +26,7 @@ from tests.crash.surroundings import Ending, Surroundings
 from tests.support.virtual_time import now as loop_time
 
 ENVIRONMENT = {"MODELMILL_TRAINER_IMAGE": "trainer:1", "MODELMILL_SERVER_IMAGE": "server:1"}
+CONFIG = app.config_from(ENVIRONMENT)
 BEGIN = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
 RESTART_SECONDS = 2.0
 QUIET_SECONDS = 60
@@ -40,7 +41,7 @@ class Operator:
         self._world = world
         self.client = FaultyClient(world.api, world.strike, self.kill, world.count)
         server = Image("server:1", "IfNotPresent")
-        table = [_with_pods(row, server, world.surroundings) for row in app.controllers(app.config_from(ENVIRONMENT))]
+        table = [_with_pods(row, server, world.surroundings) for row in app.controllers(CONFIG, self.client)]  # type: ignore[arg-type]
         self._watches = {watch.resource: watch for watch in app.watches(table)}
         cache = Cache(
             {watch.resource: watch.index_labels for watch in self._watches.values()},
