@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from modelmill.engine.errors import Unreachable, api_error
@@ -82,8 +83,9 @@ class FaultyClient:
     async def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Object:
         return await self._write("patch", resource, name, lambda: self._api.patch(resource, namespace, name, body))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        await self._write("delete", resource, name, lambda: self._api.delete(resource, namespace, name, uid))
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+        do = partial(self._api.delete, resource, namespace, name, uid)
+        return bool(await self._write("delete", resource, name, do))
 
     async def _write(self, verb: str, resource: Resource, name: str, do: Callable[[], Any]) -> Any:
         await self._way()

@@ -110,16 +110,19 @@ class MemoryApi:
             return self._remove(place)
         return self._changed(place, before, after)
 
-    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> bool:
+        """Delete in the background; tell whether it is gone."""
         place = (resource, namespace, name)
         before = self._stored(place)
         if uid is not None and before["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "the UID in the precondition does not match")
         if not before["metadata"].get("finalizers"):
             self._remove(place)
-        elif "deletionTimestamp" not in before["metadata"]:
+            return True
+        if "deletionTimestamp" not in before["metadata"]:
             deleted = {**before["metadata"], "deletionTimestamp": timestamp(self._clock())}
             self._changed(place, before, {**before, "metadata": deleted})
+        return False
 
     def uids(self) -> set[str]:
         return {obj["metadata"]["uid"] for _, obj in self.every()}

@@ -91,8 +91,11 @@ def judged(world: World) -> Iterator[str]:
                 yield f"{resource.kind} {name}: {condition['message']}"
 
 
-def compared(clean: Outcome, disturbed: Outcome) -> list[str]:
-    """Return what is wrong with a disturbed run: its own problems, another end, too many writes."""
+def compared(clean: Outcome, disturbed: Outcome, most_writes: int | None = MOST_WRITES) -> list[str]:
+    """Return what is wrong with a disturbed run: its own problems, another end, too many writes.
+
+    most_writes: how many times as many there may be; None when it does not matter.
+    """
     problems = list(disturbed.problems)
     if not disturbed.end:
         return problems
@@ -102,7 +105,7 @@ def compared(clean: Outcome, disturbed: Outcome) -> list[str]:
             problems.append(f"{name} is {'left over' if one is None else 'missing'} at the end")
         elif one != other:
             problems.append(f"{name} ends otherwise: {'; '.join(differences(one, other))}")
-    if len(disturbed.writes) > MOST_WRITES * len(clean.writes):
+    if most_writes is not None and len(disturbed.writes) > most_writes * len(clean.writes):
         problems.append(f"{len(disturbed.writes)} writes instead of {len(clean.writes)}")
     return problems
 

@@ -8,9 +8,11 @@ from functools import cache
 from typing import Any
 
 from modelmill.kube.resources import DEPLOYMENTS, JOBS, PODS
-from tests.crash.faults import ONCE, Strike, Write
+from tests.crash.faults import ONCE, REASONS, Write
 from tests.crash.oracles import Outcome, compared, play
 from tests.crash.scenarios import SCENARIOS, Scenario
+from tests.crash.world import World
+from tests.support.virtual_time import now as loop_time
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "pods are told 20 s late": {"late": {PODS: 20.0}},
@@ -20,6 +22,14 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "the clock is 45 s ahead": {"skew": 45.0},
     "the clock is 45 s behind": {"skew": -45.0},
 }
+
+
+REFUSED_SECONDS = 600
+TOLD_SECONDS = 30
+LONGEST_WAIT = 400
+"""Seconds: longer than any back-off."""
+TOLD = ("403", "422")
+"""Refusals that a person must mend."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +78,61 @@ def every_plan() -> Iterator[CrashPlan]:
                 yield CrashPlan(scenario, write, mode)
 
 
-def always(status: int, write: Write) -> Strike:
-    """Return what refuses a write and its repetitions for ever."""
-    return lambda other: (
-        str(status) if (other.verb, other.kind, other.name) == (write.verb, write.kind, write.name) else None
-    )
+@dataclass
+class Refusal:
+    """A write that is refused again and again for `REFUSED_SECONDS`, and then goes through.
+
+    told: seconds until a condition had the refusal's words; None while none has.
+    """
+
+    scenario: Scenario
+    write: Write
+    status: str
+    began: float | None = None
+    tries: int = 0
+    told: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.scenario.name}: {self.write}: {self.status} for {REFUSED_SECONDS} s"
+
+    def problems(self) -> list[str]:
+        """Carry it out and return what is wrong: it is told, it is not tried too often, and it heals."""
+        outcome = play(self.scenario, self._strike, each_second=self._look, quiet=LONGEST_WAIT)
+        problems = compared(clean(self.scenario), outcome, most_writes=None)
+        if self.began is None:
+            return [*problems, "the write never came"]
+        if self.write.verb != "status" and self.status in TOLD and (self.told is None or self.told > TOLD_SECONDS):
+            problems.append(f"it is told after {self.told} s")
+        if self.tries > REFUSED_SECONDS:
+            problems.append(f"it is tried {self.tries} times")
+        return problems
+
+    def _strike(self, write: Write) -> str | None:
+        same = (write.verb, write.kind, write.name) == (self.write.verb, self.write.kind, self.write.name)
+        if not same or write.time < self.write.time:
+            return None
+        if self.began is None:
+            self.began = loop_time()
+        if loop_time() > self.began + REFUSED_SECONDS:
+            return None
+        self.tries += 1
+        return self.status
+
+    def _look(self, world: World) -> None:
+        if self.began is None or self.told is not None:
+            return
+        texts = [
+            condition.get("message", "")
+            for _, obj in world.api.every()
+            for condition in (obj.get("status") or {}).get("conditions") or ()
+        ]
+        if any("fault at" in text for text in texts):
+            self.told = loop_time() - self.began
+
+
+def every_refusal() -> Iterator[Refusal]:
+    """Yield a refusal of each write of each scenario."""
+    for scenario in SCENARIOS:
+        for write in clean(scenario).writes:
+            for status in map(str, REASONS):
+                yield Refusal(scenario, write, status)

@@ -145,7 +145,7 @@ async def two_jobs_of_one_model(world: World) -> None:
 
 async def deleted_in_the_run(world: World) -> None:
     world.api.create(TRAINING_JOBS, training_job())
-    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("currentRun"), "a run")
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").keys() & {"currentRun", "lastRun"}, "a run")
     world.api.delete(TRAINING_JOBS, "ml", "cars")
     await world.settle()
     world.api.create(TRAINING_JOBS, training_job())

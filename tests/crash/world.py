@@ -99,7 +99,9 @@ class Operator:
 class World:
     """The cluster. strike: which writes are struck by what. late: seconds by which the events of a kind come later.
 
-    copies: how often each event is told. endings: how training pods end. log: everything that operators wrote, in order.
+    copies: how often each event is told. skew: seconds that the operator's clock is ahead. quiet: seconds
+    without a write that are a rest. endings: how training pods end.
+    log: everything that operators wrote, in order. each_second: looks at the world.
     """
 
     def __init__(self, strike: Strike, endings: Callable[[Object, int], Ending]) -> None:
@@ -107,9 +109,11 @@ class World:
         self.late: dict[Resource, float] = {}
         self.copies = 1
         self.skew = 0.0
+        self.quiet = QUIET_SECONDS
         self.log: list[Write] = []
         self.jobs_made: Counter[str] = Counter()
         self.failures: list[BaseException] = []
+        self.each_second: Callable[[World], None] = lambda _: None
         self._times: Counter[tuple[str, str, str]] = Counter()
         self.api = MemoryApi(self.clock)
         self.api.listeners.append(self._note)
@@ -140,6 +144,7 @@ class World:
             self.failures.append(failure)
             self.restart()
         self.surroundings.step()
+        self.each_second(self)
         if not self.operator.alive:
             await asyncio.sleep(RESTART_SECONDS)
             self.restart()
@@ -153,13 +158,17 @@ class World:
         raise AssertionError(f"never: {what}; the last writes: {'; '.join(map(str, self.log[-8:]))}")
 
     async def settle(self, seconds: int = 7200) -> None:
-        """Let the time pass until nothing has been written for a minute. Raises AssertionError when that never comes."""
-        quiet, version = 0, self.api.version
+        """Let the time pass until nothing was written, not even in vain, for `quiet` seconds.
+
+        Raises AssertionError when that never comes.
+        """
+        quiet, before = 0, (0, 0)
         for _ in range(seconds):
             await self.second()
-            quiet = quiet + 1 if self.api.version == version else 0
-            version = self.api.version
-            if quiet >= QUIET_SECONDS:
+            written = (self.api.version, len(self.log))
+            quiet = quiet + 1 if written == before else 0
+            before = written
+            if quiet >= self.quiet:
                 return
         raise AssertionError(f"it never comes to rest; the last writes: {'; '.join(map(str, self.log[-8:]))}")
 

@@ -104,11 +104,18 @@ class FakeApi:
             del self.objects[resource.plural, namespace, name]
         return patched
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
         self._request(f"DELETE {resource.plural}/{name}")
-        if self._stored(resource, namespace, name)["metadata"]["uid"] != uid:
+        stored = self._stored(resource, namespace, name)
+        if stored["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "uid")
+        if stored["metadata"].get("finalizers"):
+            self.put(
+                resource, {**stored, "metadata": {**stored["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+            )
+            return False
         del self.objects[resource.plural, namespace, name]
+        return True
 
     def _request(self, text: str) -> None:
         self.requests.append(text)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelmill.contracts import result
 from modelmill.engine.interface import Plan
-from modelmill.kube.conditions import find
+from modelmill.kube.conditions import find, timestamp
 from tests.support import objects as o
 from tests.unit.training.planning import (
     IMAGE,
@@ -300,6 +300,21 @@ def test_one_episode_never_runs_twice_and_many_alerts_run_once() -> None:
     ended = o.with_status(parent, status_of(complete(running_now, dict(due.create[0]), o.published())))
     again = plan(view(ended, services=[service(alerts)], now=o.later(99_999)), IMAGE)
     assert again.create == ()
+
+
+def test_an_alert_that_begins_after_a_run_whose_record_is_late_waits_for_the_next_one() -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", [], [o.ended("publish", 0, result.encode(o.published()), "Completed")], "Succeeded")]}
+    jobs = {name: o.job(manifest, o.condition("Complete", moment=o.later(60)))}
+    alerts = [
+        o.alert("during", startsAt=timestamp(o.later(60))),
+        o.alert("after", startsAt=timestamp(o.later(61))),
+    ]
+    made = plan(view(parent, jobs=jobs, pods=pods, services=[service(alerts)], now=o.later(90)), IMAGE)
+    assert status_of(made)["lastRun"]["triggers"] == ["during"]
+    after = plan(view(o.with_status(parent, status_of(made)), services=[service(alerts)], now=o.later(99_999)), IMAGE)
+    assert status_of(after)["currentRun"]["triggers"] == ["after"]
 
 
 def test_alerts_that_begin_while_a_run_trains_are_answered_by_it() -> None:
