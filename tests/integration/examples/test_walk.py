@@ -64,6 +64,7 @@ def spec_of(example: str, store: Path) -> stage.StageSpec:
 def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Walk:
     """Return a function that runs an example once, as the containers of its pod do."""
     count = iter(range(100))
+    monkeypatch.setattr("modelmill_trainer.publish.evaluate", evaluate_here)
 
     def run(example: str, seed: int = 0, champion: stage.Champion | None = None) -> Ended:
         work = tmp_path / f"run-{next(count)}"
