@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sklearn import metrics
 
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Outputs
-from modelmill_trainer.plain_files import NotPlain, is_left, read_plain
+from modelmill_trainer.plain_files import NotPlain, is_left, open_plain
 
 LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
 MAX_OWN_METRICS = 32
@@ -97,7 +98,8 @@ def own_metrics(path: Path) -> dict[str, float]:
     if not is_left(path):
         return {}
     try:
-        raw = json.loads(read_plain(path, MAX_OWN_BYTES))["metrics"]
+        with open_plain(path, sys.maxsize) as stream:
+            raw = json.loads(stream.read(MAX_OWN_BYTES))["metrics"]
         items = list(raw.items())
     except NotPlain as error:
         raise StageError("MetricInvalid", str(error)) from None

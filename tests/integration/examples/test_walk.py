@@ -24,6 +24,7 @@ from modelmill.contracts import names, result, stage
 from modelmill.contracts.artifact import SKOPS_TRUSTED
 from modelmill.training.builders.stage_spec import stage_spec
 from modelmill_trainer.cli import main
+from tests.support.evaluated import evaluate_here
 from tests.support.model_server import Launcher
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

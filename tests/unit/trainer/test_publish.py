@@ -19,11 +19,11 @@ from sklearn.metrics import r2_score
 from modelmill.contracts import result
 from modelmill.contracts.artifact import digest, parse_golden, parse_manifest, parse_profile
 from modelmill.contracts.stage import Data, Gate, Holdout
+from modelmill_trainer.evaluation import measure
 from modelmill_trainer.facts import read_facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.fetch import fetch
 from modelmill_trainer.folders import Folders, folders
-from modelmill_trainer.evaluation import measure
 from modelmill_trainer.publish import publish
 from modelmill_trainer.rows import parse_rows
 from tests.support.evaluated import evaluate_here
