@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG: Final = 1  # Source: prctl(2)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the process may use. memory: bytes that it may write to; cpu_seconds: over all its threads."""
+    """What the process may use. memory: bytes, by `bound_memory`; cpu_seconds: over all its threads."""
 
     memory: int
     cpu_seconds: int
@@ -31,19 +31,28 @@ class Limits:
 def confine(limits: Limits, parent: int) -> None:
     """Bound this process, and end it with its parent (the process id). Raises OSError.
 
-    Memory is bounded by RLIMIT_DATA, which counts what may be written to: address space is only reserved, and files that are
-    mapped can be dropped again. RLIMIT_NPROC is of no use: it counts every process of the same user on the node.
+    RLIMIT_NPROC would be of no use: it counts every process of the same user on the node. Processes are refused by a filter.
     """
     _bound(resource.RLIMIT_CORE, 0)
     _bound(resource.RLIMIT_NOFILE, OPEN_FILES)
     _bound(resource.RLIMIT_FSIZE, MAX_FILE)
     _bound(resource.RLIMIT_CPU, limits.cpu_seconds)
-    _bound(resource.RLIMIT_DATA, limits.memory)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             raise ProcessLookupError("the stage that watches the evaluation is gone")
     close_the_way_out()
+
+
+def bound_memory(most: int) -> None:
+    """Let this process use `most` bytes, with what it uses already.
+
+    What it may write to is bounded (RLIMIT_DATA), since address space is only reserved and mapped files can be dropped. Parts
+    of libraries and of stacks that were never touched count there and use nothing: so much is allowed on top.
+    """
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+    writable, used = (int(status[name].split()[0]) << 10 for name in ("VmData", "RssAnon"))
+    _bound(resource.RLIMIT_DATA, most + max(writable - used, 0))
 
 
 def available_memory() -> int:

@@ -23,6 +23,7 @@ REGRESSION, CLASSIFICATION = "regression", "classification"
 PREDICT, PROBABILITIES = "predict", "predict_proba"
 MODEL_DOCUMENT = "model.json"
 MAX_DOCUMENT = 1 << 20
+MAX_THREADS = 4  # of a session; left out, one for each core of the node, whatever the container may use
 MISSING_TEXT = ""  # ONNX strings have no missing value
 
 Outputs = dict[str, np.ndarray]
@@ -165,6 +166,7 @@ class OnnxModel:
         require_whole(content)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # an error is raised as well
+        options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no public base

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -22,11 +23,17 @@ def open_plain(path: Path, limit: int) -> Iterator[BufferedReader]:
     """
     if path.is_symlink():
         raise NotPlain(f"{path.name} is a link: leave a file")
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link that came meanwhile; a socket
+            raise NotPlain(f"{path.name} is no file: leave a file") from None
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise NotPlain(f"{path.name} is no file: leave a file")
     with os.fdopen(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise NotPlain(f"{path.name} is no file: leave a file")
         if found.st_size > limit:
             raise NotPlain(f"{path.name} has {found.st_size} bytes: at most {limit} are read")
         yield stream
