@@ -45,7 +45,7 @@ def test_job_keeps_credentials_from_the_train_stage() -> None:
     by_name = {c["name"]: {e["name"] for e in c["env"]} for c in [*pod["initContainers"], *pod["containers"]]}
     assert "AWS_SECRET_ACCESS_KEY" in by_name["fetch"]
     assert "AWS_SECRET_ACCESS_KEY" in by_name["publish"]
-    assert "AWS_SECRET_ACCESS_KEY" not in by_name["train"]
+    assert "AWS_SECRET_ACCESS_KEY" not in by_name["train"] | by_name["evaluate"]
     mounts = {c["name"]: {m["name"] for m in c["volumeMounts"]} for c in pod["initContainers"]}
     assert "holdout" not in mounts["train"]
 
@@ -57,7 +57,7 @@ def test_any_image_runs_unchanged() -> None:
     assert train["args"] == ["--fast"]
     assert "command" not in train
     rules = manifest["spec"]["podFailurePolicy"]["rules"]
-    assert [r["onExitCodes"]["containerName"] for r in rules if "onExitCodes" in r] == ["fetch", "publish"]
+    assert [r["onExitCodes"]["containerName"] for r in rules if "onExitCodes" in r] == ["fetch", "evaluate", "publish"]
 
 
 def test_restart_between_job_and_status_finds_the_same_job() -> None:
