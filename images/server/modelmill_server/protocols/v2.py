@@ -31,7 +31,7 @@ from modelmill_server.queries.columns import (
     nested_rows,
     to_family,
 )
-from modelmill_server.queries.query import Query, check_rows, completed, unknown
+from modelmill_server.queries.query import Query, check_rows, completed, listed_features, unknown
 
 PLAIN_VALUES = msgspec.json.Decoder(list[float])
 PLAIN_ROWS = msgspec.json.Decoder(list[list[float]])
@@ -114,7 +114,18 @@ class Reader:
         query = Query(columns, len(columns[0]), wanted, request.id)
         if request.parameters or request.outputs:
             query.binary = _binary_outputs(request, wanted)
+            query.ranked = _ranked_outputs(request)
         return query
+
+    @property
+    def most_inputs(self) -> int:
+        """How many inputs a request can have."""
+        return len(self._features) + len(self._ignored)
+
+    @property
+    def most_outputs(self) -> int:
+        """How many outputs a request can ask for, each once."""
+        return len(self._outputs)
 
     def ignores(self, name: str) -> bool:
         """Return whether an input of that name is not looked at."""
@@ -124,10 +135,6 @@ class Reader:
         for output in outputs:
             if output.name not in self._outputs:
                 raise bad(f"unknown output {output.name[:100]!r}: the model has {', '.join(self._outputs)}")
-            if output.parameters and output.parameters.get("classification"):
-                raise bad(
-                    f"output {output.name!r}: the classification extension is not supported; ask for predict_proba"
-                )
         return tuple(dict.fromkeys(output.name for output in outputs))
 
     def _tensors(self, inputs: list[InputTensor], blobs: Sequence[Blob] | None) -> list[Column]:
@@ -160,7 +167,7 @@ class Reader:
         if family != feature.family and TEXT in (family, feature.family):
             to_family(feature, declared, [])
         if blob is not None:
-            values = binary.read(blob, declared, feature.name) if isinstance(blob, memoryview) else blob
+            values = binary.read(blob, declared, feature.name, rows) if isinstance(blob, memoryview) else blob
             _require_count(feature.name, tensor.shape, len(values), rows)
             return list(values) if family == TEXT else from_array(feature, declared, values)
         values, nested = self._values(tensor, feature, declared, 1)
@@ -175,9 +182,13 @@ class Reader:
         name, declared, features = tensor.name[:100], tensor.datatype, self._features
         texts = [feature.name for feature in features if feature.family == TEXT]
         if texts:
-            raise bad(f"one matrix {name!r} cannot hold {texts[0]!r}, which is text: send a tensor per feature")
+            raise bad(
+                f"one matrix {name!r} cannot hold {texts[0]!r}, which is text: send the {listed_features(features)}"
+            )
         if width != len(features):
-            raise bad(f"input {name!r} has {width} columns: the model takes {len(features)} features")
+            raise bad(
+                f"input {name!r} has {width} columns: the model takes {len(features)}, the {listed_features(features)}"
+            )
         check_rows(rows, self._max_rows)
         family = FAMILY.get(declared)
         if family is None:
@@ -185,7 +196,7 @@ class Reader:
         if family == TEXT:
             raise bad(f"input {name!r} has datatype {declared}: the model's features are numbers")
         if blob is not None:
-            values = binary.read(blob, declared, name) if isinstance(blob, memoryview) else blob
+            values = binary.read(blob, declared, name, rows * width) if isinstance(blob, memoryview) else blob
             _require_count(name, tensor.shape, len(values), rows * width)
             if rows < VECTOR_ROWS:
                 flat = values.tolist()
@@ -288,6 +299,19 @@ def _binary_outputs(request: InferRequest, wanted: tuple[str, ...]) -> frozenset
         output.name: output.parameters.get("binary_data", all_) for output in request.outputs or () if output.parameters
     }
     return frozenset(name for name in wanted if own.get(name, all_) is True)
+
+
+def _ranked_outputs(request: InferRequest) -> dict[str, int] | None:
+    """Return how many of an output's greatest values are wanted, where that is asked for. Raises RejectedError."""
+    ranked: dict[str, int] = {}
+    for output in request.outputs or ():
+        count = output.parameters.get("classification") if output.parameters else None
+        if not count:
+            continue
+        if type(count) is not int or count < 0:
+            raise bad(f"output {output.name!r}: classification must be the number of classes that are wanted")
+        ranked[output.name] = count
+    return ranked or None
 
 
 def in_json(datatype: str) -> str:
