@@ -6,11 +6,11 @@ or [rows, 1], or one matrix tensor of shape [rows, features] for a model whose f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
-import numpy as np
 
 from modelmill_server.protocols import binary
 from modelmill_server.protocols.documents import decode, too_deep
@@ -26,15 +26,17 @@ from modelmill_server.queries.columns import (
     bad,
     explain,
     from_array,
-    from_short,
+    from_matrix,
     missing,
     nested_rows,
     to_family,
 )
+from modelmill_server.queries.packing import array_of, matrix_of
 from modelmill_server.queries.query import Query, check_rows, completed, unknown
 
-PLAIN_VALUES = msgspec.json.Decoder(list[float])
-PLAIN_ROWS = msgspec.json.Decoder(list[list[float]])
+PLAIN_BYTES = 512  # a smaller body has no VECTOR_ROWS rows worth the look
+_ROWS = re.compile(rb'"shape"\s*:\s*\[\s*(\d{1,9})')
+_DATA = re.compile(rb'"data"\s*:\s*(\[\s*\[)?')
 SHARED_MEMORY = "shared_memory_region"
 Blob = Any
 """Values of a tensor that are not JSON: bytes in binary form, a 1-D array, or texts. None where the values are JSON."""
@@ -66,6 +68,28 @@ class InferRequest(msgspec.Struct):
     parameters: dict[str, Any] | None = None
 
 
+Values = TypeVar("Values")
+
+
+class PlainTensor(msgspec.Struct, Generic[Values]):
+    """One tensor whose data are nothing but numbers, decoded in one go with its request."""
+
+    name: str
+    shape: list[int]
+    datatype: Literal["FP32", "FP64"]
+    data: Values
+    parameters: dict[str, Any] | None = None
+
+
+class PlainRequest(msgspec.Struct, Generic[Values]):
+    """The body of `infer` with such tensors only."""
+
+    inputs: list[PlainTensor[Values]]
+    id: str | None = None
+    outputs: list[OutputChoice] | None = None
+    parameters: dict[str, Any] | None = None
+
+
 class Reader:
     """Reads infer requests for one signature."""
 
@@ -83,6 +107,8 @@ class Reader:
         self._outputs = outputs
         self._max_rows = max_rows
         self._request = msgspec.json.Decoder(InferRequest)
+        self._flat = msgspec.json.Decoder(PlainRequest[list[float]])
+        self._by_row = msgspec.json.Decoder(PlainRequest[list[list[float]]])
         self._data = Decoders()
 
     def read(self, body: bytes, json_bytes: int | None = None) -> Query:
@@ -92,12 +118,38 @@ class Reader:
         """
         blobs: Sequence[Blob] | None = None
         if json_bytes is None:
+            plain = self._plain(body) if len(body) >= PLAIN_BYTES else None
+            if plain is not None:
+                return self.query(*plain)
             request = decode(self._request, body)
         else:
             head, tail = binary.split(body, json_bytes)
             request = decode(self._request, head)
             blobs = _blobs(request.inputs, tail)
         return self.query(request, blobs)
+
+    def _plain(self, body: bytes) -> tuple[InferRequest, list[Blob]] | None:
+        """Return a request of many rows whose tensors are all floats, with these as arrays; None for any other.
+
+        A tensor's values are else decoded behind its head, strictly for its datatype, as Python objects: a large request
+        would be read twice.
+        """
+        rows, data = _ROWS.search(body), _DATA.search(body)
+        if rows is None or data is None or int(rows[1]) < VECTOR_ROWS:
+            return None
+        nested = data[1] is not None
+        try:
+            request: PlainRequest[Any] = (self._by_row if nested else self._flat).decode(body)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors; what is wrong is told by the other way
+            return None
+        inputs, blobs = [], []
+        for tensor in request.inputs:
+            values = matrix_of(tensor.data) if nested else array_of(tensor.data)
+            if tensor.parameters or values is None or (nested and list(values.shape) != tensor.shape):
+                return None
+            inputs.append(InputTensor(tensor.name, tensor.shape, tensor.datatype))
+            blobs.append(values.reshape(-1))
+        return InferRequest(inputs, request.id, request.outputs, request.parameters), blobs
 
     def query(self, request: InferRequest, blobs: Sequence[Blob] | None) -> Query:
         """Return the query of a request whose values are in `blobs`, one for each input, where those are not None."""
@@ -187,19 +239,12 @@ class Reader:
         if blob is not None:
             values = binary.read(blob, declared, name) if isinstance(blob, memoryview) else blob
             _require_count(name, tensor.shape, len(values), rows * width)
-            if rows < VECTOR_ROWS:
-                flat = values.tolist()
-                return [from_short(feature, declared, flat[feature.index :: width]) for feature in features]
-            return [from_array(feature, declared, values[feature.index :: width]) for feature in features]
+            return from_matrix(features, declared, values.reshape(rows, width))
         return self._json_matrix(tensor, name, family)
 
     def _json_matrix(self, tensor: InputTensor, name: str, family: str) -> list[Column]:
         rows, width = tensor.shape
         declared, features = tensor.datatype, self._features
-        if rows >= VECTOR_ROWS and family == FLOAT and declared != "FP16" and not tensor.parameters:
-            array = _plain_matrix(tensor, rows, width)
-            if array is not None:
-                return [from_array(feature, declared, array[:, feature.index]) for feature in features]
         nullable = any(feature.nullable for feature in features)
         whole = Feature(name, 0, declared, FLOAT, nullable, False)
         values, nested = self._values(tensor, whole, declared, 1 if nested_rows(tensor.data) else width)
@@ -229,17 +274,6 @@ class Reader:
             raise explain(error, feature, declared, width) from None
         except RecursionError:
             raise too_deep() from None
-
-
-def _plain_matrix(tensor: InputTensor, rows: int, width: int) -> Any:
-    """Return a large matrix as an array [rows, width]; None when it is not just numbers of that shape, whatever the reason."""
-    nested = nested_rows(tensor.data)
-    try:
-        array = np.array((PLAIN_ROWS if nested else PLAIN_VALUES).decode(tensor.data), np.float64)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        return None
-    shape = (rows, width) if nested else (rows * width,)
-    return array.reshape(rows, width) if array.shape == shape else None
 
 
 def _flat(rows: list[Column], name: str, width: int) -> Column:

@@ -182,6 +182,15 @@ def from_array(feature: Feature, declared: str, values: Any) -> Column:
     return to_family(feature, declared, values)
 
 
+def from_matrix(features: Sequence[Feature], declared: str, values: Any) -> list[Column]:
+    """Return the columns of all features from an array [rows, features] of the declared number type, as `from_array` does."""
+    plain = FAMILY[declared] == FLOAT and all(feature.family == FLOAT for feature in features)
+    # NaN is not between any bounds either.
+    if plain and float(values.min()) >= -LARGEST and float(values.max()) <= LARGEST:
+        return list(values.T) if len(values) >= VECTOR_ROWS else values.T.tolist()
+    return [from_array(feature, declared, values[:, feature.index]) for feature in features]
+
+
 def from_short(feature: Feature, declared: str, values: list[Any]) -> Column:
     """Return a column from the values of a short array, as `from_array` does."""
     if FAMILY[declared] == FLOAT:
