@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from modelmill_server.queries.packing import array_of, matrix_of
 
 

@@ -16,7 +16,6 @@ from modelmill_server.protocols import binary
 from modelmill_server.protocols.documents import decode, too_deep
 from modelmill_server.queries.columns import (
     FAMILY,
-    FLOAT,
     TEXT,
     VECTOR_ROWS,
     Column,
@@ -29,6 +28,7 @@ from modelmill_server.queries.columns import (
     from_matrix,
     missing,
     nested_rows,
+    taken_as_is,
     to_family,
 )
 from modelmill_server.queries.packing import array_of, matrix_of
@@ -104,6 +104,10 @@ class Reader:
         self._features = features
         self._by_name = {feature.name: feature for feature in features}
         self._ignored = ignored - self._by_name.keys()
+        self._texts = [feature.name for feature in features if feature.family == TEXT]
+        self._nullable = any(feature.nullable for feature in features)
+        self._never_null = [feature for feature in features if not feature.nullable]
+        self._as_is = {name for name in FAMILY if all(taken_as_is(feature, name) for feature in features)}
         self._outputs = outputs
         self._max_rows = max_rows
         self._request = msgspec.json.Decoder(InferRequest)
@@ -180,7 +184,7 @@ class Reader:
                 raise bad(
                     f"output {output.name!r}: the classification extension is not supported; ask for predict_proba"
                 )
-        return tuple(dict.fromkeys(output.name for output in outputs))
+        return tuple({output.name: None for output in outputs})
 
     def _tensors(self, inputs: list[InputTensor], blobs: Sequence[Blob] | None) -> list[Column]:
         columns: list[Column | None] = [None] * len(self._features)
@@ -215,7 +219,7 @@ class Reader:
             values = binary.read(blob, declared, feature.name) if isinstance(blob, memoryview) else blob
             _require_count(feature.name, tensor.shape, len(values), rows)
             return list(values) if family == TEXT else from_array(feature, declared, values)
-        values, nested = self._values(tensor, feature, declared, 1)
+        values, nested = self._values(tensor, feature.name, feature.nullable, 1)
         if nested:
             values = _flat(values, feature.name, 1)
         _require_count(feature.name, tensor.shape, len(values), rows)
@@ -225,9 +229,8 @@ class Reader:
         """Return the columns of one tensor of all features."""
         rows, width = tensor.shape
         name, declared, features = tensor.name[:100], tensor.datatype, self._features
-        texts = [feature.name for feature in features if feature.family == TEXT]
-        if texts:
-            raise bad(f"one matrix {name!r} cannot hold {texts[0]!r}, which is text: send a tensor per feature")
+        if self._texts:
+            raise bad(f"one matrix {name!r} cannot hold {self._texts[0]!r}, which is text: send a tensor per feature")
         if width != len(features):
             raise bad(f"input {name!r} has {width} columns: the model takes {len(features)} features")
         check_rows(rows, self._max_rows)
@@ -240,38 +243,37 @@ class Reader:
             values = binary.read(blob, declared, name) if isinstance(blob, memoryview) else blob
             _require_count(name, tensor.shape, len(values), rows * width)
             return from_matrix(features, declared, values.reshape(rows, width))
-        return self._json_matrix(tensor, name, family)
+        return self._json_matrix(tensor, name)
 
-    def _json_matrix(self, tensor: InputTensor, name: str, family: str) -> list[Column]:
+    def _json_matrix(self, tensor: InputTensor, name: str) -> list[Column]:
         rows, width = tensor.shape
         declared, features = tensor.datatype, self._features
-        nullable = any(feature.nullable for feature in features)
-        whole = Feature(name, 0, declared, FLOAT, nullable, False)
-        values, nested = self._values(tensor, whole, declared, 1 if nested_rows(tensor.data) else width)
+        values, nested = self._values(tensor, name, self._nullable, width)
         if nested:
             values = _flat(values, name, width)
         _require_count(name, tensor.shape, len(values), rows * width)
-        columns = []
-        for feature in features:
-            column = values[feature.index :: width]
-            if nullable and not feature.nullable and None in column:
-                raise missing(feature, column.index(None))
-            columns.append(column if declared == feature.datatype else to_family(feature, declared, column))
-        return columns
+        columns: list[Column] = [values[place::width] for place in range(width)]
+        if self._nullable and None in values:
+            for feature in self._never_null:
+                if None in columns[feature.index]:
+                    raise missing(feature, columns[feature.index].index(None))
+        if declared in self._as_is:
+            return columns
+        return [to_family(feature, declared, column) for feature, column in zip(features, columns, strict=True)]
 
-    def _values(self, tensor: InputTensor, feature: Feature, declared: str, width: int) -> tuple[Column, bool]:
+    def _values(self, tensor: InputTensor, name: str, nullable: bool, width: int) -> tuple[Column, bool]:
+        """Return the values and whether they are nested once. width: how many there are in a row."""
+        declared = tensor.datatype
         if tensor.parameters and SHARED_MEMORY in tensor.parameters:
-            raise bad(f"input {feature.name!r} is in shared memory: that is not supported, send its data")
+            raise bad(f"input {name!r} is in shared memory: that is not supported, send its data")
         if not tensor.data:
-            raise bad(f"input {feature.name!r} has no data", feature.name, "missing")
+            raise bad(f"input {name!r} has no data", name, "missing")
         if declared == "FP16":
-            raise bad(
-                f"input {feature.name!r} has datatype FP16: that is taken in binary form only", feature.name, "type"
-            )
+            raise bad(f"input {name!r} has datatype FP16: that is taken in binary form only", name, "type")
         try:
-            return self._data.decode(tensor.data, declared, nullable=feature.nullable)
+            return self._data.decode(tensor.data, declared, nullable=nullable)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError too
-            raise explain(error, feature, declared, width) from None
+            raise explain(error, name, declared, 1 if nested_rows(tensor.data) else width) from None
         except RecursionError:
             raise too_deep() from None
 
@@ -321,6 +323,8 @@ def _binary_outputs(request: InferRequest, wanted: tuple[str, ...]) -> frozenset
     own = {
         output.name: output.parameters.get("binary_data", all_) for output in request.outputs or () if output.parameters
     }
+    if not own and not all_:
+        return frozenset()
     return frozenset(name for name in wanted if own.get(name, all_) is True)
 
 
