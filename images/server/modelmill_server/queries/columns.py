@@ -192,10 +192,13 @@ def from_array(feature: Feature, declared: str, values: Any) -> Column:
 
 def from_matrix(features: Sequence[Feature], declared: str, values: Any) -> list[Column]:
     """Return the columns of all features from an array [rows, features] of the declared number type, as `from_array` does."""
+    if len(values) < VECTOR_ROWS:
+        columns = values.T.tolist()
+        return [from_short(feature, declared, column) for feature, column in zip(features, columns, strict=True)]
     plain = FAMILY[declared] == FLOAT and all(feature.family == FLOAT for feature in features)
     # NaN is not between any bounds either.
     if plain and float(values.min()) >= -LARGEST and float(values.max()) <= LARGEST:
-        return list(values.T) if len(values) >= VECTOR_ROWS else values.T.tolist()
+        return list(values.T)
     return [from_array(feature, declared, values[:, feature.index]) for feature in features]
 
 
