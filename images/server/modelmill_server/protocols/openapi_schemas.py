@@ -236,6 +236,7 @@ PARAMETERS: Schema = {
     "properties": {
         "binary_data_output": {"description": "true: answer all outputs in binary form."},
         "binary_data": {"description": "true: answer this output in binary form."},
+        "classification": {"description": "k: answer the k greatest values of each row as texts value:index:label."},
         "binary_data_size": {"description": "Bytes of this tensor in the binary part of the body."},
     },
     "description": "Other parameters are allowed and have no effect.",

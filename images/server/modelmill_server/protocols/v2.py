@@ -32,7 +32,7 @@ from modelmill_server.queries.columns import (
     to_family,
 )
 from modelmill_server.queries.packing import array_of, matrix_of
-from modelmill_server.queries.query import Query, check_rows, completed, unknown
+from modelmill_server.queries.query import Query, check_rows, completed, listed_features, unknown
 
 PLAIN_BYTES = 512  # a smaller body has no VECTOR_ROWS rows worth the look
 _ROWS = re.compile(rb'"shape"\s*:\s*\[\s*(\d{1,9})')
@@ -170,7 +170,18 @@ class Reader:
         query = Query(columns, len(columns[0]), wanted, request.id)
         if request.parameters or request.outputs:
             query.binary = _binary_outputs(request, wanted)
+            query.ranked = _ranked_outputs(request)
         return query
+
+    @property
+    def most_inputs(self) -> int:
+        """How many inputs a request can have."""
+        return len(self._features) + len(self._ignored)
+
+    @property
+    def most_outputs(self) -> int:
+        """How many outputs a request can ask for, each once."""
+        return len(self._outputs)
 
     def ignores(self, name: str) -> bool:
         """Return whether an input of that name is not looked at."""
@@ -180,10 +191,6 @@ class Reader:
         for output in outputs:
             if output.name not in self._outputs:
                 raise bad(f"unknown output {output.name[:100]!r}: the model has {', '.join(self._outputs)}")
-            if output.parameters and output.parameters.get("classification"):
-                raise bad(
-                    f"output {output.name!r}: the classification extension is not supported; ask for predict_proba"
-                )
         return tuple({output.name: None for output in outputs})
 
     def _tensors(self, inputs: list[InputTensor], blobs: Sequence[Blob] | None) -> list[Column]:
@@ -216,7 +223,7 @@ class Reader:
         if family != feature.family and TEXT in (family, feature.family):
             to_family(feature, declared, [])
         if blob is not None:
-            values = binary.read(blob, declared, feature.name) if isinstance(blob, memoryview) else blob
+            values = binary.read(blob, declared, feature.name, rows) if isinstance(blob, memoryview) else blob
             _require_count(feature.name, tensor.shape, len(values), rows)
             return list(values) if family == TEXT else from_array(feature, declared, values)
         values, nested = self._values(tensor, feature.name, feature.nullable, 1)
@@ -230,9 +237,12 @@ class Reader:
         rows, width = tensor.shape
         name, declared, features = tensor.name[:100], tensor.datatype, self._features
         if self._texts:
-            raise bad(f"one matrix {name!r} cannot hold {self._texts[0]!r}, which is text: send a tensor per feature")
+            words = f"which is text: send the {listed_features(features)}"
+            raise bad(f"one matrix {name!r} cannot hold {self._texts[0]!r}, {words}")
         if width != len(features):
-            raise bad(f"input {name!r} has {width} columns: the model takes {len(features)} features")
+            raise bad(
+                f"input {name!r} has {width} columns: the model takes {len(features)}, the {listed_features(features)}"
+            )
         check_rows(rows, self._max_rows)
         family = FAMILY.get(declared)
         if family is None:
@@ -240,7 +250,7 @@ class Reader:
         if family == TEXT:
             raise bad(f"input {name!r} has datatype {declared}: the model's features are numbers")
         if blob is not None:
-            values = binary.read(blob, declared, name) if isinstance(blob, memoryview) else blob
+            values = binary.read(blob, declared, name, rows * width) if isinstance(blob, memoryview) else blob
             _require_count(name, tensor.shape, len(values), rows * width)
             return from_matrix(features, declared, values.reshape(rows, width))
         return self._json_matrix(tensor, name)
@@ -326,6 +336,19 @@ def _binary_outputs(request: InferRequest, wanted: tuple[str, ...]) -> frozenset
     if not own and not all_:
         return frozenset()
     return frozenset(name for name in wanted if own.get(name, all_) is True)
+
+
+def _ranked_outputs(request: InferRequest) -> dict[str, int] | None:
+    """Return how many of an output's greatest values are wanted, where that is asked for. Raises RejectedError."""
+    ranked: dict[str, int] = {}
+    for output in request.outputs or ():
+        count = output.parameters.get("classification") if output.parameters else None
+        if not count:
+            continue
+        if type(count) is not int or count < 0:
+            raise bad(f"output {output.name!r}: classification must be the number of classes that are wanted")
+        ranked[output.name] = count
+    return ranked or None
 
 
 def in_json(datatype: str) -> str:
