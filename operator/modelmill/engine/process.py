@@ -34,7 +34,7 @@ Routes = Sequence[tuple[str, str, Handler]]
 STOP_SECONDS = 1.0
 MAX_LOGGED = 2000
 """Characters of one text in a log record."""
-OTHER_FILES = 512
+OTHER_FILES = 1024
 """Open files beside the watch streams: connections of requests, of probes and of alerts, and those of the process."""
 
 

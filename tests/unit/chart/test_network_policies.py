@@ -39,7 +39,13 @@ def serving_policy(network: Network = Network(), **stores: Any) -> dict[str, Any
         version = o.model_version(name.replace("_", "-"))
         cache.put(MODEL_VERSIONS, {**version, "spec": {**version["spec"], "store": store}})
         common = {"version": name.replace("_", "-"), "digest": o.DIGEST, "revision": "abc", "replicas": 1, "ready": 1}
-        more = {"startTime": "2026-01-02T03:04:05Z", "step": 0, "weight": 10, "stepTime": "2026-01-02T03:04:05Z"}
+        more = {
+            "startTime": "2026-01-02T03:04:05Z",
+            "step": 0,
+            "weight": 10,
+            "actualWeight": 10,
+            "stepTime": "2026-01-02T03:04:05Z",
+        }
         tracks[track] = common if track == "stable" else {**common, **more}
     service = o.with_status(o.inference_service(), tracks)
     (policy,) = value_of(serving_part(network).contribute(service, cache, o.NOW)).apply
