@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hack.bench.light import NAMESPACE
-from tests.integration.rbac.conftest import OURS, SUBJECTS, THEIRS
+from tests.integration.engine.rbac.conftest import OURS, SUBJECTS, THEIRS
 from tests.support.asking import Asking
 
 pytestmark = pytest.mark.integration

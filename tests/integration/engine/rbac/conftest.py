@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from hack.bench.light import NAMESPACE
-from tests.support.api_server import Cluster, cluster, numbers
+from tests.support.api_server import Cluster
 from tests.support.asking import Asking, Subject, service_account
-
-__all__ = ["asking", "cluster", "numbers", "tenants"]
 
 OURS, THEIRS = "rbac-ours", "rbac-theirs"
 PEOPLE = ("system:authenticated",)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hack.bench import load
-from tests.integration.rbac.conftest import OURS, SUBJECTS
+from tests.integration.engine.rbac.conftest import OURS, SUBJECTS
 from tests.support.asking import Asking
 
 pytestmark = pytest.mark.integration

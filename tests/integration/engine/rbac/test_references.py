@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hack.bench import load
-from tests.integration.rbac.conftest import OURS, SUBJECTS
+from tests.integration.engine.rbac.conftest import OURS, SUBJECTS
 from tests.support.api_server import Cluster
 from tests.support.asking import Answer, Asking, Subject
 
