@@ -116,7 +116,10 @@ def said(story: Story) -> Iterator[tuple[str, str]]:
     yield "operator's objects", run("kubectl", "get", "pods,deployments,configmaps,leases", "-n", SYSTEM, "-o", "json")
     for pod in cluster.list("Pod"):
         name = pod["metadata"]["name"]
-        yield f"log of {name}", run("kubectl", "logs", "-n", cluster.namespace, name, "--all-containers")
+        yield (
+            f"log of {name}",
+            run("kubectl", "logs", "-n", cluster.namespace, name, "--all-containers", "--ignore-errors"),
+        )
     yield "log of the operator", run("kubectl", "logs", "-n", SYSTEM, "deploy/modelmill-operator")
     for address, pod in story.pods.items():
         name = (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name")

@@ -23,9 +23,9 @@ class Flow:
 
 
 def read(line: str) -> Flow | None:
-    """Return the flow in a line of `conntrack -E`: first as it was asked for, then as the answer will come."""
+    """Return the flow in a line of conntrack: first as it was asked for, then as the answer will come."""
     sides = _SIDES.findall(line)
-    protocol = next((one for one in PROTOCOLS if f" {one} " in line), None)
+    protocol = next((one for one in PROTOCOLS if f" {one} " in f" {line}"), None)
     if protocol is None or len(sides) != 2:
         return None
     (source, *_), (answering, _, port, _) = sides
@@ -33,7 +33,7 @@ def read(line: str) -> Flow | None:
 
 
 class Listener:
-    """Collects the flows of this machine from entering to leaving it."""
+    """Collects the flows of this machine from entering to leaving it, and those that are open when it is entered."""
 
     def __init__(self) -> None:
         self.flows: set[Flow] = set()
@@ -46,7 +46,10 @@ class Listener:
         return shutil.which("conntrack", path="/usr/sbin:/sbin:/usr/bin:/bin")
 
     def __enter__(self) -> Listener:
-        argv = [str(self.program()), "-E", "-e", "NEW", "-b", "8388608"]
+        program = str(self.program())
+        known = subprocess.run([program, "-L"], capture_output=True, text=True, check=True).stdout
+        self.flows |= {flow for line in known.splitlines() if " ESTABLISHED " in line and (flow := read(line))}
+        argv = [program, "-E", "-e", "NEW", "-b", "8388608"]
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -12,8 +12,9 @@ LINE = (
 )
 
 
-def test_the_target_of_a_service_is_its_pod() -> None:
-    assert read(LINE) == Flow("10.244.0.7", "10.244.0.5", 7070, "TCP")
+@pytest.mark.parametrize("line", [LINE, LINE.removeprefix("    [NEW] ")], ids=["event", "list"])
+def test_the_target_of_a_service_is_its_pod(line: str) -> None:
+    assert read(line) == Flow("10.244.0.7", "10.244.0.5", 7070, "TCP")
 
 
 @pytest.mark.parametrize(
