@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from modelmill.engine import metrics
+from modelmill.engine.connections import Bounds
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 1024 * 1024
-MAX_CONNECTIONS = 256
-"""At once; a new one ends the oldest, so that a port full of half-sent requests answers the probes."""
-IDLE_SECONDS = 75.0
-"""For the head of the next request, idle time included; longer than scrapes are apart."""
 MAX_LAG = 20.0
 MAX_CLOSED = 180.0
 """Seconds; kopf tries a stream again with growing pauses for about a minute, then ends the process by itself."""
@@ -59,8 +55,9 @@ class Health:
 
 
 async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Handler]]) -> web.AppRunner:
-    """Start the server on all addresses; routes are (method, path, handler). Bounded: bodies, connections, and the time for
-    a head; the time for a body is the handler's to bound.
+    """Start the server on all addresses; routes are (method, path, handler).
+
+    The body limit is 1 MiB; connections are bounded in number and life.
     """
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_get("/healthz", health.healthz)
@@ -68,24 +65,17 @@ async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Hand
     app.router.add_get("/metrics", _metrics)
     for method, path, handler in routes:
         app.router.add_route(method, path, handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5, keepalive_timeout=IDLE_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
 
-    async def stop_listening(_: web.Application) -> None:
-        listener.close()
+    async def bounded(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(Bounds().keep(lambda: runner.server))
+        yield
+        task.cancel()
 
-    app.on_shutdown.append(stop_listening)
+    app.cleanup_ctx.append(bounded)
     await runner.setup()
-    assert runner.server is not None
-    listener = await asyncio.get_running_loop().create_server(partial(_admitted, runner.server), port=port)
+    await web.TCPSite(runner, port=port).start()
     return runner
-
-
-def _admitted(server: web.Server) -> asyncio.Protocol:
-    """Return the protocol of a new connection."""
-    connections = server.connections
-    for oldest in connections[: max(0, len(connections) - MAX_CONNECTIONS + 1)]:
-        oldest.force_close()
-    return server()
 
 
 async def _metrics(_: web.Request) -> web.Response:

@@ -213,6 +213,8 @@ def test_what_is_taken_means_the_same_to_another_reader(name: str) -> None:
     sent, path, body, keep = TAKEN[name]
     if name == "white space around a value":
         sent = sent.replace(b"\t", b" ")  # llhttp knows no tab there
+    elif name == "extensions":
+        sent = sent.replace(b" ;", b";")  # nor a space here
     found = SecondReader()
     httptools.HttpRequestParser(found).feed_data(sent + (GET + b"\r\n") * keep)
     assert found.bodies == [body, b""][: 1 + keep]

@@ -14,12 +14,13 @@ from urllib.parse import unquote
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 200
+MOST_HOST_CHARACTERS = 300  # a name has at most 255 (RFC 1035), and there is a port
 MOST_DIGITS = 19  # of a length: below 2^64
 KNOWN_BYTES = 1024  # a head up to there is remembered
 KNOWN_HEADS = 256
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 FIELDS = rb"(?:" + TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+"
-LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n")
+LINE = re.compile(rb"(" + TOKEN + rb" [!-~]++) HTTP/([0-9])\.([0-9])\r\n")
 HEAD = re.compile(LINE.pattern + rb"(" + FIELDS + rb")\r\n")
 TRAILER = re.compile(FIELDS + rb"\r\n")
 BEGIN = re.compile(TOKEN + rb"(?: |\Z)|\r?\Z")
@@ -75,11 +76,10 @@ def _read(raw: bytes) -> Head:
     match = HEAD.fullmatch(raw)
     if match is None:
         raise no_http(raw)
-    method, target, major, minor, fields = match.groups()
+    line, major, minor, fields = match.groups()
     if major != b"1":
         raise HeadError(505, f"HTTP/{major.decode()}.{minor.decode()} is not spoken here: use HTTP/1.1")
-    if method == b"CONNECT":
-        raise HeadError(501, "CONNECT is not supported")
+    method, path = _known_target(line) if len(line) <= KNOWN_BYTES else _target(line)
     if fields.count(b"\r\n") > MAX_FIELDS:
         raise HeadError(431, f"the request has more than {MAX_FIELDS} headers")
     headers = _headers(fields)
@@ -87,7 +87,7 @@ def _read(raw: bytes) -> Head:
     host = headers.get("host")
     if host is None and not old:
         raise HeadError(400, "a request of HTTP/1.1 needs the header Host")
-    if host is not None and HOST.fullmatch(host) is None:
+    if host is not None and (len(host) > MOST_HOST_CHARACTERS or not _is_host(host)):
         raise HeadError(400, f"the header Host is {host[:50]!r}: it must be one name and may have a port")
     length, chunked = _framing(headers, old)
     keep = not old
@@ -95,10 +95,15 @@ def _read(raw: bytes) -> Head:
         options = [word.strip(OWS) for word in headers["connection"].lower().split(",")]
         keep = "close" not in options and (not old or "keep-alive" in options)
     expects = not old and "expect" in headers and headers["expect"].lower() == "100-continue"
-    return Head(method.decode(), _path(method, target.decode()), headers, keep, length, chunked, expects, len(raw))
+    return Head(method, path, headers, keep, length, chunked, expects, len(raw))
 
 
 _known = lru_cache(KNOWN_HEADS)(_read)
+
+
+@lru_cache(KNOWN_HEADS)
+def _is_host(text: str) -> bool:
+    return HOST.fullmatch(text) is not None
 
 
 def too_large(raw: bytes) -> HeadError:
@@ -149,17 +154,23 @@ def _framing(headers: Mapping[str, str], old: bool) -> tuple[int, bool]:
     return int(length), False
 
 
-def _path(method: bytes, target: str) -> str:
-    """Return the path of a target in origin form or absolute form (RFC 9112, 3.2). Raises HeadError."""
+def _target(line: bytes) -> tuple[str, str]:
+    """Return method and path of a request line whose target has origin or absolute form (RFC 9112, 3.2). Raises HeadError."""
+    method, _, target = line.decode().partition(" ")
+    if method == "CONNECT":
+        raise HeadError(501, "CONNECT is not supported")
     if target.startswith("/"):
         path = target.partition("?")[0]
     elif match := ABSOLUTE.fullmatch(target):
         path = match[1] or "/"
-    elif target == "*" and method == b"OPTIONS":
+    elif target == "*" and method == "OPTIONS":
         path = "/"  # the server as a whole
     else:
         raise HeadError(400, f"the target of the request is {target[:50]!r}: it must be a path or an http address")
-    return unquote(path) if "%" in path else path
+    return method, unquote(path) if "%" in path else path
+
+
+_known_target = lru_cache(KNOWN_HEADS)(_target)
 
 
 def _what_is_wrong(raw: bytes) -> str:

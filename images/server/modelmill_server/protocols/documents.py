@@ -19,14 +19,16 @@ OUT_OF_RANGE = "ut of range"  # of a number, in msgspec's words
 MANY_DIGITS = 19  # a whole number may be beyond 64 bits
 
 
-def decode(decoder: msgspec.json.Decoder[T], body: bytes, *, again: bool = False) -> T:
-    """Return the decoded body, NaN read as null, a number beyond what a float holds as the largest. Raises RejectedError
-    (400).
+def decode(decoder: msgspec.json.Decoder[T], body: bytes, *, huge: bool = True, again: bool = False) -> T:
+    """Return the decoded body, NaN read as null. Raises RejectedError (400).
+
+    huge: a number beyond what a float holds is read as the largest, for a reader that refuses that with its place. again: the
+    body was read a second time.
     """
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        if again or OUT_OF_RANGE not in str(error):
+        if again or not huge or OUT_OF_RANGE not in str(error):
             raise bad(f"the request does not have the right form: {error}") from None
     except msgspec.DecodeError as error:
         if again or (b"NaN" not in body and b"Infinity" not in body and not body.startswith(BOM_UTF8)):
