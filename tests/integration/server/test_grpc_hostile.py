@@ -168,6 +168,15 @@ def test_memory_is_bounded_by_the_bytes_that_come(served: Served) -> None:
     assert served.memory_mib() - before < MEMORY_MIB
 
 
+def test_refused_requests_do_not_pile_up(served: Served) -> None:
+    """Each becomes some 250 MiB for a moment; exceptions that held it until the garbage collector came made it 2 GiB."""
+    wide = changed(lambda made: made.inputs[0].shape.extend([1] * 15_000_000))
+    before = served.memory_mib()
+    for _ in range(8):
+        assert served.refused(wide)[0] == CODES.INVALID_ARGUMENT
+    assert served.memory_mib() - before < 1000
+
+
 def test_malformed_messages_of_every_method_and_of_streams(served: Served) -> None:
     methods = [
         f"/inference.GRPCInferenceService/{method.name}"
