@@ -20,6 +20,7 @@ from sklearn.linear_model import Ridge
 from hack.artifacts import write_artifact
 from modelmill_server.protocols import inference_pb2 as pb
 from modelmill_server.protocols.grpc_service import MOST_CALLS
+from modelmill_server.telemetry.logs import MOST_ENTRIES
 from tests.support.fitted import cars, on_columns
 from tests.support.grpc_calls import Stub, message
 from tests.support.infer_requests import INFER as HTTP_INFER
@@ -197,6 +198,17 @@ def test_malformed_messages_of_every_method_and_of_streams(served: Served) -> No
             list(served.channel.stream_stream(path)(iter([b"\xff"]), timeout=30))
         assert refused.value.code() == CODES.INVALID_ARGUMENT
     served.require_good()
+
+
+def test_malformed_messages_do_not_fill_the_log(served: Served) -> None:
+    def told() -> int:
+        return served.running.log.read_text().count("bytes are malformed")
+
+    before, call = told(), served.channel.unary_unary(INFER)
+    for future in [call.future(b"\xff", timeout=30) for _ in range(300)]:
+        assert future.exception().code() == CODES.INVALID_ARGUMENT
+    assert 0 < told()
+    assert told() - before <= 2 * MOST_ENTRIES  # a period may end meanwhile
 
 
 def test_methods_metadata_and_deadlines(served: Served) -> None:
