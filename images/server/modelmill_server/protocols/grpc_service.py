@@ -241,7 +241,7 @@ async def start(service: ModelService, settings: Settings) -> GrpcServer:
     """Start to listen. Raises OSError when the port cannot be had."""
     options = [
         ("grpc.max_receive_message_length", settings.max_request_bytes),
-        ("grpc.max_concurrent_streams", settings.max_concurrent),
+        ("grpc.max_concurrent_streams", MOST_CALLS),
         ("grpc.max_connection_idle_ms", 1000 * settings.idle_seconds),
         ("grpc.so_reuseport", 0),
     ]
