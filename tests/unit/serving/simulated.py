@@ -198,7 +198,7 @@ class World:
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
 
-    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         if resource == REPLICA_SETS:
             return [{"metadata": {"name": uid, "uid": uid}}]
         if resource == PODS:

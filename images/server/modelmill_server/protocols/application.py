@@ -9,7 +9,14 @@ from modelmill_server.core.admission import TOO_MANY
 from modelmill_server.core.service import Loaded, ModelService
 from modelmill_server.http.messages import CLIENT_LEFT, RETRY_AFTER, Answer, Headers, Request, write_error
 from modelmill_server.protocols import table
-from modelmill_server.protocols.bodies import INLINE_BYTES, LEAST_BYTES, chosen_encoding, compressed, decompressed
+from modelmill_server.protocols.bodies import (
+    INLINE_BYTES,
+    LEAST_BYTES,
+    chosen_encoding,
+    compressed,
+    decompressed,
+    is_read,
+)
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.protocols.endpoints import ModelEndpoints
 from modelmill_server.protocols.openapi import About, document
@@ -93,11 +100,17 @@ class Application:
             return write_error(error.status, error.message)
 
     def _plain_body(self, request: Request) -> bytes:
-        """Return the body, decompressed. Raises RejectedError."""
-        encoding = request.headers.get("content-encoding")
+        """Return the body, decompressed, when it is of a type that is read. Raises RejectedError."""
+        headers = request.headers
+        content_type = headers.get("content-type")
+        if content_type is not None and not is_read(content_type):
+            raise RejectedError(415, f"content-type {content_type[:50]!r} is not read here: send application/json")
+        encoding = headers.get("content-encoding")
         if encoding is None:
             return request.body
-        return decompressed(request.body, encoding, self._settings.max_request_bytes)
+        plain = decompressed(request.body, encoding, self._settings.max_request_bytes)
+        request.size += len(plain)
+        return plain
 
     def _infer(self, request: Request, inference: Inference) -> Answer | Coroutine[Any, Any, Answer]:
         if not self._admission.begin():
