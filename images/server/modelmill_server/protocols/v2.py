@@ -241,7 +241,7 @@ class Reader:
             raise bad(f"one matrix {name!r} cannot hold {self._texts[0]!r}, {words}")
         if width != len(features):
             raise bad(
-                f"input {name!r} has {width} columns: the model takes {len(features)}, the {listed_features(features)}"
+                f"input {name!r} has {width} columns: the model takes {len(features)} features, the {listed_features(features)}"
             )
         check_rows(rows, self._max_rows)
         family = FAMILY.get(declared)
