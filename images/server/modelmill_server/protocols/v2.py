@@ -139,7 +139,7 @@ class Reader:
         would be read twice.
         """
         rows, data = _ROWS.search(body), _DATA.search(body)
-        if rows is None or data is None or int(rows[1]) < VECTOR_ROWS:
+        if rows is None or data is None or not VECTOR_ROWS <= int(rows[1]) <= self._max_rows:
             return None
         nested = data[1] is not None
         try:
