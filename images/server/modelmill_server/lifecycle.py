@@ -102,6 +102,8 @@ async def serve(settings: Settings) -> int:
             if grpc is not None:
                 grpc.methods.attach(loaded, dialects.reader)
             service.open()
+            if grpc is not None:
+                await grpc.tell(serving=True)
             log.info(
                 "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
             )
@@ -110,6 +112,8 @@ async def serve(settings: Settings) -> int:
             await _show(service, failure, stop)
         else:
             await stopping
+            if grpc is not None:
+                await grpc.tell(serving=False)
             await _drain(service, settings)
             await _close_payloads(loaded)
     watching.cancel()
