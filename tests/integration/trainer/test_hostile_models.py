@@ -153,6 +153,16 @@ def test_a_conversion_that_crashes_leaves_the_model_as_it_is(
     assert "SIGSEGV while it was converted" in manifest["lineage"]["serving"]
 
 
+def test_folders_may_be_named_from_where_one_is(
+    fetched: tuple[stage.StageSpec, Folders], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, where = fetched
+    monkeypatch.chdir(where.input.parents[1])
+    code = "print('hold-out', asked[0].folders.held_out('csv').is_file())\nraise ValueError(str(asked[0].into))"
+    with pytest.raises(StageError, match="/evaluated"):
+        evaluate(spec, folders(Path("work")), Path("evaluated"), planted(tmp_path, code))
+
+
 LOOK = """
 found = []
 places = ["/proc/self/environ", f"/proc/{os.getppid()}/environ", f"/proc/{os.getppid()}/mem", TOKEN]
