@@ -1,4 +1,4 @@
-"""A container leaves a model that crashes whatever runs it: the run ends with words, once, and no key of the store is anywhere."""
+"""A container leaves a model that crashes whatever runs it: the run ends with words, once, and no key is in any output."""
 
 from __future__ import annotations
 

@@ -85,6 +85,13 @@ CASES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "a result of its own": (
         "(asked[0].into / 'result.json').write_text('{}'); os._exit(0)", "ModelInvalid", "no valid result", {},
     ),
+    "a reason of its own": (
+        "import json; (asked[0].into / 'result.json').write_text("
+        "json.dumps({'v': 1, 'outcome': 'Failed', 'reason': 'no\\nword'})); os._exit(3)",
+        "ModelInvalid",
+        "it gives no reason",
+        {},
+    ),
     "the end": ("os._exit(0)", "ModelInvalid", "left no valid result", {}),
     "an end with a code": ("os._exit(7)", "ModelInvalid", "with exit code 7", {}),
     "an end like that of a stage": ("os._exit(1)", "ModelInvalid", "left no valid result", {}),
@@ -134,8 +141,9 @@ def test_a_hostile_model_is_an_outcome_with_words(
 def test_what_a_model_prints_is_bounded_and_steers_no_terminal(
     fetched: tuple[stage.StageSpec, Folders], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code = "if calls == 1:\n    for _ in range(1 << 10): os.write(1, b'\\x1b[2J' * (1 << 18))"  # 1 GiB
-    ending = evaluate(*fetched, tmp_path / "evaluated", planted(tmp_path, code, model="SklearnModel"))
+    code = "if calls == 1:\n    for _ in range(1 << 8): os.write(1, b'\\x1b[2J' * (1 << 18) + b'\\n')"  # 256 MiB
+    evaluator = planted(tmp_path, code, model="SklearnModel", seconds={Phase.FIRST: 600})
+    ending = evaluate(*fetched, tmp_path / "evaluated", evaluator)
     out = capfd.readouterr().out
     assert ending.outcome == result.PUBLISHED
     assert len(out) < watched.MAX_SAID + 10_000
