@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -34,6 +35,7 @@ FAILURE_SHOWN_SECONDS = 2.0  # readiness answers with the reason for so long bef
 QUIET_SECONDS = 2.0  # without a request for so long after SIGTERM, nobody sends here any more
 STOP_SECONDS = 5.0  # for closing connections, once nothing runs
 BACKLOG = 1024
+SPARE_FILES = 256  # for all that is no connection of HTTP
 
 
 def load(settings: Settings) -> tuple[Loaded, Dialects]:
@@ -76,7 +78,13 @@ async def serve(settings: Settings) -> int:
         loop.add_signal_handler(number, stop.set)
     service = ModelService(settings)
     application = Application(service, settings)
-    bounds = ConnectionBounds(settings.max_request_bytes, settings.body_seconds, settings.idle_seconds)
+    bounds = ConnectionBounds(
+        settings.max_request_bytes,
+        settings.body_seconds,
+        settings.idle_seconds,
+        _places(settings.connections),
+        settings.held_bytes,
+    )
     connections = Connections(application, bounds)
     server = await loop.create_server(connections.make, settings.host, settings.port, backlog=BACKLOG)
     loading = loop.run_in_executor(None, load, settings)
@@ -94,6 +102,8 @@ async def serve(settings: Settings) -> int:
             if grpc is not None:
                 grpc.methods.attach(loaded, dialects.reader)
             service.open()
+            if grpc is not None:
+                await grpc.tell(serving=True)
             log.info(
                 "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
             )
@@ -102,6 +112,8 @@ async def serve(settings: Settings) -> int:
             await _show(service, failure, stop)
         else:
             await stopping
+            if grpc is not None:
+                await grpc.tell(serving=False)
             await _drain(service, settings)
             await _close_payloads(loaded)
     watching.cancel()
@@ -112,6 +124,16 @@ async def serve(settings: Settings) -> int:
     await connections.close(STOP_SECONDS)
     log.info("ended")
     return code
+
+
+def _places(most: int) -> int:
+    """Return how many connections may be open: `most`, as far as the process may open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < most + SPARE_FILES:
+        soft = most + SPARE_FILES if hard == resource.RLIM_INFINITY else min(most + SPARE_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        most = max(1, min(most, soft - SPARE_FILES))
+    return most
 
 
 async def _start_grpc(service: ModelService, settings: Settings) -> GrpcServer | None:

@@ -13,6 +13,8 @@ from modelmill_server.failure import StartError
 ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
 ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
 ENV_IDLE_SECONDS = "MODELMILL_IDLE_SECONDS"
+ENV_HELD_BYTES = "MODELMILL_HELD_BYTES"
+ENV_MAX_CONNECTIONS = "MODELMILL_MAX_CONNECTIONS"
 ENV_SKOPS_TRUSTED = "MODELMILL_SKOPS_TRUSTED"
 ENV_ALLOW_PYTHON = "MODELMILL_ALLOW_PYTHON"
 ENV_BATCHING = "MODELMILL_BATCHING"
@@ -20,6 +22,10 @@ ENV_GRPC_PORT = "MODELMILL_GRPC_PORT"
 ENV_FEEDBACK_KEY = "MODELMILL_FEEDBACK_KEY"
 BATCHING_AUTO, BATCHING_ON, BATCHING_OFF = "auto", "on", "off"
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+HELD_BYTES = 256 * 1024 * 1024  # without a memory limit
+HELD_SHARE = 4  # a part of so much of the memory limit
+MAX_CONNECTIONS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class Settings:
     drift_features: how many features are counted, most important first.
     drain_seconds: longest time in which requests are still taken after SIGTERM. body_seconds: time a body may take to arrive.
     idle_seconds: time in which a connection must have sent the head of its next request.
+    held_bytes: of unanswered HTTP requests, of all connections together. connections: of HTTP, at once.
     batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
     trusted_types: what a skops file may hold beside the usual. allow_python: artifacts of Python code may be executed.
     feedback_key: what the ids of answers are signed with; None takes a key from the artifact.
@@ -50,6 +57,8 @@ class Settings:
     drain_seconds: int = 15
     body_seconds: int = 30
     idle_seconds: int = 65
+    held_bytes: int = HELD_BYTES
+    connections: int = MAX_CONNECTIONS
     batching: str = BATCHING_AUTO
     grpc_port: int = 0
     feedback_key: str | None = None
@@ -88,6 +97,8 @@ def from_environment(
         drain_seconds=_number(environ, ENV_DRAIN_SECONDS, 15, 0),
         body_seconds=_number(environ, ENV_BODY_SECONDS, 30, 1),
         idle_seconds=_number(environ, ENV_IDLE_SECONDS, 65, 1),
+        held_bytes=_number(environ, ENV_HELD_BYTES, held_bytes(), 64 * 1024),
+        connections=_number(environ, ENV_MAX_CONNECTIONS, MAX_CONNECTIONS, 1),
         batching=_choice(environ, ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
         grpc_port=_number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
         trusted_types=(*_names(environ, ENV_SKOPS_TRUSTED), *trusted_types),
@@ -108,6 +119,17 @@ def cpu_threads(path: Path = CPU_MAX) -> int:
     except (OSError, ValueError):
         return 1
     return max(1, min(limit, os.cpu_count() or 1))
+
+
+def held_bytes(path: Path = MEMORY_MAX) -> int:
+    """Return a quarter of the container's memory limit: the rest is for the model, and for what a body becomes.
+
+    Source: cgroup v2 `memory.max`, bytes or "max".
+    """
+    try:
+        return int(path.read_text(encoding="ascii")) // HELD_SHARE
+    except (OSError, ValueError):
+        return HELD_BYTES
 
 
 def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
