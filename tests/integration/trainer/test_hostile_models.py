@@ -20,6 +20,7 @@ from sklearn.linear_model import LinearRegression
 from modelmill.contracts import names, result, stage
 from modelmill.contracts.artifact import canonical, digest
 from modelmill_trainer import watched
+from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.evaluate import evaluate
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.fetch import fetch
@@ -191,6 +192,7 @@ from pathlib import Path
 from modelmill.contracts import stage
 from modelmill.store.keys import hide_keys
 from modelmill_trainer import watched
+from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.evaluate import Evaluator, evaluate
 from modelmill_trainer.failure import explained, leave
 from modelmill_trainer.folders import folders
@@ -287,6 +289,36 @@ def test_what_a_process_forged_is_not_published(
     assert caught.value.reason == "ModelInvalid"
     assert said in " ".join(caught.value.messages)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("ctypes.string_at(0)", "the champion ended its process with SIGSEGV"),
+        ("time.sleep(999)", "the champion took longer than 2 s"),
+    ],
+)
+def test_a_champion_that_crashes_leaves_the_challenger_without_comparison(
+    fetched: tuple[stage.StageSpec, Folders], evaluated: Path, tmp_path: Path, code: str, said: str
+) -> None:
+    spec, where = fetched
+    spec = replace(spec, store=stage.Store(f"file://{tmp_path}/models"), gates=(stage.Gate(min_improvement=-1.0),))
+    published = publish(spec, replace(where, evaluated=evaluated)).artifact
+    assert published is not None
+    champion = stage.Champion("fuel-2", published.uri, published.digest)
+    where = replace(where, input=tmp_path / "input")
+    shutil.copytree(fetched[1].input, where.input)
+    fetch_artifact(champion, spec.store, where.champion)
+    # The challenger is run as scikit-learn has it, the champion as ONNX; the conversion is compared later.
+    hostile = planted(tmp_path, f"if not asked[0].skipped: {code}", model="OnnxModel", seconds={Phase.CHAMPION: 2})
+    ending = evaluate(replace(spec, champion=champion), where, tmp_path / "evaluated", hostile)
+    assert ending.champion is not None
+    assert ending.champion.metrics == {}
+    assert said in ending.champion.message
+    assert any("the champion fuel-2 is not compared" in note for note in ending.notes)
+    assert ending.outcome == result.GATE_FAILED  # what cannot be compared fails the gate that compares
+    assert ending.artifact is not None
+    assert ending.artifact.format == "onnx"
 
 
 def test_stages_of_their_own_publish_what_was_evaluated(
