@@ -208,6 +208,44 @@ def test_large_tensors_of_numbers_are_read_as_small_ones_are(declared: str, nest
         read(numbers, numbers, "t")
 
 
+@pytest.mark.parametrize("form", ["instances", "dataframe_split"])
+@pytest.mark.parametrize("count", [20, 300])
+def test_large_bodies_of_rows_are_read_as_small_ones_are(form: str, count: int) -> None:
+    features = features_of([Tensor(name, "FP64", (-1,), nullable=name == "b") for name in "abc"])
+    reader = rows.Reader(features, "predict", 301)
+
+    def read(table: Any, **more: Any) -> list[list[Any]]:
+        value = table if form == "instances" else {"data": table, **more}
+        # Blanks make a body large that has few rows.
+        body = json.dumps({form: value} | (more if form == "instances" else {})).encode() + b" " * 5000
+        query = reader.read_mlflow(body)
+        return [list(column) for column in query.columns]
+
+    table: list[list[Any]] = [[row / 3, float(-row), row] for row in range(count)]
+    assert read(table) == [list(column) for column in zip(*table, strict=True)]
+    if form == "dataframe_split":
+        assert read(table, columns=["c", "a", "b"]) == [[row[place] for row in table] for place in (1, 2, 0)]
+        for columns, words in (([], "it must be a list of 0"), (None, "must be a list of names"), (["a"] * 3, "twice")):
+            with pytest.raises(RejectedError, match=words):
+                read(table, columns=columns)
+        with pytest.raises(RejectedError, match="unknown input 'x'"):
+            read(table, columns=["a", "b", "x"])
+    else:
+        with pytest.raises(RejectedError, match="exactly one of"):
+            read(table, inputs=None)
+    assert read([*table, [0.0, None, 1.0]])[1][-1] is None
+    for wrong, words in (
+        ([None, 0.0, 0.0], f"'a' is missing .* at row {count}"),
+        ([1e39, 0.0, 0.0], f"'a' has a number out of range at row {count}"),
+        ([True, 0.0, 0.0], "'a' has true or false"),
+        ([0.0, 0.0], f"row {count} has 2 values"),
+    ):
+        with pytest.raises(RejectedError, match=words):
+            read([*table, wrong])
+    with pytest.raises(RejectedError, match="at most 301"):
+        read(table * 31)
+
+
 def test_half_precision_has_no_form_in_json() -> None:
     reader = v2.Reader(features_of([Tensor("x", "FP16", (-1,))]), ("predict",), 10)
     document = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP16", "data": [1.5]}]}

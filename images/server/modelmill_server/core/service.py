@@ -104,6 +104,11 @@ class ModelService:
             return execution.perform(dialect, given)
         return self.in_pool(lambda: execution.perform(dialect, given))
 
-    def in_pool(self, compute: Callable[[], Made]) -> Awaitable[Made]:
+    async def in_pool(self, compute: Callable[[], Made]) -> Made:
         """Return what `compute` returns or raises, run on the pool."""
-        return asyncio.get_running_loop().run_in_executor(self._pool, compute)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, compute)
+        try:
+            return await future
+        finally:
+            # Else an exception, its frames and the future hold each other, and the request, until the garbage collector comes.
+            del future
