@@ -10,11 +10,16 @@ import sys
 from modelmill.contracts.names import HTTP_PORT
 from modelmill_server import __version__
 from modelmill_server.failure import StartError, leave_message
+from modelmill_server.supervisor import supervise
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 when a repeat may help, 3 when not, 2 for wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run one command under a supervisor and return its exit code: 0, 1 when a repeat may help, 3 when not, 2 for wrong usage."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return supervise(lambda: _run(given))
+
+
+def _run(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         if arguments[:1] == ["fetch"]:
