@@ -88,7 +88,7 @@ def _loading(settings: Settings) -> Phase:
 def _replaying(settings: Settings, golden: Golden) -> Phase:
     rows = max((len(values) for values in golden.inputs.values()), default=1)
     seconds = min(settings.row_seconds * rows, settings.load_seconds)
-    words = f"predicting {rows} golden rows took longer than {seconds} s: make the model smaller, or give it more CPU"
+    words = f"predicting the golden rows, {rows} of them, took longer than {seconds} s: make the model smaller, or give it more CPU"
     return Phase("predicting the golden rows", seconds, TOO_SLOW, words, final=True)
 
 
@@ -161,7 +161,7 @@ async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event
     await _drain(service, settings)
     if not service.workers.busy:
         return 0
-    words = f"SIGTERM came, and {service.workers.busy} calls of the model did not return"
+    words = f"SIGTERM came, and {service.workers.busy} of the calls of the model did not return"
     failure = StartError(STOPPED, words, final=False)
     log.error("%s", failure.line())
     leave_message(failure)
