@@ -14,7 +14,7 @@ from modelmill_server.supervisor import supervise
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command under a supervisor and return its exit code: 0, 1 when a repeat may help, 3 when not, 2 for wrong usage."""
+    """Run one command, supervised, and return its exit code: 0, 1 when a repeat may help, 3 when not, 2 for wrong usage."""
     given = sys.argv[1:] if arguments is None else arguments
     return supervise(lambda: _run(given))
 

@@ -88,7 +88,8 @@ def _loading(settings: Settings) -> Phase:
 def _replaying(settings: Settings, golden: Golden) -> Phase:
     rows = max((len(values) for values in golden.inputs.values()), default=1)
     seconds = min(settings.row_seconds * rows, settings.load_seconds)
-    words = f"predicting the golden rows, {rows} of them, took longer than {seconds} s: make the model smaller, or give it more CPU"
+    took = f"predicting the golden rows, {rows} of them, took longer than {seconds} s"
+    words = f"{took}: make the model smaller, or give it more CPU"
     return Phase("predicting the golden rows", seconds, TOO_SLOW, words, final=True)
 
 

@@ -27,6 +27,7 @@ CRASHED, STOPPED, OUT_OF_MEMORY = "Crashed", "Stopped", "OutOfMemory"
 MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")
 PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 PACKET = 4096  # bytes of a phase
+SHOWN = 600  # characters of its texts
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -57,8 +58,9 @@ class _Line:
 def enter(phase: Phase) -> None:
     """Tell the parent, where there is one, what this process is at. May be called on any thread."""
     if _Line.socket is not None:
+        said = {name: value[:SHOWN] if isinstance(value, str) else value for name, value in asdict(phase).items()}
         with suppress(OSError):  # the parent is gone, and this process with it
-            _Line.socket.send(json.dumps(asdict(phase)).encode()[:PACKET])
+            _Line.socket.send(json.dumps(said, ensure_ascii=False).encode(errors="replace")[:PACKET])
 
 
 def supervise(work: Callable[[], int]) -> int:
@@ -159,7 +161,8 @@ class _Supervisor:
             if not packet:
                 self._line = None
                 return
-            self._phase = Phase(**json.loads(packet))
+            with suppress(ValueError, TypeError):  # what is no phase changes nothing
+                self._phase = Phase(**json.loads(packet))
             if not self._stopping:
                 self._until = time.monotonic() + (self._phase.seconds or float("inf"))
 

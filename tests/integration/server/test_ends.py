@@ -68,7 +68,10 @@ def test_crash_while_serving(tmp_path: Path, launch: Launcher) -> None:
 def test_what_never_ends_before_it_serves(tmp_path: Path, launch: Launcher, step: str, held: str) -> None:
     folder = write_predictor(tmp_path / "a", **{step: held})
     server = launch(folder, wait=False, ALLOW_PYTHON="1", LOAD_SECONDS="2", ROW_SECONDS="2")
-    words = {"load": "loading the model took longer than 2 s", "predict": "predicting the golden rows, 1 of them, took longer than 2 s"}
+    words = {
+        "load": "loading the model took longer than 2 s",
+        "predict": "predicting the golden rows, 1 of them, took longer than 2 s",
+    }
     assert told(server, "ModelTooSlow", 3).startswith(words[step])
 
 
