@@ -59,8 +59,9 @@ def enter(phase: Phase) -> None:
     """Tell the parent, where there is one, what this process is at. May be called on any thread."""
     if _Line.socket is not None:
         said = {name: value[:SHOWN] if isinstance(value, str) else value for name, value in asdict(phase).items()}
-        with suppress(OSError):  # the parent is gone, and this process with it
-            _Line.socket.send(json.dumps(said, ensure_ascii=False).encode(errors="replace")[:PACKET])
+        packet = json.dumps(said, ensure_ascii=False).encode(errors="replace")[:PACKET]
+        with suppress(OSError):  # the parent is gone, and this process with it, or does not listen for the moment
+            _Line.socket.send(packet, socket.MSG_DONTWAIT)
 
 
 def supervise(work: Callable[[], int]) -> int:

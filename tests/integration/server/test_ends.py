@@ -75,14 +75,32 @@ def test_what_never_ends_before_it_serves(tmp_path: Path, launch: Launcher, step
     assert told(server, "ModelTooSlow", 3).startswith(words[step])
 
 
-@pytest.mark.parametrize("held", [HELD, "while True: time.sleep(1)"])
-def test_term_ends_a_model_that_is_being_loaded(tmp_path: Path, launch: Launcher, held: str) -> None:
-    mark = tmp_path / "loading"
-    folder = write_predictor(tmp_path / "a", load=f"pathlib.Path({str(mark)!r}).touch()\n{held}")
+@pytest.mark.parametrize(
+    ("step", "held", "calls", "doing"),
+    [
+        ("load", HELD, 1, "loading the model"),
+        ("load", "while True: time.sleep(1)", 1, "loading the model"),
+        ("predict", HELD, 1, "predicting the golden rows"),
+        ("predict", HELD, 2, "warming up"),
+    ],
+)
+def test_term_ends_a_server_that_is_not_ready(
+    tmp_path: Path, launch: Launcher, step: str, held: str, calls: int, doing: str
+) -> None:
+    """calls: which one of the step does not return."""
+    mark = tmp_path / "mark"
+    lines = f"""
+count.append(1)
+if len(count) == {calls}:
+    pathlib.Path({str(mark)!r}).touch()
+    {held}
+{DOUBLED if step == "predict" else ""}
+"""
+    folder = write_predictor(tmp_path / "a", before="count = []", **{step: lines})
     server = launch(folder, wait=False, ALLOW_PYTHON="1")
     wait_for_file(mark)
     server.process.send_signal(signal.SIGTERM)
-    assert told(server, "Stopped", 1) == "SIGTERM came while loading the model"
+    assert told(server, "Stopped", 1) == f"SIGTERM came while {doing}"
 
 
 def wait_for_file(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from modelmill_server.queries.columns import RejectedError
 
 Made = TypeVar("Made")
+ENDING = "the server ends, and the model did not answer in time"
 
 
 class Workers:
@@ -27,6 +28,7 @@ class Workers:
         self._seconds = seconds
         self._asked: dict[asyncio.Future[Any], float] = {}
         self._began: dict[int, float] = {}  # by thread; written by the threads
+        self._over = False
 
     @property
     def busy(self) -> int:
@@ -37,6 +39,9 @@ class Workers:
         """Return what `compute` will return or raise on a thread; RejectedError (504) when it takes too long."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Made] = loop.create_future()
+        if self._over:
+            future.set_exception(RejectedError(503, ENDING))
+            return future
         self._asked[future] = loop.time()
         self._pool.submit(self._run, loop, future, compute)
         return future
@@ -48,9 +53,10 @@ class Workers:
             self._settle(future, None, RejectedError(504, f"the model did not answer within {self._seconds:g} s"))
 
     def give_up(self) -> None:
-        """Answer in place of all calls: the server ends."""
+        """Answer in place of all calls, and of those to come: the server ends."""
+        self._over = True
         for future in list(self._asked):
-            self._settle(future, None, RejectedError(503, "the server ends, and the model did not answer in time"))
+            self._settle(future, None, RejectedError(503, ENDING))
 
     def stuck(self) -> bool:
         """Tell whether every thread is in a call that is overdue: no other will ever run."""
