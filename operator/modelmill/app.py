@@ -14,13 +14,12 @@ from modelmill import __version__
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
-from modelmill.engine.errors import LoginError
-from modelmill.engine.events import events_about
-from modelmill.engine.interface import Watch
+from modelmill.engine.errors import LoginError, NotFound
+from modelmill.engine.interface import Reads, Watch
 from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube import labels
-from modelmill.kube.objects import Manifest
+from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import (
     PODS,
     REPLICA_SETS,
@@ -78,22 +77,30 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
     )
 
 
-async def no_events(obj: Manifest) -> Sequence[Manifest]:
-    """Return no Events: for a table that is looked at, without an API server."""
-    return ()
+class NothingThere:
+    """An API server without objects: for a table that is only looked at. The methods of `engine.interface.Reads`."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """Raise NotFound."""
+        raise NotFound(404, "NotFound", f"{resource.plural} {name}")
+
+    async def list(self, *_: object, **__: object) -> tuple[Sequence[Manifest], str]:
+        """Return an empty list."""
+        return (), ""
 
 
-def controllers(config: Config, events: training.EventsAbout = no_events) -> Sequence[Controller]:
+def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controller]:
     """Return the table: the parts of each kind with their children, and which other changes concern it.
 
-    events: reads the Events about an object.
+    reads: the API server; one without objects when the table is only looked at.
     """
+    reads = reads or NothingThere()
     server = Image(config.server_image, config.image_pull_policy)
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            [training.training_part(Image(config.trainer_image, config.image_pull_policy), events)],
+            [training.training_part(Image(config.trainer_image, config.image_pull_policy), reads)],
             maps={
                 PODS: training.keys_of_pod,
                 INFERENCE_SERVICES: training.keys_of_service,
@@ -139,7 +146,7 @@ def main() -> int:
     metrics.BUILD.labels(__version__).set(1)
     try:
         run(
-            lambda client: controllers(config, partial(events_about, client)),
+            partial(controllers, config),
             watches(controllers(config)),
             config.settings,
             partial(routes, config),

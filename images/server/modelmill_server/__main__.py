@@ -11,6 +11,7 @@ from modelmill.contracts.names import HTTP_PORT
 from modelmill_server import __version__
 from modelmill_server.failure import StartError, leave_message
 from modelmill_server.supervisor import supervise
+from modelmill_server.telemetry import logs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    tell_left_out = logs.set_up()
     try:
         if arguments[:1] == ["fetch"]:
             from modelmill_server import fetch
@@ -33,6 +34,8 @@ def _run(arguments: list[str]) -> int:
         print(failure.line(), file=sys.stderr)
         leave_message(failure)
         return failure.exit_code
+    finally:
+        tell_left_out()
 
 
 def _serve(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -42,6 +43,7 @@ QUIET_SECONDS = 2.0  # without a request for so long after SIGTERM, nobody sends
 FINISH_SECONDS = 10.0  # for what runs when no more requests are taken
 STOP_SECONDS = 5.0  # for closing connections, once nothing runs
 BACKLOG = 1024
+SPARE_FILES = 256  # for all that is no connection of HTTP
 
 
 def load(settings: Settings) -> tuple[Loaded, Dialects]:
@@ -112,7 +114,13 @@ async def serve(settings: Settings) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     service = ModelService(settings)
     application = Application(service, settings)
-    bounds = ConnectionBounds(settings.max_request_bytes, settings.body_seconds, settings.idle_seconds)
+    bounds = ConnectionBounds(
+        settings.max_request_bytes,
+        settings.body_seconds,
+        settings.idle_seconds,
+        _places(settings.connections),
+        settings.held_bytes,
+    )
     connections = Connections(application, bounds)
     server = await loop.create_server(connections.make, settings.host, settings.port, backlog=BACKLOG)
     loading = loop.run_in_executor(None, load, settings)
@@ -167,6 +175,16 @@ async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event
     log.error("%s", failure.line())
     leave_message(failure)
     return failure.exit_code
+
+
+def _places(most: int) -> int:
+    """Return how many connections may be open: `most`, as far as the process may open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < most + SPARE_FILES:
+        soft = most + SPARE_FILES if hard == resource.RLIM_INFINITY else min(most + SPARE_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        most = max(1, min(most, soft - SPARE_FILES))
+    return most
 
 
 async def _start_grpc(service: ModelService, settings: Settings) -> GrpcServer | None:

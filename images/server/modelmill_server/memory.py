@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from modelmill_server.failure import StartError
+from modelmill_server.settings import MEMORY_MAX, memory_limit
 
-MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
 FLOOR, FACTOR = 2 << 30, 16  # without a limit of the container: bytes, and bytes for each byte of the model's file
 UNTOUCHED = 512 << 20  # of libraries and stacks of threads, which count and take nothing
 MIB = 1 << 20
@@ -19,14 +19,9 @@ REFUSED = re.compile(r"alloc|MemoryError|out of memory", re.IGNORECASE)
 
 
 def loading_bytes(file_bytes: int, path: Path = MEMORY_MAX) -> int:
-    """Return how many bytes loading a file of this size may take: the container's limit, or a multiple of the file.
-
-    Source: cgroup v2 `memory.max`, bytes or "max".
-    """
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return FLOOR + FACTOR * file_bytes
+    """Return how many bytes loading a file of this size may take: the container's limit, or a multiple of the file."""
+    limit = memory_limit(path)
+    return FLOOR + FACTOR * file_bytes if limit is None else limit
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from modelmill_server.failure import StartError
 ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
 ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
 ENV_IDLE_SECONDS = "MODELMILL_IDLE_SECONDS"
+ENV_HELD_BYTES = "MODELMILL_HELD_BYTES"
+ENV_MAX_CONNECTIONS = "MODELMILL_MAX_CONNECTIONS"
 ENV_SKOPS_TRUSTED = "MODELMILL_SKOPS_TRUSTED"
 ENV_ALLOW_PYTHON = "MODELMILL_ALLOW_PYTHON"
 ENV_BATCHING = "MODELMILL_BATCHING"
@@ -24,6 +26,10 @@ ENV_FETCH_SECONDS = "MODELMILL_FETCH_SECONDS"
 ENV_FEEDBACK_KEY = "MODELMILL_FEEDBACK_KEY"
 BATCHING_AUTO, BATCHING_ON, BATCHING_OFF = "auto", "on", "off"
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+HELD_BYTES = 256 * 1024 * 1024  # without a memory limit
+HELD_SHARE = 4  # a part of so much of the memory limit
+MAX_CONNECTIONS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class Settings:
     load_seconds: time that loading may take, and warming up again. row_seconds: time that each golden row may take.
     request_seconds: time that a call of the model may take.
     idle_seconds: time in which a connection must have sent the head of its next request.
+    held_bytes: of unanswered HTTP requests, of all connections together. connections: of HTTP, at once.
     batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
     trusted_types: what a skops file may hold beside the usual. allow_python: artifacts of Python code may be executed.
     feedback_key: what the ids of answers are signed with; None takes a key from the artifact.
@@ -59,6 +66,8 @@ class Settings:
     request_seconds: int = 60
     body_seconds: int = 30
     idle_seconds: int = 65
+    held_bytes: int = HELD_BYTES
+    connections: int = MAX_CONNECTIONS
     batching: str = BATCHING_AUTO
     grpc_port: int = 0
     feedback_key: str | None = None
@@ -100,6 +109,8 @@ def from_environment(
         request_seconds=number(environ, ENV_REQUEST_SECONDS, 60, 1),
         body_seconds=number(environ, ENV_BODY_SECONDS, 30, 1),
         idle_seconds=number(environ, ENV_IDLE_SECONDS, 65, 1),
+        held_bytes=number(environ, ENV_HELD_BYTES, held_bytes(), 64 * 1024),
+        connections=number(environ, ENV_MAX_CONNECTIONS, MAX_CONNECTIONS, 1),
         batching=_choice(environ, ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
         grpc_port=number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
         trusted_types=(*_names(environ, ENV_SKOPS_TRUSTED), *trusted_types),
@@ -120,6 +131,20 @@ def cpu_threads(path: Path = CPU_MAX) -> int:
     except (OSError, ValueError):
         return 1
     return max(1, min(limit, os.cpu_count() or 1))
+
+
+def memory_limit(path: Path = MEMORY_MAX) -> int | None:
+    """Return the container's memory limit in bytes, None without one. Source: cgroup v2 `memory.max`, bytes or "max"."""
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def held_bytes(path: Path = MEMORY_MAX) -> int:
+    """Return a quarter of the container's memory limit: the rest is for the model, and for what a body becomes."""
+    limit = memory_limit(path)
+    return HELD_BYTES if limit is None else limit // HELD_SHARE
 
 
 def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

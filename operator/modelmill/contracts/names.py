@@ -7,7 +7,8 @@ from typing import Final
 # Environment of the stages of a training pod (any image can be the `train` stage).
 ENV_INPUT: Final = "MODELMILL_INPUT"  # folder: train/, champion/ when there is one, params.json
 ENV_OUTPUT: Final = "MODELMILL_OUTPUT"  # folder to leave the model in
-ENV_HOLDOUT: Final = "MODELMILL_HOLDOUT"  # folder with the hold-out rows; mounted in fetch and publish only
+ENV_HOLDOUT: Final = "MODELMILL_HOLDOUT"  # folder with the hold-out rows; not mounted in train
+ENV_EVALUATED: Final = "MODELMILL_EVALUATED"  # folder from evaluate to publish; without it publish evaluates by itself
 ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}} of the train stage itself
 ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
@@ -19,6 +20,7 @@ ENV_TERMINATION_PATH: Final = "MODELMILL_TERMINATION_PATH"  # default /dev/termi
 # Containers of a training pod.
 STAGE_FETCH: Final = "fetch"
 STAGE_TRAIN: Final = "train"
+STAGE_EVALUATE: Final = "evaluate"
 STAGE_PUBLISH: Final = "publish"
 
 # Exit codes of the built-in stages and of the server's fetch.

@@ -14,7 +14,7 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError
-from modelmill.engine.interface import Event
+from modelmill.engine.interface import Event, Reads
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import CORE_EVENTS, EVENTS
 
@@ -117,11 +117,11 @@ class EventRecorder:
         }
 
 
-async def events_about(client: Client, obj: Manifest) -> Sequence[Manifest]:
+async def events_about(reads: Reads, obj: Manifest) -> Sequence[Manifest]:
     """Return the core/v1 Events about the object, whoever wrote them; none when they cannot be read, which is logged."""
     meta = obj["metadata"]
     try:
-        found, _ = await client.list(CORE_EVENTS, meta["namespace"], field_selector=f"involvedObject.uid={meta['uid']}")
+        found, _ = await reads.list(CORE_EVENTS, meta["namespace"], field_selector=f"involvedObject.uid={meta['uid']}")
     except ApiError as error:
         log.warning("events not read", object=f"{meta['namespace']}/{meta['name']}", error=str(error))
         return ()

@@ -79,6 +79,22 @@ class World(Protocol):
         """Return the objects of the kind in the namespace with this text in an indexed field."""
 
 
+class Reads(Protocol):
+    """Reads of the API server itself: of what is not in the cache, and before anything that cannot be taken back."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """Return the object. Raises NotFound, or another ApiError."""
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> tuple[Sequence[Manifest], str]:
+        """Return all objects that are selected, and the resourceVersion of the list. Raises ApiError."""
+
+
 class Reconciler(Protocol):
     """Decides what one object needs. Called never concurrently with the same key; raising means retry with backoff."""
 

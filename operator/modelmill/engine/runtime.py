@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,8 +40,16 @@ RESYNC_RETRY_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
+def utc_now() -> datetime:
+    """Return the time of day, aware."""
+    return datetime.now(UTC)
+
+
 class ControlLoop:
-    """Controllers over one cache. Nothing is reconciled before every watched kind was listed."""
+    """Controllers over one cache. Nothing is reconciled before every watched kind was listed.
+
+    clock: the time of day that plans are made with; whole seconds of it count, as in Kubernetes' timestamps.
+    """
 
     def __init__(
         self,
@@ -51,9 +59,11 @@ class ControlLoop:
         controllers: Sequence[Controller],
         watches: Sequence[Watch],
         namespaces: Sequence[str],
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._client = client
         self._cache = cache
+        self._clock = clock
         self._executor = executor
         self._controllers = {controller.resource: controller for controller in controllers}
         self._reconcilers = {controller.resource: controller.reconciler() for controller in controllers}
@@ -170,7 +180,7 @@ class ControlLoop:
         began = time.monotonic()
         metrics.ACTIVE_WORKERS.labels(controller.name).inc()
         result = "success"
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = self._clock().replace(microsecond=0)
         try:
             plan = await self._reconcilers[controller.resource](parent, self._cache, now)
             await self._executor.execute(controller.resource, parent, plan)

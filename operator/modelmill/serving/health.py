@@ -9,7 +9,15 @@ from modelmill.kube.conditions import TRUE, find
 from modelmill.kube.objects import Manifest
 from modelmill.serving.builders.pod_template import FETCH
 from modelmill.serving.view import View
-from modelmill.workloads.pod_status import Ended, blocked, container_statuses, ended, is_ready, unschedulable
+from modelmill.workloads.pod_status import (
+    OOM_KILLED,
+    Ended,
+    blocked,
+    container_statuses,
+    ended,
+    is_ready,
+    unschedulable,
+)
 
 HOPELESS_RESTARTS = 3
 PODS_REFUSED = "PodsRefused"
@@ -74,7 +82,7 @@ def _of_pod(pod: Manifest) -> list[Trouble]:
 
 def _of_end(end: Ended, restarts: int) -> Trouble:
     reason, text = "CrashLoop", end.describe()
-    if end.reason == "OOMKilled":
+    if end.reason == OOM_KILLED:
         reason, text = "OutOfMemory", f"{text}; raise spec.runtime.resources.limits.memory"
     result = end.result()
     if result is not None:

@@ -50,7 +50,7 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
     run = CurrentRun(
         number=number,
         reason=begin.kind,
-        triggers=decision.occasions,
+        triggers=tuple(one.id for one in decision.occasions),
         trained_hash=annotations[TRAINED_HASH_ANNOTATION],
         version=version,
         job=job["metadata"]["name"],
@@ -162,11 +162,13 @@ def _same_data(view: View, run: CurrentRun, ended: RunEnded) -> tuple[str, ...]:
 def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str, ...]:
     """Return the occasions that the run answers: those it was started for, and those that came while it trained.
 
-    One drift shows in one feature after the other; a run that succeeded has seen the data that they are about.
+    One drift shows in one feature after the other; a run that succeeded has seen the data that they are about. What began
+    when the run was over, and only its record was late, waits for the next one.
     """
-    saw_data = ended.made_version or ended.result.outcome == UNCHANGED
-    later = tuple(one for one in decision.occasions if one not in run.triggers) if saw_data else ()
-    return (*run.triggers, *later)[:MAX_REASONS]
+    if not ended.made_version and ended.result.outcome != UNCHANGED:
+        return run.triggers
+    came = [one.id for one in decision.occasions if one.since is None or one.since <= ended.finished]
+    return tuple(dict.fromkeys((*run.triggers, *came)))[:MAX_REASONS]
 
 
 def _event(view: View, record: FinishedRun) -> Event:

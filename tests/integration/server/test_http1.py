@@ -296,7 +296,7 @@ FRAMES = {
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=" + b"a" * 4 * MEBI,
         431,
     ),
-    "a target without end": (b"GET /" + b"a" * 4 * MEBI, 431),
+    "a target without end": (b"GET /" + b"a" * 4 * MEBI, 414),
     "a name without end": (LIVE[:-2] + b"a" * 4 * MEBI, 431),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelmill_server.core.admission import TOO_MANY
 from modelmill_server.core.service import Loaded, ModelService
-from modelmill_server.http.messages import CLIENT_LEFT, Answer, Request, write_error
+from modelmill_server.http.messages import CLIENT_LEFT, RETRY_AFTER, Answer, Request, write_error
 from modelmill_server.protocols import table
 from modelmill_server.protocols.bodies import decompressed
 from modelmill_server.protocols.dialects import Dialects
@@ -18,8 +18,6 @@ from modelmill_server.protocols.routes import POST, Inference, Intake, Page, Rou
 from modelmill_server.queries.columns import RejectedError
 from modelmill_server.settings import Settings
 from modelmill_server.telemetry.exposition import Exposition
-
-RETRY_AFTER = ("retry-after", "1")
 
 
 class Application:
