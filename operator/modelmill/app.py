@@ -28,9 +28,12 @@ from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
 from modelmill.registry import part as registry
+from modelmill.serving import network as serving_network
 from modelmill.serving import part as serving
+from modelmill.training import network as training_network
 from modelmill.training import part as training
 from modelmill.workloads.containers import Image
+from modelmill.workloads.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +41,40 @@ class Config:
     """What the environment of the operator's pod says.
 
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
+    network: what NetworkPolicies of the pods are made from; None for none.
     """
 
     trainer_image: str
     server_image: str
     image_pull_policy: str
     alert_token_file: str | None
+    network: Network | None
     settings: Settings
 
 
 def config_from(environment: Mapping[str, str]) -> Config:
-    """Return the configuration. Raises KeyError with the name of a variable that is missing."""
-    namespaces = [name.strip() for name in environment.get("MODELMILL_NAMESPACES", "").split(",") if name.strip()]
+    """Return the configuration. Raises KeyError with the name of a variable that is missing, ValueError for a wrong value."""
+    network = None
+    if environment.get("MODELMILL_NETWORK_POLICIES") == "true":
+        ports = [int(port) for port in _listed(environment, "MODELMILL_STORE_PORTS")]
+        network = Network(ports, _listed(environment, "MODELMILL_STORE_CIDRS"))
     return Config(
         trainer_image=environment["MODELMILL_TRAINER_IMAGE"],
         server_image=environment["MODELMILL_SERVER_IMAGE"],
         image_pull_policy=environment.get("MODELMILL_IMAGE_PULL_POLICY", "IfNotPresent"),
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
+        network=network,
         settings=Settings(
-            namespaces=namespaces,
+            namespaces=_listed(environment, "MODELMILL_NAMESPACES"),
             lease_namespace=environment.get("MODELMILL_LEASE_NAMESPACE", "default"),
             identity=environment.get("MODELMILL_POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
             port=int(environment.get("MODELMILL_PORT", "8080")),
         ),
     )
+
+
+def _listed(environment: Mapping[str, str], name: str) -> list[str]:
+    return [word.strip() for word in environment.get(name, "").split(",") if word.strip()]
 
 
 def watches(table: Sequence[Controller]) -> Sequence[Watch]:
@@ -96,11 +109,13 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
     """
     reads = reads or NothingThere()
     server = Image(config.server_image, config.image_pull_policy)
+    of_runs = [training_network.network_part(config.network)] if config.network is not None else []
+    of_servers = [serving_network.network_part(config.network)] if config.network is not None else []
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            [training.training_part(Image(config.trainer_image, config.image_pull_policy), reads)],
+            [training.training_part(Image(config.trainer_image, config.image_pull_policy), reads), *of_runs],
             maps={
                 PODS: training.keys_of_pod,
                 INFERENCE_SERVICES: training.keys_of_service,
@@ -117,7 +132,7 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [serving.serving_part(server, Scraper()), monitoring.PART],
+            [serving.serving_part(server, Scraper()), monitoring.PART, *of_servers],
             maps={
                 PODS: serving.keys_of_pod,
                 REPLICA_SETS: serving.keys_of_pod,

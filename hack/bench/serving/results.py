@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hack.bench.serving.cases import FOREST, ONE_ROW, Case, Line
-from hack.bench.serving.catalogue import FASTAPI, HELLO, OURS, PEERS, version
+from hack.bench.serving.catalogue import FASTAPI, HELLO, OURS, OURS_GRPC, PEERS, version
 from hack.bench.serving.loads import Sample
 
 THIRD, FOREST_LIMIT = 1 / 3, 1.3
@@ -121,7 +121,7 @@ def title(name: str) -> str:
     peer = PEERS[name]
     found = version(peer)
     first, comma, rest = peer.title.partition(",")
-    return f"**{peer.title}**" if name == OURS else f"{first} {found}{comma}{rest}"
+    return f"**{peer.title}**" if name in (OURS, OURS_GRPC) else f"{f'{first} {found}'.rstrip()}{comma}{rest}"
 
 
 def _verdict(kept: bool) -> str:

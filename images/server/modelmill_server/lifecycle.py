@@ -135,13 +135,17 @@ async def serve(settings: Settings) -> int:
         if grpc is not None:
             grpc.methods.attach(loaded, dialects.reader)
         service.open()
+        await _tell_grpc(grpc, serving=True)
         log.info(
             "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
         )
-        code = await _answer(service, settings, stop)
+        await _answer(service, settings, stop)
+        await _tell_grpc(grpc, serving=False)
+        code = await _drain(service, settings)
         await _close_payloads(loaded)
     except StartError as failure:
         code = failure.exit_code
+        await _tell_grpc(grpc, serving=False)
         await _show(service, failure)
     watching.cancel()
     if grpc is not None:
@@ -153,11 +157,8 @@ async def serve(settings: Settings) -> int:
     return code
 
 
-async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event) -> int:
-    """Answer requests until SIGTERM, drain, and return the exit code.
-
-    Raises StartError (ModelStuck) when calls of the model keep every thread and do not return.
-    """
+async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event) -> None:
+    """Answer requests until SIGTERM. Raises StartError (ModelStuck) when calls of the model keep every thread for ever."""
     phase = _serving(settings)
     while not stop.is_set():
         enter(phase)
@@ -167,14 +168,11 @@ async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event
             raise StartError(STUCK, f"{words} for more than {settings.request_seconds} s", final=False)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), SWEEP_SECONDS)
-    await _drain(service, settings)
-    if not service.workers.busy:
-        return 0
-    words = f"SIGTERM came, and {service.workers.busy} of the calls of the model did not return"
-    failure = StartError(STOPPED, words, final=False)
-    log.error("%s", failure.line())
-    leave_message(failure)
-    return failure.exit_code
+
+
+async def _tell_grpc(grpc: GrpcServer | None, *, serving: bool) -> None:
+    if grpc is not None:
+        await grpc.tell(serving=serving)
 
 
 def _places(most: int) -> int:
@@ -215,8 +213,11 @@ async def _show(service: ModelService, failure: StartError) -> None:
     await asyncio.sleep(FAILURE_SHOWN_SECONDS)
 
 
-async def _drain(service: ModelService, settings: Settings) -> None:
-    """Answer what still comes, as not ready, until it is quiet or the time is over; then finish what runs."""
+async def _drain(service: ModelService, settings: Settings) -> int:
+    """Answer what still comes, as not ready, until it is quiet or the time is over; then finish what runs.
+
+    Return the exit code: another than 0, and told, when a call of the model does not return.
+    """
     begin = time.perf_counter()
     service.drain()
     admission = service.admission
@@ -230,6 +231,13 @@ async def _drain(service: ModelService, settings: Settings) -> None:
         service.workers.sweep()
         await asyncio.sleep(0.02)
     service.workers.give_up()
+    if not service.workers.busy:
+        return 0
+    words = f"SIGTERM came, and {service.workers.busy} of the calls of the model did not return"
+    failure = StartError(STOPPED, words, final=False)
+    log.error("%s", failure.line())
+    leave_message(failure)
+    return failure.exit_code
 
 
 async def _close_payloads(loaded: Loaded) -> None:

@@ -122,6 +122,7 @@ def measure(
         left=left,
         model=model,
         train=model_frame(train, model.features, kinds),
+        train_target=known,
         rows_file=rows_file,
         frame=frame,
         target=target,
@@ -162,7 +163,7 @@ def write_artifact(
     require_finite(fitted, "that were trained on: it must answer rows with missing values, where the data has some")
     predicted_train = fitted[PREDICT]
     importance = permutation_importance(model, measured.frame, measured.target, spec.seed)
-    profile = make_profile(measured.train, predicted_train, importance)
+    profile = make_profile(measured.train, measured.train_target, predicted_train, importance)
     candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(
         COMPARED_ROWS + len(measured.frame)
     )

@@ -17,6 +17,7 @@ from modelmill.engine.errors import AlreadyExists, ApiError
 from modelmill.engine.interface import Event, Reads
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import CORE_EVENTS, EVENTS
+from modelmill.kube.texts import fitted
 
 CONTROLLER = "modelmill.dev/operator"
 WAITING = 1000
@@ -24,6 +25,7 @@ REPEAT_SECONDS = 600.0
 BUDGET, BUDGET_SECONDS = 30, 600.0
 """Events of one object at most, in this many seconds."""
 MAX_NAME = 253
+MAX_NOTE = 1024
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +96,8 @@ class EventRecorder:
 
     def _body(self, parent: Manifest, event: Event) -> dict[str, Any]:
         meta = parent["metadata"]
-        identity = "\0".join((meta["uid"], event.reason, event.message))
+        note = fitted(event.message, MAX_NOTE)
+        identity = "\0".join((meta["uid"], event.reason, note))
         suffix = hashlib.sha256(identity.encode()).hexdigest()[:16]
         return {
             "apiVersion": EVENTS.api_version,
@@ -106,7 +109,7 @@ class EventRecorder:
             "action": "Reconcile",
             "type": event.type,
             "reason": event.reason,
-            "note": event.message[:1024],
+            "note": note,
             "regarding": {
                 "apiVersion": parent["apiVersion"],
                 "kind": parent["kind"],

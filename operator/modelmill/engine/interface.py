@@ -69,8 +69,12 @@ class World(Protocol):
     def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
         """Return all objects of the kind in the namespace (all namespaces when None)."""
 
-    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
-        """Return the objects of the kind whose controller ownerReference has this uid."""
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
+        """Return the objects of the kind in the namespace whose controller ownerReference has this uid.
+
+        An owner is of the same namespace. Whoever knows a uid can write it into an object of another one, until the garbage
+        collector comes.
+        """
 
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         """Return the objects of the kind in the namespace with this value of an indexed label."""

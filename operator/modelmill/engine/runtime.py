@@ -30,6 +30,7 @@ from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest, Resource
+from modelmill.kube.texts import fitted
 
 WORKERS = 16
 BACKOFF_PASSING = 30.0
@@ -331,5 +332,5 @@ def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
 
 def _unforeseen(error: Exception) -> str:
     """Return what a person reads of an error of ours: one line, bounded."""
-    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    words = fitted(f"{type(error).__name__}: {error}", 300)
     return f"an error of the operator, whose log has the trace: {words}; nothing is changed until the object can be planned"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from modelmill.api.objects import ModelVersion
-from modelmill.api.texts import fitted
 from modelmill.api.training_job_status import FinishedRun, TrainingJobStatus
 from modelmill.api.versions import REJECTED, gain, number, version_number
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED, UNCHANGED
+from modelmill.kube.texts import fitted
 from modelmill.training.observation import COUNTED, REPLACED, RunActive
 from modelmill.training.view import View
 

@@ -19,6 +19,7 @@ from modelmill.contracts.result import (
     decode,
 )
 from modelmill.kube.objects import Manifest
+from modelmill.kube.texts import word
 from modelmill.training.view import View
 from modelmill.workloads import jobs, refusals
 from modelmill.workloads.pod_status import OOM_KILLED, Ended, container_statuses, ended
@@ -120,7 +121,7 @@ def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
         return _failed("ResultInvalid", f"container {names.STAGE_PUBLISH}: {error}", seen.attempts, seen.finished)
     if result.outcome in (FAILED, DATA_REJECTED):
         return RunEnded(result, seen.attempts, seen.finished, _cause(result), " ".join(result.reasons))
-    return RunEnded(result, seen.attempts, seen.finished, result.reason, "; ".join(result.reasons))
+    return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), "; ".join(result.reasons))
 
 
 def _job_failed(seen: jobs.Failed) -> RunEnded:
@@ -137,11 +138,14 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
         cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
         return _failed(cause, failure.describe(), seen.attempts, seen.finished)
     if result.outcome == UNCHANGED and failure.container == names.STAGE_FETCH:
-        return RunEnded(result, seen.attempts, seen.finished, result.reason, " ".join(result.reasons))
+        return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), " ".join(result.reasons))
     exited = f"container {failure.container} exited with code {failure.exit_code}"
     if result.outcome not in (FAILED, DATA_REJECTED):
         # It said that it published and then failed: success needs exit code 0 as well.
         return _failed("StageFailed", exited, seen.attempts, seen.finished)
+    if failure.container == names.STAGE_TRAIN:
+        # Any image can leave a result: it may say why it failed, and states no facts.
+        result = StageResult(result.outcome, result.reason, result.reasons)
     message = f"{exited}: {' '.join(result.reasons) or result.reason}"
     return RunEnded(result, seen.attempts, seen.finished, _cause(result), message)
 
@@ -152,8 +156,8 @@ def _out_of_memory(end: Ended, seen: jobs.Complete | jobs.Failed) -> RunEnded:
 
 
 def _cause(result: StageResult) -> str:
-    """Return the word of a stage that failed."""
-    return result.reason if result.reason not in ("", REPLACED) else result.outcome
+    """Return the word of a stage that failed: its own when it is one, since any image can leave a result."""
+    return word(result.reason, result.outcome) if result.reason != REPLACED else result.outcome
 
 
 def _active(seen: jobs.Active, look_again: float | None) -> RunActive:

@@ -62,7 +62,7 @@ def training_part(trainer: Image, reads: Reads) -> Part:
 def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
     """Collect what the plan looks at from the cache."""
     namespace, model = training_job.namespace, training_job.spec.model
-    jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, training_job.uid)}
+    jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, namespace, training_job.uid)}
     labelled = world.labelled(MODEL_VERSIONS, namespace, labels.MODEL_LABEL, model)
     versions = [one for one in labelled if one["spec"].get("model") == model]
     same_model = world.with_field(TRAINING_JOBS, namespace, MODEL_FIELD, model)
@@ -72,7 +72,7 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
         training_job=training_job,
         next_number=_next_number(training_job, versions, world),
         jobs=jobs,
-        pods={name: world.owned(PODS, job["metadata"]["uid"]) for name, job in jobs.items()},
+        pods={name: world.owned(PODS, namespace, job["metadata"]["uid"]) for name, job in jobs.items()},
         versions=readable_model_versions(versions),
         services=readable_inference_services(services),
         now=now,

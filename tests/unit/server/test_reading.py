@@ -178,6 +178,36 @@ def test_large_matrix_of_numbers_is_read_as_small_ones_are(rows: int, nested: bo
         read(matrix, [rows + 1, 2])
 
 
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("declared", ["FP32", "FP64"])
+def test_large_tensors_of_numbers_are_read_as_small_ones_are(declared: str, nested: bool) -> None:
+    features = features_of([Tensor("a", "FP64", (-1,)), Tensor("n", "INT64", (-1,)), Tensor("t", "BYTES", (-1,))])
+    reader = v2.Reader(features[:2], ("predict",), 1000)
+
+    def read(a: list[Any], n: list[Any], name: str = "n", **more: Any) -> list[list[Any]]:
+        inputs = [
+            {"name": key, "datatype": declared, **more}
+            | {"shape": [300, 1] if nested else [300], "data": [[value] for value in values] if nested else values}
+            for key, values in (("a", a), (name, n))
+        ]
+        return [list(column) for column in reader.read(json.dumps({"inputs": inputs}).encode()).columns]
+
+    numbers = [float(row) for row in range(300)]
+    assert read(numbers, numbers) == [numbers, list(range(300))]
+    for bad_value, words in ((0.5, "must be a whole number"), (None, "is missing"), ("x", "must be a number")):
+        with pytest.raises(RejectedError, match=f"'n' .*{words}|'n' is 0.5 at row 299: it {words}"):
+            read(numbers, [*numbers[:-1], bad_value])
+    with pytest.raises(RejectedError, match="has 299 values"):
+        read(numbers, numbers[:-1])
+    with pytest.raises(RejectedError, match="unknown input 'other'"):
+        read(numbers, numbers, "other")
+    with pytest.raises(RejectedError, match="shared memory"):
+        read(numbers, numbers, parameters={"shared_memory_region": "x"})
+    reader = v2.Reader(features, ("predict",), 1000)
+    with pytest.raises(RejectedError, match="the model takes BYTES"):
+        read(numbers, numbers, "t")
+
+
 def test_half_precision_has_no_form_in_json() -> None:
     reader = v2.Reader(features_of([Tensor("x", "FP16", (-1,))]), ("predict",), 10)
     document = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP16", "data": [1.5]}]}

@@ -50,7 +50,7 @@ class Seen:
         known = {MODEL_VERSIONS: self.versions, INFERENCE_SERVICES: self.services, TRAINING_JOBS: self.training_jobs}
         return known[resource]
 
-    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         if resource == JOBS:
             return list(self.jobs.values())
         assert resource == PODS

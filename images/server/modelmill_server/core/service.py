@@ -77,7 +77,10 @@ class ModelService:
         if name != self.model_name:
             raise RejectedError(404, f"unknown model {name[:100]!r}: this server has {self.model_name!r}")
         if version and version != self.model_version:
-            raise RejectedError(404, f"unknown version {version[:100]!r}: this server has {self.model_version!r}")
+            words = f"unknown version {version[:100]!r}: this server has {self.model_version!r}"
+            if version.isdigit():
+                words += "; versions have names here, not numbers: leave the version out to ask the one that is served"
+            raise RejectedError(404, words)
 
     def fail(self, why: str) -> None:
         """Say in the readiness answer why the model will not be served."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 MAX_HEAD_BYTES = 64 * 1024
-MAX_FIELDS = 100
+MAX_FIELDS = 200
 KNOWN_BYTES = 1024  # a head up to there is remembered
 KNOWN_HEADS = 256
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
@@ -21,13 +21,15 @@ FIELDS = rb"(?:" + TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+"
 LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n")
 HEAD = re.compile(LINE.pattern + rb"(" + FIELDS + rb")\r\n")
 TRAILER = re.compile(FIELDS + rb"\r\n")
+BEGIN = re.compile(TOKEN + rb"(?: |\Z)|\r?\Z")
+"""How a head begins, as far as it is here."""
 NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 """What is in no head: control characters, and line ends that are no CRLF."""
 NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 HOST = re.compile(
     r"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\])(?::[0-9]*)?"
 )
-ABSOLUTE = re.compile(rf"https?://{HOST.pattern}(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
+ABSOLUTE = re.compile(r"https?://[^/?#@]+(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
 OWS = " \t"
 
 
@@ -72,7 +74,7 @@ def _read(raw: bytes) -> Head:
         raise too_large(raw)
     match = HEAD.fullmatch(raw)
     if match is None:
-        raise HeadError(400, f"this is not HTTP: {_what_is_wrong(raw)}")
+        raise no_http(raw)
     method, target, major, minor, fields = match.groups()
     if major != b"1":
         raise HeadError(505, f"HTTP/{major.decode()}.{minor.decode()} is not spoken here: use HTTP/1.1")
@@ -99,9 +101,16 @@ _known = lru_cache(KNOWN_HEADS)(_read)
 
 def too_large(raw: bytes) -> HeadError:
     """Return the refusal of a head, whole or not, that is too large."""
+    if BEGIN.match(raw) is None or NO_TEXT.search(raw, 0, MAX_HEAD_BYTES):
+        return no_http(raw[:MAX_HEAD_BYTES])
     if b"\r\n" not in raw[:MAX_HEAD_BYTES]:
         return HeadError(414, f"the request line is larger than {MAX_HEAD_BYTES} bytes")
     return HeadError(431, f"the head of the request is larger than {MAX_HEAD_BYTES} bytes")
+
+
+def no_http(raw: bytes) -> HeadError:
+    """Return the refusal of a head, whole or not, that has not the right form."""
+    return HeadError(400, f"this is not HTTP: {_what_is_wrong(raw)}")
 
 
 def _headers(fields: bytes) -> dict[str, str]:
@@ -141,7 +150,7 @@ def _path(method: bytes, target: str) -> str:
     elif match := ABSOLUTE.fullmatch(target):
         path = match[1] or "/"
     elif target == "*" and method == b"OPTIONS":
-        path = target
+        path = "/"  # the server as a whole
     else:
         raise HeadError(400, f"the target of the request is {target[:50]!r}: it must be a path or an http address")
     return unquote(path) if "%" in path else path

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-Answer = tuple[int, bytes, list[tuple[str, str]]]
+Headers = list[tuple[str, str]]
+Answer = tuple[int, bytes, Headers]
 """HTTP status, body, headers."""
 
 JSON = ("content-type", "application/json")

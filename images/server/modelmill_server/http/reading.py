@@ -18,7 +18,17 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from modelmill_server.http.heads import MAX_HEAD_BYTES, NO_TEXT, TRAILER, Head, HeadError, read_head, too_large
+from modelmill_server.http.heads import (
+    BEGIN,
+    MAX_HEAD_BYTES,
+    NO_TEXT,
+    TRAILER,
+    Head,
+    HeadError,
+    no_http,
+    read_head,
+    too_large,
+)
 from modelmill_server.http.messages import Request
 
 log = logging.getLogger("modelmill_server")
@@ -27,6 +37,8 @@ MAX_SIZE_LINE = 4096  # the size of a chunk and its extensions
 READ_ANYWAY = 4  # times the limit: a body up to there is read to its end; its client would not see the answer before
 SIZE_LINE = rb"([0-9A-Fa-f]{1,16})([ \t]*;[\t -~\x80-\xff]*+)?+\r\n"
 FIRST_CHUNK, NEXT_CHUNK = re.compile(SIZE_LINE), re.compile(rb"\r\n" + SIZE_LINE)
+PART_OF_LINE = rb"(?:[0-9A-Fa-f]{1,16}+[ \t]*+(?:;[\t -~\x80-\xff]*+)?+\r?)?\Z"
+FIRST_BEGINS, NEXT_BEGINS = re.compile(PART_OF_LINE), re.compile(rb"\r?\Z|\r\n" + PART_OF_LINE)
 NOT_HANDLED = "the request could not be handled; the server's log says why"
 
 
@@ -142,6 +154,8 @@ class RequestReader:
             at += 2
         end = self._end_of_lines(data, at, too_large)
         if end < 0:
+            if BEGIN.match(data, at) is None:
+                raise no_http(data[at:])
             return at
         head = read_head(data[at:end])
         begin, length = time.perf_counter(), head.length
@@ -171,36 +185,32 @@ class RequestReader:
             if match is None:
                 self._expect_size(data, at, incoming.first)
                 return at
-            if match.end() - at > MAX_SIZE_LINE + 4:  # as much as is waited for, and its line ends
-                raise _line_too_large(data)
-            at, self._looked_at, incoming.first = match.end(), 0, False
+            at, incoming.first = match.end(), False
+            if match.end() - match.start() > MAX_SIZE_LINE:
+                raise _line_too_large()
             incoming.missing = int(match[1], 16)
             incoming.last = not incoming.missing
             incoming.extensions += len(match[2] or b"")
             if incoming.extensions > MAX_HEAD_BYTES:
-                raise _line_too_large(data)
+                raise _line_too_large()
         if incoming.last and at < end:
             return self._read_trailers(incoming, data, at)
         return at
 
     def _expect_size(self, data: bytes, at: int, first: bool) -> None:
         """Return when the line with the size of a chunk may still become right."""
-        line = data[at:]
-        if not first:
-            if not b"\r\n".startswith(line[:2]):
-                raise HeadError(400, "this is not HTTP: a chunk is longer than its size says")
-            line = line[2:]
-        if b"\r\n" in line or NO_TEXT.search(line):
-            raise HeadError(400, f"this is not HTTP: {line[:20].decode('latin-1')!r} is not the size of a chunk")
-        if len(line) > MAX_SIZE_LINE:
-            raise _line_too_large(line)
+        if (FIRST_BEGINS if first else NEXT_BEGINS).match(data, at) is None:
+            wrong = data[at : at + 20].decode("latin-1")
+            raise HeadError(400, f"this is not HTTP: {wrong!r} is not the end of a chunk and the size of the next")
+        if len(data) - at > MAX_SIZE_LINE:
+            raise _line_too_large()
 
     def _read_trailers(self, incoming: Incoming, data: bytes, at: int) -> int:
         end = at + 2 if data.startswith(b"\r\n", at) else self._end_of_lines(data, at, _line_too_large)
         if end < 0:
             return at
         if end - at > MAX_HEAD_BYTES:
-            raise _line_too_large(data)
+            raise _line_too_large()
         if TRAILER.fullmatch(data, at, end) is None:
             raise HeadError(400, "this is not HTTP: the trailer of the request has not the right form")
         self._complete(incoming)
@@ -247,7 +257,7 @@ class RequestReader:
         return Request(head.method, head.path, head.headers, body, begin, head.size + len(body))
 
 
-def _line_too_large(_: bytes) -> HeadError:
+def _line_too_large(_: bytes = b"") -> HeadError:
     return HeadError(
         431, f"the trailer of the request, or what stands beside its chunks, is larger than {MAX_HEAD_BYTES} bytes"
     )
