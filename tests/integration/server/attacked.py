@@ -128,9 +128,9 @@ class Attacked:
 
     def _memory(self, name: str) -> int:
         """Return a figure of the process in KiB."""
-        found = re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{self.running.process.pid}/status").read_text())
+        found = re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{self.running.pid}/status").read_text())
         assert found
         return int(found[1])
 
     def _reset_peak(self) -> None:
-        Path(f"/proc/{self.running.process.pid}/clear_refs").write_text("5")  # proc(5): resets VmHWM
+        Path(f"/proc/{self.running.pid}/clear_refs").write_text("5")  # proc(5): resets VmHWM

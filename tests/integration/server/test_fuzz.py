@@ -110,11 +110,11 @@ class Target:
     saw: int = 0
 
     def open_files(self) -> int:
-        return len(list(Path(f"/proc/{self.running.process.pid}/fd").iterdir()))
+        return len(list(Path(f"/proc/{self.running.pid}/fd").iterdir()))
 
     def memory(self) -> int:
         """Return the resident bytes."""
-        return int(Path(f"/proc/{self.running.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{self.running.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> Answer:
         """Send a body, check what every answer has to be, and return the answer."""
@@ -148,7 +148,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory, launch_shared: Launcher) 
 @pytest.fixture
 def target(attacked: Target) -> Iterator[Target]:
     """The server, with the good client beside; afterwards it lives, has let go of every socket, and wrote no trace."""
-    pid, files, calls = attacked.running.process.pid, attacked.open_files(), attacked.beside.calls
+    pid, files, calls = attacked.running.pid, attacked.open_files(), attacked.beside.calls
     with attacked.beside.calling():
         yield attacked
     assert attacked.beside.errors == []

@@ -111,13 +111,13 @@ def connected(server: Running, receive_buffer: int = 0) -> socket.socket:
 
 
 def open_files(server: Running) -> int:
-    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+    return len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
 
 
 def holds(server: Running, connection: socket.socket) -> bool:
     """Return whether the server has the connection open: one that it has closed has no inode, even if bytes are still to go."""
     ends = (f":{server.port:04X}", f":{connection.getsockname()[1]:04X}")
-    lines = [line.split() for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]]
+    lines = [line.split() for line in Path(f"/proc/{server.pid}/net/tcp").read_text().splitlines()[1:]]
     return any((line[1][-5:], line[2][-5:]) == ends and line[9] != "0" for line in lines)
 
 
@@ -537,7 +537,7 @@ def test_plain_asyncio_does_the_same(launch: Launcher, folder: Path, gate: Path,
     """Where uvloop is not installed."""
     (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["uvloop"] = None\n')
     server = start(launch, folder, modules=tmp_path)
-    assert "uvloop" not in Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "uvloop" not in Path(f"/proc/{server.pid}/maps").read_text()
     with connected(server) as one:
         shut_gate(gate, one, server, post(7) + post(1) * 40 + changed(OFFER, post(1)) + b"nonsense\r\n\r\n")
         gate.unlink()
