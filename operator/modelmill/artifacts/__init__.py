@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modelmill.artifacts.documents import check_json
+from modelmill.artifacts.lightgbm import check_lightgbm
 from modelmill.artifacts.limits import LIMITS, ArtifactInvalid, Limits
 from modelmill.artifacts.skops import check_skops
+from modelmill.artifacts.xgboost import check_xgboost
 from modelmill.contracts import names
 
 __all__ = [
@@ -22,8 +24,10 @@ __all__ = [
     "check_artifact",
     "check_documents",
     "check_json",
+    "check_lightgbm",
     "check_model",
     "check_skops",
+    "check_xgboost",
 ]
 
 DOCUMENTS = (names.MANIFEST_FILE, names.PROFILE_FILE, names.GOLDEN_FILE)
@@ -52,4 +56,8 @@ def check_model(path: Path, format_: str, limits: Limits = LIMITS) -> None:
         check(path, limits)
 
 
-_CHECKS: dict[str, Callable[[Path, Limits], None]] = {"skops": check_skops}
+_CHECKS: dict[str, Callable[[Path, Limits], None]] = {
+    "skops": check_skops,
+    "xgboost": check_xgboost,
+    "lightgbm": check_lightgbm,
+}

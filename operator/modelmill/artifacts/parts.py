@@ -65,6 +65,9 @@ class Part:
         return state.items if state is not None and state.kind == "DictNode" else {}
 
 
+Fields = dict[str, Part]
+
+
 class Parts:
     """All objects of a skops file. Raises ArtifactInvalid when skops would read something else, or cannot end."""
 
@@ -155,6 +158,7 @@ class Parts:
             self._fill(part, state)
         except (KeyError, TypeError, AttributeError) as error:
             raise self.wrong(part, f"lacks what a {kind[:40]} has: {type(error).__name__} {error}") from None
+        self._require_places(part)
         part.open = False
         return part
 
@@ -182,6 +186,12 @@ class Parts:
             part.items["attrs"] = self._part(state["attrs"], f"{part.place}.attrs")
         elif kind not in _PLAIN:
             raise self.wrong(part, f"is built by {kind[:60]!r}, which is unknown")
+
+    def _require_places(self, part: Part) -> None:
+        """Raise ArtifactInvalid for a bare tree where something would call its methods without the checks of its estimator."""
+        for key, held in part.items.items():
+            if held.kind == "TreeNode" and key != "tree_":
+                raise self.wrong(held, "is a tree that no estimator holds as its tree_")
 
     def _literal(self, part: Part, content: Any) -> Any:
         try:
@@ -245,3 +255,11 @@ def leaves(part: Part) -> Iterator[Part]:
             waiting.extend(reversed(held.items.values()))
         else:
             yield held
+
+
+def width_of(parts: Parts, part: Part, fields: Fields) -> int:
+    """Return the width of rows that an estimator takes. Raises ArtifactInvalid when it does not say it as a whole number."""
+    width = parts.number(fields.get("n_features_in_"))
+    if width is None or width < 1:
+        raise parts.wrong(part, "has no n_features_in_ that is a whole number")
+    return width
