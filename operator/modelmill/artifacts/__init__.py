@@ -13,6 +13,7 @@ from pathlib import Path
 from modelmill.artifacts.documents import check_json
 from modelmill.artifacts.lightgbm import check_lightgbm
 from modelmill.artifacts.limits import LIMITS, ArtifactInvalid, Limits
+from modelmill.artifacts.onnx import check_onnx
 from modelmill.artifacts.skops import check_skops
 from modelmill.artifacts.xgboost import check_xgboost
 from modelmill.contracts import names
@@ -26,6 +27,7 @@ __all__ = [
     "check_json",
     "check_lightgbm",
     "check_model",
+    "check_onnx",
     "check_skops",
     "check_xgboost",
 ]
@@ -60,4 +62,5 @@ _CHECKS: dict[str, Callable[[Path, Limits], None]] = {
     "skops": check_skops,
     "xgboost": check_xgboost,
     "lightgbm": check_lightgbm,
+    "onnx": check_onnx,
 }
