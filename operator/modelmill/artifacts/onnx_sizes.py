@@ -39,6 +39,7 @@ _ALIKE = {
     "Slice",
     "Shape",
 }
+_KEEPING = {"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 MAX_SCALE = 1024.0  # of a side, by Resize
 
 
@@ -137,11 +138,11 @@ class Sizes:
 
     def _made(self, kind: str, given: list[Tensor]) -> Tensor:
         """Return what is made of constants: of at most that size, with values where they are the first one's."""
+        values = _values(kind, given)
+        if values is not None:
+            return Tensor("", given[0].sides if kind == "Identity" else (len(values),), values)
         if kind in _ALIKE:
-            small = kind in ("Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten")
-            return Tensor(
-                "", (given[0].elements,) if kind != "Identity" else given[0].sides, given[0].values if small else None
-            )
+            return Tensor("", (given[0].elements,) if kind != "Identity" else given[0].sides)
         shape = next((tensor.values for tensor in given[-1:] if kind in ("Expand", "Tile") and tensor.values), None)
         if kind == "ConstantOfShape":
             return Tensor("", tuple(int(side) for side in given[0].values or ()))
@@ -151,3 +152,17 @@ class Sizes:
             return Tensor("", np.broadcast_shapes(*(tensor.sides for tensor in given)))
         except ValueError:
             return Tensor("", (math.prod(max(tensor.elements, 1) for tensor in given),))
+
+
+def _values(kind: str, given: list[Tensor]) -> tuple[float, ...] | None:
+    """Return the numbers that an operator on sizes makes, None when they are not known here."""
+    first = given[0]
+    if kind == "Shape":
+        return tuple(float(side) for side in first.sides)
+    if kind == "Concat" and all(tensor.values is not None for tensor in given):
+        return tuple(value for tensor in given for value in tensor.values or ())
+    if kind == "Gather" and first.values is not None and len(given) == 2 and given[1].values is not None:
+        places = [int(value) for value in given[1].values]
+        inside = all(-len(first.values) <= place < len(first.values) for place in places)
+        return tuple(first.values[place] for place in places) if inside else None
+    return first.values if kind in _KEEPING else None
