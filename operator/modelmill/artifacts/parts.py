@@ -91,7 +91,9 @@ class Parts:
         self._inner = dict(_INNER)
         if schema["protocol"] == 1:
             self._inner["RandomGeneratorNode"] = ("bit_generator",)
-        self.root = self._part(schema, "the model")
+        root = self._part(schema, "the model")
+        if root.kind == "TreeNode":
+            raise self.wrong(root, "is a tree that no estimator holds as its tree_")
 
     def array(self, part: Part) -> Array:
         """Return the array that a part is. Raises ArtifactInvalid when it is none of numbers."""
@@ -238,7 +240,7 @@ class Parts:
         kind: Any = getattr(np, part.name, None)
         known = part.type.startswith("numpy.") and isinstance(kind, type) and issubclass(kind, np.generic)
         if not known or array.shape != () or not isinstance(array[()], kind) or array.dtype.kind == "V":
-            raise self.wrong(part, f"is an array of {array.dtype} where one {part.name} belongs")
+            raise self.wrong(part, f"is an array of {str(array.dtype)[:40]} where one {part.name} belongs")
 
     def _require_reduced(self, part: Part) -> None:
         fitting = part.type == "sklearn.tree._tree.Tree" if part.kind == "TreeNode" else part.type.startswith(_LOSSES)
