@@ -87,7 +87,7 @@ class Table:
 
 
 def run_unchecked(form: str, path: Path, width: int = WIDTH) -> int:
-    """Load a file and predict with it in a process of its own, without any check. Return its exit code, negative for a signal."""
+    """Load a file without any check and predict, in a process. Return its exit code, negative for a signal."""
     environment = {
         "PYTHONPATH": f"{ROOT}/operator:{ROOT}/images/server",
         "PATH": "/usr/bin:/bin",

@@ -19,7 +19,8 @@ ROOTS = (2147483647, -1)
 NODE_INDICES = ("left_children", "right_children", "parents", "split_indices")
 NODE_ARRAYS = (*NODE_INDICES, "split_conditions", "default_left", "loss_changes", "sum_hessian")
 MAX_FEATURES = 1 << 24
-MAX_CATEGORY_BITS = 1 << 31  # of the sets of categories of all nodes of a tree together
+MAX_CATEGORIES = 1 << 24  # of a feature; XGBoost keeps codes in single precision
+MAX_SET_BITS = 1 << 31  # of the sets of categories of all nodes together, which are as long as their greatest
 
 Array = np.ndarray[Any, Any]
 Document = dict[str, Any]
@@ -42,6 +43,7 @@ class _Model:
 
     def __init__(self, name: str, learner: Document) -> None:
         self._name = name
+        self._bits = 0
         booster = learner["gradient_booster"]
         if booster["name"] == "gblinear":
             raise ArtifactInvalid(f"{name} holds a linear booster: only trees are served")
@@ -137,12 +139,12 @@ class _Model:
             (begins < 0).any()
             or (sizes < 1).any()
             or (ends > len(categories)).any()
-            or outside(categories, MAX_CATEGORY_BITS)
+            or outside(categories, MAX_CATEGORIES)
         ):
             raise self._wrong(where, f"has categories_segments out of its {len(categories)} categories")
-        bits = sum(int(categories[begin:end].max()) + 1 for begin, end in zip(begins, ends, strict=True))
-        if bits > MAX_CATEGORY_BITS or int(sizes.sum()) > len(categories):
-            raise self._wrong(where, f"has categories whose sets take {bits} bits")
+        self._bits += sum(int(categories[begin:end].max()) + 1 for begin, end in zip(begins, ends, strict=True))
+        if self._bits > MAX_SET_BITS or int(sizes.sum()) > len(categories):
+            raise self._wrong(where, f"has categories whose sets take {self._bits} bits with those before")
 
     def _check_categories(self, held: Document) -> None:
         encodings, total = held.get("enc", []), 0

@@ -8,9 +8,10 @@ import pytest
 
 from modelmill.artifacts import ArtifactInvalid, check_model
 from tests.support.hostile import Hostile
-from tests.unit.artifacts import hostile_skops
+from tests.unit.artifacts import hostile_boosters, hostile_onnx, hostile_skops
 
-CASES = [*hostile_skops.TABLE.cases]
+TABLES = (hostile_skops.TABLE, hostile_boosters.XGBOOST, hostile_boosters.LIGHTGBM, hostile_onnx.TABLE)
+CASES = [case for table in TABLES for case in table.cases]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
