@@ -68,6 +68,7 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations, 100 ends under load, a million requests
 	@MODELMILL_OPENAPI_CALLS=10000 MODELMILL_FUZZ_MUTATIONS=50000 $(PYTHON) -m pytest \
 	  tests/integration/server/test_openapi_calls.py tests/integration/server/test_fuzz.py
+	@MODELMILL_CRASHES=all MODELMILL_ARTIFACT_MUTATIONS=600 $(PYTHON) -m pytest tests/unit/artifacts
 	@$(PYTHON) hack/bench/serving/sigterm.py
 	@$(PYTHON) hack/bench/serving/memory.py
 

@@ -30,7 +30,7 @@ def read_array(content: bytes, name: str) -> Array:
         # Of version 3 the names of fields are in UTF-8 instead of Latin-1, which changes no size.
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(stream, max_header_size=MAX_HEADER)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, KeyError, AttributeError) as error:
+    except Exception as error:  # the header is read by Python's tokenizer and parser, which fail in many ways
         raise ArtifactInvalid(f"{name} is no array: {error}") from None
     if dtype.hasobject or dtype.kind not in KINDS:
         raise ArtifactInvalid(f"{name} is an array of {dtype}, which has no plain form")

@@ -27,6 +27,7 @@ TREE_KEYS = {
 }  # fmt: skip
 END = b"end of trees\n"
 _INTEGERS = re.compile(rb"-?[0-9]{1,10}(?: +-?[0-9]{1,10})*")
+_PARAMETER = re.compile(rb"\[[A-Za-z0-9_]+: .*\]")
 _CLASSES = re.compile(r"\bnum_class:(\S*)")
 CATEGORICAL = 1
 LONGEST = 40  # letters of a number
@@ -40,9 +41,21 @@ def check_lightgbm(path: Path, limits: Limits = LIMITS) -> None:
     require_size(path, limits.file)
     content = path.read_bytes()
     _Model(path.name, content).check()
-    for line in content[content.rfind(END) :].split(b"\n"):
+    _check_tail(path.name, content[content.rfind(END) :], limits)
+
+
+def _check_tail(name: str, content: bytes, limits: Limits) -> None:
+    """Raise ArtifactInvalid for parameters that are cut at marks which are not there, or categories nested too deeply."""
+    _, begun, rest = content.partition(b"\nparameters:\n")
+    parameters, _, rest = rest.partition(b"\nend of parameters\n")
+    wrong = next((line for line in parameters.split(b"\n") if line and not _PARAMETER.fullmatch(line)), None)
+    if begun and wrong is not None:
+        raise ArtifactInvalid(
+            f"{name}: parameters has the line {wrong[:40]!r}, which is none of the form [name: value]"
+        )
+    for line in rest.split(b"\n"):
         if line.startswith(b"pandas_categorical:"):
-            require_depth(line, f"{path.name}: pandas_categorical", limits.depth)
+            require_depth(line, f"{name}: pandas_categorical", limits.depth)
 
 
 class _Model:

@@ -261,3 +261,9 @@ LIGHTGBM.add(
         path.write_text(text("trees").replace("pandas_categorical:null", "pandas_categorical:" + "[" * 9000)) and None
     ),
 )
+LIGHTGBM.add(
+    "parameters",
+    "which is none of the form",
+    lambda path: path.write_text(text("trees").replace("[num_class: 1]", "[num_]")) and None,
+    crashes=True,
+)

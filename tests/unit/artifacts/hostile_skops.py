@@ -53,7 +53,8 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 
 @cache
-def _fitted(name: str) -> Any:
+def fitted(name: str) -> Any:
+    """Return a fitted estimator."""
     rows, labels = data()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -72,7 +73,7 @@ def changed(model: str, change: Change) -> Callable[[Path], None]:
     """Return what writes a fitted model's file after a change."""
 
     def write(path: Path) -> None:
-        file = SkopsFile(_fitted(model))
+        file = SkopsFile(fitted(model))
         change(file)
         file.write(path)
 
