@@ -53,7 +53,14 @@ def test_bodies_come_back() -> None:
 
 
 BODY = b'{"instances": [[1]]}'
-MEMBERS = gzip.compress(BODY[:7]) + gzip.compress(b"") + gzip.compress(BODY[7:])
+
+
+def zipped(data: bytes) -> bytes:
+    """Return what is the same in every worker: the names of tests are made of it."""
+    return gzip.compress(data, mtime=0)
+
+
+MEMBERS = zipped(BODY[:7]) + zipped(b"") + zipped(BODY[7:])
 
 
 @pytest.mark.parametrize(
@@ -61,8 +68,8 @@ MEMBERS = gzip.compress(BODY[:7]) + gzip.compress(b"") + gzip.compress(BODY[7:])
     [
         ("identity", BODY),
         ("Identity", BODY),
-        ("GZIP", gzip.compress(BODY)),
-        ("x-gzip", gzip.compress(BODY)),
+        ("GZIP", zipped(BODY)),
+        ("x-gzip", zipped(BODY)),
         ("Deflate", zlib.compress(BODY)),
         ("gzip", MEMBERS),
     ],
@@ -77,17 +84,17 @@ def test_body_is_read_in_every_spelling_and_all_of_its_members(encoding: str, se
         ("gzip", b"", 400),
         ("gzip", BODY, 400),
         ("gzip", zlib.compress(BODY), 400),
-        ("gzip", gzip.compress(BODY)[:-1], 400),
+        ("gzip", zipped(BODY)[:-1], 400),
         ("gzip", MEMBERS[:-9], 400),
-        ("gzip", gzip.compress(BODY) + b"nonsense", 400),
+        ("gzip", zipped(BODY) + b"nonsense", 400),
         ("deflate", zlib.compress(BODY) * 2, 400),
-        ("gzip", gzip.compress(b"") * 100_000, 400),
-        ("gzip", gzip.compress(b" " * (1 << 26)), 413),
-        ("gzip", gzip.compress(BODY) + gzip.compress(b" "), 413),
-        ("gzip", gzip.compress(b" ") * 1000, 413),
+        ("gzip", zipped(b"") * 100_000, 400),
+        ("gzip", zipped(b" " * (1 << 26)), 413),
+        ("gzip", zipped(BODY) + zipped(b" "), 413),
+        ("gzip", zipped(b" ") * 1000, 413),
         ("deflate", zlib.compress(b" " * (1 << 26)), 413),
         ("br", BODY, 415),
-        ("gzip, gzip", gzip.compress(gzip.compress(BODY)), 415),
+        ("gzip, gzip", zipped(zipped(BODY)), 415),
         ("", BODY, 415),
     ],
 )
