@@ -106,9 +106,8 @@ class ModelService:
 
     async def in_pool(self, compute: Callable[[], Made]) -> Made:
         """Return what `compute` returns or raises, run on a thread; see `Workers.call`."""
-        future = self.workers.call(compute)
         try:
-            return await future
-        finally:
-            # Else an exception, its frames and the future hold each other, and the request, until the garbage collector comes.
-            del future
+            return await self.workers.call(compute)
+        except RejectedError as error:
+            # The frames of its traceback hold the request until the garbage collector comes; nobody looks at them.
+            raise error.with_traceback(None) from None

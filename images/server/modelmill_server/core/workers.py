@@ -79,8 +79,6 @@ class Workers:
         finally:
             del self._began[thread]
         loop.call_soon_threadsafe(self._settle, future, result, failure)
-        # Else the exception and this frame hold each other, and the request, until the garbage collector comes.
-        del failure, future
 
     def _settle(self, future: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
         self._asked.pop(future, None)
