@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parent
 TOGETHER = ("tests/integration/engine", "tests/integration/server/clients", "tests/integration/trainer")
 """Folders whose tests share what is dear: an API server, environments of clients. They stay on one worker."""
-ORDER = ("e2e", "integration", "unit")
+ORDER = ("e2e", "integration", "crash", "unit")
 """What waits most comes first, so that the others fill the time."""
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hack.bench.light import NAMESPACE, ROOT
@@ -19,7 +19,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class OperatorProcess:
-    """One operator. log: file that its standard error goes to. server_image: the server of its release."""
+    """One operator.
+
+    log: file that its standard error goes to. server_image: the server of its release. settings: more of its environment.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class OperatorProcess:
         log: Path,
         identity: str = "operator",
         server_image: str = "localhost/modelmill-server:bench",
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -42,6 +46,7 @@ class OperatorProcess:
             "MODELMILL_PORT": str(self.port),
             "MODELMILL_POD_NAME": identity,
             "MODELMILL_LEASE_NAMESPACE": NAMESPACE,
+            **(settings or {}),
         }
         with log.open("ab") as output:
             argv = [sys.executable, "-m", "modelmill.app"]

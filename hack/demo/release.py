@@ -49,6 +49,7 @@ def helm_command(images: dict[str, str]) -> list[str]:
         "images.trainer": images["trainer"],
         "images.server": images["server"],
         "alerts.tokenSecretName": "modelmill-alert-token",
+        "networkPolicy.enabled": "true",
     }
     settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     return ["helm", "upgrade", "--install", RELEASE, "charts/modelmill", "-n", SYSTEM, "--create-namespace", *settings]

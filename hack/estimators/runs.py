@@ -25,7 +25,7 @@ from modelmill_server.http.messages import Answer, write_error
 from modelmill_server.lifecycle import load
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.settings import Settings
-from modelmill_trainer import fetch, publish, skops_file
+from modelmill_trainer import evaluation, fetch, skops_file
 from modelmill_trainer.decimals import decimal
 from modelmill_trainer.estimators import forget_training, needs_scaling
 from modelmill_trainer.failure import StageError
@@ -121,20 +121,20 @@ def publish_and_serve(case: Case, data: Prepared, folder: Path) -> Served:
         warnings.simplefilter("ignore")
         try:
             skops_file.write(estimator, data.folders.output / "model.skops")
-            measured = publish.measure(data.spec, data.folders)
+            measured = evaluation.measure(data.spec, data.folders)
             # Neither is part of an answer, and they take half of the time.
             with (
-                mock.patch.object(publish, "render", return_value="<html></html>"),
-                mock.patch.object(publish, "permutation_importance", return_value={}),
+                mock.patch.object(evaluation, "render", return_value="<html></html>"),
+                mock.patch.object(evaluation, "permutation_importance", return_value={}),
             ):
-                form = publish.write_artifact(measured, folder)
+                form = evaluation.write_artifact(measured, folder)
             loaded, dialects = load(Settings(folder=folder, warmup_requests=1))
         except StageError as error:
             return Served(task, "", " ".join(error.messages))
         except StartError as error:
             return Served(task, "", f"published, but the server does not start: {error}")
         reason = next(
-            line.removeprefix("publish: ") for line in said.getvalue().splitlines() if "ONNX conversion" in line
+            line.removeprefix("evaluate: ") for line in said.getvalue().splitlines() if "ONNX conversion" in line
         )
         found = Served(task, form, reason, absolute=loaded.model.artifact.golden.absolute)
         asking = Asking(loaded, dialects, loaded.model.artifact.golden, estimator, data)

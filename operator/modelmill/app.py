@@ -14,13 +14,12 @@ from modelmill import __version__
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
-from modelmill.engine.errors import LoginError
-from modelmill.engine.events import events_about
-from modelmill.engine.interface import Watch
+from modelmill.engine.errors import LoginError, NotFound
+from modelmill.engine.interface import Reads, Watch
 from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
 from modelmill.kube import labels
-from modelmill.kube.objects import Manifest
+from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import (
     PODS,
     REPLICA_SETS,
@@ -29,9 +28,12 @@ from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
 from modelmill.registry import part as registry
+from modelmill.serving import network as serving_network
 from modelmill.serving import part as serving
+from modelmill.training import network as training_network
 from modelmill.training import part as training
 from modelmill.workloads.containers import Image
+from modelmill.workloads.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +41,40 @@ class Config:
     """What the environment of the operator's pod says.
 
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
+    network: what NetworkPolicies of the pods are made from; None for none.
     """
 
     trainer_image: str
     server_image: str
     image_pull_policy: str
     alert_token_file: str | None
+    network: Network | None
     settings: Settings
 
 
 def config_from(environment: Mapping[str, str]) -> Config:
-    """Return the configuration. Raises KeyError with the name of a variable that is missing."""
-    namespaces = [name.strip() for name in environment.get("MODELMILL_NAMESPACES", "").split(",") if name.strip()]
+    """Return the configuration. Raises KeyError with the name of a variable that is missing, ValueError for a wrong value."""
+    network = None
+    if environment.get("MODELMILL_NETWORK_POLICIES") == "true":
+        ports = [int(port) for port in _listed(environment, "MODELMILL_STORE_PORTS")]
+        network = Network(ports, _listed(environment, "MODELMILL_STORE_CIDRS"))
     return Config(
         trainer_image=environment["MODELMILL_TRAINER_IMAGE"],
         server_image=environment["MODELMILL_SERVER_IMAGE"],
         image_pull_policy=environment.get("MODELMILL_IMAGE_PULL_POLICY", "IfNotPresent"),
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
+        network=network,
         settings=Settings(
-            namespaces=namespaces,
+            namespaces=_listed(environment, "MODELMILL_NAMESPACES"),
             lease_namespace=environment.get("MODELMILL_LEASE_NAMESPACE", "default"),
             identity=environment.get("MODELMILL_POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
             port=int(environment.get("MODELMILL_PORT", "8080")),
         ),
     )
+
+
+def _listed(environment: Mapping[str, str], name: str) -> list[str]:
+    return [word.strip() for word in environment.get(name, "").split(",") if word.strip()]
 
 
 def watches(table: Sequence[Controller]) -> Sequence[Watch]:
@@ -78,22 +90,32 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
     )
 
 
-async def no_events(obj: Manifest) -> Sequence[Manifest]:
-    """Return no Events: for a table that is looked at, without an API server."""
-    return ()
+class NothingThere:
+    """An API server without objects: for a table that is only looked at. The methods of `engine.interface.Reads`."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """Raise NotFound."""
+        raise NotFound(404, "NotFound", f"{resource.plural} {name}")
+
+    async def list(self, *_: object, **__: object) -> tuple[Sequence[Manifest], str]:
+        """Return an empty list."""
+        return (), ""
 
 
-def controllers(config: Config, events: training.EventsAbout = no_events) -> Sequence[Controller]:
+def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controller]:
     """Return the table: the parts of each kind with their children, and which other changes concern it.
 
-    events: reads the Events about an object.
+    reads: the API server; one without objects when the table is only looked at.
     """
+    reads = reads or NothingThere()
     server = Image(config.server_image, config.image_pull_policy)
+    of_runs = [training_network.network_part(config.network)] if config.network is not None else []
+    of_servers = [serving_network.network_part(config.network)] if config.network is not None else []
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            [training.training_part(Image(config.trainer_image, config.image_pull_policy), events)],
+            [training.training_part(Image(config.trainer_image, config.image_pull_policy), reads), *of_runs],
             maps={
                 PODS: training.keys_of_pod,
                 INFERENCE_SERVICES: training.keys_of_service,
@@ -110,7 +132,7 @@ def controllers(config: Config, events: training.EventsAbout = no_events) -> Seq
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [serving.serving_part(server, Scraper()), monitoring.PART],
+            [serving.serving_part(server, Scraper()), monitoring.PART, *of_servers],
             maps={
                 PODS: serving.keys_of_pod,
                 REPLICA_SETS: serving.keys_of_pod,
@@ -139,7 +161,7 @@ def main() -> int:
     metrics.BUILD.labels(__version__).set(1)
     try:
         run(
-            lambda client: controllers(config, partial(events_about, client)),
+            partial(controllers, config),
             watches(controllers(config)),
             config.settings,
             partial(routes, config),

@@ -54,6 +54,29 @@ def test_what_had_gaps_may_be_left_out_and_the_rest_is_asked_for(served: Cluster
     assert "z" in answer["error"]
 
 
+def test_kubernetes_asks_for_health_over_grpc(served: Cluster) -> None:
+    """A pod of the same image and artifact, whose probes are `grpc:` ones, becomes ready and is not restarted."""
+    (deployment,) = served.list("Deployment", f"modelmill.dev/inference-service={MODEL}")
+    spec = copy.deepcopy(deployment["spec"]["template"]["spec"])
+    (server,) = spec["containers"]
+    server["args"] += ["--grpc-port", "8081"]
+    server["startupProbe"] = {"grpc": {"port": 8081}, "periodSeconds": 1, "failureThreshold": 60}
+    server["readinessProbe"] = {"grpc": {"port": 8081, "service": "inference.GRPCInferenceService"}, "periodSeconds": 1}
+    server["livenessProbe"] = {"grpc": {"port": 8081}, "periodSeconds": 1}
+    metadata = {"name": "asked-over-grpc", "labels": {"app": "asked-over-grpc"}}
+    served.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    try:
+        state = served.wait("the pod to be ready", lambda: ready_state(served, "asked-over-grpc"))
+        assert (state["restartCount"], state["started"]) == (0, True)
+    finally:
+        served.delete("Pod", "asked-over-grpc")
+
+
+def ready_state(cluster: Cluster, pod: str) -> dict[str, Any] | None:
+    states = cluster.status("Pod", pod).get("containerStatuses") or ()
+    return next((dict(state) for state in states if state["ready"]), None)
+
+
 def test_text_in_a_number_is_refused_by_name(served: Cluster) -> None:
     bad = inputs()
     bad[1]["data"] = ["many"]

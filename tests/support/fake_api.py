@@ -72,8 +72,8 @@ class FakeApi:
         meta = body["metadata"]
         self._request(f"APPLY {resource.plural}/{meta['name']}")
         before = self.objects.get((resource.plural, meta["namespace"], meta["name"]), {"metadata": {}})
-        _check_preconditions(meta, before["metadata"])
-        fields = _fields({name: value for name, value in body.items() if name not in ("apiVersion", "kind")})
+        check_preconditions(meta, before["metadata"])
+        fields = field_set({name: value for name, value in body.items() if name not in ("apiVersion", "kind")})
         new = {
             **before,
             **body,
@@ -104,11 +104,18 @@ class FakeApi:
             del self.objects[resource.plural, namespace, name]
         return patched
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
         self._request(f"DELETE {resource.plural}/{name}")
-        if self._stored(resource, namespace, name)["metadata"]["uid"] != uid:
+        stored = self._stored(resource, namespace, name)
+        if stored["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "uid")
+        if stored["metadata"].get("finalizers"):
+            self.put(
+                resource, {**stored, "metadata": {**stored["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+            )
+            return False
         del self.objects[resource.plural, namespace, name]
+        return True
 
     def _request(self, text: str) -> None:
         self.requests.append(text)
@@ -130,7 +137,7 @@ class FakeApi:
         return stored
 
 
-def _check_preconditions(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+def check_preconditions(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
     """Answer as the real one does; tests/integration/engine/test_preconditions.py compares."""
     if stored and sent.get("resourceVersion", stored["resourceVersion"]) != stored["resourceVersion"]:
         raise Conflict(409, "Conflict", "the object has been modified")
@@ -148,11 +155,11 @@ def remove(fields: dict[str, Any], path: tuple[str, ...]) -> None:
         del fields[path[0]]
 
 
-def _fields(value: Any) -> dict[str, Any]:
+def field_set(value: Any) -> dict[str, Any]:
     """Return the field set of what was applied; lists are owned as a whole here."""
     if not isinstance(value, Mapping):
         return {}
-    return {f"f:{name}": _fields(part) for name, part in value.items() if name not in ("name", "namespace")}
+    return {f"f:{name}": field_set(part) for name, part in value.items() if name not in ("name", "namespace")}
 
 
 def widget(name: str = "w", **status: Any) -> dict[str, Any]:

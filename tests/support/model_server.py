@@ -43,6 +43,12 @@ class Running:
     log: Path
     termination: Path
 
+    @property
+    def pid(self) -> int:
+        """The process that serves: the child of the one that was started, which supervises it."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0])
+
     def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """Send one request on a connection of its own; a body that is not bytes is sent as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -92,8 +98,11 @@ class Launcher:
     folder: Path
     started: list[Running] = field(default_factory=list)
 
-    def __call__(self, artifact: Path, wait: bool = True, **environment: str) -> Running:
-        """Start a server on `artifact`; names of `environment` get the prefix MODELMILL_."""
+    def __call__(self, artifact: Path, wait: bool = True, modules: Path | None = None, **environment: str) -> Running:
+        """Start a server on `artifact`; names of `environment` get the prefix MODELMILL_.
+
+        modules: a folder whose modules come before all others, as a sitecustomize.
+        """
         number = len(self.started)
         log, termination = self.folder / f"server-{number}.log", self.folder / f"termination-{number}"
         port = free_port()
@@ -103,6 +112,8 @@ class Launcher:
             "MODELMILL_DRAIN_SECONDS": "0",
             **{f"MODELMILL_{name}": value for name, value in environment.items()},
         }
+        if modules is not None:
+            env["PYTHONPATH"] = f"{modules}:{env['PYTHONPATH']}"
         command = [sys.executable, "-m", "modelmill_server", "serve", str(artifact)]
         with log.open("wb") as stream:
             process = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], env=env, stderr=stream)

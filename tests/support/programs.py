@@ -24,7 +24,8 @@ def debian_program(name: str, package: str) -> str:
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{name} is not to be had: {done.stderr.strip()[-300:]}")
-    return str(Path(done.stdout.strip().splitlines()[-1], "usr", "bin", name))
+    folder = Path(done.stdout.strip().splitlines()[-1], "usr")
+    return str(next(path for place in ("bin", "sbin") if (path := folder / place / name).exists()))
 
 
 def helm() -> str:

@@ -23,6 +23,7 @@ from vega_datasets import data as vega
 from modelmill.contracts import names, result
 from modelmill.contracts.stage import StageSpec, decode
 from modelmill_trainer.cli import main
+from tests.support.evaluated import evaluate_here
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30  # a limit, not an expectation
@@ -176,6 +177,7 @@ class Run:
 def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
     """Return a function that makes a run from parts of its spec, with the environment of a pod's containers."""
     count = iter(range(100))
+    monkeypatch.setattr("modelmill_trainer.publish.evaluate", evaluate_here)
 
     def make(**parts: Any) -> Run:
         number = next(count)

@@ -15,11 +15,12 @@ from hack.bench.serving.environments import HERE, clean_environ, environment
 from hack.bench.serving.models import NAME, ROOT, Model
 
 OURS, FASTAPI, HELLO, PROTOCOL = "ours", "fastapi", "hello", "hello-protocol"
+OURS_GRPC, HELLO_GRPC = "ours-grpc", "hello-grpc"
 
 
 @dataclass(frozen=True)
 class Start:
-    """What starts a server in a folder of its own. ports: of 127.0.0.1, the first one answers requests."""
+    """What starts a server in a folder of its own. ports: of 127.0.0.1, the first one for HTTP, the second for gRPC."""
 
     model: Model
     folder: Path
@@ -60,6 +61,14 @@ class Peer:
 def _ours(programs: Path, start: Start) -> list[str]:
     arguments = [str(start.model.artifact), "--host", "127.0.0.1", "--port", str(start.ports[0])]
     return [str(programs / "python"), "-m", "modelmill_server", *arguments]
+
+
+def _ours_grpc(programs: Path, start: Start) -> list[str]:
+    return [*_ours(programs, start), "--grpc-port", str(start.ports[1])]
+
+
+def _hello_grpc(programs: Path, start: Start) -> list[str]:
+    return [str(programs / "python"), str(HERE / "peers" / "grpc_hello_server.py"), str(start.ports[1])]
 
 
 def _fastapi(*options: str) -> Callable[[Path, Start], list[str]]:
@@ -124,6 +133,10 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer(OURS, "Modelmill", None, _ours, dialects.V2, dialects.V2_BINARY, {"MODELMILL_MODEL_NAME": NAME}),
+        Peer(
+            OURS_GRPC, "Modelmill, with gRPC", None, _ours_grpc, dialects.GRPC, environ={"MODELMILL_MODEL_NAME": NAME}
+        ),
+        Peer(HELLO_GRPC, "grpcio hello world", None, _hello_grpc, dialects.GRPC, constant=True),
         Peer(FASTAPI, "FastAPI, no access log", "fastapi", _fastapi("--no-access-log"), dialects.PLAIN),
         Peer("fastapi-default", "FastAPI, as it comes", "fastapi", _fastapi(), dialects.PLAIN),
         Peer("mlserver", "MLServer, parallel_workers 0, debug off", "mlserver", _mlserver(MLSERVER_TUNED), dialects.V2),

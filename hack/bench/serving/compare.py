@@ -140,7 +140,7 @@ def options_from(argv: list[str]) -> argparse.Namespace:
     every = list(PEERS)
     parser.add_argument("--peers", type=lambda text: text.split(","), default=every, help=f"of {','.join(every)}")
     parser.add_argument(
-        "--cases", type=lambda text: text.split(","), help="of one,spread,rows,forest,wide (default: all)"
+        "--cases", type=lambda text: text.split(","), help="of one,spread,rows,forest,wide,grpc (default: all)"
     )
     parser.add_argument("--seconds", type=int, default=5, help="of each round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of each case (default: %(default)s)")

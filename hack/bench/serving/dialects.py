@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from hack.bench.serving.models import pb
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
 JSON = {"Content-Type": "application/json"}
 LENGTH = "Inference-Header-Content-Length"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One POST."""
+    """One POST, or one call: then the path is the method's and the body a message."""
 
     path: str
     body: bytes
     headers: dict[str, str] = field(default_factory=lambda: dict(JSON))
+    grpc: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,29 @@ def _read_list(_: dict[str, str], body: bytes) -> Predictions:
     return Predictions(np.array(json.loads(body)))
 
 
+def _grpc(raw: bool) -> Callable[[str, list[str], Any], Request]:
+    def make(name: str, _: list[str], rows: Any) -> Request:
+        message = pb.ModelInferRequest(model_name=name)
+        tensor = message.inputs.add(name="rows", shape=rows.shape, datatype="FP32")
+        message.outputs.add(name="predict")
+        if raw:
+            message.raw_input_contents.append(rows.astype("<f4").tobytes())
+        else:
+            tensor.contents.fp32_contents.extend(rows.reshape(-1).tolist())
+        return Request(INFER, message.SerializeToString(), {}, grpc=True)
+
+    return make
+
+
+def _read_grpc(_: dict[str, str], body: bytes) -> Predictions:
+    answer = pb.ModelInferResponse.FromString(body)
+    (output,) = answer.outputs
+    if answer.raw_output_contents:
+        kind = {"INT64": "<i8", "INT32": "<i4"}[output.datatype]
+        return Predictions(np.frombuffer(answer.raw_output_contents[0], kind))
+    return Predictions(np.array(output.contents.int64_contents or output.contents.int_contents))
+
+
 V2 = Dialect("V2 JSON, labels", _v2_matrix("FP64", ["predict"]), _read_v2)
 V2_ALL = Dialect("V2 JSON, labels and probabilities", _v2_matrix("FP64", []), _read_v2)
 V2_COLUMNS = Dialect("V2 JSON, a tensor per feature, labels and probabilities", _v2_columns, _read_v2)
@@ -123,3 +150,5 @@ V1 = Dialect("V1 JSON", _v1, _read_predictions)
 PLAIN = Dialect("JSON", _plain("/predict"), _read_predictions)
 PLAIN_ON_THREAD = Dialect("JSON, `def` handler", _plain("/predict-on-thread"), _read_predictions)
 PLAIN_LIST = Dialect("JSON", _plain("/predict"), _read_list)
+GRPC = Dialect("V2 gRPC, labels", _grpc(raw=False), _read_grpc)
+GRPC_RAW = Dialect("V2 gRPC raw, labels", _grpc(raw=True), _read_grpc)

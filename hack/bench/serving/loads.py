@@ -1,9 +1,10 @@
-"""The two load generators, each on a core of its own: wrk for the closed loop, `open_loop` for the open one."""
+"""The load generators, on a core of their own: wrk and, for gRPC, `grpc_load` in a closed loop, `open_loop` in an open one."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,10 @@ class Generators:
 
         Raises WrongAnswerError when an answer is not a 2xx or a connection breaks.
         """
-        self._wrk(running, request, connections, WARM_SECONDS)
+        load = self._grpc if request.grpc else self._wrk
+        load(running, request, connections, WARM_SECONDS)
         before = running.tree.cpu_seconds()
-        found = self._wrk(running, request, connections, seconds)
+        found = load(running, request, connections, seconds)
         cpu = running.tree.cpu_seconds() - before
         return Sample(
             rate=found["requests"] / found["seconds"],
@@ -70,7 +72,15 @@ class Generators:
             str(HERE / "post.lua"),
         ]
         address = f"http://127.0.0.1:{running.port}{request.path}"
-        found = self._run([self.wrk, *options, address, "--", self._body(request), *headers])
+        return self._checked(running, [self.wrk, *options, address, "--", self._body(request), *headers])
+
+    def _grpc(self, running: Running, request: Request, connections: int, seconds: int) -> dict[str, Any]:
+        where = ["--address", f"127.0.0.1:{running.grpc_port}", "--path", request.path, "--body", self._body(request)]
+        load = ["--connections", str(connections), "--seconds", str(seconds)]
+        return self._checked(running, [sys.executable, str(HERE / "grpc_load.py"), *where, *load])
+
+    def _checked(self, running: Running, command: list[str]) -> dict[str, Any]:
+        found = self._run(command)
         if found["not_2xx"] or found["broken"]:
             raise WrongAnswerError(
                 f"{running.peer.title}: {found['not_2xx']} answers not 2xx, {found['broken']} broken"

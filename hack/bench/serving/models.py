@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "operator"), str(ROOT / "images" / "server")]
 
 from hack.artifacts import write_artifact  # noqa: E402
+from modelmill_server.protocols import inference_pb2 as pb  # noqa: E402
+
+__all__ = ["NAME", "ROOT", "Model", "make", "pb"]
 
 NAME = "bench"
 

@@ -16,7 +16,9 @@ METHOD = (
     "and feedback ids on. FastAPI has a pydantic model and one uvicorn worker with uvloop and httptools; the line that others "
     "are compared with has an `async` handler and no access log, which is its cheapest form. The hello world is granian's "
     "RSGI server that reads the body and answers a constant; the other one is an asyncio protocol on uvloop and httptools that "
-    "does the same without a second thread."
+    "does the same without a second thread. Over gRPC the load is a Python client (`hack/bench/serving/grpc_load.py`), which "
+    "bounds the rates, so CPU per request is what is compared there; its hello world is grpcio that takes bytes and answers a "
+    "constant."
 )
 OPEN_METHOD = (
     "One row, Poisson arrivals at half of the median rate above over 64 connections (`hack/bench/serving/open_loop`). Latency "

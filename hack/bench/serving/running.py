@@ -8,11 +8,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import numpy as np
 
 from hack.bench.serving.catalogue import Peer, Start
 from hack.bench.serving.dialects import Dialect, Request
 from hack.bench.serving.environments import MissingError
+from hack.bench.serving.grpc_load import OPTIONS
 from hack.bench.serving.models import NAME, Model
 from hack.bench.serving.processes import Tree
 
@@ -33,13 +35,16 @@ class Running:
     model: Model
     tree: Tree
     port: int
+    grpc_port: int
 
     def request(self, dialect: Dialect, rows: int) -> Request:
         """Return the request for the model's first rows, which are repeated when there are not enough."""
         return dialect.make(NAME, self.model.features, np.resize(self.model.rows, (rows, self.model.rows.shape[1])))
 
     def send(self, request: Request) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers in lower case, and body."""
+        """Return status, headers in lower case, and body; of a call, 200 or the words of its code."""
+        if request.grpc:
+            return self._call(request)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("POST", request.path, request.body, request.headers)
@@ -47,6 +52,13 @@ class Running:
             return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
         finally:
             connection.close()
+
+    def _call(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}", OPTIONS) as channel:
+            try:
+                return 200, {}, channel.unary_unary(request.path)(request.body, timeout=60)
+            except grpc.RpcError as error:
+                return 500, {}, f"{error.code()}: {error.details()}".encode()
 
     def require_right(self, dialect: Dialect, rows: int) -> None:
         """Ask for these rows and compare. Raises WrongAnswerError."""
@@ -75,7 +87,7 @@ def start(peer: Peer, model: Model, core: int, folder: Path) -> Running:
     programs = peer.programs()
     began = Start(model, own, _free_ports(3))
     tree = Tree(peer.command(programs, began), core, own / "log", peer.environment(began), own)
-    running = Running(peer, model, tree, began.ports[0])
+    running = Running(peer, model, tree, *began.ports[:2])
     try:
         _wait(running)
         running.require_right(peer.json, min(len(model.rows), CHECKED_ROWS))

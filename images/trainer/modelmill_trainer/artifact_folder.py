@@ -12,6 +12,7 @@ from modelmill.contracts import names
 from modelmill.contracts.artifact import MAX_ROWS_BYTES, File, Manifest, digest, parse_manifest
 from modelmill.contracts.stage import Champion, Store
 from modelmill_trainer.failure import StageError
+from modelmill_trainer.plain_files import NotPlain, is_left, open_plain, read_plain
 from modelmill_trainer.stores import Folder, join, open_folder
 
 PARALLEL = 4
@@ -58,15 +59,23 @@ def _fetch_rows(folder: Folder, file: File, into: Path, champion: Champion) -> N
 def verified_manifest(champion: Champion, folder: Path) -> Manifest:
     """Return the manifest of a fetched artifact whose files are still what it says. Raises StageError (ChampionCorrupt)."""
     path = folder / names.MANIFEST_FILE
-    content = path.read_bytes() if path.is_file() or not path.exists() else b""
+    try:
+        content = read_plain(path, MAX_MANIFEST)
+    except NotPlain:
+        content = b""
     if digest(content) != champion.digest:
         raise _corrupt(champion, "manifest.json was changed after it was fetched")
     manifest = _parsed(content, champion)
     for file in manifest.files:
         path = folder / file.name
-        if file.name in (*NOT_LOADED, names.ROWS_FILE) and not path.exists():
+        if file.name in (*NOT_LOADED, names.ROWS_FILE) and not is_left(path):
             continue
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
+        try:
+            with open_plain(path, file.size) as stream:
+                same = hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+        except (NotPlain, FileNotFoundError):
+            same = False
+        if not same:
             raise _corrupt(champion, f"{file.name} was changed after it was fetched")
     return manifest
 
@@ -76,7 +85,9 @@ def files_of(folder: Path) -> tuple[File, ...]:
     found = []
     for path in sorted(folder.iterdir()):
         if path.name != names.MANIFEST_FILE:
-            found.append(File(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()))
+            with path.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            found.append(File(path.name, path.stat().st_size, sha256))
     return tuple(found)
 
 

@@ -36,13 +36,19 @@ class Challenger:
     seen: np.ndarray
 
 
-def compare(champion: Champion | None, folder: Path, challenger: Challenger) -> tuple[ChampionFacts | None, list[str]]:
+def compare(
+    champion: Champion | None, folder: Path, challenger: Challenger, skipped: str = ""
+) -> tuple[ChampionFacts | None, list[str]]:
     """Return the champion's metrics beside the challenger's on the same rows, or why it has none, and notes for people.
+
+    skipped: why it is not to be scored; empty when it is.
 
     Raises StageError: ChampionMissing, ChampionCorrupt.
     """
     if champion is None:
         return None, []
+    if skipped:
+        return _not_compared(champion, skipped)
     try:
         manifest = verified_manifest(champion, folder)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The command line: `fetch`, `train`, `publish`, or `run` for one after the other."""
+"""The command line: `fetch`, `train`, `evaluate`, `publish`, or `run` for one after the other."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from modelmill.contracts import names, result
+from modelmill.contracts import names
 from modelmill.contracts.stage import STAGE_VERSION, StageSpec, decode
 from modelmill.store.keys import hide_keys
-from modelmill_trainer.failure import StageError, leave
+from modelmill_trainer.failure import StageError, explained, leave
 from modelmill_trainer.folders import Folders, folders
 
 STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
+"""What `run` does; publish evaluates where nothing did before."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             traceback.print_exc()
-        failure = _explained(error, options.stage)
+        failure = explained(error, options.stage)
         leave(failure.result())
         print(f"{options.stage}: {failure.line()}", file=sys.stderr)
         return failure.exit_code
@@ -54,25 +55,18 @@ def _run(stage: str, spec: StageSpec, where: Folders) -> None:
         from modelmill_trainer.train import train
 
         train(spec, where)
+    elif stage == names.STAGE_EVALUATE:
+        from modelmill_trainer.evaluate import evaluate
+
+        if where.evaluated is None:
+            raise StageError(
+                "SpecInvalid", f"{names.ENV_EVALUATED} is not set: set it, or run publish, which evaluates"
+            )
+        evaluate(spec, where, where.evaluated)
     else:
         from modelmill_trainer.publish import publish
 
         leave(publish(spec, where))
-
-
-def _explained(error: Exception, stage: str) -> StageError:
-    if isinstance(error, StageError):
-        return error
-    if isinstance(error, result.ResultError):
-        return StageError("MetricInvalid", str(error))
-    if isinstance(error, MemoryError):
-        mend = "raise podTemplate.resources.limits.memory"
-        return StageError("OutOfMemory", f"{stage} needs more memory than there is: {mend}")
-    if isinstance(error, OSError):
-        return StageError("DiskFailed", f"{error.filename or stage}: {error.strerror or error}", final=False)
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(last.filename).name}:{last.lineno}"
-    return StageError("InternalError", f"{type(error).__name__} at {place}: {error}; run it with --debug for the trace")
 
 
 def _spec(path: Path | None) -> StageSpec:
@@ -103,7 +97,7 @@ def _local(raw: dict[str, object]) -> dict[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="modelmill-trainer", description="The stages of a training run.")
-    parser.add_argument("stage", choices=[*STAGES, "run"], help="run: all three, one after the other")
+    parser.add_argument("stage", choices=[*STAGES, names.STAGE_EVALUATE, "run"], help="run: all, one after the other")
     parser.add_argument("--stage-file", type=Path, help=f"JSON of the run; left out: the variable {names.ENV_STAGE}")
     parser.add_argument("--work", type=Path, help="folder for input, hold-out and output; left out: the variables")
     parser.add_argument("--debug", action="store_true", help="print the trace of a failure")

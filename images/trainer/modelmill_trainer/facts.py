@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from modelmill.contracts.result import DataFacts
 from modelmill_trainer.failure import StageError
 
 FACTS_VERSION = 1
@@ -53,6 +54,10 @@ class Facts:
     def row_kinds(self) -> dict[str, str]:
         """Return the columns whose values make a row what it is, with their kinds: features and target."""
         return {name: self.kinds[name] for name in (*self.features, self.target)}
+
+    def told(self) -> DataFacts:
+        """Return what the run's result says about the data."""
+        return DataFacts(self.digest, self.rows, self.holdout_rows)
 
 
 def write_facts(facts: Facts, path: Path) -> None:

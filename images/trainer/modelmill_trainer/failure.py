@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -54,6 +55,22 @@ class Unchanged(StageError):
         """Return the ending as the stage's result."""
         facts = result.DataFacts(self.digest, rows=0, holdout_rows=0)
         return result.StageResult(result.UNCHANGED, self.reason, self.messages, data=facts)
+
+
+def explained(error: Exception, stage: str) -> StageError:
+    """Return an error as that of a stage: why it cannot go on, and whether trying again may help."""
+    if isinstance(error, StageError):
+        return error
+    if isinstance(error, result.ResultError):
+        return StageError("MetricInvalid", str(error))
+    if isinstance(error, MemoryError):
+        mend = "raise podTemplate.resources.limits.memory"
+        return StageError("OutOfMemory", f"{stage} needs more memory than there is: {mend}")
+    if isinstance(error, OSError):
+        return StageError("DiskFailed", f"{error.filename or stage}: {error.strerror or error}", final=False)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    return StageError("InternalError", f"{type(error).__name__} at {place}: {error}; run it with --debug for the trace")
 
 
 def rejected(reason: str, *messages: str) -> StageError:

@@ -14,13 +14,15 @@ from modelmill_trainer.failure import StageError
 class Folders:
     """input: `train/train.<format>`, `champion/`, `params.json`. holdout: `holdout.<format>`, `data.json`.
 
-    output: the model. metrics: file that the train stage may leave.
+    output: the model. metrics: file that the train stage may leave. evaluated: what the evaluate stage leaves for publish; None
+    where publish evaluates by itself.
     """
 
     input: Path
     holdout: Path
     output: Path
     metrics: Path
+    evaluated: Path | None = None
 
     @property
     def champion(self) -> Path:
@@ -56,4 +58,11 @@ def folders(work: Path | None) -> Folders:
         raise StageError("SpecInvalid", f"{' and '.join(missing)} not set: set them, or give --work FOLDER")
     output = Path(found[names.ENV_OUTPUT])
     metrics = Path(os.environ.get(names.ENV_METRICS) or output / "metrics.json")
-    return Folders(Path(found[names.ENV_INPUT]), Path(found[names.ENV_HOLDOUT]), output, metrics)
+    evaluated = os.environ.get(names.ENV_EVALUATED)
+    return Folders(
+        Path(found[names.ENV_INPUT]),
+        Path(found[names.ENV_HOLDOUT]),
+        output,
+        metrics,
+        Path(evaluated) if evaluated else None,
+    )

@@ -18,9 +18,9 @@ from modelmill_trainer.models import Left, Model, Outputs
 class Measured:
     """A model with its rows.
 
-    frame, target: the hold-out as the model takes it; outputs: its answers for it. train: the rows it was trained on, as it
-    takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). left_out: features that it does not take, with the
-    reason where their values say it. notes: what a person should know about the run.
+    frame, target: the hold-out as the model takes it; outputs: its answers for it. train, train_target: the rows it was trained
+    on, as it takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). left_out: features that it does not
+    take, with the reason where their values say it. notes: what a person should know about the run.
     """
 
     spec: StageSpec
@@ -28,6 +28,7 @@ class Measured:
     left: Left
     model: Model
     train: pd.DataFrame
+    train_target: np.ndarray
     rows_file: bytes | None
     frame: pd.DataFrame
     target: np.ndarray

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sklearn import metrics
 
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Outputs
+from modelmill_trainer.plain_files import NotPlain, is_left, open_plain
 
 LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
 MAX_OWN_METRICS = 32
@@ -93,12 +95,14 @@ def require_finite(outputs: Outputs, rows: str) -> None:
 
 def own_metrics(path: Path) -> dict[str, float]:
     """Return what the train stage measured itself. Raises StageError (MetricInvalid) naming the metric."""
-    if not path.is_file():
+    if not is_left(path):
         return {}
     try:
-        with path.open("rb") as stream:
+        with open_plain(path, sys.maxsize) as stream:
             raw = json.loads(stream.read(MAX_OWN_BYTES))["metrics"]
         items = list(raw.items())
+    except NotPlain as error:
+        raise StageError("MetricInvalid", str(error)) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise StageError("MetricInvalid", f'{path.name} must be {{"metrics": {{"name": number}}}}') from None
     if len(items) > MAX_OWN_METRICS:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,12 +16,15 @@ import pandas as pd
 from modelmill.artifacts import ArtifactInvalid, check_model
 from modelmill.contracts import names
 from modelmill.contracts.artifact import MODEL_FILES, Manifest
+from modelmill_trainer.confinement import MAX_FILE
 from modelmill_trainer.failure import StageError
+from modelmill_trainer.plain_files import NotPlain, is_left, open_plain, read_plain
 
 REGRESSION, CLASSIFICATION = "regression", "classification"
 PREDICT, PROBABILITIES = "predict", "predict_proba"
 MODEL_DOCUMENT = "model.json"
 MAX_DOCUMENT = 1 << 20
+MAX_THREADS = 4  # of a session; left out, one for each core of the node, whatever the container may use
 MISSING_TEXT = ""  # ONNX strings have no missing value
 
 Outputs = dict[str, np.ndarray]
@@ -38,45 +44,61 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What the train stage left. file: the model. form: skops or onnx. said: the content of model.json."""
+    """What the train stage left. file: the model. form: skops or onnx. said: the content of model.json.
+
+    modified: when the file was written, in seconds since 1970.
+    """
 
     file: Path
     form: str
     said: dict[str, Any]
+    modified: float
 
 
 def find_model(output: Path) -> Left:
     """Return the model that the train stage left. Raises StageError: ModelMissing, ModelInvalid."""
     said: dict[str, Any] = {}
     document = output / MODEL_DOCUMENT
-    if document.is_file():
+    if is_left(document):
         try:
-            with document.open("rb") as stream:
-                said = json.loads(stream.read(MAX_DOCUMENT))
+            said = json.loads(read_plain(document, MAX_DOCUMENT))
             form, file = str(said["format"]), output / str(said.get("file") or f"model.{said['format']}")
+        except NotPlain as error:
+            raise StageError("ModelInvalid", str(error)) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StageError(
                 "ModelInvalid", f"{MODEL_DOCUMENT}: {type(error).__name__}: {error}; it needs a format"
             ) from None
         if form not in ("skops", "onnx"):
             raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: format {form!r} is none of skops, onnx")
-        if file.resolve().parent != output.resolve():
+        if file.parent != output or file.name in ("", ".."):
             raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: file {file.name!r} must be a plain name")
-        if not file.is_file():
-            raise StageError("ModelMissing", f"{MODEL_DOCUMENT} names {file.name}, which the train stage did not leave")
-        return Left(file, form, said)
+        if not is_left(file):
+            raise StageError(
+                "ModelMissing", f"{MODEL_DOCUMENT} names {file.name!r}, which the train stage did not leave"
+            )
+        return _left(file, form, said)
     for name, form in ((names.SKOPS_FILE, "skops"), (names.ONNX_FILE, "onnx")):
-        # A link could lead to a file of this container that the train stage may not read.
-        if (output / name).is_symlink():
-            raise StageError("ModelInvalid", f"{name} is a link: leave a file")
-        if (output / name).is_file():
-            return Left(output / name, form, said)
-    found = ", ".join(sorted(path.name for path in output.iterdir())[:10]) if output.is_dir() else ""
+        if is_left(output / name):
+            return _left(output / name, form, said)
+    found = (
+        ", ".join(sorted(ascii(path.name)[1:-1] for path in islice(output.iterdir(), 10))) if output.is_dir() else ""
+    )
     raise StageError(
         "ModelMissing",
         f"the train stage left no {names.SKOPS_FILE} and no {names.ONNX_FILE} in {names.ENV_OUTPUT} ({output}), which has "
         f"{found or 'nothing'}",
     )
+
+
+def _left(file: Path, form: str, said: dict[str, Any]) -> Left:
+    # A link could lead to a file of this container that the train stage may not read.
+    try:
+        with open_plain(file, MAX_FILE) as stream:
+            modified = os.fstat(stream.fileno()).st_mtime
+    except NotPlain as error:
+        raise StageError("ModelInvalid", str(error)) from None
+    return Left(file, form, said, min(max(modified, 0.0), time.time()))
 
 
 def load_left(left: Left, features: list[str], labels: list[Any]) -> Model:
@@ -155,6 +177,7 @@ class OnnxModel:
         require_whole(content)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # an error is raised as well
+        options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no public base

@@ -1,221 +1,94 @@
-"""The publish stage: evaluate, compare, gate, describe, upload, and say how it ended."""
+"""The publish stage: what the evaluation left is checked and stored. No model is loaded here, where the store's keys are."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import Final
 
 from modelmill.contracts import names, result
-from modelmill.contracts.artifact import Manifest, Signature, canonical, digest
+from modelmill.contracts.artifact import MODEL_FILES, canonical, digest, parse_manifest
 from modelmill.contracts.stage import StageSpec
-from modelmill_trainer import champion, golden
-from modelmill_trainer.artifact_folder import files_of, publish_artifact
+from modelmill_trainer.artifact_folder import MAX_MANIFEST, files_of, publish_artifact
+from modelmill_trainer.confinement import MAX_FILE
+from modelmill_trainer.evaluate import evaluate, read_result
 from modelmill_trainer.facts import Facts, read_facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.folders import Folders
-from modelmill_trainer.gates import judge
-from modelmill_trainer.identifiers import identifiers_note
-from modelmill_trainer.kinds import BOOLEAN, NUMBER, model_frame, target_values
-from modelmill_trainer.lineage import lineage
-from modelmill_trainer.measured import Measured
-from modelmill_trainer.metrics import evaluate, own_metrics, primary_of, require_finite
-from modelmill_trainer.models import CLASSIFICATION, PREDICT, Model, Outputs, SklearnModel, find_model, load_left
-from modelmill_trainer.reference import make_profile, permutation_importance
-from modelmill_trainer.report.page import render
-from modelmill_trainer.rows import TrainedRows, key_of
-from modelmill_trainer.signature import left_out, left_out_note, make_signature, require_features
+from modelmill_trainer.phases import ARTIFACT_FOLDER
+from modelmill_trainer.plain_files import NotPlain, open_plain, read_plain
 from modelmill_trainer.stores import join
-from modelmill_trainer.tables import read_rows
 
-COMPARED_ROWS = 500
+FILES: Final = frozenset(
+    {
+        names.MANIFEST_FILE, names.PROFILE_FILE, names.GOLDEN_FILE, names.REPORT_FILE, names.DATA_FILE, names.ROWS_FILE,
+        names.ONNX_FILE, names.SKOPS_FILE,
+    }
+)  # fmt: skip
 
 
 def publish(spec: StageSpec, folders: Folders) -> result.StageResult:
-    """Judge the model that the train stage left, store it, and return the result. Raises StageError."""
-    begin = time.monotonic()
-    measured = measure(spec, folders)
-    shown = ", ".join(f"{name} {value:.4g}" for name, value in measured.metrics.items())
-    print(f"publish: on {len(measured.target)} rows of the hold-out: {shown}", flush=True)
-    for verdict in measured.verdicts:
-        print(f"publish: gate {'passed' if verdict.passed else 'FAILED'}: {verdict.text}", flush=True)
-    for note in measured.notes:
-        print(f"publish: {note}", flush=True)
-    failed = tuple(verdict.text for verdict in measured.verdicts if not verdict.passed)
-    ending = result.StageResult(
-        outcome=result.PUBLISHED if measured.passed else result.GATE_FAILED,
-        reason="" if measured.passed else "GateFailed",
-        reasons=failed,
-        data=result.DataFacts(measured.facts.digest, measured.facts.rows, measured.facts.holdout_rows),
-        metrics=measured.metrics,
-        champion=measured.champion,
-        gates=tuple(verdict.text for verdict in measured.verdicts),
-        notes=measured.notes,
-    )
-    result.encode(ending)  # a metric that cannot be told is refused before anything is stored
+    """Store what the evaluate stage left, or evaluate before where there was none, and return the result. Raises StageError."""
+    if folders.evaluated is not None:
+        return _store(spec, folders, folders.evaluated)
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
-        source = Path(name)
-        form = write_artifact(measured, source)
-        size = sum(path.stat().st_size for path in source.iterdir())
-        uri, found = publish_artifact(source, join(spec.store.uri, spec.namespace, spec.model), spec.store)
-    print(f"publish: {form}, {size} bytes at {uri}, {time.monotonic() - begin:.2f} s", flush=True)
-    ending = replace(ending, artifact=result.Artifact(uri, found, size, form))
+        evaluate(spec, folders, Path(name))
+        return _store(spec, folders, Path(name))
+
+
+def _store(spec: StageSpec, folders: Folders, evaluated: Path) -> result.StageResult:
+    begin = time.monotonic()
+    source = evaluated / ARTIFACT_FOLDER
+    facts = read_facts(folders.snapshot)
+    try:
+        ending = read_result(evaluated)
+        made = _checked(spec, facts, ending, source)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise StageError(
+            "ModelInvalid", f"the evaluation of the model left what cannot be published: {error}"
+        ) from None
+    uri, _ = publish_artifact(source, join(spec.store.uri, spec.namespace, spec.model), spec.store)
+    print(f"publish: {made.format}, {made.bytes} bytes at {uri}, {time.monotonic() - begin:.2f} s", flush=True)
+    ending = replace(ending, artifact=replace(made, uri=uri))
     print(f"publish: {ending.outcome}", flush=True)
     return ending
 
 
-def measure(spec: StageSpec, folders: Folders) -> Measured:
-    """Load the model and score it and the champion on the hold-out. Raises StageError."""
-    facts = read_facts(folders.snapshot)
-    left = find_model(folders.output)
-    kinds = facts.kinds
-    train, holdout = _rows(folders, facts)
-    known = target_values(train[facts.target], kinds[facts.target])
-    model = load_left(left, list(facts.features), _labels(known))
-    require_features(model, facts)
-    target = target_values(holdout[facts.target], kinds[facts.target])
-    _require_numbers(model, facts)
-    frame = model_frame(holdout, model.features, kinds)
-    outputs = _outputs(model, frame)
-    metrics = own_metrics(folders.metrics) | evaluate(model.task, target, outputs, model.classes)
-    trained = TrainedRows.of(train, facts.row_kinds(), key_of(spec.seed))
-    seen = trained.contains(holdout, kinds)
-    challenger = champion.Challenger(model, holdout, kinds, target, outputs, seen)
-    rival, compared = champion.compare(spec.champion, folders.champion, challenger)
-    primary, direction = primary_of(model.task, spec.primary_metric, spec.primary_direction)
-    rows_file = trained.pack()
-    unused = left_out(model, facts, train)
-    # A hold-out that is given apart may number its rows anew.
-    whole = [train] if facts.holdout_uri else [train, holdout]
-    identifiers = identifiers_note(whole, model.features, kinds)
-    notes = [left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
-    if rows_file is None:
-        notes.append(
-            f"there is no {names.ROWS_FILE}: the names of the columns are too long to keep which rows were trained on"
-        )
-    return Measured(
-        spec=spec,
-        facts=facts,
-        left=left,
-        model=model,
-        train=model_frame(train, model.features, kinds),
-        rows_file=rows_file,
-        frame=frame,
-        target=target,
-        outputs=outputs,
-        metrics=metrics,
-        champion=rival,
-        primary=primary,
-        direction=direction,
-        verdicts=judge(spec.gates, metrics, rival, primary, direction),
-        left_out=unused,
-        notes=tuple(note for note in notes if note),
-    )
+def _checked(spec: StageSpec, facts: Facts, ending: result.StageResult, folder: Path) -> result.Artifact:
+    """Return the artifact when it is what this run was to make. Raises ValueError, OSError.
 
-
-def _labels(target: np.ndarray) -> list[object]:
-    """Return what may be classes: the target's sorted different values, none where they are numbers with fractions."""
-    return [] if target.dtype.kind == "f" else sorted(set(target.tolist()))
-
-
-def _require_numbers(model: Model, facts: Facts) -> None:
-    kind = facts.kinds[facts.target]
-    if model.task != CLASSIFICATION and kind != NUMBER:
-        what = "true and false" if kind == BOOLEAN else "labels"
-        raise StageError("ModelInvalid", f"the model predicts numbers, and data.target {facts.target!r} has {what}")
-
-
-def _twice_note(seen: np.ndarray) -> str:
-    count = int(seen.sum())
-    return f"{count} of the {len(seen)} rows to measure on are equal to rows that were trained on" if count else ""
-
-
-def write_artifact(measured: Measured, into: Path) -> str:
-    """Write every file of the artifact and return its format."""
-    spec, model, facts = measured.spec, measured.model, measured.facts
-    fitted = _outputs(model, measured.train)
-    require_finite(fitted, "that were trained on: it must answer rows with missing values, where the data has some")
-    predicted_train = fitted[PREDICT]
-    importance = permutation_importance(model, measured.frame, measured.target, spec.seed)
-    profile = make_profile(measured.train, predicted_train, importance)
-    candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(
-        COMPARED_ROWS + len(measured.frame)
-    )
-    every = np.concatenate([measured.outputs[PREDICT], predicted_train])[: len(candidates)]
-    rows = candidates.iloc[golden.choose_rows(candidates, every)].reset_index(drop=True)
-    absolute = golden.tolerance(model.task, every)
-    answers = _outputs(model, rows)
-    form, serving = _model_files(
-        measured, into, pd.concat([rows, candidates.head(COMPARED_ROWS)], ignore_index=True), absolute
-    )
-    (into / names.PROFILE_FILE).write_bytes(canonical(profile))
-    (into / names.GOLDEN_FILE).write_bytes(canonical(golden.make_golden(rows, facts.kinds, answers, absolute)))
-    (into / names.DATA_FILE).write_bytes(canonical(facts))
-    if measured.rows_file is not None:
-        (into / names.ROWS_FILE).write_bytes(measured.rows_file)
-    created = datetime.fromtimestamp(measured.left.file.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    origin = lineage(spec, facts, created, serving)
-    signature = make_signature(model, facts, measured.outputs)
-    (into / names.REPORT_FILE).write_text(render(measured, signature, profile, origin, form), encoding="utf-8")
-    (into / names.MANIFEST_FILE).write_bytes(canonical(_manifest(measured, into, form, signature, origin, created)))
-    return form
-
-
-def _model_files(measured: Measured, into: Path, compared: pd.DataFrame, absolute: float) -> tuple[str, str]:
-    """Write the model and return (format, why it is served in this format)."""
-    content = measured.left.file.read_bytes()
-    if not isinstance(measured.model, SklearnModel):
-        (into / names.ONNX_FILE).write_bytes(content)
-        return "onnx", "the train stage left ONNX"
-    from modelmill_trainer.conversion import convert
-
-    (into / names.SKOPS_FILE).write_bytes(content)
-    expected = _outputs(measured.model, compared)
-    conversion = convert(measured.model, measured.facts.kinds, compared, expected, absolute)
-    print(f"publish: {conversion.reason}", flush=True)
-    if conversion.content is None:
-        return "skops", conversion.reason
-    (into / names.ONNX_FILE).write_bytes(conversion.content)
-    return "onnx", conversion.reason
-
-
-def _manifest(
-    measured: Measured, folder: Path, form: str, signature: Signature, origin: dict[str, str], trained: str
-) -> Manifest:
-    return Manifest(
-        format=form,
-        files=files_of(folder),
-        signature=signature,
-        metrics=measured.metrics,
-        lineage=origin,
-        created=trained,
-        model=measured.spec.model,
-        version=measured.spec.version,
-    )
-
-
-def _rows(folders: Folders, facts: Facts) -> tuple[pd.DataFrame, pd.DataFrame]:
-    path = folders.train(facts.format)
-    if not path.is_file() or digest(path.read_bytes()) != facts.train_sha256:
-        raise StageError(
-            "InputChanged", f"the train stage changed {path.name}: it must leave {names.ENV_INPUT} as it is"
-        )
-    held = folders.held_out(facts.format)
-    return read_rows(path, facts.format, facts.kinds), read_rows(held, facts.format, facts.kinds)
-
-
-def _outputs(model: Model, frame: pd.DataFrame) -> Outputs:
-    try:
-        return model.outputs(frame)
-    except (StageError, MemoryError):
-        raise
-    except Exception as error:  # a model may raise anything
-        text = " ".join(str(error).split())[:400]
-        raise StageError(
-            "ModelInvalid", f"the model cannot predict rows of the data: {type(error).__name__}: {text}"
-        ) from error
+    The process that wrote it ran the model, so nothing of it is believed: a plain file for each name that an artifact has, the
+    sizes and digests of the manifest, this run's name and data.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        raise NotPlain(f"{folder.name} is no folder")
+    found = sorted(path.name for path in folder.iterdir())
+    strange = [name for name in found if name not in FILES]
+    if strange:
+        raise ValueError(f"an artifact has no file {strange[0]!r}")
+    for name in found:
+        with open_plain(folder / name, MAX_FILE):
+            pass
+    content = read_plain(folder / names.MANIFEST_FILE, MAX_MANIFEST)
+    manifest = parse_manifest(content)
+    if content != canonical(manifest):
+        raise ValueError(f"{names.MANIFEST_FILE} has fields that a manifest has not")
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    made = result.Artifact("", digest(content), size, manifest.format)
+    told = {
+        "artifact": (ending.artifact, made),
+        "files": (manifest.files, files_of(folder)),
+        "model": (manifest.model, spec.model),
+        "version": (manifest.version, spec.version),
+        "run": (manifest.lineage.get("run_uid"), spec.run_uid),
+        "metrics": (manifest.metrics, ending.metrics),
+        "data": (ending.data, facts.told()),
+    }
+    for field, (said, wanted) in told.items():
+        if said != wanted:
+            raise ValueError(f"its {field} is not that of this run")
+    if not set(MODEL_FILES.get(manifest.format, ())) & set(found):
+        raise ValueError(f"there is no file of the format {manifest.format!r}")
+    return made

@@ -18,10 +18,17 @@ MAX_IMPORTANCE_PREDICTIONS = 200_000
 REPEATS = 5
 
 
-def make_profile(frame: pd.DataFrame, predicted: np.ndarray, importance: dict[str, float]) -> Profile:
-    """Return the profile of the rows that were trained on (`kinds.model_frame`) and of the model's predictions for them."""
+def make_profile(
+    frame: pd.DataFrame, target: np.ndarray, predicted: np.ndarray, importance: dict[str, float]
+) -> Profile:
+    """Return the profile of the rows that were trained on (`kinds.model_frame`), their targets, and the model's predictions."""
     features = {str(name): profile_of(frame[name], importance.get(str(name), 0.0)) for name in frame.columns}
-    return Profile(features=features, prediction=profile_of(pd.Series(predicted), 0.0), rows=len(frame))
+    return Profile(
+        features=features,
+        prediction=profile_of(pd.Series(predicted), 0.0),
+        rows=len(frame),
+        target=(float(target.min()), float(target.max())) if target.dtype.kind in "fiu" else None,
+    )
 
 
 def profile_of(column: pd.Series, importance: float) -> FeatureProfile:

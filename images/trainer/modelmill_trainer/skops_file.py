@@ -28,6 +28,8 @@ def require_trusted(path: Path) -> None:
     """Raise StageError (ModelInvalid) naming the types that a server would refuse to load."""
     try:
         untrusted = [name for name in skops.io.get_untrusted_types(file=path) if name not in SKOPS_TRUSTED]
+    except MemoryError:
+        raise
     except Exception as error:  # a broken file breaks its library in any way
         raise StageError("ModelInvalid", f"{path.name} cannot be read: {type(error).__name__}: {error}") from None
     if untrusted:
@@ -43,6 +45,8 @@ def load(path: Path) -> Any:
     try:
         model = skops.io.load(path, trusted=list(SKOPS_TRUSTED))
         opening = opens_files(model)
+    except MemoryError:
+        raise
     except Exception as error:
         raise StageError("ModelInvalid", f"{path.name} cannot be loaded: {type(error).__name__}: {error}") from None
     if opening:

@@ -53,10 +53,14 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]
 
 
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
+"""Name of an object of the same namespace (RFC 1123 subdomain)."""
+
+
 class SecretRef(Part):
     """A Secret of the same namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+    name: ObjectName = Field(
         description="Name of the Secret. Its keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
     )
 
@@ -75,7 +79,7 @@ class Store(Part):
         default=None,
         description="Secret with the credentials. Left out: the identity of the pod's service account is used.",
     )
-    service_account_name: Annotated[str, Field(max_length=253)] | None = Field(
+    service_account_name: ObjectName | None = Field(
         default=None, description="Service account of the pods that use the store. Left out: default."
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -178,11 +179,13 @@ class Profile:
     """Reference profile: what the training data looked like, for counting drift in the server.
 
     prediction: None for a model whose output is not one value per row.
+    target: the least and the greatest number that a regression was trained on; None where they are not known.
     """
 
     features: dict[str, FeatureProfile]
     prediction: FeatureProfile | None
     rows: int
+    target: tuple[float, float] | None = None
     v: int = MANIFEST_VERSION
 
 
@@ -252,7 +255,7 @@ def parse_profile(content: bytes) -> Profile:
     try:
         features = {name: _feature(item) for name, item in raw["features"].items()}
         prediction = None if raw["prediction"] is None else _feature(raw["prediction"])
-        return Profile(features=features, prediction=prediction, rows=raw["rows"])
+        return Profile(features=features, prediction=prediction, rows=raw["rows"], target=_range(raw.get("target")))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"profile.json lacks or has a wrong {error}") from None
 
@@ -283,6 +286,18 @@ def _known(cls: type[Any], raw: dict[str, Any]) -> Any:
 def _tensor(raw: dict[str, Any]) -> Tensor:
     tensor: Tensor = _known(Tensor, {**raw, "shape": tuple(raw["shape"]), "classes": tuple(raw.get("classes") or ())})
     return tensor
+
+
+def _range(raw: Any) -> tuple[float, float] | None:
+    """Return the least and the greatest number. Raises ValueError unless they are two, finite and in order."""
+    if raw is None:
+        return None
+    if not (isinstance(raw, list) and len(raw) == 2 and all(type(value) in (int, float) for value in raw)):
+        raise ValueError("profile.json: target must be the least and the greatest number")
+    low, high = raw
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError("profile.json: target must be two finite numbers, the least first")
+    return float(low), float(high)
 
 
 def _feature(raw: dict[str, Any]) -> FeatureProfile:

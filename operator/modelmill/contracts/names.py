@@ -7,7 +7,8 @@ from typing import Final
 # Environment of the stages of a training pod (any image can be the `train` stage).
 ENV_INPUT: Final = "MODELMILL_INPUT"  # folder: train/, champion/ when there is one, params.json
 ENV_OUTPUT: Final = "MODELMILL_OUTPUT"  # folder to leave the model in
-ENV_HOLDOUT: Final = "MODELMILL_HOLDOUT"  # folder with the hold-out rows; mounted in fetch and publish only
+ENV_HOLDOUT: Final = "MODELMILL_HOLDOUT"  # folder with the hold-out rows; not mounted in train
+ENV_EVALUATED: Final = "MODELMILL_EVALUATED"  # folder from evaluate to publish; without it publish evaluates by itself
 ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}} of the train stage itself
 ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
@@ -19,6 +20,7 @@ ENV_TERMINATION_PATH: Final = "MODELMILL_TERMINATION_PATH"  # default /dev/termi
 # Containers of a training pod.
 STAGE_FETCH: Final = "fetch"
 STAGE_TRAIN: Final = "train"
+STAGE_EVALUATE: Final = "evaluate"
 STAGE_PUBLISH: Final = "publish"
 
 # Exit codes of the built-in stages and of the server's fetch.
@@ -67,8 +69,9 @@ METRIC_FEATURE_REFERENCE: Final = "modelmill_feature_reference_ratio"  # feature
 METRIC_FEATURE_INVALID: Final = "modelmill_feature_invalid_total"  # feature, reason
 METRIC_PREDICTION_BIN: Final = "modelmill_prediction_bin_total"  # bin
 METRIC_PREDICTION_REFERENCE: Final = "modelmill_prediction_reference_ratio"  # bin
+# At most 2.5 times apart: two pods whose durations lie in neighbouring buckets may seem so far apart.
 DURATION_BUCKETS: Final = (
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 
 # Bins that every feature has beside its own.

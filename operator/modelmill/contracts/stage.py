@@ -105,8 +105,12 @@ class StageSpec:
 
 
 def encode(spec: StageSpec) -> str:
-    """Return the JSON text of the environment variable."""
-    return json.dumps(asdict(spec), separators=(",", ":"), sort_keys=True, allow_nan=False)
+    """Return the JSON text of the environment variable.
+
+    It has no `$`, since Kubernetes expands `$(NAME)` and `$$` in the value of a variable (API reference, EnvVar).
+    """
+    text = json.dumps(asdict(spec), separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return text.replace("$", "\\u0024")
 
 
 def decode(text: str) -> StageSpec:

@@ -51,9 +51,9 @@ class Cache:
         """Return all objects of the kind, sorted by namespace and name."""
         return self._indexed(resource, (resource,) if namespace is None else (resource, "namespace", namespace))
 
-    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
-        """Return the objects whose controller is `uid`, sorted by name."""
-        return self._indexed(resource, (resource, "owner", uid))
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
+        """Return the objects of the namespace whose controller is `uid`, sorted by name."""
+        return self._indexed(resource, (resource, "owner", namespace, uid))
 
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         """Return the objects with this value of an indexed label. Raises KeyError when the label is not indexed."""
@@ -136,7 +136,7 @@ class Cache:
         owners = meta.get("ownerReferences") or ()
         owner = next((reference["uid"] for reference in owners if reference.get("controller")), None)
         if owner is not None:
-            yield (resource, "owner", owner)
+            yield (resource, "owner", namespace, owner)
         labels: Mapping[str, str] = meta.get("labels") or {}
         for label in self._index_labels.get(resource, ()):
             if label in labels:

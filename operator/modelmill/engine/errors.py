@@ -95,3 +95,7 @@ def api_error(status: int, reason: str, message: str, retry_after: float | None 
     }
     kind = kinds.get(status, ServerFailure if status >= 500 else ApiError)
     return kind(status, reason or "Unknown", message, retry_after)
+
+
+PASSES_BY_ITSELF = (Conflict, TooManyRequests, ServerFailure, Unreachable)
+"""What is over when the API server has come back or has less to do, and nobody has to mend."""

@@ -14,9 +14,10 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError
-from modelmill.engine.interface import Event
+from modelmill.engine.interface import Event, Reads
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import CORE_EVENTS, EVENTS
+from modelmill.kube.texts import fitted
 
 CONTROLLER = "modelmill.dev/operator"
 WAITING = 1000
@@ -24,6 +25,7 @@ REPEAT_SECONDS = 600.0
 BUDGET, BUDGET_SECONDS = 30, 600.0
 """Events of one object at most, in this many seconds."""
 MAX_NAME = 253
+MAX_NOTE = 1024
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +96,8 @@ class EventRecorder:
 
     def _body(self, parent: Manifest, event: Event) -> dict[str, Any]:
         meta = parent["metadata"]
-        identity = "\0".join((meta["uid"], event.reason, event.message))
+        note = fitted(event.message, MAX_NOTE)
+        identity = "\0".join((meta["uid"], event.reason, note))
         suffix = hashlib.sha256(identity.encode()).hexdigest()[:16]
         return {
             "apiVersion": EVENTS.api_version,
@@ -106,7 +109,7 @@ class EventRecorder:
             "action": "Reconcile",
             "type": event.type,
             "reason": event.reason,
-            "note": event.message[:1024],
+            "note": note,
             "regarding": {
                 "apiVersion": parent["apiVersion"],
                 "kind": parent["kind"],
@@ -117,11 +120,11 @@ class EventRecorder:
         }
 
 
-async def events_about(client: Client, obj: Manifest) -> Sequence[Manifest]:
+async def events_about(reads: Reads, obj: Manifest) -> Sequence[Manifest]:
     """Return the core/v1 Events about the object, whoever wrote them; none when they cannot be read, which is logged."""
     meta = obj["metadata"]
     try:
-        found, _ = await client.list(CORE_EVENTS, meta["namespace"], field_selector=f"involvedObject.uid={meta['uid']}")
+        found, _ = await reads.list(CORE_EVENTS, meta["namespace"], field_selector=f"involvedObject.uid={meta['uid']}")
     except ApiError as error:
         log.warning("events not read", object=f"{meta['namespace']}/{meta['name']}", error=str(error))
         return ()

@@ -168,12 +168,26 @@ class Executor:
 
     async def _delete(self, delete: Delete) -> None:
         try:
-            await self._client.delete(delete.resource, delete.namespace, delete.name, delete.uid)
-        except (NotFound, Conflict):
-            # Gone, or a namesake: in both cases what was to be deleted is not there.
-            gone = {"metadata": {"namespace": delete.namespace, "name": delete.name, "uid": delete.uid}}
-            self._cache.drop(delete.resource, gone)
+            gone = await self._client.delete(delete.resource, delete.namespace, delete.name, delete.uid)
+        except NotFound:
+            gone = True
+        except Conflict:
+            # A namesake is there, or the API server was hindered by a write beside ours.
+            if await self._there(delete):
+                raise
+            gone = True
+        if gone:
+            # Told to the cache at once: until the watch does, the next plan would delete it again.
+            child = {"metadata": {"namespace": delete.namespace, "name": delete.name, "uid": delete.uid}}
+            self._cache.drop(delete.resource, child)
         self._seen.pop((delete.resource, delete.namespace, delete.name), None)
+
+    async def _there(self, delete: Delete) -> bool:
+        try:
+            found = await self._client.get(delete.resource, delete.namespace, delete.name)
+        except NotFound:
+            return False
+        return bool(found["metadata"]["uid"] == delete.uid)
 
     async def _finalizer(self, resource: Resource, parent: Manifest, *, wanted: bool) -> Manifest:
         meta = parent["metadata"]

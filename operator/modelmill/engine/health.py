@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from modelmill.engine import metrics
+from modelmill.engine.connections import Bounds
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 1024 * 1024
@@ -54,7 +55,10 @@ class Health:
 
 
 async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Handler]]) -> web.AppRunner:
-    """Start the server on all addresses; routes are (method, path, handler). The body limit is 1 MiB."""
+    """Start the server on all addresses; routes are (method, path, handler).
+
+    The body limit is 1 MiB; connections are bounded in number and life.
+    """
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
@@ -62,6 +66,13 @@ async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Hand
     for method, path, handler in routes:
         app.router.add_route(method, path, handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+
+    async def bounded(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(Bounds().keep(lambda: runner.server))
+        yield
+        task.cancel()
+
+    app.cleanup_ctx.append(bounded)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()
     return runner

@@ -69,14 +69,34 @@ class World(Protocol):
     def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
         """Return all objects of the kind in the namespace (all namespaces when None)."""
 
-    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
-        """Return the objects of the kind whose controller ownerReference has this uid."""
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
+        """Return the objects of the kind in the namespace whose controller ownerReference has this uid.
+
+        An owner is of the same namespace. Whoever knows a uid can write it into an object of another one, until the garbage
+        collector comes.
+        """
 
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         """Return the objects of the kind in the namespace with this value of an indexed label."""
 
     def with_field(self, resource: Resource, namespace: str, path: str, value: str) -> Sequence[Manifest]:
         """Return the objects of the kind in the namespace with this text in an indexed field."""
+
+
+class Reads(Protocol):
+    """Reads of the API server itself: of what is not in the cache, and before anything that cannot be taken back."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """Return the object. Raises NotFound, or another ApiError."""
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> tuple[Sequence[Manifest], str]:
+        """Return all objects that are selected, and the resourceVersion of the list. Raises ApiError."""
 
 
 class Reconciler(Protocol):

@@ -198,7 +198,7 @@ def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribu
     stay |= {(resource.kind, name) for resource, name in contribution.keep}
     unwanted = []
     for resource in (child.resource for child in part.children if child.applied):
-        for child in world.owned(resource, parent["metadata"]["uid"]):
+        for child in world.owned(resource, parent["metadata"]["namespace"], parent["metadata"]["uid"]):
             meta = child["metadata"]
             if (resource.kind, meta["name"]) not in stay and "deletionTimestamp" not in meta:
                 unwanted.append(Delete(resource, meta["namespace"], meta["name"], meta["uid"]))

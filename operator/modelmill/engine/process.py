@@ -26,12 +26,15 @@ from modelmill.engine.login import login
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.engine.watches import Streams, build_registry, build_settings
+from modelmill.kube.texts import fitted
 
 log = structlog.get_logger(__name__)
 
 Routes = Sequence[tuple[str, str, Handler]]
 STOP_SECONDS = 1.0
-OTHER_FILES = 512
+MAX_LOGGED = 2000
+"""Characters of one text in a log record."""
+OTHER_FILES = 1024
 """Open files beside the watch streams: connections of requests, of probes and of alerts, and those of the process."""
 
 
@@ -64,10 +67,16 @@ def run(
     uvloop.run(_main(controllers, watches, settings, routes))
 
 
+def fit_texts(_: object, __: str, record: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Make every text of a log record fit: what pods, alerts and other programs say is in them. Traces come later."""
+    return {name: fitted(value, MAX_LOGGED) if isinstance(value, str) else value for name, value in record.items()}
+
+
 def configure_logging() -> None:
     """One JSON object a line on standard error, for our records and for those of kopf and asyncio."""
     stamps: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
+        fit_texts,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]

@@ -66,14 +66,14 @@ class WorkQueue(Generic[K]):
         if timer is not None:
             timer.cancel()
 
-    def retry(self, key: K, at_least: float = 0.0) -> float:
+    def retry(self, key: K, at_least: float = 0.0, at_most: float = BACKOFF_LAST) -> float:
         """Let a key that failed be worked on again after its backoff; return the seconds.
 
-        1 s, doubled with each failure in a row up to 5 min, each shortened at random by up to a half.
+        1 s, doubled with each failure in a row up to `at_most` seconds, each shortened at random by up to a half.
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 20), BACKOFF_LAST) * (1 - self._jitter() / 2)
+        delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 20), at_most) * (1 - self._jitter() / 2)
         delay = max(delay, at_least)
         self._retries.inc()
         self.add_after(key, delay)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,23 +15,42 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache, version_number, version_of
 from modelmill.engine.client import Client
-from modelmill.engine.errors import ApiError, Conflict, EngineError, InternalError, NotFound, TooManyRequests
+from modelmill.engine.errors import (
+    PASSES_BY_ITSELF,
+    ApiError,
+    Conflict,
+    EngineError,
+    InternalError,
+    NotFound,
+    TooManyRequests,
+)
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Watch
-from modelmill.engine.queue import WorkQueue
+from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Controller
 from modelmill.kube.objects import Key, Manifest, Resource
+from modelmill.kube.texts import fitted
 
 WORKERS = 16
+BACKOFF_PASSING = 30.0
+"""Longest wait in seconds after an error of `PASSES_BY_ITSELF`: an API server that comes back is used soon."""
 RESYNC_SECONDS = 600.0
 RESYNC_RETRY_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
 
+def utc_now() -> datetime:
+    """Return the time of day, aware."""
+    return datetime.now(UTC)
+
+
 class ControlLoop:
-    """Controllers over one cache. Nothing is reconciled before every watched kind was listed."""
+    """Controllers over one cache. Nothing is reconciled before every watched kind was listed.
+
+    clock: the time of day that plans are made with; whole seconds of it count, as in Kubernetes' timestamps.
+    """
 
     def __init__(
         self,
@@ -41,9 +60,11 @@ class ControlLoop:
         controllers: Sequence[Controller],
         watches: Sequence[Watch],
         namespaces: Sequence[str],
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._client = client
         self._cache = cache
+        self._clock = clock
         self._executor = executor
         self._controllers = {controller.resource: controller for controller in controllers}
         self._reconcilers = {controller.resource: controller.reconciler() for controller in controllers}
@@ -160,7 +181,7 @@ class ControlLoop:
         began = time.monotonic()
         metrics.ACTIVE_WORKERS.labels(controller.name).inc()
         result = "success"
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = self._clock().replace(microsecond=0)
         try:
             plan = await self._reconcilers[controller.resource](parent, self._cache, now)
             await self._executor.execute(controller.resource, parent, plan)
@@ -173,23 +194,23 @@ class ControlLoop:
         except Conflict as error:
             result = "requeue"
             log.debug("planned on a stale object", controller=controller.name, object=str(key), error=error.message)
-            await self._refresh(controller, queue, parent, str(error))
+            await self._refresh(controller, queue, parent, error)
         except NotFound as error:
             # Mostly the parent has gone meanwhile.
             result = "requeue"
-            await self._refresh(controller, queue, parent, str(error))
+            await self._refresh(controller, queue, parent, error)
         except TooManyRequests as error:
             result = "requeue"
-            queue.retry(key, at_least=error.retry_after or 0.0)
+            self._failed(controller, queue, key, error)
         except EngineError as error:
             result = "error"
             await self._tell(controller, parent, error, now)
-            self._failed(controller, queue, key, str(error))
+            self._failed(controller, queue, key, error)
         except Exception as error:
             result = "error"
             log.exception("reconciliation failed", controller=controller.name, object=str(key))
             await self._tell(controller, parent, InternalError(_unforeseen(error)), now)
-            self._failed(controller, queue, key, repr(error))
+            self._failed(controller, queue, key, error)
         finally:
             metrics.ACTIVE_WORKERS.labels(controller.name).dec()
             metrics.RECONCILES.labels(controller.name, result).inc()
@@ -213,7 +234,7 @@ class ControlLoop:
                 if (resource, key) != (controller.resource, _key(parent)):
                     self._queues[resource].add(key)
 
-    async def _refresh(self, controller: Controller, queue: WorkQueue[Key], parent: Manifest, error: str) -> None:
+    async def _refresh(self, controller: Controller, queue: WorkQueue[Key], parent: Manifest, error: ApiError) -> None:
         """Read a parent anew after a refused write, then plan again: at once when it has changed, else after a backoff."""
         key = _key(parent)
         try:
@@ -222,7 +243,7 @@ class ControlLoop:
             self._gone(controller.resource, parent)
             return
         except ApiError as failure:
-            self._failed(controller, queue, key, str(failure))
+            self._failed(controller, queue, key, failure)
             return
         if self._cache.put(controller.resource, current):
             self._wake(controller.resource, current)
@@ -231,10 +252,13 @@ class ControlLoop:
         else:
             self._failed(controller, queue, key, error)
 
-    def _failed(self, controller: Controller, queue: WorkQueue[Key], key: Key, error: str) -> None:
+    def _failed(self, controller: Controller, queue: WorkQueue[Key], key: Key, error: Exception) -> None:
         metrics.RECONCILE_ERRORS.labels(controller.name).inc()
-        delay = queue.retry(key)
-        log.warning("will try again", controller=controller.name, object=str(key), error=error, seconds=round(delay, 1))
+        at_least = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
+        at_most = BACKOFF_PASSING if isinstance(error, PASSES_BY_ITSELF) else BACKOFF_LAST
+        delay = queue.retry(key, at_least, at_most)
+        words = str(error) if isinstance(error, EngineError) else repr(error)
+        log.warning("will try again", controller=controller.name, object=str(key), error=words, seconds=round(delay, 1))
 
     def _on_written(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
         """Tell the keys that a write of our own concerns, as a watch event of it would.
@@ -251,11 +275,16 @@ class ControlLoop:
         status, and the step after this one may be possible already. That ends by itself: a plan from the new status that
         wants the same status writes nothing, and what is not written wakes nobody. `_tell` is the exception, where the plan
         could not be carried out and the next try must wait for its backoff.
+
+        A write that went through ends the writer's row of failures, though the plan may fail at its next write: it gets on, and
+        what it waits for is not what it waited for before. Else an API server that refuses every third write would make an
+        object with seven of them wait for minutes, doubling at every step.
         """
-        writer = (parent["kind"], _key(parent))
+        writer = (self._owners[parent["kind"], parent["apiVersion"].partition("/")[0]], _key(parent))
+        self._queues[writer[0]].forget(writer[1])
         own = obj["metadata"]["uid"] == parent["metadata"]["uid"]
         for kind, key in self._concerned(resource, obj):
-            if own or (kind.kind, key) != writer:
+            if own or (kind, key) != writer:
                 self._queues[kind].add(key)
 
     def _wake(self, resource: Resource, obj: Manifest) -> None:
@@ -303,5 +332,5 @@ def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
 
 def _unforeseen(error: Exception) -> str:
     """Return what a person reads of an error of ours: one line, bounded."""
-    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    words = fitted(f"{type(error).__name__}: {error}", 300)
     return f"an error of the operator, whose log has the trace: {words}; nothing is changed until the object can be planned"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from modelmill.kube.texts import fitted
+
 TRUE = "True"
 FALSE = "False"
 UNKNOWN = "Unknown"
@@ -41,7 +43,8 @@ def merge(
 ) -> list[dict[str, Any]]:
     """Return the conditions to write, in the order of `wanted`.
 
-    A condition that is not wanted any more is dropped. The transition time of one whose status is unchanged is kept.
+    A condition that is not wanted any more is dropped. The transition time of one whose status is unchanged is kept. Messages
+    hold texts of pods and of others, and are made fit here.
     """
     before = {condition["type"]: condition for condition in previous}
     merged = []
@@ -53,7 +56,7 @@ def merge(
                 "type": condition.type,
                 "status": condition.status,
                 "reason": condition.reason,
-                "message": condition.message[:MAX_MESSAGE],
+                "message": fitted(condition.message, MAX_MESSAGE),
                 "lastTransitionTime": old["lastTransitionTime"] if old is not None and same else timestamp(now),
                 "observedGeneration": generation,
             }

@@ -1,12 +1,14 @@
 """Reads the counters of pods: GET http://POD:8080/metrics.
 
 Whoever runs a pod decides what it answers and when, so nothing that a pod does may cost another tenant its operator: no
-redirect is followed, bytes, lines and time are bounded, each namespace has its own slots, and nobody waits long for an answer.
+redirect is followed, no address is asked that cannot be a pod's own, bytes, lines and time are bounded, each namespace has its
+own slots, and nobody waits long for an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +37,27 @@ Counted = Mapping[str, Sample]
 """Counters since each pod's start, by the pod's uid. A pod that did not answer is not there."""
 
 log = structlog.get_logger(__name__)
+
+
+def host_of(pod: Manifest) -> str | None:
+    """Return the pod's address as it stands in a URL; None when it has none of its own.
+
+    A pod on the node's network has the node's address, behind which other programs listen. Addresses of the operator's own
+    pod, of a link (where clouds have their metadata) and of groups are no pod's.
+    """
+    status = pod.get("status") or {}
+    nodes = {status.get("hostIP"), *(one.get("ip") for one in status.get("hostIPs") or ())}
+    try:
+        address = ipaddress.ip_address(status.get("podIP") or "")
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if str(address) in nodes or status["podIP"] in nodes:
+        return None
+    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+        return None
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 class Scraper:
@@ -100,10 +123,9 @@ class Scraper:
         return counted
 
     async def _one(self, slots: asyncio.Semaphore, pod: Manifest, counted: dict[str, Sample]) -> None:
-        address = (pod.get("status") or {}).get("podIP")
-        if not address:
+        host = host_of(pod)
+        if host is None:
             return
-        host = f"[{address}]" if ":" in address else address
         try:
             async with slots:
                 text = await self._needed(f"http://{host}:{self._port}/metrics")

@@ -13,8 +13,8 @@ from typing import Any
 
 from modelmill.api.base import Alert
 from modelmill.api.fingerprint import short_hash
-from modelmill.api.texts import fitted
 from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.texts import fitted
 
 FIRING = "firing"
 RESOLVED = "resolved"

@@ -8,9 +8,11 @@ nobody can use is answered 200 too.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +30,8 @@ from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
 MAX_BODY = 1024 * 1024
 READ_SECONDS = 10.0
 MAX_ALERTS = 32
+MAX_NOTICES = 1024
+"""Alerts in one notification; each may name another object, which is a request to the API server."""
 TRIES = 5
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -52,10 +56,28 @@ class Objects(Protocol):
         """PUT the status of the object with its resourceVersion. Raises Conflict when it is out of date."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends alerts. namespace: the only one whose objects they may name; None for all."""
+
+    namespace: str | None = None
+
+
+def namespace_token(token: bytes, namespace: str) -> str:
+    """Return the token with which only objects of this namespace can be named: NAMESPACE.HEX.
+
+    HEX is HMAC-SHA256 (RFC 2104) of the namespace's name under the operator's token, so that no other Secret is needed, and
+    all of them are rotated with that one.
+    """
+    return f"{namespace}.{hmac.new(token, namespace.encode(errors='surrogateescape'), hashlib.sha256).hexdigest()}"
+
+
 class AlertIntake:
     """Answers `POST /alerts`.
 
     token_file: holds the bearer token; read at each request, so that it may be rotated. Missing or empty: nothing is taken.
+    From it follows a token for each namespace (`namespace_token`), for an Alertmanager that a tenant configures: with that
+    one only objects of that namespace can be named.
     namespaces: those that the operator watches; empty means all.
     """
 
@@ -65,10 +87,10 @@ class AlertIntake:
         self._namespaces = frozenset(namespaces)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer 200 when every alert is recorded or of no use, 503 to be sent it again, 401 and 413 as they say."""
-        refusal = await self._unauthorized(request)
-        if refusal is not None:
-            return refusal
+        """Answer 200 when every alert is recorded or of no use, 503 to be sent it again, 401, 403 and 413 as they say."""
+        sender = await self._sender(request)
+        if isinstance(sender, web.Response):
+            return sender
         try:
             async with asyncio.timeout(READ_SECONDS):
                 body = await _read(request)
@@ -79,8 +101,13 @@ class AlertIntake:
         try:
             notification = parse(body)
         except NotificationError as error:
-            _ignore("malformed", error=str(error)[:200])
+            _ignore("malformed", error=str(error))
             return web.json_response({"error": str(error)[:200]})
+        if len(notification.notices) > MAX_NOTICES:
+            return _refuse(413, f"more than {MAX_NOTICES} alerts: set max_alerts of the receiver")
+        foreign = {notice.labels.get("namespace", "") for notice in notification.notices} - {sender.namespace}
+        if sender.namespace is not None and foreign:
+            return _refuse(403, f"the token is that of namespace {sender.namespace}, and an alert names another one")
         if notification.malformed:
             _ignore("malformed", notification.malformed)
         if notification.truncated:
@@ -90,7 +117,8 @@ class AlertIntake:
             failed |= not await self._record(target, notices)
         return _refuse(503, "not everything could be recorded; send it again") if failed else web.json_response({})
 
-    async def _unauthorized(self, request: web.Request) -> web.Response | None:
+    async def _sender(self, request: web.Request) -> Sender | web.Response:
+        """Return who sends by the token of the header, or the refusal. Every comparison takes the same time."""
         try:
             token = (await asyncio.to_thread(self._token_file.read_bytes)).strip()
         except OSError as error:
@@ -99,9 +127,14 @@ class AlertIntake:
         if not token:
             return _refuse(503, "no alert is taken: the operator has no token")
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(errors="surrogateescape"), token):
-            return _refuse(401, "a bearer token is needed")
-        return None
+        presented = given.strip().encode(errors="surrogateescape")
+        if scheme.lower() == "bearer" and hmac.compare_digest(presented, token):
+            return Sender()
+        namespace = given.strip().partition(".")[0]
+        expected = namespace_token(token, namespace).encode(errors="surrogateescape")
+        if scheme.lower() == "bearer" and _is_name(namespace) and hmac.compare_digest(presented, expected):
+            return Sender(namespace)
+        return _refuse(401, "a bearer token is needed")
 
     def _by_target(self, notices: Sequence[Notice]) -> dict[Target, list[Notice]]:
         """Return the usable alerts by the object that they name, in their order."""
@@ -111,11 +144,11 @@ class AlertIntake:
             namespace = labels.get("namespace", "")
             named = [(resource, labels[label]) for label, resource in TARGETS.items() if labels.get(label)]
             if not namespace or len(named) != 1 or not all(map(_is_name, (namespace, named[0][1]))):
-                _ignore("no_target", alert=labels.get("alertname", "")[:128])
+                _ignore("no_target", alert=labels.get("alertname", ""))
             elif self._namespaces and namespace not in self._namespaces:
                 _ignore("unwatched_namespace", namespace=namespace)
             elif notice.kind is None:
-                _ignore("unknown_kind", alert=labels.get("alertname", "")[:128])
+                _ignore("unknown_kind", alert=labels.get("alertname", ""))
             else:
                 found.setdefault((named[0][0], namespace, named[0][1]), []).append(notice)
         return found
@@ -137,7 +170,7 @@ class AlertIntake:
             except Conflict:
                 continue
             except Invalid as error:
-                _ignore("refused", len(notices), target=about, error=str(error)[:200])
+                _ignore("refused", len(notices), target=about, error=str(error))
                 return True
             except ApiError as error:
                 log.warning("alert not recorded", target=about, error=str(error))

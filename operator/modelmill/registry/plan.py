@@ -10,7 +10,6 @@ from modelmill.api.base import Condition as WrittenCondition
 from modelmill.api.model_version import ModelVersionSpec
 from modelmill.api.model_version_status import ModelVersionStatus, Stage
 from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
-from modelmill.api.texts import fitted
 from modelmill.api.tracks import Tracks
 from modelmill.api.versions import APPROVED, REJECTED, gain, number
 from modelmill.contracts.artifact import report_uri
@@ -19,6 +18,7 @@ from modelmill.engine.parts import Contribution
 from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.managed_fields import Writer
+from modelmill.kube.texts import fitted
 
 UNLOADABLE = ("DigestMismatch", "ArtifactMissing", "ArtifactCorrupt")
 """What a service says of an artifact that is at fault itself, whoever fetches it."""

@@ -8,6 +8,7 @@ from modelmill.api.inference_service_status import CanaryTrack, InferenceService
 from modelmill.kube.conditions import FALSE, TRUE, Condition, find
 from modelmill.kube.labels import RETRY_ANNOTATION, SERVICE_LABEL
 from modelmill.serving.health import Trouble, trouble
+from modelmill.serving.rollout.analysis import FAIL
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.position import position_of
 from modelmill.serving.rollout.strategies import effective
@@ -113,7 +114,10 @@ def _reconciling(
         text = f"{canary.version}: {position_of(view, canary).describe()}"
         last = next(iter(canary.analysis), None)
         if last is not None:
-            text += f"; measured at {last.time}: {last.verdict}, {last.message}"
+            # Of equal verdicts in a step only the first is on record.
+            text += (
+                f"; measured {'at' if last.verdict == FAIL else 'since'} {last.time}: {last.verdict}, {last.message}"
+            )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
         return Condition("Reconciling", TRUE, "RollingOut", text)

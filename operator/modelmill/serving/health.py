@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube.conditions import TRUE, find
 from modelmill.kube.objects import Manifest
+from modelmill.kube.texts import fitted, word
 from modelmill.serving.builders.pod_template import FETCH
 from modelmill.serving.view import View
-from modelmill.workloads.pod_status import Ended, blocked, container_statuses, ended, is_ready, unschedulable
+from modelmill.workloads.pod_status import (
+    OOM_KILLED,
+    Ended,
+    blocked,
+    container_statuses,
+    ended,
+    is_ready,
+    unschedulable,
+)
 
 HOPELESS_RESTARTS = 3
 PODS_REFUSED = "PodsRefused"
@@ -42,7 +51,10 @@ def trouble(view: View, revision: str) -> Trouble | None:
     refused = _refusal(view.deployments.get(revision))
     if refused is not None:
         troubles.insert(0, refused)
-    return next((one for one in troubles if one.hopeless), troubles[0] if troubles else None)
+    told = next((one for one in troubles if one.hopeless), troubles[0] if troubles else None)
+    if told is None:
+        return None
+    return replace(told, reason=word(told.reason, "CrashLoop"), message=fitted(told.message, 4 * MAX_TEXT))
 
 
 def _refusal(deployment: Manifest | None) -> Trouble | None:
@@ -74,7 +86,7 @@ def _of_pod(pod: Manifest) -> list[Trouble]:
 
 def _of_end(end: Ended, restarts: int) -> Trouble:
     reason, text = "CrashLoop", end.describe()
-    if end.reason == "OOMKilled":
+    if end.reason == OOM_KILLED:
         reason, text = "OutOfMemory", f"{text}; raise spec.runtime.resources.limits.memory"
     result = end.result()
     if result is not None:

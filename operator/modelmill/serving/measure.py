@@ -85,7 +85,8 @@ class Measurer:
         samples = Samples(
             candidate=memory.window.since(counted, _uids(new)),
             stable=memory.window.since(counted, _uids(old)),
-            silent=sum(uid not in counted for uid in _uids(new)),
+            pods=len(new),
+            silent=sum(uid not in counted or not counted[uid].codes for uid in _uids(new)),
         )
         pause = float(at.analysis.interval_seconds)
         if judge(at.analysis, samples).verdict == INSUFFICIENT:

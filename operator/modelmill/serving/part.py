@@ -90,7 +90,8 @@ def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServic
 def view_of(service: InferenceService, world: World, image: Image, now: datetime) -> View:
     """Collect what the plan looks at from the cache."""
     prefix = f"{service.name}-"
-    owned = [one for one in world.owned(DEPLOYMENTS, service.uid) if one["metadata"]["name"].startswith(prefix)]
+    ours = world.owned(DEPLOYMENTS, service.namespace, service.uid)
+    owned = [one for one in ours if one["metadata"]["name"].startswith(prefix)]
     deployments = {one["metadata"]["name"].removeprefix(prefix): one for one in owned}
     model, tracks = service.spec.model, (service.status.stable, service.status.canary)
     labelled = world.labelled(MODEL_VERSIONS, service.namespace, labels.MODEL_LABEL, model.name)
@@ -118,8 +119,9 @@ def pods_of(deployment: Manifest, world: World) -> Sequence[Manifest]:
     Labels prove nothing, since whoever may create pods may put ours on them. A forged owner does not last: the ReplicaSet's
     controller takes such a pod for one of its own or releases it, as that of the Deployment does with a ReplicaSet.
     """
-    sets = world.owned(REPLICA_SETS, deployment["metadata"]["uid"])
-    return [pod for one in sets for pod in world.owned(PODS, one["metadata"]["uid"])]
+    namespace, uid = deployment["metadata"]["namespace"], deployment["metadata"]["uid"]
+    sets = world.owned(REPLICA_SETS, namespace, uid)
+    return [pod for one in sets for pod in world.owned(PODS, namespace, one["metadata"]["uid"])]
 
 
 def _newest(candidates: Sequence[Manifest], model: str) -> ModelVersion | None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from modelmill.api.objects import ModelVersion
-from modelmill.api.texts import fitted
 from modelmill.api.training_job_status import FinishedRun, TrainingJobStatus
 from modelmill.api.versions import REJECTED, gain, number, version_number
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED, UNCHANGED
-from modelmill.training.observation import PHASES, REPLACED, RunActive
+from modelmill.kube.texts import fitted
+from modelmill.training.observation import COUNTED, REPLACED, RunActive
 from modelmill.training.view import View
 
 MAX_WORD: Final = 64
@@ -37,7 +37,7 @@ def needs_mending(last: FinishedRun) -> bool:
 def progress(status: TrainingJobStatus, seen: RunActive | None) -> str:
     """Return which stage runs; of a run that cannot go on, how many are done and what is in the way."""
     if seen is not None and seen.obstacle:
-        return fitted(f"{seen.done}/{len(PHASES)} {seen.obstacle}", MAX_WORD)
+        return fitted(f"{seen.done}/{len(COUNTED)} {seen.obstacle}", MAX_WORD)
     return STAGES[status.current_run.phase] if status.current_run is not None else "-"
 
 

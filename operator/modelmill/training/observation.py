@@ -19,16 +19,20 @@ from modelmill.contracts.result import (
     decode,
 )
 from modelmill.kube.objects import Manifest
+from modelmill.kube.texts import word
 from modelmill.training.view import View
 from modelmill.workloads import jobs, refusals
-from modelmill.workloads.pod_status import container_statuses, ended
+from modelmill.workloads.pod_status import OOM_KILLED, Ended, container_statuses, ended
 
 Phase = Literal["Pending", "Fetching", "Training", "Publishing"]
 PHASES: dict[str, Phase] = {
     names.STAGE_FETCH: "Fetching",
     names.STAGE_TRAIN: "Training",
+    names.STAGE_EVALUATE: "Publishing",
     names.STAGE_PUBLISH: "Publishing",
 }
+COUNTED: Final = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
+"""The stages that a person counts: to evaluate belongs to publishing."""
 REPLACED: Final = "Replaced"
 """Cause of a run that was given up for the next one: the operator's own word, which no stage can say."""
 HELP: Final = {
@@ -39,8 +43,8 @@ HELP: Final = {
 }
 """What helps against an obstacle."""
 ANEW: Final = "after a change of the spec the run is started anew"
-RESULT_PATIENCE = 30.0
-"""Seconds after the Job's completion in which its pod's message may still arrive by another watch."""
+LOST: Final = frozenset({"JobDeleted", "ResultLost", "JobFailed"})
+"""Causes that are told from what is not there. The cache may be behind: `witness` asks the API server first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +96,32 @@ def observe(view: View, run: CurrentRun) -> RunActive | RunEnded:
     pods = view.pods.get(run.job, ())
     seen = jobs.observe(job, pods, view.now, view.refusal)
     if isinstance(seen, jobs.Complete):
-        return _completed(seen, pods, view.now)
+        return _completed(seen, pods)
     if isinstance(seen, jobs.Failed):
         return _job_failed(seen)
     waited = refusals.waiting_for_pod(job, pods, view.now)
     return _active(seen, refusals.look_again(waited) if waited is not None else None)
 
 
-def _completed(seen: jobs.Complete, pods: jobs.Pods, now: datetime) -> RunActive | RunEnded:
-    ends = [end for pod in pods if (end := ended(pod, names.STAGE_PUBLISH)) is not None and end.exit_code == 0]
+def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
+    ends = [(pod, end) for pod in pods if (end := ended(pod, names.STAGE_PUBLISH)) is not None and end.exit_code == 0]
     if not ends:
-        if (now - seen.finished).total_seconds() < RESULT_PATIENCE:
-            return RunActive("Publishing", seen.attempts, "waiting for the result of its pod", look_again=1.0)
         text = "its pod is gone and with it the result; start it again"
         return _failed("ResultLost", text, seen.attempts, seen.finished)
+    pod, publish = ends[-1]
+    # The kernel may kill a child of the container's program, which then ends well with half of the work done.
+    killed = next(
+        (end for stage in PHASES if (end := ended(pod, stage)) is not None and end.reason == OOM_KILLED), None
+    )
+    if killed is not None:
+        return _out_of_memory(killed, seen)
     try:
-        result = decode(ends[-1].message)
+        result = decode(publish.message)
     except ResultError as error:
         return _failed("ResultInvalid", f"container {names.STAGE_PUBLISH}: {error}", seen.attempts, seen.finished)
     if result.outcome in (FAILED, DATA_REJECTED):
         return RunEnded(result, seen.attempts, seen.finished, _cause(result), " ".join(result.reasons))
-    return RunEnded(result, seen.attempts, seen.finished, result.reason, "; ".join(result.reasons))
+    return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), "; ".join(result.reasons))
 
 
 def _job_failed(seen: jobs.Failed) -> RunEnded:
@@ -122,26 +131,33 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
     failure = seen.failure
     if failure is None:
         return _failed("JobFailed", seen.message, seen.attempts, seen.finished)
-    if failure.reason == "OOMKilled":
-        text = f"{failure.describe()}; raise spec.podTemplate.resources.limits.memory"
-        return _failed("OutOfMemory", text, seen.attempts, seen.finished)
+    if failure.reason == OOM_KILLED:
+        return _out_of_memory(failure, seen)
     result = failure.result()
     if result is None:
         cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
         return _failed(cause, failure.describe(), seen.attempts, seen.finished)
     if result.outcome == UNCHANGED and failure.container == names.STAGE_FETCH:
-        return RunEnded(result, seen.attempts, seen.finished, result.reason, " ".join(result.reasons))
+        return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), " ".join(result.reasons))
     exited = f"container {failure.container} exited with code {failure.exit_code}"
     if result.outcome not in (FAILED, DATA_REJECTED):
         # It said that it published and then failed: success needs exit code 0 as well.
         return _failed("StageFailed", exited, seen.attempts, seen.finished)
+    if failure.container == names.STAGE_TRAIN:
+        # Any image can leave a result: it may say why it failed, and states no facts.
+        result = StageResult(result.outcome, result.reason, result.reasons)
     message = f"{exited}: {' '.join(result.reasons) or result.reason}"
     return RunEnded(result, seen.attempts, seen.finished, _cause(result), message)
 
 
+def _out_of_memory(end: Ended, seen: jobs.Complete | jobs.Failed) -> RunEnded:
+    text = f"{end.describe()}; raise spec.podTemplate.resources.limits.memory"
+    return _failed("OutOfMemory", text, seen.attempts, seen.finished)
+
+
 def _cause(result: StageResult) -> str:
-    """Return the word of a stage that failed."""
-    return result.reason if result.reason not in ("", REPLACED) else result.outcome
+    """Return the word of a stage that failed: its own when it is one, since any image can leave a result."""
+    return word(result.reason, result.outcome) if result.reason != REPLACED else result.outcome
 
 
 def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
@@ -150,7 +166,7 @@ def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
         message = f"trying again: {seen.previous.describe()}"
     phase = _phase(seen.pod) if seen.pod is not None else "Pending"
     done = (
-        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in PHASES) if seen.pod else 0
+        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in COUNTED) if seen.pod else 0
     )
     remedy = f"{HELP.get(seen.obstacle, 'correct it')}: {ANEW}" if seen.obstacle else ""
     return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, remedy, done, look_again)

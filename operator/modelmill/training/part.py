@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from datetime import datetime
 
@@ -18,7 +18,8 @@ from modelmill.api.objects import (
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.api.versions import version_number
-from modelmill.engine.interface import World
+from modelmill.engine.events import events_about
+from modelmill.engine.interface import Reads, World
 from modelmill.engine.parts import Child, Contribution, Part
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest
@@ -27,6 +28,7 @@ from modelmill.training.conditions import TYPES
 from modelmill.training.ownership import owner
 from modelmill.training.plan import plan
 from modelmill.training.view import View
+from modelmill.training.witness import READ_AGAIN_SECONDS, witnessed
 from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 
@@ -35,16 +37,17 @@ MODEL_FIELD = "spec.model"
 WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
 
 
-EventsAbout = Callable[[Manifest], Awaitable[Sequence[Manifest]]]
-"""Returns the core/v1 Events about an object, read from the API server: they are too many to be watched."""
-
-
-def training_part(trainer: Image, events_about: EventsAbout) -> Part:
+def training_part(trainer: Image, reads: Reads) -> Part:
     """Return the part of a TrainingJob that runs it. `trainer` is the image of the built-in stages."""
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
-        view = view_of(read_training_job(parent), world, now)
-        return plan(replace(view, refusal=await _refusal(view, events_about)), trainer)
+        cached = view_of(read_training_job(parent), world, now)
+        view = await witnessed(cached, reads)
+        made = plan(replace(view, refusal=await _refusal(view, reads)), trainer)
+        if view is not cached and made.requeue_after is None:
+            # No event may come of what the cache did not hold.
+            made = replace(made, requeue_after=READ_AGAIN_SECONDS)
+        return made
 
     return Part(
         "runs",
@@ -59,7 +62,7 @@ def training_part(trainer: Image, events_about: EventsAbout) -> Part:
 def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
     """Collect what the plan looks at from the cache."""
     namespace, model = training_job.namespace, training_job.spec.model
-    jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, training_job.uid)}
+    jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, namespace, training_job.uid)}
     labelled = world.labelled(MODEL_VERSIONS, namespace, labels.MODEL_LABEL, model)
     versions = [one for one in labelled if one["spec"].get("model") == model]
     same_model = world.with_field(TRAINING_JOBS, namespace, MODEL_FIELD, model)
@@ -69,7 +72,7 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
         training_job=training_job,
         next_number=_next_number(training_job, versions, world),
         jobs=jobs,
-        pods={name: world.owned(PODS, job["metadata"]["uid"]) for name, job in jobs.items()},
+        pods={name: world.owned(PODS, namespace, job["metadata"]["uid"]) for name, job in jobs.items()},
         versions=readable_model_versions(versions),
         services=readable_inference_services(services),
         now=now,
@@ -77,7 +80,7 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
     )
 
 
-async def _refusal(view: View, events_about: EventsAbout) -> str | None:
+async def _refusal(view: View, reads: Reads) -> str | None:
     """Return why the run in progress has no pod. Events are read only when one is missing for longer than it may take."""
     current = view.status.current_run
     job = view.jobs.get(current.job) if current is not None else None
@@ -87,7 +90,7 @@ async def _refusal(view: View, events_about: EventsAbout) -> str | None:
     waited = refusals.waiting_for_pod(job, pods, view.now)
     if waited is None or waited < refusals.PATIENCE:
         return None
-    return refusals.refusal(job, pods, await events_about(job))
+    return refusals.refusal(job, pods, await events_about(reads, job))
 
 
 def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:

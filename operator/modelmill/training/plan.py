@@ -12,6 +12,7 @@ from modelmill.engine.interface import Delete, Event
 from modelmill.engine.parts import UNCHANGED, Contribution
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.resources import JOBS
+from modelmill.kube.texts import fitted
 from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
 from modelmill.training.observation import REPLACED, RunActive
@@ -68,7 +69,9 @@ def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJob
     """Return the status with the fields that are computed anew each time."""
     pending = tuple(
         PendingTrigger(
-            id=one.reason.id, reason=one.reason.kind, message=f"{one.reason.message}: {one.hold.message}"[:1000]
+            id=one.reason.id,
+            reason=one.reason.kind,
+            message=fitted(f"{one.reason.message}: {one.hold.message}", 1000),
         )
         for one in decision.waiting
     )

@@ -10,9 +10,10 @@ from modelmill.api.versions import champion, version_number
 from modelmill.contracts.artifact import report_uri
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
 from modelmill.engine.interface import Event
-from modelmill.kube.conditions import timestamp
+from modelmill.kube.conditions import MAX_MESSAGE, timestamp
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.kube.objects import Manifest
+from modelmill.kube.texts import fitted
 from modelmill.training.builders.job import CHAMPION_ANNOTATION, TRAINED_HASH_ANNOTATION, build_job, job_name
 from modelmill.training.builders.model_version import build_model_version, metric_texts
 from modelmill.training.observation import REPLACED, RunActive, RunEnded, observe
@@ -50,7 +51,7 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
     run = CurrentRun(
         number=number,
         reason=begin.kind,
-        triggers=decision.occasions,
+        triggers=tuple(one.id for one in decision.occasions),
         trained_hash=annotations[TRAINED_HASH_ANNOTATION],
         version=version,
         job=job["metadata"]["name"],
@@ -83,7 +84,7 @@ def follow(view: View, run: CurrentRun, decision: Decision) -> Transition:
     ended = given_up(view, run, seen)
     if ended is not None:
         return _replace(view, run, ended, decision)
-    message = seen.told[:4000] or None
+    message = fitted(seen.told, MAX_MESSAGE) or None
     current = replace(run, phase=seen.phase, attempt=seen.attempt, message=message)
     events: tuple[Event, ...] = ()
     if seen.obstacle and run.message != message:
@@ -131,11 +132,11 @@ def _record(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) ->
         reason=run.reason,
         triggers=_answered(run, ended, decision),
         outcome=cast(RunOutcome, result.outcome),  # `contracts.result` lets no other through
-        cause=ended.cause[:64] or None,
-        message=ended.message[:4000] or None,
+        cause=ended.cause or None,
+        message=fitted(ended.message, MAX_MESSAGE) or None,
         version=run.version if ended.made_version else None,
         report=report_uri(result.artifact.uri) if ended.made_version and result.artifact is not None else None,
-        notes=tuple(note[:1024] for note in (*_same_data(view, run, ended), *result.notes)[:KEPT_NOTES]),
+        notes=tuple(fitted(note, 1024) for note in (*_same_data(view, run, ended), *result.notes)[:KEPT_NOTES]),
         trained_hash=run.trained_hash,
         data_digest=result.data.digest if result.data is not None else None,
         metrics=metric_texts(result.metrics),
@@ -162,11 +163,13 @@ def _same_data(view: View, run: CurrentRun, ended: RunEnded) -> tuple[str, ...]:
 def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str, ...]:
     """Return the occasions that the run answers: those it was started for, and those that came while it trained.
 
-    One drift shows in one feature after the other; a run that succeeded has seen the data that they are about.
+    One drift shows in one feature after the other; a run that succeeded has seen the data that they are about. What began
+    when the run was over, and only its record was late, waits for the next one.
     """
-    saw_data = ended.made_version or ended.result.outcome == UNCHANGED
-    later = tuple(one for one in decision.occasions if one not in run.triggers) if saw_data else ()
-    return (*run.triggers, *later)[:MAX_REASONS]
+    if not ended.made_version and ended.result.outcome != UNCHANGED:
+        return run.triggers
+    came = [one.id for one in decision.occasions if one.since is None or one.since <= ended.finished]
+    return tuple(dict.fromkeys((*run.triggers, *came)))[:MAX_REASONS]
 
 
 def _event(view: View, record: FinishedRun) -> Event:

@@ -31,6 +31,7 @@ class Container:
     env: literal values, in the order in which they may refer to each other.
     store: whose address and credentials it gets; None for a container that must not have them.
     folders: mount path by name of a volume. Containers of a pod that name the same volume share it; /tmp is each one's own.
+    read_only_folders: those of `folders` that it must not write to.
     read_only_root: False for an image that was not made for us and may write where it likes in its own file system.
     server_fields: ports, probes and lifecycle, in manifest form.
     """
@@ -44,6 +45,7 @@ class Container:
     env: Mapping[str, str] = field(default_factory=dict)
     store: Store | None = None
     folders: Mapping[str, str] = field(default_factory=dict)
+    read_only_folders: frozenset[str] = frozenset()
     read_only_root: bool = True
     server_fields: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,7 +63,10 @@ def build_container(container: Container) -> dict[str, Any]:
     env: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in container.env.items()]
     if container.store is not None:
         env += store_environment(container.store)
-    mounts = [{"name": volume, "mountPath": path} for volume, path in container.folders.items()]
+    mounts: list[dict[str, Any]] = [
+        {"name": volume, "mountPath": path, **({"readOnly": True} if volume in container.read_only_folders else {})}
+        for volume, path in container.folders.items()
+    ]
     built: dict[str, Any] = {
         "name": container.name,
         "image": container.image.name,

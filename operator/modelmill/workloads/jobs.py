@@ -22,6 +22,7 @@ class Job:
     """A Job of one pod at a time.
 
     tries_again: how often a failed pod is replaced; a disruption (a drained node, a preemption) is not counted.
+    pod_annotations: of its pods.
     final_containers: those whose exit code EXIT_FINAL means that trying again would fail again, which ends the Job at once.
     """
 
@@ -33,10 +34,12 @@ class Job:
     deadline_seconds: int
     final_containers: Sequence[str] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
+    pod_annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_job(job: Job) -> dict[str, Any]:
     """Return the manifest. The Job is deleted by whoever made it, when its result is safe: it has no TTL of its own."""
+    pod = {"labels": dict(job.labels), "annotations": dict(job.pod_annotations)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -51,7 +54,7 @@ def build_job(job: Job) -> dict[str, Any]:
             "activeDeadlineSeconds": job.deadline_seconds,
             "podFailurePolicy": {"rules": _failure_rules(job.final_containers)},
             "podReplacementPolicy": "Failed",
-            "template": {"metadata": {"labels": dict(job.labels)}, "spec": build_pod(job.pod)},
+            "template": {"metadata": {name: given for name, given in pod.items() if given}, "spec": build_pod(job.pod)},
         },
     }
 

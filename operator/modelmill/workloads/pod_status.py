@@ -18,6 +18,8 @@ BLOCKED = {
     "CreateContainerError": "ContainerConfigInvalid",
     "CrashLoopBackOff": "CrashLoop",
 }
+OOM_KILLED = "OOMKilled"
+"""The kubelet's word for a container in which the kernel killed a process for memory, whatever the exit code."""
 _SHOWN_OF_RESULT = 2000
 
 

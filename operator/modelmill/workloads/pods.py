@@ -17,7 +17,8 @@ class Pod:
 
     init: containers that run one after the other before `containers`.
     template: what a person said; only its placement is read here, its resources belong to a container.
-    service_account: identity of the pod; None for the namespace's default, whose token is then not mounted.
+    service_account: identity of the pod, for a cloud that knows it; None for the namespace's default. No pod gets a token of
+    Kubernetes: none speaks to the API server.
     grace_seconds: time to end in; None for the cluster's default. spread_over: labels of pods to keep on different nodes.
     """
 
@@ -34,7 +35,7 @@ def build_pod(pod: Pod) -> dict[str, Any]:
     """Return the spec of the pod: level restricted of the Pod Security Standards, a volume for each folder and each /tmp."""
     built: dict[str, Any] = {
         "restartPolicy": pod.restart_policy,
-        "automountServiceAccountToken": pod.service_account is not None,
+        "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "containers": [build_container(one) for one in pod.containers],

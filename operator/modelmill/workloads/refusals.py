@@ -13,6 +13,7 @@ from typing import Final
 
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.objects import Manifest
+from modelmill.kube.texts import fitted
 
 PATIENCE: Final = 5.0
 """Seconds that a pod may take to be made."""
@@ -50,7 +51,7 @@ def refusal(job: Manifest, pods: Sequence[Manifest], events: Iterable[Manifest])
     if not told:
         return None
     _, words = max(told)
-    return f"the pod is refused: {words.removeprefix(_PREFIX)[:_SHOWN]}"
+    return f"the pod is refused: {fitted(words.removeprefix(_PREFIX), _SHOWN)}"
 
 
 def _since(job: Manifest, pods: Sequence[Manifest]) -> datetime | None:

@@ -8,11 +8,16 @@ from modelmill.api.base import Store
 from modelmill.contracts import names
 
 
+def verbatim(text: str) -> str:
+    """Return the value of a variable that a container then sees as `text`: Kubernetes expands `$(NAME)` and `$$` in it."""
+    return text.replace("$", "$$")
+
+
 def store_environment(store: Store) -> list[dict[str, Any]]:
     """Return the `env` entries of a container that uses the store."""
     env: list[dict[str, Any]] = [{"name": names.ENV_REGION, "value": store.region or "us-east-1"}]
     if store.endpoint:
-        env.append({"name": names.ENV_ENDPOINT, "value": store.endpoint})
+        env.append({"name": names.ENV_ENDPOINT, "value": verbatim(store.endpoint)})
     if store.secret_ref is not None:
         env += [
             {"name": key, "valueFrom": {"secretKeyRef": {"name": store.secret_ref.name, "key": key}}}

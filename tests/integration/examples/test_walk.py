@@ -24,6 +24,7 @@ from modelmill.contracts import names, result, stage
 from modelmill.contracts.artifact import SKOPS_TRUSTED
 from modelmill.training.builders.stage_spec import stage_spec
 from modelmill_trainer.cli import main
+from tests.support.evaluated import evaluate_here
 from tests.support.model_server import Launcher
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -64,6 +65,7 @@ def spec_of(example: str, store: Path) -> stage.StageSpec:
 def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Walk:
     """Return a function that runs an example once, as the containers of its pod do."""
     count = iter(range(100))
+    monkeypatch.setattr("modelmill_trainer.publish.evaluate", evaluate_here)
 
     def run(example: str, seed: int = 0, champion: stage.Champion | None = None) -> Ended:
         work = tmp_path / f"run-{next(count)}"

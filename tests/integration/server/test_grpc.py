@@ -9,31 +9,17 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from sklearn.linear_model import Ridge
 
 from hack.artifacts import write_artifact
 from modelmill_server.protocols import inference_pb2 as pb
 from tests.support.fitted import cars, on_columns
-from tests.support.infer_requests import GOOD, INFER, TYPES, request
+from tests.support.grpc_calls import Stub, message
+from tests.support.infer_requests import INFER, request
 from tests.support.model_server import Launcher, Running, free_port
-
-FIELDS = {"FP64": "fp64_contents", "INT64": "int64_contents", "BYTES": "bytes_contents"}
-
-
-class Stub:
-    """Calls methods by name."""
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self._channel = channel
-
-    def __call__(self, name: str, message: Any) -> Any:
-        method = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name[name]
-        call = self._channel.unary_unary(
-            f"/inference.GRPCInferenceService/{name}",
-            type(message).SerializeToString,
-            getattr(pb, method.output_type.name).FromString,
-        )
-        return call(message, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +44,6 @@ def channel(server: Running, grpc_port: int) -> Iterator[grpc.Channel]:
 @pytest.fixture
 def call(channel: grpc.Channel) -> Stub:
     return Stub(channel)
-
-
-def message(rows: int = 1, *, raw: bool = False, **changes: Any) -> pb.ModelInferRequest:
-    made = pb.ModelInferRequest(model_name="fuel", id="r-1", **changes)
-    for name, value in GOOD.items():
-        tensor = made.inputs.add(name=name, datatype=TYPES[name], shape=[rows])
-        plain: Any = value.encode() if isinstance(value, str) else value
-        if not raw:
-            getattr(tensor.contents, FIELDS[TYPES[name]]).extend([plain] * rows)
-        elif isinstance(plain, bytes):
-            made.raw_input_contents.append((len(plain).to_bytes(4, "little") + plain) * rows)
-        else:
-            made.raw_input_contents.append(np.full(rows, plain, np.float64 if name == "power" else np.int64).tobytes())
-    return made
 
 
 def test_health_metadata_and_index(call: Stub) -> None:
@@ -154,3 +126,55 @@ def test_methods_that_are_not_there_say_so(channel: grpc.Channel) -> None:
         unknown(b"", timeout=30)
     assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert "one model, which never changes" in refused.value.details()
+
+
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = ("inference.GRPCInferenceService", "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
+
+
+@pytest.mark.parametrize("name", ["", SERVICES[0]])
+def test_health_is_told_as_kubernetes_asks_for_it(channel: grpc.Channel, name: str) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    assert stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=30).status == SERVING
+
+
+def test_health_of_another_service_is_not_known(channel: grpc.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.Check(health_pb2.HealthCheckRequest(service="fuel"), timeout=30)
+    assert refused.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_health_from_start_to_end(launch: Launcher, tmp_path: Path) -> None:
+    frame, target = cars("unknown")
+    write_artifact(tmp_path / "cars", on_columns(Ridge(), frame).fit(frame, target), frame)
+    port = free_port()
+    running = launch(tmp_path / "cars", wait=False, GRPC_PORT=str(port), DRAIN_SECONDS="20")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        watched = health_pb2_grpc.HealthStub(channel).Watch(
+            health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True
+        )
+        states = []
+        for answer in watched:
+            states.append(answer.status)
+            if answer.status == SERVING:
+                assert running.get("/v2/health/ready").status == 200
+                running.process.terminate()
+            elif SERVING in states:
+                break
+        assert states[-2:] == [SERVING, NOT_SERVING]
+        assert set(states[:-2]) <= {NOT_SERVING}
+        watched.cancel()
+    assert running.process.wait(30) == 0
+
+
+def test_reflection_describes_every_service(channel: grpc.Channel) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = [reflection_pb2.ServerReflectionRequest(list_services="")]
+    asked += [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in (*SERVICES, "no.Such")]
+    listed, *files, nothing = stub.ServerReflectionInfo(iter(asked), timeout=30)
+    assert sorted(one.name for one in listed.list_services_response.service) == sorted(SERVICES)
+    for name, answer in zip(SERVICES, files, strict=True):
+        described = FileDescriptorProto.FromString(answer.file_descriptor_response.file_descriptor_proto[0])
+        assert f"{described.package}.{described.service[0].name}" == name
+    assert nothing.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]

@@ -341,6 +341,21 @@ def test_every_answer_carries_an_id_that_its_label_comes_back_with(server: Runni
     assert "malformed" in error(server.post("/feedback", {"id": "x", "label": 1.0}))
 
 
+def test_one_wild_label_does_not_end_the_error_sums(server: Running) -> None:
+    def told(label: float) -> Any:
+        made = server.post(INFER, request())
+        body = {"id": made.headers["modelmill-feedback-id"], "label": label}
+        return made.json()["outputs"][0]["data"][0], server.post("/feedback", body).json()
+
+    total = "modelmill_feedback_squared_error_sum"
+    assert told(1e150)[1] == {"accepted": 1, "implausible": 1}
+    before = server.metric(total)
+    prediction, answer = told(20.0)
+    assert answer == {"accepted": 1}
+    assert server.metric(total) - before == pytest.approx((prediction - 20.0) ** 2)
+    assert server.metric("modelmill_feedback_implausible_total", reason="label_beyond_range") == 1
+
+
 def test_statistics_and_configuration(server: Running) -> None:
     def stats() -> Any:
         (found,) = server.get("/v2/models/fuel/stats").json()["model_stats"]

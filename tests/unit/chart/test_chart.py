@@ -13,6 +13,7 @@ import yaml
 from modelmill import __version__
 from modelmill.app import config_from, controllers, watches
 from modelmill.engine import access
+from modelmill.workloads.network import Network
 from tests.support.programs import ROOT, helm
 from tests.support.schema import validate
 from tests.unit.chart.conftest import CHART, NAMESPACE, Refused, Render
@@ -36,6 +37,12 @@ CHANGES: dict[str, Any] = {
     "serviceAccount.name": "own",
     "serviceAccount.annotations": {"a": "b"},
     "alerts.tokenSecretName": "own",
+    "admissionPolicy.enabled": False,
+    "networkPolicy.enabled": True,
+    "networkPolicy.apiServerPorts": [8443],
+    "networkPolicy.clientNamespaces": ["monitoring"],
+    "networkPolicy.store.ports": [9000],
+    "networkPolicy.store.cidrs": ["10.20.0.0/16", "fd00:1::/64"],
     "metrics.serviceMonitor.enabled": True,
     "metrics.serviceMonitor.interval": "7s",
     "metrics.serviceMonitor.additionalLabels": {"release": "stack"},
@@ -48,6 +55,10 @@ CHANGES: dict[str, Any] = {
     "priorityClassName": "system-cluster-critical",
 }
 NEEDS = {
+    **{
+        f"networkPolicy.{name}": {"networkPolicy": {"enabled": True}}
+        for name in ("apiServerPorts", "clientNamespaces", "store.ports", "store.cidrs")
+    },
     "metrics.serviceMonitor.interval": {"metrics": {"serviceMonitor": {"enabled": True}}},
     "metrics.serviceMonitor.additionalLabels": {"metrics": {"serviceMonitor": {"enabled": True}}},
 }
@@ -103,6 +114,9 @@ def test_every_value_does_something(render: Render, path: str) -> None:
         "serviceAccount.unknown",
         "alerts.unknown",
         "metrics.unknown",
+        "admissionPolicy.unknown",
+        "networkPolicy.unknown",
+        "networkPolicy.store.unknown",
         "metrics.serviceMonitor.unknown",
         "resources.unknown",
     ],
@@ -125,6 +139,12 @@ def test_an_unknown_value_is_refused(render: Render, path: str) -> None:
         ("alerts.tokenSecretName", "../x"),
         ("podLabels", {"a": 1}),
         ("tolerations", [{"keys": "a"}]),
+        ("networkPolicy.store.ports", [0]),
+        ("networkPolicy.store.ports", ["443"]),
+        ("networkPolicy.store.cidrs", ["10.0.0.1"]),
+        ("networkPolicy.store.cidrs", ["10.0.0.0/8,0.0.0.0/0"]),
+        ("networkPolicy.apiServerPorts", []),
+        ("networkPolicy.clientNamespaces", ["Team A"]),
         ("metrics.serviceMonitor.interval", "often"),
     ],
 )
@@ -143,7 +163,11 @@ def test_it_works_as_a_part_of_another_chart(render: Render, tmp_path: Path) -> 
     assert not render(values | {"modelmill": {"enabled": False}}, tmp_path)
 
 
-@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["team-a", "team-b"]}], ids=["cluster", "namespaces"])
+NAMESPACES = {"watchNamespaces": ["team-a", "team-b"]}
+POLICIES = {"networkPolicy": {"enabled": True}}
+
+
+@pytest.mark.parametrize("values", [{}, NAMESPACES, POLICIES], ids=["cluster", "namespaces", "policies"])
 def test_no_wildcard_and_nothing_on_secrets(render: Render, values: dict[str, Any]) -> None:
     roles = [one for one in render(values) if one["kind"] in ("Role", "ClusterRole")]
     assert len(roles) >= 5
@@ -175,14 +199,15 @@ def rules_of(objects: list[dict[str, Any]], kind: str, name: str) -> list[dict[s
     return list(role["rules"])
 
 
-def test_the_operator_may_do_what_its_table_needs_and_nothing_else(render: Render) -> None:
-    objects = render()
+@pytest.mark.parametrize("values", [{}, POLICIES], ids=["usual", "policies"])
+def test_the_operator_may_do_what_its_table_needs_and_nothing_else(render: Render, values: dict[str, Any]) -> None:
+    objects = render(values)
     config = config_from(environment(objects))
     table = controllers(config)
     needed = access.namespace_rules(table, watches(table))
     everywhere = rules_of(objects, "ClusterRole", "modelmill-operator")
     assert grants(everywhere) == grants([*needed, *access.cluster_rules()])
-    for role in objects_of(render({"watchNamespaces": ["team-a", "team-b"]}), "Role"):
+    for role in objects_of(render(values | NAMESPACES), "Role"):
         if role["metadata"]["namespace"] != NAMESPACE:
             assert grants(role["rules"]) == grants(needed)
     leases = rules_of(objects, "Role", "modelmill-operator-leases")
@@ -218,6 +243,13 @@ def test_the_operator_understands_its_environment(render: Render) -> None:
     assert config.image_pull_policy == "IfNotPresent"
     mounts = one_of(render(), "Deployment")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
     assert config.alert_token_file == f"{mounts[0]['mountPath']}/token"
+
+
+def test_the_operator_makes_policies_when_the_chart_says_so(render: Render) -> None:
+    assert config_from(environment(render())).network is None
+    store = {"ports": [9000, 9001], "cidrs": ["10.20.0.0/16", "fd00:1::/64"]}
+    config = config_from(environment(render({"networkPolicy": {"enabled": True, "store": store}})))
+    assert config.network == Network([9000, 9001], ["10.20.0.0/16", "fd00:1::/64"])
 
 
 def test_pods_are_restricted(render: Render) -> None:

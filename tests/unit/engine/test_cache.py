@@ -49,12 +49,13 @@ def test_lists_are_sorted_and_follow_every_change() -> None:
     assert names(cache.list(PODS)) == ["a", "b", "c", "a"]
     assert names(cache.labelled(PODS, "ml", "app", "x")) == ["a", "b", "c"]
     cache.put(PODS, obj("b", 5, owner="o2", app="y"))
-    assert names(cache.owned(PODS, "o2")) == ["b"]
+    assert names(cache.owned(PODS, "ml", "o2")) == ["b"]
     assert names(cache.labelled(PODS, "ml", "app", "x")) == ["a", "c"]
     cache.drop(PODS, obj("a", 6))
     assert names(cache.list(PODS, "ml")) == ["b", "c"]
-    assert names(cache.owned(PODS, "o1")) == ["c", "a"]
-    assert cache.owned(PODS, "other") == []
+    assert names(cache.owned(PODS, "ml", "o1")) == ["c"]
+    assert names(cache.owned(PODS, "other", "o1")) == ["a"]
+    assert cache.owned(PODS, "ml", "other") == []
 
 
 def test_a_label_that_is_not_indexed_is_an_error_not_an_empty_list() -> None:
@@ -129,7 +130,7 @@ def test_any_order_of_events_and_answers_ends_in_the_last_state(seed: int) -> No
     expected = [one for _, one in sorted(final.items()) if one is not None]
     assert cache.list(PODS, "ml") == expected
     for owner in "op":
-        assert cache.owned(PODS, owner) == [
+        assert cache.owned(PODS, "ml", owner) == [
             one for one in expected if one["metadata"]["ownerReferences"][1]["uid"] == owner
         ]
     for app in "xy":

@@ -40,7 +40,7 @@ def test_an_event_says_who_what_and_about_which_object() -> None:
             "namespace": "ml",
             "uid": meta["uid"],
         }
-        assert (event["type"], event["reason"], event["note"]) == ("Warning", "Refused", "m" * 1024)
+        assert (event["type"], event["reason"], event["note"]) == ("Warning", "Refused", "m" * 1023 + "…")
         assert (event["reportingController"], event["reportingInstance"]) == ("modelmill.dev/operator", "pod-1")
         assert event["action"]
         assert event["eventTime"].endswith("Z")

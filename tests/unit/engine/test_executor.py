@@ -319,6 +319,36 @@ async def test_deleting_what_is_gone_or_a_namesake_is_success(world: World) -> N
     assert world.cache.get(CONFIG_MAPS, "ml", "a") is not None
 
 
+async def test_a_deleted_child_is_deleted_once(world: World) -> None:
+    """The watch tells of it later: until then the cache must not have it any more."""
+    child = world.api.put(CONFIG_MAPS, {"metadata": {"name": "a"}})
+    world.cache.put(CONFIG_MAPS, child)
+    assert await world.execute(Plan(delete=[Delete(CONFIG_MAPS, "ml", "a", child["metadata"]["uid"])])) == [
+        "DELETE configmaps/a"
+    ]
+    assert world.cache.get(CONFIG_MAPS, "ml", "a") is None
+
+
+async def test_a_child_that_its_finalizers_hold_is_there_until_it_goes(world: World) -> None:
+    child = world.api.put(CONFIG_MAPS, {"metadata": {"name": "a", "finalizers": ["other"]}})
+    world.cache.put(CONFIG_MAPS, child)
+    await world.execute(Plan(delete=[Delete(CONFIG_MAPS, "ml", "a", child["metadata"]["uid"])]))
+    assert world.cache.get(CONFIG_MAPS, "ml", "a") is not None
+
+
+async def test_a_deletion_that_another_write_hindered_is_tried_again(world: World) -> None:
+    child = world.api.put(CONFIG_MAPS, {"metadata": {"name": "a"}})
+    world.cache.put(CONFIG_MAPS, child)
+    hindered = [Conflict(409, "Conflict", "the object has been modified")]
+    world.api.before = lambda text: hindered.pop() if hindered and text.startswith("DELETE") else None
+    plan = Plan(delete=[Delete(CONFIG_MAPS, "ml", "a", child["metadata"]["uid"])])
+    with pytest.raises(Conflict):
+        await world.execute(plan)
+    assert world.cache.get(CONFIG_MAPS, "ml", "a") is not None
+    await world.execute(plan)
+    assert ("configmaps", "ml", "a") not in world.api.objects
+
+
 async def test_a_stale_status_is_refused_and_its_events_are_not_posted(world: World) -> None:
     world.api.put(WIDGETS, {**world.parent, "spec": {"size": 2}})
     with pytest.raises(Conflict):

@@ -108,6 +108,8 @@ def test_backoff_is_spread_and_never_shorter_than_the_server_asks() -> None:
     async def body() -> None:
         assert queue(jitter=1.0).retry("a") == 0.5
         assert queue(jitter=1.0).retry("a", at_least=7.0) == 7.0
+        bounded = queue()
+        assert [bounded.retry("a", at_most=5.0) for _ in range(5)] == [1, 2, 4, 5, 5]
 
     run(body())
 

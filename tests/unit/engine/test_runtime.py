@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.errors import Conflict, Forbidden, ServerFailure, TooManyRequests
+from modelmill.engine.errors import ApiError, Conflict, Forbidden, ServerFailure, TooManyRequests, Unreachable
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
@@ -286,6 +286,52 @@ def test_the_server_says_when_to_come_back() -> None:
         async with loop.running():
             await asyncio.sleep(100)
             assert loop.moments == pytest.approx([0, 30, 30], abs=0.1)
+
+    run(body())
+
+
+def test_an_api_server_that_was_away_for_an_hour_is_used_soon_after_it_is_back() -> None:
+    async def body(error: ApiError) -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        loop.api.before = lambda text: error if text.startswith("PUT") and now() < 1000 + 3600 else None
+        loop.decide = lambda _: Plan(status={"phase": "x"})
+        async with loop.running():
+            await asyncio.sleep(3600 + 31)
+            assert loop.api.find(WIDGETS, "w")["status"] == {"phase": "x"}
+            assert len(loop.seen) < 3600 / 15 + 10
+
+    for error in (
+        Unreachable(0, "Unreachable", "x"),
+        ServerFailure(503, "ServiceUnavailable", "x"),
+        TooManyRequests(429, "TooManyRequests", "x"),
+    ):
+        run(body(error))
+
+
+def test_a_plan_that_gets_on_does_not_wait_longer_with_every_write() -> None:
+    """Each of ten writes is refused three times: without a new beginning the last of them would wait for five minutes."""
+
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        refusals = dict.fromkeys((f"POST jobs/j{number}" for number in range(10)), 3)
+
+        def before(text: str) -> ApiError | None:
+            if not refusals.get(text):
+                return None
+            refusals[text] -= 1
+            return Forbidden(403, "Forbidden", "x")
+
+        loop.api.before = before
+        jobs = [
+            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"j{number}", "namespace": "ml"}}
+            for number in range(10)
+        ]
+        loop.decide = lambda _: Plan(create=jobs, status={"phase": "x"})
+        async with loop.running():
+            await asyncio.sleep(10 * (1 + 2 + 4))
+            assert loop.api.find(WIDGETS, "w")["status"] == {"phase": "x"}
 
     run(body())
 

@@ -42,7 +42,9 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+async def serve(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serve]:
+    """Start servers on loopback, whose addresses are taken for those of pods here."""
+    monkeypatch.setattr(scrape, "host_of", lambda one: one["status"].get("podIP"))
     opened: list[Any] = []
 
     async def start(handler: Handler) -> Scraper:
@@ -122,6 +124,47 @@ async def test_pod_that_is_gone_or_has_no_address_is_left_out(serve: Serve) -> N
     refused = Scraper(1)
     assert await answers(refused, pod()) == {}
     await refused.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "host"),
+    [
+        ({"podIP": "10.244.0.9", "hostIP": "172.30.0.1"}, "10.244.0.9"),
+        ({"podIP": "fd00::9", "hostIP": "fd00::1"}, "[fd00::9]"),
+        ({"podIP": "172.30.0.1", "hostIP": "172.30.0.1"}, None),
+        ({"podIP": "fd00::1", "hostIP": "172.30.0.1", "hostIPs": [{"ip": "172.30.0.1"}, {"ip": "fd00::1"}]}, None),
+        ({"podIP": "127.0.0.1"}, None),
+        ({"podIP": "::1"}, None),
+        ({"podIP": "::ffff:127.0.0.1"}, None),
+        ({"podIP": "::ffff:a9fe:a9fe"}, None),
+        ({"podIP": "169.254.169.254"}, None),
+        ({"podIP": "fe80::1"}, None),
+        ({"podIP": "224.0.0.1"}, None),
+        ({"podIP": "0.0.0.0"}, None),
+        ({"podIP": "kubernetes.default.svc"}, None),
+        ({"podIP": "10.0.0.1@10.0.0.2"}, None),
+        ({"podIP": ""}, None),
+        ({}, None),
+    ],
+)
+def test_only_an_address_that_a_pod_has_for_itself_is_asked(status: dict[str, Any], host: str | None) -> None:
+    assert scrape.host_of({"metadata": {"name": "p"}, "status": status}) == host
+
+
+async def test_a_pod_without_an_address_of_its_own_is_never_asked() -> None:
+    asked = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(text=PAGE)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    async with TestServer(app) as server:
+        scraper = Scraper(server.port or 0)
+        assert await answers(scraper, pod("127.0.0.1")) == {}
+        await scraper.close()
+    assert asked == []
 
 
 async def test_pods_are_told_apart(serve: Serve) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from modelmill.api.objects import status_manifest
 from modelmill.engine.errors import Conflict, Invalid, NotFound, Unreachable
 from modelmill.kube.objects import Resource
 from modelmill.monitoring.alertmanager import NotificationError, parse
-from modelmill.monitoring.intake import MAX_ALERTS, MAX_BODY, AlertIntake
+from modelmill.monitoring.intake import MAX_ALERTS, MAX_BODY, MAX_NOTICES, AlertIntake, namespace_token
 from tests.support.objects import training_job
 
 TOKEN = "s3cret"
@@ -260,6 +261,73 @@ async def test_without_the_token_nothing_is_taken(
 ) -> None:
     assert await post(http, notification(one()), token) == 401
     assert api.reads == 0
+
+
+async def test_a_token_in_the_address_is_none(http: TestClient[Any, Any], api: ApiServer) -> None:
+    async with http.post(f"/alerts?token={TOKEN}&access_token={TOKEN}", json=notification(one())) as response:
+        assert response.status == 401
+    assert api.reads == 0
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "", "Token", "Bearer x"])
+async def test_a_token_of_another_scheme_is_none(http: TestClient[Any, Any], api: ApiServer, scheme: str) -> None:
+    headers = {"Authorization": f"{scheme} {TOKEN}"}
+    assert await post(http, notification(one()), None, **headers) == 401
+    assert api.reads == 0
+
+
+async def test_the_token_of_a_namespace_is_good_for_that_one(http: TestClient[Any, Any], api: ApiServer) -> None:
+    assert await post(http, notification(one()), namespace_token(TOKEN.encode(), "ml")) == 200
+    assert len(api.alerts(SERVICE)) == 1
+
+
+@pytest.mark.parametrize("namespace", ["team-b", None, ""])
+async def test_with_the_token_of_a_namespace_no_other_can_be_named(
+    http: TestClient[Any, Any], api: ApiServer, namespace: str | None
+) -> None:
+    other = one(labels={"namespace": namespace})
+    assert await post(http, notification(one(), other), namespace_token(TOKEN.encode(), "ml")) == 403
+    assert api.reads == 0
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        namespace_token(b"another", "ml"),
+        namespace_token(TOKEN.encode(), "team-b").replace("team-b", "ml"),
+        namespace_token(TOKEN.encode(), "ml")[:-1],
+        namespace_token(TOKEN.encode(), "").replace(".", "ml.", 1),
+        "ml.",
+        f"ml.{TOKEN}",
+        f"ml.{TOKEN}.{TOKEN}",
+    ],
+)
+async def test_a_token_of_a_namespace_cannot_be_made_from_another(
+    http: TestClient[Any, Any], api: ApiServer, token: str
+) -> None:
+    assert await post(http, notification(one()), token) == 401
+    assert api.reads == 0
+
+
+def test_a_person_can_make_the_token_of_a_namespace() -> None:
+    """As docs/reference/security.md says it, with openssl."""
+    command = ["openssl", "dgst", "-sha256", "-hmac", TOKEN, "-r"]
+    told = subprocess.run(command, input=b"ml", capture_output=True, check=True).stdout.decode()
+    assert namespace_token(TOKEN.encode(), "ml") == f"ml.{told.split()[0]}"
+
+
+async def test_more_alerts_than_one_notification_may_have_are_refused(
+    http: TestClient[Any, Any], api: ApiServer
+) -> None:
+    """Each may name another object, and each object is a request to the API server."""
+    few = {"status": "firing", "startsAt": "2026-11-20T20:52:25Z"}
+    many = [
+        {**few, "labels": {"modelmill_kind": "Drift", "namespace": "ml", "trainingjob": f"t{number}"}}
+        for number in range(MAX_NOTICES + 1)
+    ]
+    assert await post(http, notification(*many)) == 413
+    assert api.reads == 0
+    assert await post(http, notification(*many[1:])) == 200
 
 
 async def test_the_token_may_be_rotated(http: TestClient[Any, Any], api: ApiServer, token_file: Path) -> None:

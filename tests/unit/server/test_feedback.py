@@ -15,7 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from modelmill_server.core.feedback import RECENT, FeedbackCounter
+from modelmill.contracts.artifact import FeatureProfile, Golden, Profile, Signature, Tensor, parse_profile
+from modelmill_server.core.feedback import RECENT, Accepted, FeedbackCounter
+from modelmill_server.core.plausible import LARGEST, Plausible, plausible
 from modelmill_server.core.tokens import (
     MAX_AGE_SECONDS,
     MAX_CHARACTERS,
@@ -31,6 +33,7 @@ from modelmill_server.telemetry.exposition import Exposition
 
 KEY = key_from(None, b"manifest")
 NOW = 1_800_000_000
+WIDE = Plausible(-1e7, 1e7)
 R, C = "regression", "classification"
 
 whole = st.integers(-(2**63), 2**63 - 1)
@@ -215,9 +218,9 @@ def test_keys() -> None:
 class Scored:
     """A server's feedback, and its metrics as Prometheus reads them."""
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, likely: Plausible = WIDE) -> None:
         self.tokens = tokens()
-        self.feedback = Feedback(self.tokens, counter := FeedbackCounter("m", "v1", task))
+        self.feedback = Feedback(self.tokens, counter := FeedbackCounter("m", "v1", task, likely))
         self.counter = counter
 
     def send(self, token: str | None, **content: Any) -> tuple[int, Any]:
@@ -245,6 +248,10 @@ class Scored:
     def rejected(self) -> dict[str, float]:
         found = self.metrics()
         return {key[2]: value for key, value in found.items() if "rejected" in key[0] and value}
+
+    def implausible(self) -> dict[str, float]:
+        found = self.metrics()
+        return {key[2]: value for key, value in found.items() if "implausible" in key[0] and value}
 
 
 def test_series_are_there_before_any_feedback() -> None:
@@ -292,9 +299,7 @@ def test_sums_are_those_of_numpy(pairs: list[tuple[float, float | None]]) -> Non
         ([True], C, {"label": 1}, "row 0 must be true or false"),
         ([1.0, 2.0], R, {"labels": [1.0, "2"]}, "row 1 must be a number"),
         ([1.0], R, {"label": False}, "row 0 must be a number"),
-        ([1.0], R, {"label": 1e300}, "row 0 is not a finite number"),
-        ([math.nan], R, {"label": 1.0}, "row 0 is not a finite number"),
-        ([math.inf], R, {"label": 1.0}, "row 0 is not a finite number"),
+        ([math.nan], R, {"label": 1.0}, "row 0 is not a number"),
     ],
 )
 def test_labels_that_do_not_fit(predictions: list[Any], kind: str, sent: dict[str, Any], words: str) -> None:
@@ -367,14 +372,14 @@ def test_a_row_is_scored_once() -> None:
 
 
 def test_only_the_last_rows_are_remembered() -> None:
-    counter = FeedbackCounter("m", "v1", C)
+    counter = FeedbackCounter("m", "v1", C, Plausible())
     claims = [Claim("v1", NOW, C, ("a",) * 100, bytes([number]) * 16) for number in range(RECENT // 100 + 1)]
     for claim in claims:
         counter.score(claim, ["a"] * 100)
     with pytest.raises(FeedbackError) as caught:
         counter.score(claims[1], ["a"] * 100)
     assert caught.value.status == 409
-    assert counter.score(claims[0], ["a"] * 100) == 100
+    assert counter.score(claims[0], ["a"] * 100) == Accepted(100)
 
 
 def test_the_version_that_predicted_is_counted_and_few_are() -> None:
@@ -395,3 +400,80 @@ def test_forged_ids_are_counted() -> None:
     assert status == 400
     assert "MODELMILL_FEEDBACK_KEY" in answer["error"]
     assert scored.rejected() == {"forged": 1}
+
+
+def test_one_wild_label_does_not_end_the_sums() -> None:
+    scored = Scored(R, Plausible(-100, 200))
+    for label in (1e150, -1e300, 10**300):
+        assert scored.send(made([10.0], R), label=label) == (200, {"accepted": 1, "implausible": 1})
+    absolute, squared = 190 + 110 + 190, 190**2 + 110**2 + 190**2
+    assert scored.values() == (None, None, 3, absolute, squared)
+    assert scored.implausible() == {"label_beyond_range": 3}
+    assert scored.send(made([10.0], R), label=9.5) == (200, {"accepted": 1})
+    assert scored.values() == (None, None, 4, absolute + 0.5, squared + 0.25)
+
+
+def test_nor_does_one_wild_prediction() -> None:
+    scored = Scored(R, Plausible(-100, 200))
+    assert scored.send(made([1e38, math.inf], R), labels=[10.0, None]) == (200, {"accepted": 1})
+    assert scored.send(made([math.inf], R), label=10.0) == (200, {"accepted": 1})
+    assert scored.values() == (None, None, 2, 380, 2 * 190**2)
+    assert scored.implausible() == {"prediction_beyond_range": 2}
+
+
+@given(st.lists(st.tuples(st.floats(allow_nan=False), st.floats(allow_nan=False)), max_size=50), st.floats(0.5, 50))
+def test_sums_move_after_whatever_was_sent(pairs: list[tuple[float, float]], error: float) -> None:
+    counter = FeedbackCounter("m", "v1", R, Plausible(-100, 200))
+    for number, (prediction, label) in enumerate(pairs):
+        counter.score(Claim("v1", NOW, R, (prediction,), bytes([number]) * 16), [label])
+    before = [family.samples for family in counter.families() if "error" in family.name]
+    counter.score(Claim("v1", NOW, R, (100.0,), b"\xff" * 16), [100.0 - error])
+    after = [family.samples for family in counter.families() if "error" in family.name]
+    moved = [new[1].value - old[1].value for new, old in zip(after, before, strict=True)]
+    assert moved == pytest.approx([error, error**2])
+
+
+def test_labels_that_are_no_class_of_the_model_are_wrong_and_told() -> None:
+    scored = Scored(C, Plausible(classes=frozenset(("yes", "no"))))
+    assert scored.send(made(["yes"], C), label="Yes") == (200, {"accepted": 1, "implausible": 1})
+    assert scored.send(made(["maybe"], C, "v0"), label="never") == (200, {"accepted": 1})  # of another version
+    assert scored.values()[:2] == (0, 1)
+    assert scored.implausible() == {"unknown_class": 1}
+
+
+def signature(*outputs: Tensor) -> Signature:
+    return Signature(R, (), outputs or (Tensor("predict", "FP64", (-1,)),))
+
+
+@pytest.mark.parametrize(
+    ("target", "edges", "golden", "expected"),
+    [
+        ((10.0, 30.0), (0.0, 1.0), [5.0], (-190.0, 230.0)),
+        ((0.0, 0.0), (), [], (-10.0, 10.0)),
+        ((5.0, 5.0), (), [], (-45.0, 55.0)),
+        ((-1e308, 1e308), (), [], (-LARGEST, LARGEST)),
+        (None, (12.0, 20.0), [10.0, 30.0], (-190.0, 230.0)),
+        (None, (), [math.inf, 10.0, None, 30.0], (-190.0, 230.0)),
+        (None, (), [], (-LARGEST, LARGEST)),
+    ],
+)
+def test_plausible_range(target: Any, edges: Any, golden: list[Any], expected: tuple[float, float]) -> None:
+    profile = Profile({}, FeatureProfile("numeric", (), edges), 1, target)
+    found = plausible(signature(), profile, Golden({}, {"predict": golden}))
+    assert (found.low, found.high, found.classes) == (*expected, None)
+
+
+def test_plausible_classes() -> None:
+    found = plausible(
+        signature(Tensor("predict", "BYTES", (-1,), classes=("a", "b"))), Profile({}, None, 1), Golden({}, {})
+    )
+    assert [found.has_class(label) for label in ("a", "c")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "target", ["[1]", "[2, 1]", "[1, NaN]", "[1, Infinity]", '["a", "b"]', "[true, true]", "{}", "5"]
+)
+def test_a_profile_with_a_wrong_range_is_refused(target: str) -> None:
+    content = f'{{"v": 1, "features": {{}}, "prediction": null, "rows": 1, "target": {target}}}'
+    with pytest.raises(ValueError, match=r"profile\.json: target"):
+        parse_profile(content.encode())

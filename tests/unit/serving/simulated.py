@@ -63,13 +63,15 @@ def now_of(coroutine: Coroutine[Any, Any, T]) -> T:
 class Traffic:
     """Counters of the pods, in the place of the scraper.
 
-    silent: no pod answers. mute: uids of pods that do not. late: it takes longer. scrapes: how many pods were asked.
+    silent: no pod answers. mute: uids of pods that do not. blank: they answer without figures. late: it takes longer.
+    scrapes: how many pods were asked.
     """
 
     def __init__(self) -> None:
         self.codes: dict[str, Counter[str]] = {}
         self.silent = False
         self.mute: set[str] = set()
+        self.blank = False
         self.late = False
         self.scrapes = 0
 
@@ -82,13 +84,16 @@ class Traffic:
         self.scrapes += len(pods)
         if self.silent:
             return {}
+        if self.blank:
+            return {pod["metadata"]["uid"]: Sample() for pod in pods}
         answering = [pod["metadata"]["uid"] for pod in pods if pod["metadata"]["uid"] not in self.mute]
         return {uid: self._sample(self.codes.setdefault(uid, Counter())) for uid in answering}
 
     @staticmethod
     def _sample(codes: Counter[str]) -> Sample:
         return Sample(
-            {code: float(n) for code, n in codes.items()}, {0.1: float(codes.total()), INF: float(codes.total())}
+            {"200": 0.0, **{code: float(n) for code, n in codes.items()}},
+            {0.1: float(codes.total()), INF: float(codes.total())},
         )
 
 
@@ -193,7 +198,7 @@ class World:
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
 
-    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         if resource == REPLICA_SETS:
             return [{"metadata": {"name": uid, "uid": uid}}]
         if resource == PODS:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from modelmill.api.inference_service import Analysis
+from modelmill.contracts.names import DURATION_BUCKETS
 from modelmill.measuring.samples import Sample, error_ratio, quantile
 from modelmill.serving.rollout.analysis import Samples, judge
+from modelmill.serving.rollout.canary import CAREFUL_ANALYSIS
 
 INF = float("inf")
 
@@ -63,3 +67,29 @@ def test_few_requests_conclude_nothing() -> None:
     verdict = judge(analysis(maximum="0.2"), Samples(latency(9.0, 5), Sample()))
     assert verdict.verdict == "Insufficient"
     assert "5 of 10" in verdict.message
+
+
+def test_pods_without_figures_are_told_beside_the_others() -> None:
+    told = "; no figures from 1 of 3 pods at /metrics"
+    for canary, verdict in ((0.1, "Pass"), (0.4, "Fail")):
+        found = judge(analysis(maximum="0.2"), Samples(latency(canary), Sample(), pods=3, silent=1))
+        assert (found.verdict, found.message.endswith(told)) == (verdict, True)
+    found = judge(analysis(maximum="0.2"), Samples(latency(9.0, 5), Sample(), pods=3, silent=1))
+    assert found.message == "5 of 10 requests needed" + told
+    assert judge(analysis(), Samples(Sample(), Sample(), pods=3, silent=3)).message == told.replace("1", "3")[2:]
+
+
+def test_neighbouring_buckets_are_within_the_tolerance_of_careful_rollouts() -> None:
+    bounds = DURATION_BUCKETS
+    tolerance = next(float(one.max_ratio_to_stable) for one in CAREFUL_ANALYSIS.checks if one.max_ratio_to_stable)
+    assert bounds[0] < 50e-6 < 10.0 <= bounds[-1]
+    assert all(1 < later / bound <= 2.5001 < tolerance for bound, later in pairwise(bounds))
+
+
+def test_pods_with_other_buckets_are_counted_together() -> None:
+    """Pods of an image from before the fine buckets serve beside those with them."""
+    coarse = Sample({}, {0.0005: 100.0, INF: 100.0})
+    fine = Sample({}, {0.0001: 100.0, 0.0005: 100.0, INF: 100.0})
+    both = coarse.plus(fine)
+    assert quantile(both, 0.5) == pytest.approx(0.0001)
+    assert 0.0001 < quantile(both, 0.95) <= 0.0005

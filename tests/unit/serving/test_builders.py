@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,3 +173,18 @@ def test_pinned_version_that_may_not_serve_is_refused_with_the_mend(model: str, 
     (stalled,) = [one for one in world.status["conditions"] if one["type"] == "Stalled"]
     assert (stalled["status"], stalled["reason"]) == ("True", reason)
     assert "cars-1" in stalled["message"]
+
+
+def test_no_address_is_expanded_on_its_way_to_a_server() -> None:
+    """Kubernetes makes `$` of `$$`, and expands `$(NAME)`, in the value of a variable."""
+    world = World()
+    view = world.view()
+    assert view.newest is not None
+    inputs = replace(
+        inputs_of(view.service, view.newest),
+        artifact_uri="s3://models/$(HOME)/US$$",
+        store=view.newest.spec.store.model_copy(update={"endpoint": "http://s3/$(HOME)"}),
+    )
+    fetch = environment(build_template(inputs, world.image)["spec"]["initContainers"][0])
+    assert fetch["MODELMILL_ARTIFACT_URI"] == "s3://models/$$(HOME)/US$$$$"
+    assert fetch["AWS_ENDPOINT_URL_S3"] == "http://s3/$$(HOME)"

@@ -42,4 +42,8 @@ def test_pods_are_found_by_their_owners_and_not_by_labels() -> None:
         ("of-a-namesake", "ours"),
     ):
         cache.put(PODS, child(name, owner, labels))
+    # Whoever knows the uid can name it as an owner in another namespace.
+    for resource, name, owner in ((PODS, "far", "ours-uid"), (REPLICA_SETS, "far-set", deployment["metadata"]["uid"])):
+        one = child(name, owner, labels)
+        cache.put(resource, {**one, "metadata": {**one["metadata"], "namespace": "hostile"}})
     assert [pod["metadata"]["name"] for pod in pods_of(deployment, cache)] == ["served"]

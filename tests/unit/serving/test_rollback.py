@@ -215,13 +215,33 @@ def test_policy_counts_only_after_a_measurement() -> None:
     assert world.status["stable"]["version"] == "cars-2"
 
 
-def test_silent_pods_are_named() -> None:
+@pytest.mark.parametrize("how", ["silent", "blank"])
+def test_pods_without_figures_are_no_pods_without_requests(how: str) -> None:
     world = World().serving()
-    world.traffic.silent = True
+    setattr(world.traffic, how, True)
     world.add("cars-2")
     world.run(30)
     assert world.status["canary"]["step"] == 1
-    assert "1 pods did not answer the operator at /metrics" in condition(world, "Reconciling")[2]
+    text = condition(world, "Reconciling")[2]
+    assert "Insufficient, no figures from 1 of 1 pods at /metrics" in text
+    assert "0 of" not in text
+
+
+def test_pods_that_fall_silent_after_too_few_requests_are_told() -> None:
+    world = World(steps=[{"weight": 25}, {"pauseSeconds": 5000}]).serving()
+    world.rate = 0
+    world.add("cars-2")
+    world.run(100)
+    first = world.status["canary"]["analysis"][0]
+    assert "0 of 20 requests needed" in condition(world, "Reconciling")[2]
+    world.traffic.silent = True
+    world.run(100)
+    text = condition(world, "Reconciling")[2]
+    assert "no figures from 1 of 1 pods at /metrics" in text
+    assert f"measured since {first['time']}" not in text
+    writes = len(world.status["canary"]["analysis"])
+    world.run(100)
+    assert len(world.status["canary"]["analysis"]) == writes
 
 
 def test_tolerated_failure_is_counted_once_per_interval() -> None:

@@ -19,12 +19,14 @@ from sklearn.metrics import r2_score
 from modelmill.contracts import result
 from modelmill.contracts.artifact import digest, parse_golden, parse_manifest, parse_profile
 from modelmill.contracts.stage import Data, Gate, Holdout
+from modelmill_trainer.evaluation import measure
 from modelmill_trainer.facts import read_facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.fetch import fetch
 from modelmill_trainer.folders import Folders, folders
-from modelmill_trainer.publish import measure, publish
+from modelmill_trainer.publish import publish
 from modelmill_trainer.rows import parse_rows
+from tests.support.evaluated import evaluate_here
 from tests.unit.trainer.runs import spec_of
 
 
@@ -36,7 +38,8 @@ def table(count: int = 120) -> pd.DataFrame:
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Folders:
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+    monkeypatch.setattr("modelmill_trainer.publish.evaluate", evaluate_here)
     (tmp_path / "rows").mkdir()
     made = folders(tmp_path / "work")
     made.output.mkdir(parents=True)

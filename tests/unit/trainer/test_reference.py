@@ -78,8 +78,9 @@ def test_a_column_without_values_and_a_constant_have_one_bin() -> None:
 
 def test_a_profile_has_every_feature_and_the_predictions() -> None:
     frame = pd.DataFrame({"signal": [1.0, 2.0], "noise": [np.nan, 1.0]})
-    profile = make_profile(frame, np.array([2.0, 4.0]), {"signal": 0.5})
+    profile = make_profile(frame, np.array([1.5, 4.5]), np.array([2.0, 4.0]), {"signal": 0.5})
     assert profile.rows == 2
+    assert profile.target == (1.5, 4.5)
     assert {name: item.importance for name, item in profile.features.items()} == {"signal": 0.5, "noise": 0.0}
     assert profile.features["noise"].missing_ratio == 0.5
     assert profile.prediction is not None

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.contracts import result
+from modelmill.engine.errors import NotFound
 from modelmill.engine.interface import Plan
 from modelmill.engine.parts import Composed
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import JOBS, PODS
+from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
 from modelmill.training.part import training_part
 from modelmill.workloads.containers import Image
 from tests.support import objects as o
@@ -27,6 +28,7 @@ class Seen:
     """A TrainingJob and what the cache would hold, and Events.
 
     jobs: by name. pods: by the name of their Job. reads: about what Events were read.
+    unseen_jobs, unseen_pods: what the API server has and the cache has not.
     """
 
     parent: Manifest
@@ -37,11 +39,9 @@ class Seen:
     training_jobs: Sequence[Manifest] = ()
     events: Sequence[Manifest] = ()
     reads: Reads = field(default_factory=list)
+    unseen_jobs: Mapping[str, Manifest] = field(default_factory=dict)
+    unseen_pods: Sequence[Manifest] = ()
     now: datetime = o.NOW
-
-    async def events_about(self, obj: Manifest) -> Sequence[Manifest]:
-        self.reads.append(obj["metadata"]["name"])
-        return self.events
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         return next((one for one in self.list(resource) if one["metadata"]["name"] == name), None)
@@ -50,7 +50,7 @@ class Seen:
         known = {MODEL_VERSIONS: self.versions, INFERENCE_SERVICES: self.services, TRAINING_JOBS: self.training_jobs}
         return known[resource]
 
-    def owned(self, resource: Resource, uid: str) -> Sequence[Manifest]:
+    def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         if resource == JOBS:
             return list(self.jobs.values())
         assert resource == PODS
@@ -63,12 +63,38 @@ class Seen:
         return [one for one in self.list(resource) if one["spec"].get(path.removeprefix("spec.")) == value]
 
 
+@dataclass(frozen=True)
+class ApiServer:
+    """What the API server says beside the cache; see `engine.interface.Reads`."""
+
+    seen: Seen
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        known = {**self.seen.jobs, **self.seen.unseen_jobs}
+        if resource != JOBS or name not in known:
+            raise NotFound(404, "NotFound", name)
+        return known[name]
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str = "",
+    ) -> tuple[Sequence[Manifest], str]:
+        if resource == PODS:
+            return [*(pod for pods in self.seen.pods.values() for pod in pods), *self.seen.unseen_pods], "1"
+        assert resource == CORE_EVENTS
+        self.seen.reads.append(field_selector.removeprefix("involvedObject.uid=").removesuffix("-uid"))
+        return self.seen.events, "1"
+
+
 def view(parent: Mapping[str, Any], **more: Any) -> Seen:
     return Seen(parent, **more)
 
 
 def plan(seen: Seen, image: Image) -> Plan:
-    made = value_of(Composed([training_part(image, seen.events_about)])(seen.parent, seen, seen.now))
+    made = value_of(Composed([training_part(image, ApiServer(seen))])(seen.parent, seen, seen.now))
     return replace(
         made, create=tuple(made.create), apply=tuple(made.apply), delete=tuple(made.delete), events=tuple(made.events)
     )

@@ -26,10 +26,34 @@ def volumes(stage: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("spec", TRAINS)
 def test_stages_share_only_the_folders_of_the_contract(spec: dict[str, Any]) -> None:
     found = stages(**spec)
-    fetch, train, publish = (volumes(found[name]) for name in ("fetch", "train", "publish"))
+    fetch, train, evaluate, publish = (volumes(found[name]) for name in ("fetch", "train", "evaluate", "publish"))
     assert fetch & train == {"input"}
-    assert train & publish == {"input", "output"}
-    assert fetch & publish == {"input", "holdout"}
+    assert train & evaluate == {"input", "output"}
+    assert fetch & evaluate == {"input", "holdout"}
+    assert evaluate & publish == {"holdout", "evaluated"}
+    assert fetch & publish == {"holdout"}
+
+
+@pytest.mark.parametrize("spec", TRAINS)
+def test_the_keys_are_where_nothing_of_a_tenant_is_run_or_mounted(spec: dict[str, Any]) -> None:
+    found = stages(**spec)
+    keys = {name: {one["name"] for one in stage["env"]} & {"AWS_SECRET_ACCESS_KEY"} for name, stage in found.items()}
+    assert [name for name, some in keys.items() if some] == ["fetch", "publish"]
+    assert not volumes(found["train"]) & volumes(found["publish"])
+    writes = {
+        name: {one["name"] for one in stage["volumeMounts"] if not one.get("readOnly")} - {f"tmp-{name}"}
+        for name, stage in found.items()
+    }
+    assert writes == {
+        "fetch": {"input", "holdout"}, "train": {"input", "output"}, "evaluate": {"evaluated"}, "publish": set(),
+    }  # fmt: skip
+
+
+def test_a_cloud_gives_its_identity_to_no_container_that_runs_a_model() -> None:
+    (job,) = plan(view(o.training_job()), IMAGE).create
+    template = job["spec"]["template"]
+    assert template["metadata"]["annotations"]["eks.amazonaws.com/skip-containers"] == "train,evaluate"
+    assert template["spec"]["automountServiceAccountToken"] is False
 
 
 @pytest.mark.parametrize("spec", TRAINS)
@@ -45,7 +69,7 @@ def test_every_stage_requests_compute(spec: dict[str, Any]) -> None:
 
 
 def test_pull_policy_of_the_installation_is_that_of_the_built_in_stages() -> None:
-    assert [one["imagePullPolicy"] for one in stages().values()] == ["Always"] * 3
+    assert [one["imagePullPolicy"] for one in stages().values()] == ["Always"] * 4
 
 
 def test_image_of_the_user_is_pulled_as_kubernetes_does_by_its_tag() -> None:
@@ -53,5 +77,6 @@ def test_image_of_the_user_is_pulled_as_kubernetes_does_by_its_tag() -> None:
     assert {name: one.get("imagePullPolicy") for name, one in found.items()} == {
         "fetch": "Always",
         "train": None,
+        "evaluate": "Always",
         "publish": "Always",
     }

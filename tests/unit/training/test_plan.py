@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelmill.contracts import result
 from modelmill.engine.interface import Plan
-from modelmill.kube.conditions import find
+from modelmill.kube.conditions import find, timestamp
 from tests.support import objects as o
 from tests.unit.training.planning import (
     IMAGE,
@@ -45,7 +45,7 @@ def test_job_keeps_credentials_from_the_train_stage() -> None:
     by_name = {c["name"]: {e["name"] for e in c["env"]} for c in [*pod["initContainers"], *pod["containers"]]}
     assert "AWS_SECRET_ACCESS_KEY" in by_name["fetch"]
     assert "AWS_SECRET_ACCESS_KEY" in by_name["publish"]
-    assert "AWS_SECRET_ACCESS_KEY" not in by_name["train"]
+    assert "AWS_SECRET_ACCESS_KEY" not in by_name["train"] | by_name["evaluate"]
     mounts = {c["name"]: {m["name"] for m in c["volumeMounts"]} for c in pod["initContainers"]}
     assert "holdout" not in mounts["train"]
 
@@ -57,7 +57,7 @@ def test_any_image_runs_unchanged() -> None:
     assert train["args"] == ["--fast"]
     assert "command" not in train
     rules = manifest["spec"]["podFailurePolicy"]["rules"]
-    assert [r["onExitCodes"]["containerName"] for r in rules if "onExitCodes" in r] == ["fetch", "publish"]
+    assert [r["onExitCodes"]["containerName"] for r in rules if "onExitCodes" in r] == ["fetch", "evaluate", "publish"]
 
 
 def test_restart_between_job_and_status_finds_the_same_job() -> None:
@@ -236,14 +236,11 @@ def test_deleted_job_ends_the_run_and_does_not_run_again() -> None:
     assert status_of(made)["lastRun"]["cause"] == "JobDeleted"
 
 
-def test_result_may_come_a_little_after_the_completion() -> None:
+def test_a_result_whose_pod_is_gone_is_lost() -> None:
     parent, manifest = started()
     jobs = {manifest["metadata"]["name"]: o.job(manifest, o.condition("Complete"))}
-    early = plan(view(parent, jobs=jobs, now=o.later(1)), IMAGE)
-    assert early.requeue_after == pytest.approx(1.0)
-    assert "currentRun" in status_of(early)
-    late = plan(view(parent, jobs=jobs, now=o.later(60)), IMAGE)
-    assert status_of(late)["lastRun"]["cause"] == "ResultLost"
+    made = plan(view(parent, jobs=jobs), IMAGE)
+    assert status_of(made)["lastRun"]["cause"] == "ResultLost"
 
 
 def test_success_needs_a_valid_message() -> None:
@@ -303,6 +300,21 @@ def test_one_episode_never_runs_twice_and_many_alerts_run_once() -> None:
     ended = o.with_status(parent, status_of(complete(running_now, dict(due.create[0]), o.published())))
     again = plan(view(ended, services=[service(alerts)], now=o.later(99_999)), IMAGE)
     assert again.create == ()
+
+
+def test_an_alert_that_begins_after_a_run_whose_record_is_late_waits_for_the_next_one() -> None:
+    parent, manifest = started()
+    name = manifest["metadata"]["name"]
+    pods = {name: [o.pod("p", [], [o.ended("publish", 0, result.encode(o.published()), "Completed")], "Succeeded")]}
+    jobs = {name: o.job(manifest, o.condition("Complete", moment=o.later(60)))}
+    alerts = [
+        o.alert("during", startsAt=timestamp(o.later(60))),
+        o.alert("after", startsAt=timestamp(o.later(61))),
+    ]
+    made = plan(view(parent, jobs=jobs, pods=pods, services=[service(alerts)], now=o.later(90)), IMAGE)
+    assert status_of(made)["lastRun"]["triggers"] == ["during"]
+    after = plan(view(o.with_status(parent, status_of(made)), services=[service(alerts)], now=o.later(99_999)), IMAGE)
+    assert status_of(after)["currentRun"]["triggers"] == ["after"]
 
 
 def test_alerts_that_begin_while_a_run_trains_are_answered_by_it() -> None:
@@ -435,3 +447,18 @@ def test_any_order_of_events_keeps_one_run_and_loses_no_number(events: list[str]
         parent = o.with_status(parent, status_of(made))
         assert len([job for job in jobs.values() if not job["status"]["conditions"]]) <= 1
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("stage", ["fetch", "train", "publish"])
+def test_exit_code_0_is_no_success_when_the_kernel_killed_a_process_of_the_stage(stage: str) -> None:
+    parent, manifest = started()
+    message = result.encode(o.published())
+    told = {name: o.ended(name, 0, message if name == "publish" else "", "Completed") for name in ("fetch", "train")}
+    told["publish"] = o.ended("publish", 0, message, "Completed")
+    told[stage]["state"]["terminated"]["reason"] = "OOMKilled"
+    pod = o.pod("p", [told["fetch"], told["train"]], [told["publish"]], "Succeeded")
+    name = manifest["metadata"]["name"]
+    made = plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods={name: [pod]}), IMAGE)
+    last = status_of(made)["lastRun"]
+    assert (last["outcome"], last["cause"]) == ("Failed", "OutOfMemory")
+    assert f"container {stage}" in last["message"]

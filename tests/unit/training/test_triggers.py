@@ -29,7 +29,7 @@ def test_person_comes_before_alerts_and_the_run_answers_both() -> None:
     decision = decide(typed(parent, services=[service([o.alert("a1")])]))
     assert decision.start is not None
     assert (decision.start.kind, decision.start.unattended) == ("Manual", False)
-    assert decision.occasions == ("a1",)
+    assert [one.id for one in decision.occasions] == ["a1"]
 
 
 @pytest.mark.parametrize("row", TRIGGERS, ids=lambda row: row.kind)
@@ -60,7 +60,7 @@ def test_new_trigger_is_a_row() -> None:
     assert waiting.hold.until == o.NOW.replace(hour=4, minute=0, second=0)
     due = decide(typed(parent, now=o.NOW + timedelta(hours=1)), [*TRIGGERS, SCHEDULE])
     assert due.start is not None
-    assert (due.start.kind, due.occasions) == ("Schedule", ("2026-01-02",))
+    assert (due.start.kind, [one.id for one in due.occasions]) == ("Schedule", ["2026-01-02"])
 
 
 def test_reasons_are_bounded_and_shown_in_short() -> None:
@@ -75,4 +75,4 @@ def test_reasons_are_bounded_and_shown_in_short() -> None:
 
 def test_episode_that_two_services_tell_of_is_one_reason() -> None:
     services = [service([o.alert("a1")]), service([o.alert("a1")])]
-    assert decide(typed(finished(), services=services)).occasions == ("a1",)
+    assert [one.id for one in decide(typed(finished(), services=services)).occasions] == ["a1"]

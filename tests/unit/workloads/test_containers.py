@@ -54,5 +54,5 @@ def test_pods_of_a_server_are_spread_and_have_time_to_end() -> None:
     pod = build_pod(Pod(containers=[container], grace_seconds=40, spread_over={"a": "b"}, service_account="reader"))
     assert pod["terminationGracePeriodSeconds"] == 40
     assert pod["topologySpreadConstraints"][0]["labelSelector"] == {"matchLabels": {"a": "b"}}
-    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("reader", True)
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("reader", False)
     assert "initContainers" not in pod

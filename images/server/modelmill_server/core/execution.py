@@ -13,6 +13,8 @@ from modelmill.contracts.names import MANIFEST_FILE
 from modelmill_server.core.batching import Batcher
 from modelmill_server.core.feedback import FeedbackCounter
 from modelmill_server.core.model import Output, ServedModel
+from modelmill_server.core.plausible import plausible
+from modelmill_server.core.ranking import ranked
 from modelmill_server.core.tokens import TASKS, Tokens, key_from
 from modelmill_server.payloads.log import PayloadLog
 from modelmill_server.queries.columns import RejectedError
@@ -42,10 +44,12 @@ class Execution:
         self._model = model
         self._monitor = monitor
         self._names = frozenset(feature.name for feature in model.features)
-        self._task = model.artifact.manifest.signature.task
-        secret = (model.artifact.path / MANIFEST_FILE).read_bytes()
+        artifact = model.artifact
+        self._task = artifact.manifest.signature.task
+        secret = (artifact.path / MANIFEST_FILE).read_bytes()
         self.tokens = Tokens(key_from(settings.feedback_key, secret), model.version)
-        self.scores = FeedbackCounter(model.name, model.version, self._task)
+        likely = plausible(artifact.manifest.signature, artifact.profile, artifact.golden)
+        self.scores = FeedbackCounter(model.name, model.version, self._task, likely)
         self.payloads: PayloadLog | None = None
 
     def perform(self, dialect: Dialect[Given, Made], given: Given) -> Made:
@@ -74,12 +78,18 @@ class Execution:
         feedback_id = None
         if predictions is not None and self._task in TASKS:
             feedback_id = self.tokens.make(predictions, self._task)
-        answer = dialect.write(query, outputs, feedback_id)
+        shown = outputs
+        if query.ranked is not None:
+            shown = [self._ranked(output, query.ranked.get(output.name)) for output in outputs]
+        answer = dialect.write(query, shown, feedback_id)
         phases = (queued - arrived, query.began - queued, done - query.began, time.perf_counter() - done)
         self._monitor.count_answer(query, predictions, phases)
         if self.payloads is not None:
             self.payloads.offer(lambda: self._record(dialect.name, feedback_id, query, outputs))
         return answer
+
+    def _ranked(self, output: Output, count: int | None) -> Output:
+        return output if count is None else ranked(output, count, self._model.classes(output.name))
 
     def _record(self, protocol: str, feedback_id: str | None, query: Query, outputs: list[Output]) -> dict[str, Any]:
         return {

@@ -1,16 +1,24 @@
-"""Labels that come later, scored against the predictions that an answer's id holds."""
+"""Labels that come later, scored against the predictions that an answer's id holds.
+
+Who sends a label decides what it is, so no label decides what the sums are. A number beyond what the training data makes
+plausible is counted as the end of the plausible range, and so is a prediction: a row adds at most the range's width to one sum
+and its square to the other, and doubles tell a billion such rows from a billion and one. It is clamped and not refused,
+because a rare true extreme is a true error, and the other labels of its request are as good as any; the answer and a
+metric tell how many there were.
+"""
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 from prometheus_client.core import Metric, SummaryMetricFamily
 
+from modelmill_server.core.plausible import Plausible
 from modelmill_server.core.tokens import (
     DUPLICATE,
     FLOAT,
@@ -34,10 +42,19 @@ ERRORS: Final = (
     (METRIC_SQUARED_ERROR, "squared", "(prediction - label)^2 of scored rows."),
 )
 METRIC_REJECTED: Final = "modelmill_feedback_rejected_total"  # reason
+METRIC_IMPLAUSIBLE: Final = "modelmill_feedback_implausible_total"  # reason
+BEYOND, PREDICTED_BEYOND, UNKNOWN_CLASS = "label_beyond_range", "prediction_beyond_range", "unknown_class"
 
 MAX_VERSIONS: Final = 20
 OTHER_VERSION: Final = "other"
 RECENT: Final = 10_000
+
+
+class Accepted(msgspec.Struct, omit_defaults=True):
+    """The answer to feedback. accepted: labels that were counted; implausible: those of them that training did not know."""
+
+    accepted: int
+    implausible: int = 0
 
 
 @dataclass(slots=True)
@@ -57,18 +74,20 @@ class FeedbackCounter:
     At most 20 versions have series of their own; what others predicted is counted as `other`.
     """
 
-    def __init__(self, model: str, version: str, task: str) -> None:
-        """model, version, task: of what is served here; its series are there from the start."""
+    def __init__(self, model: str, version: str, task: str, plausible: Plausible) -> None:
+        """model, version, task, plausible: of what is served here; its series are there from the start."""
         self._model = model
         self._version = version
+        self._plausible = plausible
+        self._implausible: Counter[str] = Counter(dict.fromkeys((BEYOND, PREDICTED_BEYOND, UNKNOWN_CLASS), 0))
         self._lock = threading.Lock()
         self._scores: dict[tuple[str, str], _Scores] = {(version, task): _Scores()}
         self._rejected: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self._seen: set[bytes] = set()
         self._order: deque[bytes] = deque()
 
-    def score(self, claim: Claim, labels: Sequence[Label | None]) -> int:
-        """Count one label per row and return how many were counted. A label that is None is not known yet and left out.
+    def score(self, claim: Claim, labels: Sequence[Label | None]) -> Accepted:
+        """Count one label per row. A label that is None is not known yet and left out.
 
         Raises FeedbackError, and then counts none of them: 400 naming the row when the number or a type of the labels does not
         fit the predictions, 409 when a row was scored already.
@@ -78,14 +97,18 @@ class FeedbackCounter:
                 f"the answer has {len(claim.predictions)} rows, the feedback {len(labels)} labels: send one each"
             )
         update, keys = _Scores(), []
+        doubts: list[str] = []
         for row, (prediction, label) in enumerate(zip(claim.predictions, labels, strict=True)):
             if label is None:
                 continue
             keys.append(claim.code + bytes((row,)))
             if claim.task == REGRESSION:
-                _add_error(update, row, prediction, label)
+                doubts += self._add_error(update, row, prediction, label)
             else:
-                equal = _same_type(row, prediction, label) == prediction
+                known = _same_type(row, prediction, label)
+                equal = known == prediction
+                if claim.version == self._version and not self._plausible.has_class(known):
+                    doubts.append(UNKNOWN_CLASS)
                 update.correct += equal
                 update.wrong += not equal
         with self._lock:
@@ -94,12 +117,30 @@ class FeedbackCounter:
                     raise FeedbackError(409, f"row {key[-1]} of this answer was scored already", DUPLICATE)
             self._remember(keys)
             _add(self._scores_of(claim), update)
-        return len(keys)
+            self._implausible.update(doubts)
+        return Accepted(len(keys), sum(doubt != PREDICTED_BEYOND for doubt in doubts))
 
     def count_rejected(self, reason: str) -> None:
         """Count one feedback that was refused."""
         with self._lock:
             self._rejected[reason] += 1
+
+    def _add_error(self, update: _Scores, row: int, prediction: Label, label: Label) -> Iterator[str]:
+        """Add the error of a row and yield what of it was clamped. Raises FeedbackError (400) naming the row."""
+        number = _same_type(row, prediction, label)
+        assert isinstance(prediction, float)
+        assert isinstance(number, int | float)
+        if prediction != prediction or number != number:
+            raise _wrong(f"the error at row {row} is not a number: send null for this row")
+        low, high = self._plausible.low, self._plausible.high
+        if not low <= number <= high:
+            yield BEYOND
+        if not low <= prediction <= high:
+            yield PREDICTED_BEYOND
+        error = min(max(prediction, low), high) - min(max(number, low), high)
+        update.scored += 1
+        update.absolute += abs(error)
+        update.squared += error * error
 
     def _remember(self, keys: list[bytes]) -> None:
         self._seen.update(keys)
@@ -117,6 +158,7 @@ class FeedbackCounter:
         with self._lock:
             scores = [(version, task, replace(item)) for (version, task), item in sorted(self._scores.items())]
             rejected = list(self._rejected.items())
+            implausible = list(self._implausible.items())
         labelled = counter(METRIC_FEEDBACK, "Rows whose label came back, by result; regressions are scored.", "result")
         for version, task, item in scores:
             for result in ("scored",) if task == REGRESSION else ("correct", "wrong"):
@@ -132,6 +174,11 @@ class FeedbackCounter:
         for reason, count in rejected:
             refused.add_metric([self._model, self._version, reason], count)
         yield refused
+        words = "Rows beyond what the training data makes plausible: counted at the end of its range, or as wrong."
+        doubted = counter(METRIC_IMPLAUSIBLE, words, "reason")
+        for reason, count in implausible:
+            doubted.add_metric([self._model, self._version, reason], count)
+        yield doubted
 
 
 def _add(total: _Scores, update: _Scores) -> None:
@@ -140,17 +187,6 @@ def _add(total: _Scores, update: _Scores) -> None:
     total.scored += update.scored
     total.absolute += update.absolute
     total.squared += update.squared
-
-
-def _add_error(update: _Scores, row: int, prediction: Label, label: Label) -> None:
-    assert isinstance(prediction, float)
-    number = _same_type(row, prediction, label)
-    error = prediction - float(number)
-    if not math.isfinite(error * error):
-        raise _wrong(f"the error at row {row} is not a finite number: send null for this row")
-    update.scored += 1
-    update.absolute += abs(error)
-    update.squared += error * error
 
 
 def _same_type(row: int, prediction: Label, label: Label) -> Label:

@@ -77,6 +77,10 @@ class ServedModel:
             output_of(self._tensors[name], values, query.rows) for name, values in zip(query.wanted, raw, strict=True)
         ]
 
+    def classes(self, name: str) -> tuple[Any, ...]:
+        """Return the labels of an output's classes; empty where the signature has none."""
+        return self._tensors[name].classes
+
     def golden_columns(self) -> list[Column]:
         """Return the golden rows as columns. Raises StartError (GoldenMismatch) naming the feature that does not fit."""
         inputs = self.artifact.golden.inputs

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
-Answer = tuple[int, bytes, list[tuple[str, str]]]
+Headers = list[tuple[str, str]]
+Answer = tuple[int, bytes, Headers]
 """HTTP status, body, headers."""
 
 JSON = ("content-type", "application/json")
+RETRY_AFTER = ("retry-after", "1")
 CLIENT_LEFT = 499  # never written: the status under which a request counts whose client is gone
 
 encode = msgspec.json.Encoder().encode
@@ -21,14 +23,16 @@ encode = msgspec.json.Encoder().encode
 class Request:
     """A request whose body is here. path: without query, percent-decoded. headers: by lower-case name, as text.
 
-    begin: when its head was complete, by time.perf_counter.
+    begin: when its head was complete, by time.perf_counter. size: bytes that it holds until it is answered; who makes more of
+    them adds to it.
     """
 
     method: str
     path: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
     begin: float
+    size: int = 0
 
 
 class Handler(Protocol):

@@ -1,51 +1,55 @@
-"""From the bytes of one connection to its requests. The parser is httptools (llhttp, strict). Source: RFC 9110, RFC
-9112.
+"""From the bytes of one connection to its requests. Source: RFC 9112.
 
-Every byte is a stranger's, so whatever grows while a request is not whole has a bound: its head and its trailers
-(MAX_HEAD_BYTES, counted from the last byte of a body), its body (`body_bytes`), and the number of pieces that the
-body came in (MAX_PIECES).
+Every byte is a stranger's, so whatever is kept while a request is not whole has a bound: its head, a line between chunks
+and its trailers (MAX_HEAD_BYTES), its body (`body_bytes`). `holds` says how much it is, for the budget of all connections.
 
-Three things are less obvious than they look.
+*Trailers* are looked at and dropped: merged into the head they would change how a body is read after it was read (RFC 9110,
+6.5.1).
 
-*Trailers* come from the parser by the same callback as headers, behind the body. They are dropped: merged into the
-head they would change how a body is read after it was read (RFC 9110, 6.5.1), and kept they would fill the memory.
-
-*Offers of another protocol* (`Upgrade: h2c`, as Java's HttpClient sends with every first request) may be ignored (RFC
-9110, 7.8), but the parser cannot: behind the head of such a request it stops, takes what follows for the other
-protocol, and has not told the body's length. So a new parser gets the same head again, without the headers of the
-offer and with what the first one concluded about keeping the connection, and then the bytes behind it. Those may hold
-the next offer, hence a loop and no recursion: a client may send thousands in one piece.
-
-*A refusal inside a callback* does not stop the parser, which goes through the rest of the piece that it was given.
-Every callback therefore looks whether there is still a request to add to.
+*Offers of another protocol* (`Upgrade: h2c`, as Java's HttpClient sends with every first request) are ignored, which RFC
+9110, 7.8, allows.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import time
-from dataclasses import dataclass, field
-from typing import Any, Protocol
-from urllib.parse import unquote
+from collections.abc import Callable
+from typing import Protocol
 
-import httptools
-
+from modelmill_server.http.heads import (
+    BEGIN,
+    MAX_HEAD_BYTES,
+    NO_TEXT,
+    TRAILER,
+    Head,
+    HeadError,
+    no_http,
+    read_head,
+    too_large,
+)
 from modelmill_server.http.messages import Request
 
 log = logging.getLogger("modelmill_server")
 
-MAX_HEAD_BYTES = 64 * 1024
-MAX_PIECES = 1024  # of a body that comes in small ones; then they are joined
+MAX_SIZE_LINE = 4096  # the size of a chunk and its extensions
 READ_ANYWAY = 4  # times the limit: a body up to there is read to its end; its client would not see the answer before
-OFFER = ("connection", "upgrade", "http2-settings")
+SIZE_LINE = rb"([0-9A-Fa-f]{1,16})([ \t]*;[\t -~\x80-\xff]*+)?+\r\n"
+FIRST_CHUNK, NEXT_CHUNK = re.compile(SIZE_LINE), re.compile(rb"\r\n" + SIZE_LINE)
+PART_OF_LINE = rb"(?:[0-9A-Fa-f]{1,16}+[ \t]*+(?:;[\t -~\x80-\xff]*+)?+\r?)?\Z"
+FIRST_BEGINS, NEXT_BEGINS = re.compile(PART_OF_LINE), re.compile(rb"\r?\Z|\r\n" + PART_OF_LINE)
 NOT_HANDLED = "the request could not be handled; the server's log says why"
 
 
 class Receiver(Protocol):
-    """Who is given the requests of one connection. Called while bytes are being parsed."""
+    """Who is given the requests of one connection. Called while bytes are being read."""
 
-    def body_begins(self, expects_continue: bool) -> None:
-        """Take note that a head is complete, and whether its client waits for a word before it sends the body."""
+    def body_begins(self, length: int, expects_continue: bool) -> None:
+        """Take note that a head is complete and its body is not. length: of the body, 0 when it comes in chunks.
+
+        expects_continue: the client waits for a word before it sends the body.
+        """
 
     def arrived(self, request: Request, keep: bool) -> None:
         """Take a whole request. keep: whether its client wants to keep the connection."""
@@ -54,181 +58,206 @@ class Receiver(Protocol):
         """Answer what is wrong and read no more."""
 
 
-@dataclass(slots=True)
 class Incoming:
-    """The request that is being read.
+    """A request whose head is here and whose body is not.
 
-    complete: its head is. size: bytes that came since the last ones of the body. seen: `body_size` when the last bytes had
-    come. joined: how many entries of `body` are joined pieces. headers: `in_trailer` closes them.
+    body: empty when the body is too large to be kept. size: bytes of the body that came. missing: bytes that are still to
+    come, of the body or of a chunk. first: no chunk has begun. last: the last chunk has. extensions: bytes of those of chunks.
     """
 
-    url: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    complete: bool = False
-    in_trailer: bool = False
-    size: int = 0
-    body: list[bytes] = field(default_factory=list)
-    body_size: int = 0
-    joined: int = 0
-    seen: int = 0
-    begin: float = 0.0
+    __slots__ = ("begin", "body", "extensions", "first", "head", "last", "missing", "size")
+
+    def __init__(self, head: Head, begin: float) -> None:
+        self.head = head
+        self.begin = begin
+        self.body = bytearray()
+        self.size = 0
+        self.missing = head.length
+        self.first = True
+        self.last = False
+        self.extensions = 0
 
 
 class RequestReader:
-    """Reads the requests of one connection. incoming: the one of which a part is here."""
+    """Reads the requests of one connection.
+
+    incoming: the one whose head is here. rest: bytes that came and are not read: a part of a head or of a line, and
+    everything while `paused`.
+    """
 
     def __init__(self, receiver: Receiver, body_bytes: int) -> None:
         self._receiver = receiver
         self._body_bytes = body_bytes
-        self._parser: Any = httptools.HttpRequestParser(self)
-        self._offer: tuple[Incoming, bool] | None = None
         self._stopped = False
+        self._looked_at = 0  # bytes of the rest in which there is no end
+        self.paused = False
         self.incoming: Incoming | None = None
+        self.rest = b""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a request is here."""
+        return self.incoming is not None or bool(self.rest)
+
+    @property
+    def holds(self) -> int:
+        """How many bytes are kept of what is not whole."""
+        incoming = self.incoming
+        return len(self.rest) + (0 if incoming is None else incoming.head.size + len(incoming.body))
 
     def feed(self, data: bytes) -> None:
-        """Parse what came."""
+        """Read what came."""
         if self._stopped:
             return
-        before = self.incoming
+        if self.rest:
+            data, self.rest = self.rest + data, b""
+        at, end = 0, len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._go_on_without_upgrade(memoryview(data)[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self._fail(error)
-        if before is not None and before is self.incoming:
-            self._bound(before, len(data))
+            while at < end and not self._stopped and not self.paused:
+                begin, incoming = at, self.incoming
+                if incoming is None:
+                    at = self._read_head(data, at)
+                elif incoming.head.chunked:
+                    at = self._read_chunks(incoming, data, at)
+                else:
+                    at = self._read_body(incoming, data, at)
+                if at == begin:
+                    break
+        except HeadError as error:
+            self._receiver.refuse(error.status, error.message)
+        except Exception:
+            log.exception("a request could not be handled")
+            self._receiver.refuse(500, NOT_HANDLED)
+        if not self._stopped:
+            self.rest = data[at:]
+
+    def go_on(self) -> None:
+        """Read what came while it was paused."""
+        self.paused = False
+        if self.rest:
+            self.feed(b"")
 
     def stop(self) -> Request | None:
         """Read no more, and return the request whose head is here and whose body is not."""
-        incoming, self.incoming, self._stopped = self.incoming, None, True
-        return self._request(incoming, b"") if incoming is not None and incoming.complete else None
+        incoming, self.incoming, self.rest, self._stopped = self.incoming, None, b"", True
+        return None if incoming is None else self._request(incoming.head, b"", incoming.begin)
 
     def close(self) -> None:
         """Let go of what holds this object: it is freed now, not when the garbage collector comes by. Nothing may follow."""
-        self._stopped, self._parser = True, None
+        self.stop()
         del self._receiver
 
-    def _bound(self, incoming: Incoming, received: int) -> None:
-        """Bound what is kept of a request that is not whole."""
-        if incoming.body_size > incoming.seen:
-            incoming.seen, incoming.size = incoming.body_size, 0
-        else:
-            incoming.size += received
-            if incoming.size > MAX_HEAD_BYTES:
-                words = f"the head of the request, or its trailer, is larger than {MAX_HEAD_BYTES} bytes"
-                self._receiver.refuse(431, words)
-        if len(incoming.body) - incoming.joined >= MAX_PIECES:
-            incoming.body[incoming.joined :] = [b"".join(incoming.body[incoming.joined :])]
-            incoming.joined += 1
+    # Each of these reads as much as it can, and returns the place up to which it did. They raise HeadError.
 
-    def _fail(self, error: Exception) -> None:
-        if self._stopped:
-            return
-        if isinstance(error, httptools.HttpParserCallbackError):
-            log.error("a request could not be handled", exc_info=error)
-            self._receiver.refuse(500, NOT_HANDLED)
-        else:
-            self._receiver.refuse(400, f"this is not HTTP: {error}")
+    def _read_head(self, data: bytes, at: int) -> int:
+        while data.startswith(b"\r\n", at):  # some clients send an empty line behind a body (RFC 9112, 2.2)
+            at += 2
+        end = self._end_of_lines(data, at, too_large)
+        if end < 0:
+            if BEGIN.match(data, at) is None:
+                raise no_http(data[at:])
+            return at
+        head = read_head(data[at:end])
+        begin, length = time.perf_counter(), head.length
+        if not head.chunked and length <= min(len(data) - end, self._body_bytes):
+            at = end + length
+            self._receiver.arrived(self._request(head, data[end:at], begin), head.keep)
+            return at
+        self.incoming = Incoming(head, begin)
+        if length > self._body_bytes * (1 if head.expects else READ_ANYWAY):
+            raise self._too_large()
+        self._receiver.body_begins(length, head.expects)
+        return end
 
-    def _go_on_without_upgrade(self, rest: memoryview) -> None:
-        """Read requests that offer another protocol as if they did not. rest: what follows the head of the first."""
-        while self._offer is not None and not self._stopped:
-            (incoming, keep), self._offer = self._offer, None
-            method = self._parser.get_method()
-            if method == b"CONNECT":
-                self._receiver.refuse(501, "CONNECT is not supported")
-                return
-            lines = [f"{name}: {value}\r\n" for name, value in incoming.headers.items() if name not in OFFER]
-            lines.append(f"connection: {'keep-alive' if keep else 'close'}\r\n\r\n")
-            first = b"%s %s HTTP/%s\r\n" % (method, incoming.url, self._parser.get_http_version().encode())
-            self._parser = httptools.HttpRequestParser(self)
-            try:
-                self._parser.feed_data(first + "".join(lines).encode("latin-1"))
-                self._parser.feed_data(rest)
-            except httptools.HttpParserUpgrade as upgrade:
-                rest = rest[upgrade.args[0] :]
-            except httptools.HttpParserError as error:
-                self._fail(error)
+    def _read_body(self, incoming: Incoming, data: bytes, at: int) -> int:
+        at = self._take(incoming, data, at)
+        if not incoming.missing:
+            self._complete(incoming)
+        return at
 
-    # Called by the parser.
+    def _read_chunks(self, incoming: Incoming, data: bytes, at: int) -> int:
+        end = len(data)
+        while at < end and not incoming.last:
+            if incoming.missing:
+                at = self._take(incoming, data, at)
+                continue
+            match = (FIRST_CHUNK if incoming.first else NEXT_CHUNK).match(data, at)
+            if match is None:
+                self._expect_size(data, at, incoming.first)
+                return at
+            at, incoming.first = match.end(), False
+            if match.end() - match.start() > MAX_SIZE_LINE:
+                raise _line_too_large()
+            incoming.missing = int(match[1], 16)
+            incoming.last = not incoming.missing
+            incoming.extensions += len(match[2] or b"")
+            if incoming.extensions > MAX_HEAD_BYTES:
+                raise _line_too_large()
+        if incoming.last and at < end:
+            return self._read_trailers(incoming, data, at)
+        return at
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        if not self._stopped:
-            self.incoming = Incoming()
+    def _expect_size(self, data: bytes, at: int, first: bool) -> None:
+        """Return when the line with the size of a chunk may still become right."""
+        if (FIRST_BEGINS if first else NEXT_BEGINS).match(data, at) is None:
+            wrong = data[at : at + 20].decode("latin-1")
+            raise HeadError(400, f"this is not HTTP: {wrong!r} is not the end of a chunk and the size of the next")
+        if len(data) - at > MAX_SIZE_LINE:
+            raise _line_too_large()
 
-    def on_url(self, url: bytes) -> None:
-        """Take a part of the request's target."""
-        if self.incoming is not None:
-            self.incoming.url += url
+    def _read_trailers(self, incoming: Incoming, data: bytes, at: int) -> int:
+        end = at + 2 if data.startswith(b"\r\n", at) else self._end_of_lines(data, at, _line_too_large)
+        if end < 0:
+            return at
+        if end - at > MAX_HEAD_BYTES:
+            raise _line_too_large()
+        if TRAILER.fullmatch(data, at, end) is None:
+            raise HeadError(400, "this is not HTTP: the trailer of the request has not the right form")
+        self._complete(incoming)
+        return end
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; of one that comes twice, the last counts, but for the framing, where the parser refuses that."""
-        incoming = self.incoming
-        if incoming is not None and not incoming.in_trailer:
-            incoming.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+    def _end_of_lines(self, data: bytes, at: int, refusal: Callable[[bytes], HeadError]) -> int:
+        """Return the place behind the next empty line, -1 when it is not here. refusal: of lines that are too large."""
+        begin = at + max(0, self._looked_at - 3)
+        end = data.find(b"\r\n\r\n", begin)
+        if end >= 0:
+            self._looked_at = 0
+            return end + 4
+        if NO_TEXT.search(data, begin):
+            raise HeadError(400, "this is not HTTP: a control character, or the end of a line that is not CRLF")
+        if len(data) - at > MAX_HEAD_BYTES:
+            raise refusal(data[at:])
+        self._looked_at = len(data) - at
+        return -1
 
-    def on_headers_complete(self) -> None:
-        """Look whether the body is welcome."""
-        incoming = self.incoming
-        if incoming is None:
-            return
-        parser = self._parser
-        if parser.should_upgrade():
-            self._offer = incoming, parser.should_keep_alive()
-            return
-        incoming.complete, incoming.begin = True, time.perf_counter()
-        headers = incoming.headers
-        encoding = headers.get("transfer-encoding")
-        if encoding is not None:
-            incoming.in_trailer = True
-            if encoding.lower() != "chunked":
-                self._receiver.refuse(501, f"transfer-encoding {encoding[:50]!r} is not known: use chunked")
-                return
-            if parser.get_http_version() == "1.0":
-                self._receiver.refuse(400, "HTTP/1.0 has no transfer-encoding")
-                return
-        expects = "expect" in headers and headers["expect"].lower() == "100-continue"
-        if int(headers.get("content-length", 0)) > self._body_bytes * (1 if expects else READ_ANYWAY):
-            self._refuse_size()
-            return
-        self._receiver.body_begins(expects and parser.get_http_version() != "1.0")
-
-    def on_body(self, data: bytes) -> None:
+    def _take(self, incoming: Incoming, data: bytes, at: int) -> int:
         """Take a part of the body; one that is too large is not kept."""
-        incoming = self.incoming
-        if incoming is None:
-            return
-        incoming.body_size += len(data)
-        if incoming.body_size <= self._body_bytes:
-            incoming.body.append(data)
-            return
-        incoming.body.clear()
-        incoming.joined = 0
-        if incoming.body_size > READ_ANYWAY * self._body_bytes:
-            self._refuse_size()
+        piece = data[at : at + incoming.missing]
+        incoming.missing -= len(piece)
+        incoming.size += len(piece)
+        if incoming.size <= self._body_bytes:
+            incoming.body += piece
+        else:
+            incoming.body = bytearray()
+            if incoming.size > READ_ANYWAY * self._body_bytes:
+                raise self._too_large()
+        return at + len(piece)
 
-    def on_message_complete(self) -> None:
-        """Hand the request over."""
-        incoming = self.incoming
-        if incoming is None or self._offer is not None:
-            self.incoming = None
-            return
-        if incoming.body_size > self._body_bytes:
-            self._refuse_size()
-            return
-        self.incoming = None
-        body = incoming.body[0] if len(incoming.body) == 1 else b"".join(incoming.body)
-        self._receiver.arrived(self._request(incoming, body), self._parser.should_keep_alive())
+    def _complete(self, incoming: Incoming) -> None:
+        if incoming.size > self._body_bytes:
+            raise self._too_large()
+        self.incoming, self._looked_at = None, 0
+        head = incoming.head
+        self._receiver.arrived(self._request(head, bytes(incoming.body), incoming.begin), head.keep)
 
-    def _refuse_size(self) -> None:
-        self._receiver.refuse(413, f"the request is larger than {self._body_bytes} bytes")
+    def _too_large(self) -> HeadError:
+        return HeadError(413, f"the request is larger than {self._body_bytes} bytes")
 
-    def _request(self, incoming: Incoming, body: bytes) -> Request:
-        path = incoming.url.partition(b"?")[0].decode("latin-1")
-        if not path.startswith("/"):  # absolute form: http://host/path
-            path = "/" + path.partition("://")[2].partition("/")[2]
-        if "%" in path:
-            path = unquote(path)
-        return Request(self._parser.get_method().decode("latin-1"), path, incoming.headers, body, incoming.begin)
+    def _request(self, head: Head, body: bytes, begin: float) -> Request:
+        return Request(head.method, head.path, head.headers, body, begin, head.size + len(body))
+
+
+def _line_too_large(_: bytes = b"") -> HeadError:
+    return HeadError(
+        431, f"the trailer of the request, or what stands beside its chunks, is larger than {MAX_HEAD_BYTES} bytes"
+    )

@@ -7,9 +7,16 @@ from typing import Any
 
 from modelmill_server.core.admission import TOO_MANY
 from modelmill_server.core.service import Loaded, ModelService
-from modelmill_server.http.messages import CLIENT_LEFT, Answer, Request, write_error
+from modelmill_server.http.messages import CLIENT_LEFT, RETRY_AFTER, Answer, Headers, Request, write_error
 from modelmill_server.protocols import table
-from modelmill_server.protocols.bodies import decompressed
+from modelmill_server.protocols.bodies import (
+    INLINE_BYTES,
+    LEAST_BYTES,
+    chosen_encoding,
+    compressed,
+    decompressed,
+    is_read,
+)
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.protocols.endpoints import ModelEndpoints
 from modelmill_server.protocols.openapi import About, document
@@ -19,7 +26,7 @@ from modelmill_server.queries.columns import RejectedError
 from modelmill_server.settings import Settings
 from modelmill_server.telemetry.exposition import Exposition
 
-RETRY_AFTER = ("retry-after", "1")
+VARY = ("vary", "accept-encoding")
 
 
 class Application:
@@ -78,7 +85,7 @@ class Application:
         elif method in ("GET", "HEAD"):
             page = self._pages.get(path)
             if page is not None:
-                return page.answer(request)
+                return self._encoded(request, page.answer(request))
         return self._nowhere(method, path)
 
     def refused(self, request: Request, status: int) -> None:
@@ -93,11 +100,17 @@ class Application:
             return write_error(error.status, error.message)
 
     def _plain_body(self, request: Request) -> bytes:
-        """Return the body, decompressed. Raises RejectedError."""
-        encoding = request.headers.get("content-encoding")
+        """Return the body, decompressed, when it is of a type that is read. Raises RejectedError."""
+        headers = request.headers
+        content_type = headers.get("content-type")
+        if content_type is not None and not is_read(content_type):
+            raise RejectedError(415, f"content-type {content_type[:50]!r} is not read here: send application/json")
+        encoding = headers.get("content-encoding")
         if encoding is None:
             return request.body
-        return decompressed(request.body, encoding, self._settings.max_request_bytes)
+        plain = decompressed(request.body, encoding, self._settings.max_request_bytes)
+        request.size += len(plain)
+        return plain
 
     def _infer(self, request: Request, inference: Inference) -> Answer | Coroutine[Any, Any, Answer]:
         if not self._admission.begin():
@@ -108,10 +121,33 @@ class Application:
             made = inference.answer(request, self._plain_body(request))
         except Exception as error:
             made = self._refusal(error)
-        if isinstance(made, tuple):
-            self._admission.end(request.begin, made[0])
+        encoded = self._encoded(request, made)
+        if isinstance(encoded, tuple):
+            self._admission.end(request.begin, encoded[0])
+            return encoded
+        return self._coming(request.begin, encoded)
+
+    def _encoded(self, request: Request, made: Answer | Awaitable[Answer]) -> Answer | Coroutine[Any, Any, Answer]:
+        """Return the answer in the encoding that the client prefers; a large one is compressed beside the event loop."""
+        if not isinstance(made, tuple):
+            return self._encoded_later(request, made)
+        status, body, headers = made
+        if len(body) < LEAST_BYTES:
             return made
-        return self._coming(request.begin, made)
+        encoding = chosen_encoding(request.headers.get("accept-encoding", ""))
+        if encoding is None:
+            return status, body, [*headers, VARY]
+        headers = [*headers, VARY, ("content-encoding", encoding)]
+        if len(body) <= INLINE_BYTES:
+            return status, compressed(body, encoding), headers
+        return self._compressed(status, body, headers, encoding)
+
+    async def _compressed(self, status: int, body: bytes, headers: Headers, encoding: str) -> Answer:
+        return status, await self._service.workers.call(lambda: compressed(body, encoding)), headers
+
+    async def _encoded_later(self, request: Request, coming: Awaitable[Answer]) -> Answer:
+        encoded = self._encoded(request, await coming)
+        return encoded if isinstance(encoded, tuple) else await encoded
 
     async def _coming(self, begin: float, coming: Awaitable[Answer]) -> Answer:
         status = CLIENT_LEFT
@@ -146,7 +182,7 @@ class Application:
             name = parts[3].partition(":")[0] if parts[1] == "v1" else parts[3]
             versioned = len(parts) > 5 and parts[4] == "versions"
             try:
-                service.check_name(name, parts[5] if versioned else "")
+                service.check_name(name, parts[5].partition(":")[0] if versioned else "")
             except RejectedError as error:
                 return write_error(error.status, error.message)
         return write_error(404, f"unknown path {path[:200]!r}")

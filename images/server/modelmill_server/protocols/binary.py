@@ -27,13 +27,14 @@ def split(body: bytes, json_bytes: int) -> tuple[bytes, memoryview]:
     return body[:json_bytes], memoryview(body)[json_bytes:]
 
 
-def read(data: memoryview, datatype: str, name: str) -> Any:
+def read(data: memoryview, datatype: str, name: str, most: int) -> Any:
     """Return the values of a tensor: a 1-D array over `data`, or a list of str for BYTES.
 
-    Raises RejectedError naming the tensor when the bytes are no whole number of values, or not what `datatype` says.
+    Raises RejectedError naming the tensor when the bytes are no whole number of values, or not what `datatype` says, or hold
+    more than `most` texts: each costs time, and an empty one only four bytes.
     """
     if datatype == "BYTES":
-        return _texts(data, name)
+        return _texts(data, name, most)
     dtype = DTYPES[datatype]
     if len(data) % dtype.itemsize:
         raise _not_whole(data, datatype, name)
@@ -55,10 +56,12 @@ def write(array: Any, datatype: str) -> bytes:
     return b"".join(parts)
 
 
-def _texts(data: memoryview, name: str) -> list[str]:
+def _texts(data: memoryview, name: str, most: int) -> list[str]:
     texts: list[str] = []
     at, end = 0, len(data)
     while at < end:
+        if len(texts) == most:
+            raise bad(f"input {name!r} has more than the {most} values that its shape says", name, "shape")
         begin = at + LENGTH_BYTES
         at = begin + int.from_bytes(data[at:begin], "little")
         if at > end or begin > end:

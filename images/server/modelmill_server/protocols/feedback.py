@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from modelmill_server.core.feedback import FeedbackCounter
+from modelmill_server.core.feedback import Accepted, FeedbackCounter
 from modelmill_server.core.tokens import MALFORMED, FeedbackError, Label, Tokens
 from modelmill_server.protocols.documents import decode
 from modelmill_server.queries.columns import RejectedError
@@ -31,18 +31,21 @@ class Feedback:
         self._decoder = msgspec.json.Decoder(FeedbackRequest)
 
     def handle(self, body: bytes) -> tuple[int, bytes]:
-        """Return HTTP status and JSON body: 200 `{"accepted": n}` with the labels counted, or `{"error": …}`."""
+        """Return HTTP status and JSON body: 200 `{"accepted": n}` with the labels counted, or `{"error": …}`.
+
+        The first also has `implausible`, the number of labels that training did not know, where there are any.
+        """
         try:
-            return 200, msgspec.json.encode({"accepted": self._accept(body)})
+            return 200, msgspec.json.encode(self._accept(body))
         except FeedbackError as error:
             self._counter.count_rejected(error.reason)
             return error.status, msgspec.json.encode({"error": error.message})
 
-    def _accept(self, body: bytes) -> int:
+    def _accept(self, body: bytes) -> Accepted:
         if len(body) > MAX_BODY_BYTES:
             raise FeedbackError(413, f"the feedback has more than {MAX_BODY_BYTES} bytes", MALFORMED)
         try:
-            request = decode(self._decoder, body)
+            request = decode(self._decoder, body, huge=False)
         except RejectedError as error:
             raise FeedbackError(error.status, error.message, MALFORMED) from None
         if (request.label is msgspec.UNSET) == (request.labels is msgspec.UNSET):

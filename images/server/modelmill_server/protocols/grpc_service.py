@@ -1,45 +1,79 @@
 """Open Inference Protocol V2 over gRPC, beside HTTP on the same event loop.
 
 Source: open-inference-protocol, specification/protocol/inference_grpc.md; for streams, statistics, configuration and index the
-extensions of Triton.
+extensions of Triton; for health and reflection grpc, doc/health-checking.md and doc/server-reflection.md.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
-import numpy as np
+from google.protobuf import message_factory
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from modelmill_server.core.admission import TOO_MANY
 from modelmill_server.core.execution import Dialect
 from modelmill_server.core.model import Output
 from modelmill_server.core.service import Loaded, ModelService
 from modelmill_server.http.messages import CLIENT_LEFT
-from modelmill_server.protocols import binary
 from modelmill_server.protocols import inference_pb2 as pb
 from modelmill_server.protocols.answers import FEEDBACK_PARAMETER
+from modelmill_server.protocols.grpc_messages import (
+    MalformedError,
+    add_outputs,
+    parse_request,
+    parse_small,
+    read_message,
+)
 from modelmill_server.protocols.pages import ModelPages, server_metadata
-from modelmill_server.protocols.v2 import SHARED_MEMORY, InferRequest, InputTensor, OutputChoice, Reader
-from modelmill_server.queries.columns import RejectedError, bad
+from modelmill_server.protocols.v2 import Reader
+from modelmill_server.queries.columns import RejectedError
 from modelmill_server.queries.query import Query
 from modelmill_server.settings import Settings
+
+log = logging.getLogger("modelmill_server")
 
 SERVICE = "inference.GRPCInferenceService"
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT, 404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     500: grpc.StatusCode.INTERNAL, 501: grpc.StatusCode.UNIMPLEMENTED, 503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
-CONTENTS = {
-    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
-    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
-    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents",
-}  # fmt: skip
-
+MOST_CALLS = (
+    1000  # open at once, beside those that are let in to be answered: streams that wait, health that is watched
+)
 Context = Any  # grpc.aio.ServicerContext; grpcio has no types
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a client is told instead of an answer: all that is kept of an exception.
+
+    Its frames hold the request. An abort that is raised while it is handled would keep it, large as it is, until the garbage
+    collector comes.
+    """
+
+    code: grpc.StatusCode
+    message: str
+
+    @classmethod
+    def of(cls, error: RejectedError) -> Refusal:
+        """Return what is told of an error."""
+        if isinstance(error, MalformedError):
+            log.info("gRPC: %s", error.message)
+        return cls(CODES.get(error.status, grpc.StatusCode.INTERNAL), error.message)
+
+    async def tell(self, context: Context) -> NoReturn:
+        """End the call."""
+        await context.abort(self.code, self.message)
+        raise AssertionError("an abort has returned")
 
 
 class Methods:
@@ -99,25 +133,25 @@ class Methods:
         pages = await self._require(self._service.model_name, "", context)
         return pb.RepositoryIndexResponse(models=pages.index(self._service.why_not))
 
-    async def model_infer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
+    async def model_infer(self, data: bytes, context: Context) -> pb.ModelInferResponse:
         """Answer one inference request."""
         try:
-            return await self._infer(request)
+            return await self._infer(data)
         except RejectedError as error:
-            await context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), error.message)
-            raise
+            refusal = Refusal.of(error)
+        return await refusal.tell(context)
 
     async def model_stream_infer(
-        self, requests: AsyncIterator[pb.ModelInferRequest], _: Context
+        self, messages: AsyncIterator[bytes], _: Context
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
         """Answer the requests of a stream one after the other; one that is refused does not end the stream."""
-        async for request in requests:
+        async for data in messages:
             try:
-                yield pb.ModelStreamInferResponse(infer_response=await self._infer(request))
+                yield pb.ModelStreamInferResponse(infer_response=await self._infer(data))
             except RejectedError as error:
                 yield pb.ModelStreamInferResponse(error_message=error.message)
 
-    async def _infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+    async def _infer(self, data: bytes) -> pb.ModelInferResponse:
         """Raises RejectedError."""
         loaded, admission = self._service.loaded, self._service.admission
         if loaded is None or self._reader is None:
@@ -127,17 +161,20 @@ class Methods:
             admission.refuse(begin, 503)
             raise RejectedError(503, TOO_MANY)
         try:
-            answer = await self._predicted(self._reader, request)
+            answer = await self._predicted(self._reader, parse_request(self._reader, data), len(data))
             status = 200
         except Exception as error:
             told = loaded.execution.rejected(error)
             status = told.status
-            raise told from None
+            try:
+                raise told from None
+            finally:
+                del told  # a frame that holds its own exception keeps the request until the garbage collector comes
         finally:
             admission.end(begin, status)
         return answer
 
-    async def _predicted(self, reader: Reader, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+    async def _predicted(self, reader: Reader, request: pb.ModelInferRequest, size: int) -> pb.ModelInferResponse:
         """Raises RejectedError, and whatever the model raises."""
         self._service.check_name(request.model_name, request.model_version)
         dialect: Dialect[pb.ModelInferRequest, pb.ModelInferResponse] = Dialect(
@@ -145,28 +182,19 @@ class Methods:
             lambda given: read_message(reader, given),
             lambda query, outputs, feedback_id: self._response(request, query, outputs, feedback_id),
         )
-        made = self._service.perform(dialect, request, request.ByteSize())
+        made = self._service.perform(dialect, request, size)
         return made if isinstance(made, pb.ModelInferResponse) else await made
 
     def _response(
         self, request: pb.ModelInferRequest, query: Query, outputs: list[Output], feedback_id: str | None
     ) -> pb.ModelInferResponse:
-        """Return the answer; its values are raw when those of the request were, or where contents have no form for them."""
+        """Return the answer; its values are raw when those of the request were."""
         answer = pb.ModelInferResponse(
             model_name=self._service.model_name, model_version=self._service.model_version, id=request.id
         )
         if feedback_id is not None:
             answer.parameters[FEEDBACK_PARAMETER].string_param = feedback_id
-        raw = bool(request.raw_input_contents) or any(output.datatype not in CONTENTS for output in outputs)
-        for output in outputs:
-            tensor = answer.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
-            if raw:
-                answer.raw_output_contents.append(binary.write(output.array, output.datatype))
-                continue
-            values: list[Any] = output.data
-            if output.datatype == "BYTES":
-                values = [str(value).encode() for value in values]
-            getattr(tensor.contents, CONTENTS[output.datatype]).extend(values)
+        add_outputs(answer, outputs, bool(request.raw_input_contents))
         return answer
 
     async def _require(self, name: str, version: str, context: Context) -> ModelPages:
@@ -178,96 +206,116 @@ class Methods:
         try:
             self._service.check_name(name, version)
         except RejectedError as error:
-            await context.abort(CODES[error.status], error.message)
-        return pages
-
-
-def read_message(reader: Reader, request: pb.ModelInferRequest) -> Query:
-    """Return the query. Raises RejectedError."""
-    inputs = [InputTensor(tensor.name, list(tensor.shape), tensor.datatype) for tensor in request.inputs]
-    outputs = [OutputChoice(output.name, _plain(output.parameters)) for output in request.outputs]
-    raw = request.raw_input_contents
-    if raw and len(raw) != len(inputs):
-        raise bad(f"raw_input_contents has {len(raw)} entries: there must be one for each of the {len(inputs)} inputs")
-    blobs: list[Any]
-    if raw:
-        blobs = [memoryview(content) for content in raw]
-    else:
-        blobs = [None if reader.ignores(tensor.name) else _values(tensor) for tensor in request.inputs]
-    return reader.query(InferRequest(inputs, request.id or None, outputs or None), blobs)
-
-
-def _values(tensor: pb.ModelInferRequest.InferInputTensor) -> Any:
-    """Return the values of a tensor that are not raw. Raises RejectedError."""
-    name, datatype = tensor.name[:100], tensor.datatype
-    if SHARED_MEMORY in tensor.parameters:
-        raise bad(f"input {name!r} is in shared memory: that is not supported, send its contents")
-    field = CONTENTS.get(datatype)
-    if field is None:
-        form = "it is taken in raw_input_contents only" if datatype in binary.DTYPES else "it is not known"
-        raise bad(f"input {name!r} has datatype {datatype[:20]!r}: {form}")
-    values: Sequence[Any] = getattr(tensor.contents, field)
-    if datatype == "BYTES":
-        try:
-            return [value.decode() for value in values]
-        except UnicodeDecodeError:
-            raise bad(f"input {name!r} has text that is not UTF-8", name, "type") from None
-    try:
-        return np.array(values, binary.DTYPES[datatype])
-    except OverflowError:
-        raise bad(f"input {name!r} has a number out of range of {datatype}", name, "range") from None
-
-
-def _plain(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Any] | None:
-    plain = {
-        name: getattr(value, value.WhichOneof("parameter_choice") or "", None) for name, value in parameters.items()
-    }
-    return plain or None
+            refusal = Refusal.of(error)
+        else:
+            return pages
+        return await refusal.tell(context)
 
 
 class _Refusals(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Says of every method that is not there that this server does not have it, in words."""
 
     def service(self, details: Any) -> Any:
-        async def refuse(_: bytes, context: Context) -> bytes:
-            words = f"{details.method} is not supported: this server has one model, which never changes"
+        async def refuse(_: Any, context: Context) -> None:
+            words = f"{details.method[:200]} is not supported: this server has one model, which never changes"
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, words)
-            return b""
 
-        return grpc.unary_unary_rpc_method_handler(refuse)
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 @dataclass(frozen=True, slots=True)
 class GrpcServer:
-    """A server that listens. server: a grpc.aio.Server."""
+    """A server that listens. server: a grpc.aio.Server. health: the standard health service."""
 
     server: Any
     methods: Methods
+    health: Any
+
+    async def tell(self, *, serving: bool) -> None:
+        """Set what the health service answers, for the server as a whole and for the inference service."""
+        state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", SERVICE):
+            await self.health.set(name, state)
 
 
 async def start(service: ModelService, settings: Settings) -> GrpcServer:
     """Start to listen. Raises OSError when the port cannot be had."""
-    methods = Methods(service)
-    options = [("grpc.max_receive_message_length", settings.max_request_bytes), ("grpc.so_reuseport", 0)]
-    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=None)
-    handlers = {
-        method.name: _handler(getattr(methods, _snake(method.name)), method)
-        for method in pb.DESCRIPTOR.services_by_name[SERVICE.partition(".")[2]].methods
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers), _Refusals()))
+    options = [
+        ("grpc.max_receive_message_length", settings.max_request_bytes),
+        ("grpc.max_concurrent_streams", MOST_CALLS),
+        ("grpc.max_connection_idle_ms", 1000 * settings.idle_seconds),
+        ("grpc.so_reuseport", 0),
+    ]
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS + settings.max_concurrent)
+    made = GrpcServer(server, Methods(service), health_aio.HealthServicer())
+    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+    targets = (
+        (pb, made.methods, _snake),
+        (health_pb2, made.health, str),
+        (reflection_pb2, reflection.aio.ReflectionServicer(names), str),
+    )
+    handlers = [_handlers(module, target, spelling) for module, target, spelling in targets]
+    server.add_generic_rpc_handlers((*handlers, _Refusals()))
+    await made.tell(serving=False)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         server.add_insecure_port(f"{host}:{settings.grpc_port}")
     except RuntimeError as error:
         raise OSError(str(error)) from None
     await server.start()
-    return GrpcServer(server, methods)
+    return made
+
+
+def _handlers(module: Any, target: Any, spelling: Callable[[str], str]) -> Any:
+    """Return the handlers of a module's one service. target: has its methods, by `spelling` of their names."""
+    (service,) = module.DESCRIPTOR.services_by_name.values()
+    handlers = {method.name: _handler(getattr(target, spelling(method.name)), method) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
 def _handler(function: Any, method: Any) -> Any:
-    make = grpc.stream_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-    read = getattr(pb, method.input_type.name).FromString
-    return make(function, read, getattr(pb, method.output_type.name).SerializeToString)
+    """Return what grpcio calls with bytes, which are parsed here where `function` does not do that itself."""
+    kind = message_factory.GetMessageClass(method.input_type)
+    write = message_factory.GetMessageClass(method.output_type).SerializeToString
+    if kind is pb.ModelInferRequest:
+        make = grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_unary_rpc_method_handler
+        return make(function, None, write)
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(_parsed_stream(function, kind), None, write)
+    make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+    return make(_parsed(function, kind), None, write)
+
+
+def _parsed(function: Any, kind: Any) -> Any:
+    async def answer(data: bytes, context: Context) -> Any:
+        try:
+            request = parse_small(kind, data)
+        except RejectedError as error:
+            refusal = Refusal.of(error)
+        else:
+            return await function(request, context)
+        return await refusal.tell(context)
+
+    return answer
+
+
+def _parsed_stream(function: Any, kind: Any) -> Any:
+    async def answer(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+        async def requests() -> AsyncIterator[Any]:
+            async for data in messages:
+                try:
+                    request = parse_small(kind, data)
+                except RejectedError as error:
+                    refusal = Refusal.of(error)
+                else:
+                    yield request
+                    continue
+                await refusal.tell(context)
+
+        async for response in function(requests(), context):
+            yield response
+
+    return answer
 
 
 def _snake(name: str) -> str:

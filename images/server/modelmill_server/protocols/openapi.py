@@ -7,7 +7,16 @@ from typing import Any
 
 from modelmill.contracts.artifact import Signature, Tensor
 from modelmill_server import __version__
-from modelmill_server.protocols.openapi_schemas import COUNT, Requests, Schema, array, output_tensor, prediction, record
+from modelmill_server.protocols.openapi_schemas import (
+    COUNT,
+    Requests,
+    Schema,
+    array,
+    output_tensor,
+    prediction,
+    ranked_tensor,
+    record,
+)
 from modelmill_server.protocols.operations import STRING, TAGS, TRUE
 from modelmill_server.protocols.routes import Route
 
@@ -15,9 +24,10 @@ OPENAPI = "3.1.0"
 
 DESCRIPTION = """\
 Serves one model. `POST` bodies are JSON whatever their content type says, and may be compressed (`Content-Encoding: gzip` or
-`deflate`). `HEAD` is answered like `GET`. Every error is `{"error": "…"}` with the content type `application/json`; the text
-names the feature and the row where there is one. A path that is not here, another model's name or another version gets 404, a
-method that a path does not have 405. In JSON a missing value is `null`.
+`deflate`); so are answers of 2 KiB and more, where `Accept-Encoding` asks for that. `HEAD` is answered like `GET`. Every error
+is `{"error": "…"}` with the content type `application/json`; the text names the feature and the row where there is one. A path
+that is not here, another model's name or another version gets 404, a method that a path does not have 405. In JSON a missing
+value is `null`.
 """
 
 
@@ -57,6 +67,8 @@ def _answers(model: str, version: str, outputs: Sequence[Tensor]) -> dict[str, S
     config = record(
         {"name": STRING, "data_type": {"type": "string", "pattern": "^TYPE_"}, "dims": array({"type": "integer"})}
     )
+    plain = [output_tensor(item) for item in outputs]
+    ranked = [ranked_tensor(item) for item in outputs if len(item.shape) == 2]
     predictions = array(prediction(outputs[0]), 1, description=f"Output `{outputs[0].name}`, one entry for each row.")
     return {
         "Error": record({"error": STRING}, additionalProperties=False),
@@ -101,7 +113,7 @@ def _answers(model: str, version: str, outputs: Sequence[Tensor]) -> dict[str, S
             {
                 "model_name": name,
                 "model_version": {"const": version},
-                "outputs": array({"anyOf": [output_tensor(item) for item in outputs]}, 1),
+                "outputs": array({"anyOf": [*plain, *ranked]}, 1),
             },
             {"id": STRING, "parameters": record({}, {"feedback_id": STRING})},
         ),

@@ -80,7 +80,11 @@ class Requests:
         self._ignored = [name for name in dict.fromkeys(signature.ignored) if name not in names]
         self._least = sum(not feature.nullable for feature in self._features)
         self._most = len(self._features) + len(self._ignored)
-        self.components: dict[str, Schema] = {"Shape": SHAPE, "Parameters": PARAMETERS}
+        self.components: dict[str, Schema] = {
+            "Shape": SHAPE,
+            "Parameters": PARAMETERS,
+            "OutputParameters": OUTPUT_PARAMETERS,
+        }
         self.numeric = all(feature.family != TEXT for feature in self._features)
         self._kinds = self._tensor_components()
         self._value_components()
@@ -106,7 +110,7 @@ class Requests:
             forms.append(array(ref("MatrixTensor"), 1, 1, title=matrix))
         choice = record(
             {"name": {"enum": [tensor.name for tensor in outputs]}},
-            {"parameters": or_null(ref("Parameters"), nullable=True)},
+            {"parameters": or_null(ref("OutputParameters"), nullable=True)},
         )
         return record(
             {"inputs": {"anyOf": forms} if len(forms) > 1 else per_feature},
@@ -235,10 +239,21 @@ PARAMETERS: Schema = {
     "type": "object",
     "properties": {
         "binary_data_output": {"description": "true: answer all outputs in binary form."},
-        "binary_data": {"description": "true: answer this output in binary form."},
         "binary_data_size": {"description": "Bytes of this tensor in the binary part of the body."},
     },
     "description": "Other parameters are allowed and have no effect.",
+}
+OUTPUT_PARAMETERS: Schema = {
+    "type": "object",
+    "properties": {
+        "binary_data": {"description": "true: answer this output in binary form."},
+        "classification": {
+            **COUNT,
+            "description": "k: answer the k greatest of each row's scores, as texts value:index:label; 0 answers them all, as "
+            "they are. For outputs that have several numbers in each row.",
+        },
+    },
+    "description": PARAMETERS["description"],
 }
 SHAPE: Schema = {
     "type": "array",
@@ -282,6 +297,13 @@ def output_tensor(tensor: Tensor) -> Schema:
         "shape": array(COUNT, len(shape), len(shape), description=f"[{', '.join(shape)}]"),
     }
     return record({**head, "data": values})
+
+
+def ranked_tensor(tensor: Tensor) -> Schema:
+    """Return an output of several numbers for each row, as it is answered with the parameter `classification`."""
+    data = array({"type": "string"}, description="value:index:label, the greatest value first, row by row.")
+    shape = array(COUNT, 2, 2, description="[rows, k]")
+    return record({"name": {"const": tensor.name}, "datatype": {"const": "BYTES"}, "shape": shape, "data": data})
 
 
 def _kind(feature: Feature) -> str:

@@ -24,8 +24,9 @@ ERRORS = {
     500: "The model failed on this request. The text has a reference, the server's log has the rest under it.",
     501: "This model cannot be asked that.",
     503: "Not ready, or too many requests at once; try again after the seconds in Retry-After.",
+    504: "The model did not answer in time.",
 }
-POST_ERRORS = (400, 408, 413, 415, 500, 503)
+POST_ERRORS = (400, 408, 413, 415, 500, 503, 504)
 
 
 def _get(
@@ -193,9 +194,14 @@ def invocations(requests: Requests) -> Schema:
 
 _LABEL = record({"id": STRING, "label": {"description": "What the prediction should have been."}}, {"labels": False})
 _LABELS = record({"id": STRING, "labels": array({}, description="One for each row of the request.")}, {"label": False})
+_IMPLAUSIBLE = {
+    **COUNT,
+    "description": "Of those, labels that the training data does not make plausible; left out when none.",
+}
 _LABEL_EXAMPLES = {"one row": {"id": "ID", "label": 1.5}, "rows": {"id": "ID", "labels": [1.5, 2.5]}}
 FEEDBACK = _post(
-    OWN, "feedback", "Tell what was right", record({"accepted": COUNT}), (400, 404, 408, 409, 413, 415, 500, 503),
+    OWN, "feedback", "Tell what was right", record({"accepted": COUNT}, {"implausible": _IMPLAUSIBLE}),
+    (400, 404, 408, 409, 413, 415, 500, 503),
     description="`id` is the feedback id of an answer, from its header Modelmill-Feedback-Id.",
     requestBody=_body({"anyOf": [_LABEL, _LABELS]}, _LABEL_EXAMPLES),
 )  # fmt: skip

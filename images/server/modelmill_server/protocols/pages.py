@@ -14,7 +14,7 @@ from modelmill_server.telemetry.counters import Monitor
 from modelmill_server.telemetry.exposition import Exposition
 
 SERVER_NAME = "modelmill-server"
-EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
 # The protocol's list of platforms has none for scikit-learn; KServe and MLServer leave it empty.
 PLATFORMS = {"onnx": "onnx_onnxv1", "xgboost": "xgboost_ubj", "lightgbm": "lightgbm_txt", "skops": "sklearn_skops"}
 BACKENDS = {"onnx": "onnxruntime"}

@@ -6,17 +6,16 @@ or [rows, 1], or one matrix tensor of shape [rows, features] for a model whose f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
-import numpy as np
 
 from modelmill_server.protocols import binary
 from modelmill_server.protocols.documents import decode, too_deep
 from modelmill_server.queries.columns import (
     FAMILY,
-    FLOAT,
     TEXT,
     VECTOR_ROWS,
     Column,
@@ -26,15 +25,18 @@ from modelmill_server.queries.columns import (
     bad,
     explain,
     from_array,
-    from_short,
+    from_matrix,
     missing,
     nested_rows,
+    taken_as_is,
     to_family,
 )
-from modelmill_server.queries.query import Query, check_rows, completed, unknown
+from modelmill_server.queries.packing import array_of, matrix_of
+from modelmill_server.queries.query import Query, check_rows, completed, listed_features, unknown
 
-PLAIN_VALUES = msgspec.json.Decoder(list[float])
-PLAIN_ROWS = msgspec.json.Decoder(list[list[float]])
+PLAIN_BYTES = 512  # a smaller body has no VECTOR_ROWS rows worth the look
+_ROWS = re.compile(rb'"shape"\s*:\s*\[\s*(\d{1,9})')
+_DATA = re.compile(rb'"data"\s*:\s*(\[\s*\[)?')
 SHARED_MEMORY = "shared_memory_region"
 Blob = Any
 """Values of a tensor that are not JSON: bytes in binary form, a 1-D array, or texts. None where the values are JSON."""
@@ -66,6 +68,28 @@ class InferRequest(msgspec.Struct):
     parameters: dict[str, Any] | None = None
 
 
+Values = TypeVar("Values")
+
+
+class PlainTensor(msgspec.Struct, Generic[Values]):
+    """One tensor whose data are nothing but numbers, decoded in one go with its request."""
+
+    name: str
+    shape: list[int]
+    datatype: Literal["FP32", "FP64"]
+    data: Values
+    parameters: dict[str, Any] | None = None
+
+
+class PlainRequest(msgspec.Struct, Generic[Values]):
+    """The body of `infer` with such tensors only."""
+
+    inputs: list[PlainTensor[Values]]
+    id: str | None = None
+    outputs: list[OutputChoice] | None = None
+    parameters: dict[str, Any] | None = None
+
+
 class Reader:
     """Reads infer requests for one signature."""
 
@@ -80,9 +104,15 @@ class Reader:
         self._features = features
         self._by_name = {feature.name: feature for feature in features}
         self._ignored = ignored - self._by_name.keys()
+        self._texts = [feature.name for feature in features if feature.family == TEXT]
+        self._nullable = any(feature.nullable for feature in features)
+        self._never_null = [feature for feature in features if not feature.nullable]
+        self._as_is = {name for name in FAMILY if all(taken_as_is(feature, name) for feature in features)}
         self._outputs = outputs
         self._max_rows = max_rows
         self._request = msgspec.json.Decoder(InferRequest)
+        self._flat = msgspec.json.Decoder(PlainRequest[list[float]])
+        self._by_row = msgspec.json.Decoder(PlainRequest[list[list[float]]])
         self._data = Decoders()
 
     def read(self, body: bytes, json_bytes: int | None = None) -> Query:
@@ -92,12 +122,38 @@ class Reader:
         """
         blobs: Sequence[Blob] | None = None
         if json_bytes is None:
+            plain = self._plain(body) if len(body) >= PLAIN_BYTES else None
+            if plain is not None:
+                return self.query(*plain)
             request = decode(self._request, body)
         else:
             head, tail = binary.split(body, json_bytes)
             request = decode(self._request, head)
             blobs = _blobs(request.inputs, tail)
         return self.query(request, blobs)
+
+    def _plain(self, body: bytes) -> tuple[InferRequest, list[Blob]] | None:
+        """Return a request of many rows whose tensors are all floats, with these as arrays; None for any other.
+
+        A tensor's values are else decoded behind its head, strictly for its datatype, as Python objects: a large request
+        would be read twice.
+        """
+        rows, data = _ROWS.search(body), _DATA.search(body)
+        if rows is None or data is None or not VECTOR_ROWS <= int(rows[1]) <= self._max_rows:
+            return None
+        nested = data[1] is not None
+        try:
+            request: PlainRequest[Any] = (self._by_row if nested else self._flat).decode(body)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors; what is wrong is told by the other way
+            return None
+        inputs, blobs = [], []
+        for tensor in request.inputs:
+            values = matrix_of(tensor.data) if nested else array_of(tensor.data)
+            if tensor.parameters or values is None or (nested and list(values.shape) != tensor.shape):
+                return None
+            inputs.append(InputTensor(tensor.name, tensor.shape, tensor.datatype))
+            blobs.append(values.reshape(-1))
+        return InferRequest(inputs, request.id, request.outputs, request.parameters), blobs
 
     def query(self, request: InferRequest, blobs: Sequence[Blob] | None) -> Query:
         """Return the query of a request whose values are in `blobs`, one for each input, where those are not None."""
@@ -112,9 +168,20 @@ class Reader:
         else:
             columns = self._tensors(inputs, blobs)
         query = Query(columns, len(columns[0]), wanted, request.id)
-        if request.parameters or request.outputs:
+        if request.parameters or (request.outputs and any(output.parameters for output in request.outputs)):
             query.binary = _binary_outputs(request, wanted)
+            query.ranked = _ranked_outputs(request)
         return query
+
+    @property
+    def most_inputs(self) -> int:
+        """How many inputs a request can have."""
+        return len(self._features) + len(self._ignored)
+
+    @property
+    def most_outputs(self) -> int:
+        """How many outputs a request can ask for, each once."""
+        return len(self._outputs)
 
     def ignores(self, name: str) -> bool:
         """Return whether an input of that name is not looked at."""
@@ -124,11 +191,7 @@ class Reader:
         for output in outputs:
             if output.name not in self._outputs:
                 raise bad(f"unknown output {output.name[:100]!r}: the model has {', '.join(self._outputs)}")
-            if output.parameters and output.parameters.get("classification"):
-                raise bad(
-                    f"output {output.name!r}: the classification extension is not supported; ask for predict_proba"
-                )
-        return tuple(dict.fromkeys(output.name for output in outputs))
+        return tuple({output.name: None for output in outputs})
 
     def _tensors(self, inputs: list[InputTensor], blobs: Sequence[Blob] | None) -> list[Column]:
         columns: list[Column | None] = [None] * len(self._features)
@@ -160,10 +223,10 @@ class Reader:
         if family != feature.family and TEXT in (family, feature.family):
             to_family(feature, declared, [])
         if blob is not None:
-            values = binary.read(blob, declared, feature.name) if isinstance(blob, memoryview) else blob
+            values = binary.read(blob, declared, feature.name, rows) if isinstance(blob, memoryview) else blob
             _require_count(feature.name, tensor.shape, len(values), rows)
             return list(values) if family == TEXT else from_array(feature, declared, values)
-        values, nested = self._values(tensor, feature, declared, 1)
+        values, nested = self._values(tensor, feature.name, feature.nullable, 1)
         if nested:
             values = _flat(values, feature.name, 1)
         _require_count(feature.name, tensor.shape, len(values), rows)
@@ -173,11 +236,13 @@ class Reader:
         """Return the columns of one tensor of all features."""
         rows, width = tensor.shape
         name, declared, features = tensor.name[:100], tensor.datatype, self._features
-        texts = [feature.name for feature in features if feature.family == TEXT]
-        if texts:
-            raise bad(f"one matrix {name!r} cannot hold {texts[0]!r}, which is text: send a tensor per feature")
+        if self._texts:
+            words = f"which is text: send the {listed_features(features)}"
+            raise bad(f"one matrix {name!r} cannot hold {self._texts[0]!r}, {words}")
         if width != len(features):
-            raise bad(f"input {name!r} has {width} columns: the model takes {len(features)} features")
+            raise bad(
+                f"input {name!r} has {width} columns: the model takes {len(features)} features, the {listed_features(features)}"
+            )
         check_rows(rows, self._max_rows)
         family = FAMILY.get(declared)
         if family is None:
@@ -185,61 +250,42 @@ class Reader:
         if family == TEXT:
             raise bad(f"input {name!r} has datatype {declared}: the model's features are numbers")
         if blob is not None:
-            values = binary.read(blob, declared, name) if isinstance(blob, memoryview) else blob
+            values = binary.read(blob, declared, name, rows * width) if isinstance(blob, memoryview) else blob
             _require_count(name, tensor.shape, len(values), rows * width)
-            if rows < VECTOR_ROWS:
-                flat = values.tolist()
-                return [from_short(feature, declared, flat[feature.index :: width]) for feature in features]
-            return [from_array(feature, declared, values[feature.index :: width]) for feature in features]
-        return self._json_matrix(tensor, name, family)
+            return from_matrix(features, declared, values.reshape(rows, width))
+        return self._json_matrix(tensor, name)
 
-    def _json_matrix(self, tensor: InputTensor, name: str, family: str) -> list[Column]:
+    def _json_matrix(self, tensor: InputTensor, name: str) -> list[Column]:
         rows, width = tensor.shape
         declared, features = tensor.datatype, self._features
-        if rows >= VECTOR_ROWS and family == FLOAT and declared != "FP16" and not tensor.parameters:
-            array = _plain_matrix(tensor, rows, width)
-            if array is not None:
-                return [from_array(feature, declared, array[:, feature.index]) for feature in features]
-        nullable = any(feature.nullable for feature in features)
-        whole = Feature(name, 0, declared, FLOAT, nullable, False)
-        values, nested = self._values(tensor, whole, declared, 1 if nested_rows(tensor.data) else width)
+        values, nested = self._values(tensor, name, self._nullable, width)
         if nested:
             values = _flat(values, name, width)
         _require_count(name, tensor.shape, len(values), rows * width)
-        columns = []
-        for feature in features:
-            column = values[feature.index :: width]
-            if nullable and not feature.nullable and None in column:
-                raise missing(feature, column.index(None))
-            columns.append(column if declared == feature.datatype else to_family(feature, declared, column))
-        return columns
+        columns: list[Column] = [values[place::width] for place in range(width)]
+        if self._nullable and None in values:
+            for feature in self._never_null:
+                if None in columns[feature.index]:
+                    raise missing(feature, columns[feature.index].index(None))
+        if declared in self._as_is:
+            return columns
+        return [to_family(feature, declared, column) for feature, column in zip(features, columns, strict=True)]
 
-    def _values(self, tensor: InputTensor, feature: Feature, declared: str, width: int) -> tuple[Column, bool]:
+    def _values(self, tensor: InputTensor, name: str, nullable: bool, width: int) -> tuple[Column, bool]:
+        """Return the values and whether they are nested once. width: how many there are in a row."""
+        declared = tensor.datatype
         if tensor.parameters and SHARED_MEMORY in tensor.parameters:
-            raise bad(f"input {feature.name!r} is in shared memory: that is not supported, send its data")
+            raise bad(f"input {name!r} is in shared memory: that is not supported, send its data")
         if not tensor.data:
-            raise bad(f"input {feature.name!r} has no data", feature.name, "missing")
+            raise bad(f"input {name!r} has no data", name, "missing")
         if declared == "FP16":
-            raise bad(
-                f"input {feature.name!r} has datatype FP16: that is taken in binary form only", feature.name, "type"
-            )
+            raise bad(f"input {name!r} has datatype FP16: that is taken in binary form only", name, "type")
         try:
-            return self._data.decode(tensor.data, declared, nullable=feature.nullable)
+            return self._data.decode(tensor.data, declared, nullable=nullable)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError too
-            raise explain(error, feature, declared, width) from None
+            raise explain(error, name, declared, 1 if nested_rows(tensor.data) else width) from None
         except RecursionError:
             raise too_deep() from None
-
-
-def _plain_matrix(tensor: InputTensor, rows: int, width: int) -> Any:
-    """Return a large matrix as an array [rows, width]; None when it is not just numbers of that shape, whatever the reason."""
-    nested = nested_rows(tensor.data)
-    try:
-        array = np.array((PLAIN_ROWS if nested else PLAIN_VALUES).decode(tensor.data), np.float64)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        return None
-    shape = (rows, width) if nested else (rows * width,)
-    return array.reshape(rows, width) if array.shape == shape else None
 
 
 def _flat(rows: list[Column], name: str, width: int) -> Column:
@@ -288,6 +334,19 @@ def _binary_outputs(request: InferRequest, wanted: tuple[str, ...]) -> frozenset
         output.name: output.parameters.get("binary_data", all_) for output in request.outputs or () if output.parameters
     }
     return frozenset(name for name in wanted if own.get(name, all_) is True)
+
+
+def _ranked_outputs(request: InferRequest) -> dict[str, int] | None:
+    """Return how many of an output's greatest values are wanted, where that is asked for. Raises RejectedError."""
+    ranked: dict[str, int] = {}
+    for output in request.outputs or ():
+        count = output.parameters.get("classification") if output.parameters else None
+        if not count:
+            continue
+        if type(count) is not int or count < 0:
+            raise bad(f"output {output.name!r}: classification must be the number of classes that are wanted")
+        ranked[output.name] = count
+    return ranked or None
 
 
 def in_json(datatype: str) -> str:

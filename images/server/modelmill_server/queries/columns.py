@@ -152,6 +152,14 @@ def to_family(feature: Feature, declared: str, values: Column) -> Column:
     return [None if value is None else made(value) for value in values]
 
 
+def taken_as_is(feature: Feature, declared: str) -> bool:
+    """Return whether `to_family` gives back what it is given, whatever the values are."""
+    family = FAMILY[declared]
+    if feature.family == FLOAT and family == INT:
+        return not feature.categorical
+    return declared == feature.datatype or family == feature.family != INT
+
+
 def _require_bounds(feature: Feature, values: Column) -> None:
     """Raise RejectedError for the first number that the feature's type of whole numbers does not have."""
     low, high = BOUNDS[feature.datatype]
@@ -180,6 +188,18 @@ def from_array(feature: Feature, declared: str, values: Any) -> Column:
             if lost.any():
                 raise missing(feature, int(lost.argmax()))
     return to_family(feature, declared, values)
+
+
+def from_matrix(features: Sequence[Feature], declared: str, values: Any) -> list[Column]:
+    """Return the columns of all features from an array [rows, features] of the declared number type, as `from_array` does."""
+    if len(values) < VECTOR_ROWS:
+        columns = values.T.tolist()
+        return [from_short(feature, declared, column) for feature, column in zip(features, columns, strict=True)]
+    plain = FAMILY[declared] == FLOAT and all(feature.family == FLOAT for feature in features)
+    # NaN is not between any bounds either.
+    if plain and float(values.min()) >= -LARGEST and float(values.max()) <= LARGEST:
+        return list(values.T)
+    return [from_array(feature, declared, values[:, feature.index]) for feature in features]
 
 
 def from_short(feature: Feature, declared: str, values: list[Any]) -> Column:
@@ -228,16 +248,15 @@ def from_python(feature: Feature, values: Any) -> Column:
                 return to_family(feature, "FP64", msgspec.convert(values, list[kind]))  # type: ignore[valid-type]
             except msgspec.ValidationError:
                 pass
-        raise explain(error, feature) from None
+        raise explain(error, feature.name, feature.datatype) from None
 
 
-def explain(error: Exception, feature: Feature, declared: str | None = None, width: int = 1) -> RejectedError:
-    """Return the 400 that says in a person's words what msgspec found wrong in the values of `feature`."""
+def explain(error: Exception, name: str, datatype: str, width: int = 1) -> RejectedError:
+    """Return the 400 that says in a person's words what msgspec found wrong in values of this datatype, `width` a row."""
     text = str(error)
     row = _ROW.search(text)
     where = f" at row {int(row[1]) // width}" if row else ""
-    wanted = SPOKEN[FAMILY[declared or feature.datatype]]
-    name = feature.name
+    wanted = SPOKEN[FAMILY[datatype]]
     wrong = _WRONG_TYPE.search(text)
     if wrong and wrong[2] == "null":
         return bad(f"input {name!r} is missing (null or NaN){where}: the model needs a value", name, "null")

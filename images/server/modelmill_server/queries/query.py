@@ -13,7 +13,8 @@ UNKNOWN = "(unknown)"  # the feature label for names that are the client's own: 
 class Query:
     """columns: one per feature, in the signature's order, all of `rows` values. wanted: names of outputs, in answer order.
 
-    binary: the outputs that are to be answered in binary form. began: when the model began, by time.perf_counter.
+    binary: the outputs that are to be answered in binary form. ranked: by output, how many of its greatest values are wanted
+    instead of all. began: when the model began, by time.perf_counter.
     joined: answered by a call of the model that another query counts.
     """
 
@@ -22,6 +23,7 @@ class Query:
     wanted: tuple[str, ...]
     id: str | None = None
     binary: frozenset[str] = frozenset()
+    ranked: dict[str, int] | None = None
     began: float = 0.0
     joined: bool = False
 
@@ -50,8 +52,12 @@ def completed(columns: list[Column | None], features: tuple[Feature, ...], rows:
 
 def unknown(name: str, features: tuple[Feature, ...]) -> RejectedError:
     """Return the 400 for an input that the model does not have."""
-    expected = _listed("input", [feature.name for feature in features])
-    return bad(f"unknown input {name[:100]!r}: the model takes the {expected}", UNKNOWN, "unknown")
+    return bad(f"unknown input {name[:100]!r}: the model takes the {listed_features(features)}", UNKNOWN, "unknown")
+
+
+def listed_features(features: tuple[Feature, ...]) -> str:
+    """Return the names of the features for a message, the first 20 of them."""
+    return _listed("input", [feature.name for feature in features])
 
 
 def _listed(word: str, names: list[str]) -> str:

@@ -9,6 +9,7 @@ from modelmill.kube import labels
 from modelmill.serving.builders.inputs import Inputs
 from modelmill.workloads.containers import Container, Image
 from modelmill.workloads.pods import Pod, build_pod
+from modelmill.workloads.store_access import verbatim
 
 FETCH: Final = "fetch"
 FOLDER: Final = "/modelmill/model"
@@ -48,7 +49,7 @@ def _fetch(inputs: Inputs, image: Image) -> Container:
         requests={"cpu": "50m", "memory": "128Mi"},
         args=["fetch"],
         env={
-            names.ENV_ARTIFACT_URI: inputs.artifact_uri,
+            names.ENV_ARTIFACT_URI: verbatim(inputs.artifact_uri),
             names.ENV_ARTIFACT_DIGEST: inputs.artifact_digest,
             names.ENV_MODEL_FOLDER: FOLDER,
         },

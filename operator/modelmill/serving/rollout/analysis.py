@@ -11,14 +11,16 @@ from modelmill.measuring.samples import MEASURES, Sample
 PASS: Final = "Pass"
 FAIL: Final = "Fail"
 INSUFFICIENT: Final = "Insufficient"
+NO_FIGURES: Final = "no figures from"
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Both tracks over the same time. silent: ready pods of the candidate that did not answer."""
+    """Both tracks over the same time. pods: ready pods of the candidate; silent: those of them that gave no figures."""
 
     candidate: Sample
     stable: Sample
+    pods: int = 0
     silent: int = 0
 
 
@@ -34,17 +36,21 @@ class Verdict:
 def judge(analysis: Analysis, samples: Samples) -> Verdict:
     """Return the verdict of all checks; with fewer requests than minRequests nothing is concluded."""
     requests = int(samples.candidate.requests)
+    silent = f"{NO_FIGURES} {samples.silent} of {samples.pods} pods at /metrics" if samples.silent else ""
+    if silent and samples.silent == samples.pods:
+        # Whether there were requests is not known: none of them was counted.
+        return Verdict(INSUFFICIENT, requests, silent)
+    told = f"; {silent}" if silent else ""
     if requests < analysis.min_requests:
-        silent = f"; {samples.silent} pods did not answer the operator at /metrics" if samples.silent else ""
-        return Verdict(INSUFFICIENT, requests, f"{requests} of {analysis.min_requests} requests needed{silent}")
+        return Verdict(INSUFFICIENT, requests, f"{requests} of {analysis.min_requests} requests needed{told}")
     failed: list[str] = []
     passed: list[str] = []
     for check in analysis.checks:
         good, text = _check(check, samples, analysis.min_requests)
         (passed if good else failed).append(text)
     if failed:
-        return Verdict(FAIL, requests, "; ".join(failed))
-    return Verdict(PASS, requests, "; ".join(passed))
+        return Verdict(FAIL, requests, "; ".join(failed) + told)
+    return Verdict(PASS, requests, "; ".join(passed) + told)
 
 
 def _check(check: Check, samples: Samples, min_requests: int) -> tuple[bool, str]:

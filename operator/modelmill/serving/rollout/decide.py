@@ -18,7 +18,7 @@ from modelmill.kube.labels import RETRY_ANNOTATION
 from modelmill.serving.capacity import stable_pods
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
-from modelmill.serving.rollout.analysis import FAIL, INSUFFICIENT, Verdict, judge
+from modelmill.serving.rollout.analysis import FAIL, INSUFFICIENT, NO_FIGURES, Verdict, judge
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.position import Position, position_of, was_measured
 from modelmill.serving.rollout.state import step_state
@@ -215,12 +215,16 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
 def _measured(view: View, candidate: CanaryTrack, at: Position) -> tuple[CanaryTrack, Verdict | None]:
     """Return the candidate with the measurement that was taken for this plan, if it says something new, and the verdict.
 
-    A failed one always does; of the others, the first of its kind in each step: each is a write of the status.
+    A failed one always does; of the others, the first of its kind in each step, with or without pods that gave no figures: each
+    is a write of the status.
     """
     if at.analysis is None or view.samples is None:
         return candidate, None
     verdict = judge(at.analysis, view.samples)
-    if verdict.verdict != FAIL and was_measured(candidate, verdict.verdict):
+    told = was_measured(candidate, verdict.verdict) and _silent(candidate.analysis[0].message) == _silent(
+        verdict.message
+    )
+    if verdict.verdict != FAIL and told:
         return candidate, verdict
     now = timestamp(view.now)
     entry = Measurement(
@@ -233,6 +237,10 @@ def _measured(view: View, candidate: CanaryTrack, at: Position) -> tuple[CanaryT
         last_measure_time=candidate.last_measure_time if verdict.verdict == INSUFFICIENT else now,
     )
     return measured, verdict
+
+
+def _silent(message: str) -> bool:
+    return NO_FIGURES in message
 
 
 def _failure(view: View, candidate: CanaryTrack, at: Position) -> str | None:

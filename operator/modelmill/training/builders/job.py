@@ -1,4 +1,4 @@
-"""The Job of one run: init `fetch`, init `train`, main `publish`, over shared folders."""
+"""The Job of one run: init `fetch`, `train` and `evaluate`, main `publish`, over shared folders."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ REQUESTS = {"cpu": "100m", "memory": "384Mi"}
 TRAINED_HASH_ANNOTATION = f"{labels.GROUP}/trained-hash"
 RUN_SPEC_HASH_ANNOTATION = f"{labels.GROUP}/run-spec-hash"
 CHAMPION_ANNOTATION = f"{labels.GROUP}/champion"
+# The webhook that gives the pods of a service account a token for AWS gives it to every container that is not named here.
+# Source: amazon-eks-pod-identity-webhook, README
+WITHOUT_IDENTITY = {"eks.amazonaws.com/skip-containers": f"{names.STAGE_TRAIN},{names.STAGE_EVALUATE}"}
 
 
 def job_name(view: View, number: int) -> str:
@@ -62,6 +65,7 @@ def build_job(
             tries_again=policy.backoff_limit,
             deadline_seconds=policy.active_deadline_seconds,
             final_containers=_final_stages(view),
+            pod_annotations=WITHOUT_IDENTITY,
             pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion, unless_digest)), trainer),
         )
     )
@@ -69,28 +73,22 @@ def build_job(
 
 def _final_stages(view: View) -> list[str]:
     """Return the built-in stages: what an image of somebody else means by its exit codes is not known."""
-    if view.spec.train.sklearn is None:
-        return [names.STAGE_FETCH, names.STAGE_PUBLISH]
-    return [names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH]
+    train = [] if view.spec.train.sklearn is None else [names.STAGE_TRAIN]
+    return [names.STAGE_FETCH, *train, names.STAGE_EVALUATE, names.STAGE_PUBLISH]
 
 
 def _pod(view: View, number: int, told: str, image: Image) -> Pod:
     env = _environment(number)
+    ours = {**env, names.ENV_EVALUATED: f"{WORK}/evaluated", names.ENV_STAGE: told}
+    # The model is loaded and run where there are no keys; where there are, nothing is mounted that a tenant's program wrote.
+    evaluate = _stage(view, names.STAGE_EVALUATE, image, ours, ("evaluated",), reads=("input", "holdout", "output"))
     return Pod(
         init=[
-            _stage(view, names.STAGE_FETCH, image, {**env, names.ENV_STAGE: told}, ("input", "holdout"), keys=True),
+            _stage(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True),
             _train(view, image, env, told),
+            evaluate,
         ],
-        containers=[
-            _stage(
-                view,
-                names.STAGE_PUBLISH,
-                image,
-                {**env, names.ENV_STAGE: told},
-                ("input", "holdout", "output"),
-                keys=True,
-            )
-        ],
+        containers=[_stage(view, names.STAGE_PUBLISH, image, ours, (), reads=("holdout", "evaluated"), keys=True)],
         template=view.spec.pod_template,
         service_account=view.spec.store.service_account_name,
         restart_policy="Never",
@@ -109,8 +107,16 @@ def _train(view: View, image: Image, env: dict[str, str], told: str) -> Containe
 
 
 def _stage(
-    view: View, name: str, image: Image, env: dict[str, str], folders: tuple[str, ...], *, keys: bool = False
+    view: View,
+    name: str,
+    image: Image,
+    env: dict[str, str],
+    folders: tuple[str, ...],
+    *,
+    reads: tuple[str, ...] = (),
+    keys: bool = False,
 ) -> Container:
+    """Return a stage. folders: volumes that it writes to; reads: those that it only reads."""
     return Container(
         name=name,
         image=image,
@@ -119,7 +125,8 @@ def _stage(
         args=[name],
         env=env,
         store=view.spec.store if keys else None,
-        folders={folder: f"{WORK}/{folder}" for folder in folders},
+        folders={folder: f"{WORK}/{folder}" for folder in (*reads, *folders)},
+        read_only_folders=frozenset(reads),
     )
 
 

@@ -9,6 +9,7 @@ from modelmill.api.training_job_status import CurrentRun
 from modelmill.api.versions import APPROVED, PENDING, REJECTED
 from modelmill.contracts.result import PUBLISHED, StageResult
 from modelmill.kube import labels
+from modelmill.kube.texts import fitted
 from modelmill.training.view import View
 
 
@@ -43,8 +44,10 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
         "trained": finished,
         "primary": view.spec.evaluation.primary.model_dump(by_alias=True),
         "metrics": metric_texts(result.metrics),
-        "gates": [gate[:1024] for gate in result.gates],
-        "failedGates": [] if passed else [reason[:1024] for reason in result.reasons] or ["the run does not say which"],
+        "gates": [fitted(gate, 1024) for gate in result.gates],
+        "failedGates": []
+        if passed
+        else [fitted(reason, 1024) for reason in result.reasons] or ["the run does not say which"],
         "lineage": {
             "trainingJob": view.name,
             "run": run.number,

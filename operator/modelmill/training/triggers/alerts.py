@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelmill.api.base import Alert
+from modelmill.kube.conditions import parse_timestamp
 from modelmill.training.triggers.reason import Reason
 from modelmill.training.view import View
 
@@ -20,7 +21,7 @@ def reasons(view: View) -> Sequence[Reason]:
     # Two services may tell of the same episode.
     by_id = {one.id: one for one in firing(view) if one.id not in done}
     waiting = sorted(by_id.values(), key=lambda one: (one.starts_at, one.id))
-    return [Reason(one.id, KIND, _sentence(one)) for one in waiting]
+    return [Reason(one.id, KIND, _sentence(one), parse_timestamp(one.starts_at)) for one in waiting]
 
 
 def firing(view: View) -> Sequence[Alert]:

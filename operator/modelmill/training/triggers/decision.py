@@ -34,19 +34,19 @@ class Start:
 class Decision:
     """What to do about the reasons to run.
 
-    start: None when no run starts now. occasions: identities of the unattended reasons, all of which a run answers.
+    start: None when no run starts now. occasions: the unattended reasons, all of which a run that starts now answers.
     waiting: reasons that are held back, for the status; both are at most MAX_REASONS.
     """
 
     start: Start | None = None
-    occasions: tuple[str, ...] = ()
+    occasions: tuple[Reason, ...] = ()
     waiting: tuple[Waiting, ...] = ()
 
 
 def decide(view: View, table: Sequence[Trigger] = TRIGGERS) -> Decision:
     """Return whether a run starts now. The first trigger that nothing holds back starts it, and it answers all reasons."""
     rows = [(trigger, trigger.reasons(view)) for trigger in table]
-    unattended = [reason.id for trigger, reasons in rows if trigger.unattended for reason in reasons]
+    unattended = [reason for trigger, reasons in rows if trigger.unattended for reason in reasons]
     occasions = tuple(unattended[:MAX_REASONS])
     waiting: list[Waiting] = []
     for trigger, reasons in rows:

@@ -11,11 +11,15 @@ from modelmill.training.view import View
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason to run. id: identity of the occasion, at most 64 characters. kind: of the trigger, CamelCase."""
+    """A reason to run.
+
+    id: identity of the occasion, at most 64 characters. kind: of the trigger, CamelCase. since: when it began, if it says so.
+    """
 
     id: str
     kind: str
     message: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

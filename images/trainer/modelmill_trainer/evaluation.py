@@ -1,0 +1,254 @@
+"""A model is loaded, run, compared, gated and described. `model_process` does this in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from modelmill.contracts import names, result
+from modelmill.contracts.artifact import Manifest, Signature, canonical, digest
+from modelmill.contracts.stage import StageSpec
+from modelmill_trainer import champion, golden
+from modelmill_trainer.artifact_folder import files_of
+from modelmill_trainer.facts import Facts, read_facts
+from modelmill_trainer.failure import StageError
+from modelmill_trainer.folders import Folders
+from modelmill_trainer.gates import judge
+from modelmill_trainer.identifiers import identifiers_note
+from modelmill_trainer.kinds import BOOLEAN, NUMBER, model_frame, target_values
+from modelmill_trainer.lineage import lineage
+from modelmill_trainer.measured import Measured
+from modelmill_trainer.metrics import evaluate, own_metrics, primary_of, require_finite
+from modelmill_trainer.models import CLASSIFICATION, PREDICT, Model, Outputs, SklearnModel, find_model, load_left
+from modelmill_trainer.phases import ARTIFACT_FOLDER, FIRST_ROWS, Phase
+from modelmill_trainer.plain_files import NotPlain, open_plain
+from modelmill_trainer.reference import make_profile, permutation_importance
+from modelmill_trainer.report.page import render
+from modelmill_trainer.rows import TrainedRows, key_of
+from modelmill_trainer.signature import left_out, left_out_note, make_signature, require_features
+from modelmill_trainer.tables import read_rows
+
+COMPARED_ROWS = 500
+NOTHING: Mapping[Phase, str] = {}
+Begin = Callable[[Phase], None]
+
+
+def _untold(_: Phase) -> None:
+    """Nobody watches."""
+
+
+def evaluate_model(
+    spec: StageSpec, folders: Folders, into: Path, skipped: Mapping[Phase, str], begin: Begin = _untold
+) -> result.StageResult:
+    """Judge the model that the train stage left and write its artifact; return the result, whose artifact has no address.
+
+    skipped: why a phase is left out, CHAMPION or CONVERSION. begin: is told each phase. Raises StageError.
+    """
+    measured = measure(spec, folders, skipped, begin)
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in measured.metrics.items())
+    print(f"evaluate: on {len(measured.target)} rows of the hold-out: {shown}", flush=True)
+    for verdict in measured.verdicts:
+        print(f"evaluate: gate {'passed' if verdict.passed else 'FAILED'}: {verdict.text}", flush=True)
+    for note in measured.notes:
+        print(f"evaluate: {note}", flush=True)
+    failed = tuple(verdict.text for verdict in measured.verdicts if not verdict.passed)
+    ending = result.StageResult(
+        outcome=result.PUBLISHED if measured.passed else result.GATE_FAILED,
+        reason="" if measured.passed else "GateFailed",
+        reasons=failed,
+        data=measured.facts.told(),
+        metrics=measured.metrics,
+        champion=measured.champion,
+        gates=tuple(verdict.text for verdict in measured.verdicts),
+        notes=measured.notes,
+    )
+    result.encode(ending)  # a metric that cannot be told is refused before anything is written
+    folder = into / ARTIFACT_FOLDER
+    folder.mkdir()
+    form = write_artifact(measured, folder, skipped, begin)
+    found = digest((folder / names.MANIFEST_FILE).read_bytes())
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    return replace(ending, artifact=result.Artifact("", found, size, form))
+
+
+def measure(
+    spec: StageSpec, folders: Folders, skipped: Mapping[Phase, str] = NOTHING, begin: Begin = _untold
+) -> Measured:
+    """Load the model and score it and the champion on the hold-out. Raises StageError."""
+    begin(Phase.READ)
+    facts = read_facts(folders.snapshot)
+    left = find_model(folders.output)
+    kinds = facts.kinds
+    train, holdout = _rows(folders, facts)
+    known = target_values(train[facts.target], kinds[facts.target])
+    begin(Phase.LOAD)
+    model = load_left(left, list(facts.features), _labels(known))
+    require_features(model, facts)
+    target = target_values(holdout[facts.target], kinds[facts.target])
+    _require_numbers(model, facts)
+    frame = model_frame(holdout, model.features, kinds)
+    begin(Phase.FIRST)
+    _outputs(model, frame.head(FIRST_ROWS))
+    begin(Phase.HOLDOUT)
+    outputs = _outputs(model, frame)
+    metrics = own_metrics(folders.metrics) | evaluate(model.task, target, outputs, model.classes)
+    trained = TrainedRows.of(train, facts.row_kinds(), key_of(spec.seed))
+    seen = trained.contains(holdout, kinds)
+    challenger = champion.Challenger(model, holdout, kinds, target, outputs, seen)
+    begin(Phase.CHAMPION)
+    rival, compared = champion.compare(spec.champion, folders.champion, challenger, skipped.get(Phase.CHAMPION, ""))
+    begin(Phase.TRAINED)
+    primary, direction = primary_of(model.task, spec.primary_metric, spec.primary_direction)
+    rows_file = trained.pack()
+    unused = left_out(model, facts, train)
+    # A hold-out that is given apart may number its rows anew.
+    whole = [train] if facts.holdout_uri else [train, holdout]
+    identifiers = identifiers_note(whole, model.features, kinds)
+    notes = [left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
+    if rows_file is None:
+        notes.append(
+            f"there is no {names.ROWS_FILE}: the names of the columns are too long to keep which rows were trained on"
+        )
+    return Measured(
+        spec=spec,
+        facts=facts,
+        left=left,
+        model=model,
+        train=model_frame(train, model.features, kinds),
+        train_target=known,
+        rows_file=rows_file,
+        frame=frame,
+        target=target,
+        outputs=outputs,
+        metrics=metrics,
+        champion=rival,
+        primary=primary,
+        direction=direction,
+        verdicts=judge(spec.gates, metrics, rival, primary, direction),
+        left_out=unused,
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def _labels(target: np.ndarray) -> list[object]:
+    """Return what may be classes: the target's sorted different values, none where they are numbers with fractions."""
+    return [] if target.dtype.kind == "f" else sorted(set(target.tolist()))
+
+
+def _require_numbers(model: Model, facts: Facts) -> None:
+    kind = facts.kinds[facts.target]
+    if model.task != CLASSIFICATION and kind != NUMBER:
+        what = "true and false" if kind == BOOLEAN else "labels"
+        raise StageError("ModelInvalid", f"the model predicts numbers, and data.target {facts.target!r} has {what}")
+
+
+def _twice_note(seen: np.ndarray) -> str:
+    count = int(seen.sum())
+    return f"{count} of the {len(seen)} rows to measure on are equal to rows that were trained on" if count else ""
+
+
+def write_artifact(
+    measured: Measured, into: Path, skipped: Mapping[Phase, str] = NOTHING, begin: Begin = _untold
+) -> str:
+    """Write every file of the artifact and return its format."""
+    spec, model, facts = measured.spec, measured.model, measured.facts
+    fitted = _outputs(model, measured.train)
+    require_finite(fitted, "that were trained on: it must answer rows with missing values, where the data has some")
+    predicted_train = fitted[PREDICT]
+    importance = permutation_importance(model, measured.frame, measured.target, spec.seed)
+    profile = make_profile(measured.train, measured.train_target, predicted_train, importance)
+    candidates = pd.concat([measured.frame, measured.train], ignore_index=True).head(
+        COMPARED_ROWS + len(measured.frame)
+    )
+    every = np.concatenate([measured.outputs[PREDICT], predicted_train])[: len(candidates)]
+    rows = candidates.iloc[golden.choose_rows(candidates, every)].reset_index(drop=True)
+    absolute = golden.tolerance(model.task, every)
+    begin(Phase.GOLDEN)
+    answers = _outputs(model, rows)
+    begin(Phase.CONVERSION)
+    compared = pd.concat([rows, candidates.head(COMPARED_ROWS)], ignore_index=True)
+    form, serving = _model_files(measured, into, compared, absolute, skipped.get(Phase.CONVERSION, ""))
+    begin(Phase.WRITE)
+    (into / names.PROFILE_FILE).write_bytes(canonical(profile))
+    (into / names.GOLDEN_FILE).write_bytes(canonical(golden.make_golden(rows, facts.kinds, answers, absolute)))
+    (into / names.DATA_FILE).write_bytes(canonical(facts))
+    if measured.rows_file is not None:
+        (into / names.ROWS_FILE).write_bytes(measured.rows_file)
+    created = datetime.fromtimestamp(measured.left.modified, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    origin = lineage(spec, facts, created, serving)
+    signature = make_signature(model, facts, measured.outputs)
+    (into / names.REPORT_FILE).write_text(render(measured, signature, profile, origin, form), encoding="utf-8")
+    (into / names.MANIFEST_FILE).write_bytes(canonical(_manifest(measured, into, form, signature, origin, created)))
+    return form
+
+
+def _model_files(
+    measured: Measured, into: Path, compared: pd.DataFrame, absolute: float, unconverted: str
+) -> tuple[str, str]:
+    """Write the model and return (format, why it is served in this format). unconverted: why it is not converted."""
+    content = measured.left.file.read_bytes()
+    if not isinstance(measured.model, SklearnModel):
+        (into / names.ONNX_FILE).write_bytes(content)
+        return "onnx", "the train stage left ONNX"
+    from modelmill_trainer.conversion import Conversion, convert
+
+    (into / names.SKOPS_FILE).write_bytes(content)
+    expected = _outputs(measured.model, compared)
+    if unconverted:
+        conversion = Conversion(None, f"there is no ONNX conversion: {unconverted}")
+    else:
+        conversion = convert(measured.model, measured.facts.kinds, compared, expected, absolute)
+    print(f"evaluate: {conversion.reason}", flush=True)
+    if conversion.content is None:
+        return "skops", conversion.reason
+    (into / names.ONNX_FILE).write_bytes(conversion.content)
+    return "onnx", conversion.reason
+
+
+def _manifest(
+    measured: Measured, folder: Path, form: str, signature: Signature, origin: dict[str, str], trained: str
+) -> Manifest:
+    return Manifest(
+        format=form,
+        files=files_of(folder),
+        signature=signature,
+        metrics=measured.metrics,
+        lineage=origin,
+        created=trained,
+        model=measured.spec.model,
+        version=measured.spec.version,
+    )
+
+
+def _rows(folders: Folders, facts: Facts) -> tuple[pd.DataFrame, pd.DataFrame]:
+    path = folders.train(facts.format)
+    try:
+        with open_plain(path, sys.maxsize) as stream:
+            same = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}" == facts.train_sha256
+    except (NotPlain, FileNotFoundError):
+        same = False
+    if not same:
+        raise StageError(
+            "InputChanged", f"the train stage changed {path.name}: it must leave {names.ENV_INPUT} as it is"
+        )
+    held = folders.held_out(facts.format)
+    return read_rows(path, facts.format, facts.kinds), read_rows(held, facts.format, facts.kinds)
+
+
+def _outputs(model: Model, frame: pd.DataFrame) -> Outputs:
+    try:
+        return model.outputs(frame)
+    except (StageError, MemoryError):
+        raise
+    except Exception as error:  # a model may raise anything
+        text = " ".join(str(error).split())[:400]
+        raise StageError(
+            "ModelInvalid", f"the model cannot predict rows of the data: {type(error).__name__}: {text}"
+        ) from error

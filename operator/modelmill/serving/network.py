@@ -1,0 +1,44 @@
+"""The part of an InferenceService that says who reaches its pods, and what they may reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from modelmill.api.base import Store
+from modelmill.api.objects import InferenceService, read_inference_service, read_model_version
+from modelmill.api.resources import MODEL_VERSIONS
+from modelmill.contracts import names
+from modelmill.engine.interface import World
+from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
+from modelmill.kube.labels import SERVICE_LABEL
+from modelmill.kube.objects import Manifest, ObjectInvalid
+from modelmill.kube.resources import NETWORK_POLICIES
+from modelmill.workloads.network import Network, build_network_policy
+
+
+def network_part(network: Network) -> Part:
+    """Return the part: servers are reached on their port, and reach names and the stores of the versions in the status."""
+
+    async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
+        service = read_inference_service(parent)
+        if service.metadata.deleting:
+            return UNCHANGED
+        meta = {"name": f"{service.name}-serving", "namespace": service.namespace}
+        selector = {SERVICE_LABEL: service.name}
+        stores = list(_stores(service, world))
+        return Contribution(apply=[build_network_policy(meta, selector, [names.HTTP_PORT], stores, network)])
+
+    return Part("network", contribute, children=[Child(NETWORK_POLICIES, applied=True)])
+
+
+def _stores(service: InferenceService, world: World) -> Iterator[Store]:
+    for track in (service.status.stable, service.status.canary):
+        version = world.get(MODEL_VERSIONS, service.namespace, track.version) if track is not None else None
+        if version is None:
+            continue
+        try:
+            yield read_model_version(version).spec.store
+        except ObjectInvalid:
+            # Its own condition tells; its pods are not made anew.
+            continue

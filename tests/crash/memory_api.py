@@ -1,0 +1,226 @@
+"""An API server in memory, as far as the operator can tell: versions, generations, finalizers, apply, watches, schemas.
+
+tests/integration/engine compares the engine with the real one; what is said here about preconditions is tested there.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from modelmill.api.schema import definitions
+from modelmill.engine.client import FIELD_MANAGER
+from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
+from modelmill.kube.conditions import timestamp
+from modelmill.kube.objects import Resource
+from tests.support.fake_api import check_preconditions, field_set
+
+Object = dict[str, Any]
+Place = tuple[Resource, str, str]
+OnChange = Callable[[Resource, str, Object], None]
+"""Told of every change: kind, ADDED, MODIFIED or DELETED, and the object as it is or was last."""
+
+
+class MemoryApi:
+    """All objects of a cluster, handed out as they are stored: an object is replaced by its next version, never changed.
+
+    clock: the server's time of day, for creationTimestamp and deletionTimestamp. A uid follows from kind, name and how often
+    that name was made, so that runs of a scenario can be compared.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.objects: dict[Resource, dict[tuple[str, str], Object]] = defaultdict(dict)
+        self.listeners: list[OnChange] = []
+        self.version = 100
+        self.made: Counter[Place] = Counter()
+        self._clock = clock
+
+    def of(self, resource: Resource) -> list[Object]:
+        """Return the objects of a kind, in the order of their names."""
+        return [obj for _, obj in sorted(self.objects[resource].items())]
+
+    def every(self) -> Iterator[tuple[Resource, Object]]:
+        """Yield all objects with their kinds."""
+        for resource, objects in list(self.objects.items()):
+            for obj in list(objects.values()):
+                yield resource, obj
+
+    def find(self, resource: Resource, name: str, namespace: str = "ml") -> Object | None:
+        """Return the object, or None."""
+        return self.objects[resource].get((namespace, name))
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        return self._stored((resource, namespace, name))
+
+    def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        place = _place(resource, body)
+        if place[1:] in self.objects[resource]:
+            raise AlreadyExists(409, "AlreadyExists", f'{resource.plural} "{place[2]}" already exists')
+        new = copy.deepcopy(dict(body))
+        self.made[place] += 1
+        meta = new["metadata"]
+        meta.pop("resourceVersion", None)
+        meta |= {
+            "uid": f"{resource.plural}-{place[2]}-{self.made[place]}",
+            "creationTimestamp": timestamp(self._clock()),
+            "generation": 1,
+        }
+        new.setdefault("apiVersion", resource.api_version)
+        new.setdefault("kind", resource.kind)
+        if _has_status(resource):
+            new.pop("status", None)
+        return self._store("ADDED", place, new)
+
+    def apply(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        """Server-side apply by the operator. What was applied before and is left out is dropped, lists are ours as a whole."""
+        place = _place(resource, body)
+        before = self.objects[resource].get(place[1:])
+        check_preconditions(body["metadata"], before["metadata"] if before is not None else {})
+        owned = field_set({name: part for name, part in body.items() if name not in ("apiVersion", "kind")})
+        managed = [{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": owned}]
+        if before is None:
+            return self.create(resource, {**body, "metadata": {**body["metadata"], "managedFields": managed}})
+        kept = {**before["metadata"], **body["metadata"], "managedFields": managed}
+        kept["resourceVersion"] = before["metadata"]["resourceVersion"]
+        merged = {**before, **copy.deepcopy(dict(body)), "metadata": kept}
+        if merged == before:
+            return before
+        return self._changed(place, before, merged)
+
+    def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        place = _place(resource, body)
+        before = self._current(place, body["metadata"])
+        return self._changed(place, before, {**before, "status": copy.deepcopy(body["status"])})
+
+    def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Object:
+        """JSON merge patch. An object that is being deleted goes with its last finalizer."""
+        place = (resource, namespace, name)
+        before = self._current(place, body.get("metadata") or {})
+        after = _merged(before, {**body, "metadata": {**body.get("metadata", {}), "resourceVersion": None}})
+        after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
+        if not after["metadata"].get("finalizers"):
+            after["metadata"].pop("finalizers", None)
+        if "deletionTimestamp" in after["metadata"] and "finalizers" not in after["metadata"]:
+            return self._remove(place)
+        return self._changed(place, before, after)
+
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> bool:
+        """Delete in the background; tell whether it is gone."""
+        place = (resource, namespace, name)
+        before = self._stored(place)
+        if uid is not None and before["metadata"]["uid"] != uid:
+            raise Conflict(409, "Conflict", "the UID in the precondition does not match")
+        if not before["metadata"].get("finalizers"):
+            self._remove(place)
+            return True
+        if "deletionTimestamp" not in before["metadata"]:
+            deleted = {**before["metadata"], "deletionTimestamp": timestamp(self._clock())}
+            self._changed(place, before, {**before, "metadata": deleted})
+        return False
+
+    def uids(self) -> set[str]:
+        return {obj["metadata"]["uid"] for _, obj in self.every()}
+
+    def _changed(self, place: Place, before: Object, after: Object) -> Object:
+        generation = before["metadata"]["generation"] + (after.get("spec") != before.get("spec"))
+        return self._store("MODIFIED", place, {**after, "metadata": {**after["metadata"], "generation": generation}})
+
+    def _store(self, change: str, place: Place, obj: Object) -> Object:
+        check_schema(obj)
+        stored = self.objects[place[0]][place[1:]] = self._next(obj)
+        self._tell(place[0], change, stored)
+        return stored
+
+    def _remove(self, place: Place) -> Object:
+        gone = self._next(self.objects[place[0]].pop(place[1:]))
+        self._tell(place[0], "DELETED", gone)
+        return gone
+
+    def _next(self, obj: Object) -> Object:
+        self.version += 1
+        return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
+
+    def _tell(self, resource: Resource, change: str, obj: Object) -> None:
+        for listener in tuple(self.listeners):
+            listener(resource, change, obj)
+
+    def _stored(self, place: Place) -> Object:
+        try:
+            return self.objects[place[0]][place[1:]]
+        except KeyError:
+            raise NotFound(404, "NotFound", f'{place[0].plural} "{place[2]}" not found') from None
+
+    def _current(self, place: Place, meta: Mapping[str, Any]) -> Object:
+        stored = self._stored(place)
+        if meta.get("resourceVersion", stored["metadata"]["resourceVersion"]) != stored["metadata"]["resourceVersion"]:
+            raise Conflict(409, "Conflict", "the object has been modified")
+        if meta.get("uid", stored["metadata"]["uid"]) != stored["metadata"]["uid"]:
+            raise Conflict(409, "Conflict", "the uid is another")
+        return stored
+
+
+def check_schema(obj: Object) -> None:
+    """Raise Invalid for an object of ours that its CRD does not take: types, bounds, required and unknown fields."""
+    validator = _validators().get((obj["apiVersion"], obj["kind"]))
+    if validator is None:
+        return
+    for error in validator.iter_errors({name: obj[name] for name in ("spec", "status") if name in obj}):
+        path = ".".join(map(str, error.instance_path))
+        raise Invalid(422, "Invalid", f"{obj['kind']} {obj['metadata']['name']}: {path}: {error.message}")
+
+
+@cache
+def _validators() -> dict[tuple[str, str], jsonschema_rs.Draft7Validator]:
+    found = {}
+    for crd in definitions():
+        spec = crd["spec"]
+        schema = spec["versions"][0]["schema"]["openAPIV3Schema"]
+        properties = {name: _closed(schema["properties"][name]) for name in ("spec", "status")}
+        name = (f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["kind"])
+        found[name] = jsonschema_rs.Draft7Validator({"type": "object", "properties": properties})
+    return found
+
+
+def _closed(schema: Any) -> Any:
+    """Return the schema in the words of JSON Schema: no unknown fields, null where it is allowed, either of int-or-string."""
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("x-kubernetes-int-or-string"):
+        return {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+    closed = {
+        name: ({key: _closed(part) for key, part in inner.items()} if name == "properties" else _closed(inner))
+        for name, inner in schema.items()
+        if not name.startswith("x-kubernetes") and name not in ("default", "format", "nullable", "description")
+    }
+    if "properties" in closed and "additionalProperties" not in closed and "preserve" not in str(schema.keys()):
+        closed["additionalProperties"] = False
+    return {"anyOf": [closed, {"type": "null"}]} if schema.get("nullable") else closed
+
+
+def _has_status(resource: Resource) -> bool:
+    return resource.group in ("modelmill.dev", "batch", "apps") or resource.kind == "Pod"
+
+
+def _place(resource: Resource, body: Mapping[str, Any]) -> Place:
+    return resource, body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def _merged(before: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, Mapping):
+        return copy.deepcopy(patch)
+    merged = dict(before) if isinstance(before, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value)
+    return merged

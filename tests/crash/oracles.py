@@ -1,0 +1,140 @@
+"""What must hold whatever was struck: the same end as without faults, nothing twice, nothing lost, rest at the end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelmill.kube import labels
+from modelmill.kube.resources import CORE_EVENTS, EVENTS
+from tests.crash.faults import Strike, Write
+from tests.crash.logs import recorded_logs
+from tests.crash.memory_api import MemoryApi
+from tests.crash.scenarios import Scenario
+from tests.crash.world import World
+from tests.support.virtual_time import run
+
+MASKED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "observedGeneration"})
+"""Fields that tell how often and when something was written."""
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+DURATION = re.compile(r"\b\d+ (s|seconds|requests)\b")
+MOST_WRITES = 3
+"""How many times as many writes as in the undisturbed run there may be."""
+
+
+@dataclass
+class Outcome:
+    """A scenario that came to rest, or how it failed to. end: all objects, masked. problems: sentences."""
+
+    end: Mapping[str, Any] = field(default_factory=dict)
+    writes: list[Write] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def play(scenario: Scenario, strike: Strike = lambda _: None, **settings: Any) -> Outcome:
+    """Run a scenario in virtual time until it rests, and judge what can be judged without another run.
+
+    settings: attributes of the world, e.g. `skew` or `copies`.
+    """
+    outcome = Outcome()
+    with recorded_logs() as logs:
+        run(_play(scenario, strike, settings, outcome))
+    outcome.problems += [f"in the log: {line}" for line in logs]
+    return outcome
+
+
+async def _play(scenario: Scenario, strike: Strike, settings: Mapping[str, Any], outcome: Outcome) -> None:
+    world = World(strike, scenario.endings)
+    for name, value in settings.items():
+        setattr(world, name, value)
+    if settings:
+        world.restart()
+    try:
+        await scenario.play(world)
+        await world.settle()
+        outcome.writes = list(world.log)
+        outcome.end = dict(masked_objects(world.api))
+        outcome.problems += judged(world)
+        await _restarted(world, outcome)
+    except AssertionError as error:
+        outcome.problems.append(str(error))
+    if world.operator.alive:
+        world.operator.kill()
+
+
+async def _restarted(world: World, outcome: Outcome) -> None:
+    """Start the operator anew at rest: whatever it then does was forgotten before."""
+    before = len(world.log)
+    world.strike = world.operator.client._strike = lambda _: None
+    world.restart()
+    await world.settle()
+    outcome.problems += [f"left undone until a restart: {write}" for write in world.log[before:]]
+
+
+def judged(world: World) -> Iterator[str]:
+    """Yield what is wrong with a world at rest."""
+    yield from (f"Job {name} was made {count} times" for name, count in world.jobs_made.items() if count > 1)
+    yield from (f"the process ended: {failure!r}" for failure in world.failures)
+    alive = world.api.uids()
+    for resource, obj in world.api.every():
+        meta, name = obj["metadata"], obj["metadata"]["name"]
+        owners = meta.get("ownerReferences") or ()
+        if owners and not any(owner["uid"] in alive for owner in owners):
+            yield f"{resource.kind} {name} has outlived its owner"
+        if not owners and (meta.get("labels") or {}).get(labels.MANAGED_BY_LABEL) and resource.group != labels.GROUP:
+            yield f"{resource.kind} {name} of ours has no owner"
+        for condition in (obj.get("status") or {}).get("conditions") or ():
+            if condition.get("reason") == "InternalError":
+                yield f"{resource.kind} {name}: {condition['message']}"
+
+
+def compared(clean: Outcome, disturbed: Outcome, most_writes: int | None = MOST_WRITES) -> list[str]:
+    """Return what is wrong with a disturbed run: its own problems, another end, too many writes.
+
+    most_writes: how many times as many there may be; None when it does not matter.
+    """
+    problems = list(disturbed.problems)
+    if not disturbed.end:
+        return problems
+    for name in sorted(clean.end.keys() | disturbed.end.keys()):
+        one, other = clean.end.get(name), disturbed.end.get(name)
+        if one is None or other is None:
+            problems.append(f"{name} is {'left over' if one is None else 'missing'} at the end")
+        elif one != other:
+            problems.append(f"{name} ends otherwise: {'; '.join(differences(one, other))}")
+    if most_writes is not None and len(disturbed.writes) > most_writes * len(clean.writes):
+        problems.append(f"{len(disturbed.writes)} writes instead of {len(clean.writes)}")
+    return problems
+
+
+def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Yield where two values differ, with both."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for name in sorted(one.keys() | other.keys()):
+            yield from differences(one.get(name), other.get(name), f"{path}.{name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (mine, yours) in enumerate(zip(one, other, strict=True)):
+            yield from differences(mine, yours, f"{path}[{number}]")
+    elif one != other:
+        yield f"{path}: {json.dumps(one)[:200]} | {json.dumps(other)[:200]}"
+
+
+def masked_objects(api: MemoryApi) -> Iterator[tuple[str, Any]]:
+    """Yield every object but Events by its name, without what depends on when and how often it was written."""
+    for resource, obj in api.every():
+        if resource not in (EVENTS, CORE_EVENTS):
+            yield f"{resource.kind} {obj['metadata']['namespace']}/{obj['metadata']['name']}", masked(obj)
+
+
+def masked(value: Any) -> Any:
+    """Return the value without masked fields, times and amounts of time."""
+    if isinstance(value, Mapping):
+        return {name: masked(part) for name, part in value.items() if name not in MASKED}
+    if isinstance(value, list | tuple):
+        return [masked(part) for part in value]
+    if isinstance(value, str):
+        return DURATION.sub("some", TIME.sub("a time", value))
+    return value

@@ -1,0 +1,174 @@
+"""What people do, a function for each: they wait for what they see, never for how the operator got there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.contracts import names, result
+from modelmill.contracts.names import EXIT_FINAL
+from modelmill.kube import labels
+from modelmill.kube.conditions import timestamp
+from modelmill.kube.objects import Manifest
+from modelmill.monitoring.alertmanager import Notice
+from modelmill.monitoring.intake import merged
+from tests.crash.memory_api import Object
+from tests.crash.surroundings import Ending
+from tests.crash.world import World
+from tests.support import objects as o
+
+ANALYSIS = {"intervalSeconds": 5, "minRequests": 20, "checks": [{"metric": "ErrorRatio", "maximum": "0.01"}]}
+STEPS = [{"weight": 50}, {"pauseSeconds": 10}]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is done, and how the training pods end meanwhile."""
+
+    name: str
+    play: Callable[[World], Awaitable[None]]
+    endings: Callable[[Object, int], Ending]
+
+
+def digest_of(job: Manifest) -> str:
+    number = int(job["metadata"]["labels"][labels.RUN_LABEL])
+    return "sha256:" + f"{number:x}" * 64
+
+
+def publishes(job: Object, _pod: int, outcome: str = result.PUBLISHED) -> Ending:
+    """Every run publishes, on data of its own."""
+    digest = digest_of(job)
+    told = result.StageResult(
+        outcome=outcome,
+        artifact=result.Artifact(f"s3://models/prod/ml/cars/{digest[7:19]}/", digest, 1234, "onnx"),
+        data=result.DataFacts(digest, 100, 20),
+        metrics={"r2": 0.91},
+        gates=("r2 0.91 >= 0.95",) if outcome == result.GATE_FAILED else (),
+    )
+    return Ending(told)
+
+
+def gates_fail(job: Object, pod: int) -> Ending:
+    return publishes(job, pod, result.GATE_FAILED)
+
+
+def first_pod_fails(job: Object, pod: int) -> Ending:
+    return Ending(None, names.STAGE_TRAIN, 1) if pod == 0 else publishes(job, pod)
+
+
+def data_rejected(_job: Object, _pod: int) -> Ending:
+    told = result.StageResult(result.DATA_REJECTED, "TargetMissing", ("spec.data.target: no column mpg",))
+    return Ending(told, names.STAGE_FETCH, EXIT_FINAL)
+
+
+def training_job(name: str = "cars", **spec: Any) -> Object:
+    made = o.training_job(**spec)
+    made["metadata"] = {"name": name, "namespace": "ml"}
+    return made
+
+
+def inference_service(name: str = "cars", **spec: Any) -> Object:
+    made = o.inference_service(
+        **{
+            "replicas": 2,
+            "rollout": {"strategy": "Canary", "steps": STEPS, "analysis": ANALYSIS},
+            "monitoring": {"drift": {"psiThreshold": "0.2"}, "retrain": {"trainingJob": "cars", "alerts": ["Drift"]}},
+            **spec,
+        }
+    )
+    made["metadata"] = {"name": name, "namespace": "ml"}
+    return made
+
+
+def alert(world: World, identity: str = "a1") -> None:
+    """Let Alertmanager tell of drift, again and again until the intake could record it."""
+    found = world.api.find(INFERENCE_SERVICES, "cars")
+    assert found is not None
+    labels_of = {"alertname": "ModelmillFeatureDrift", "namespace": "ml", "inferenceservice": "cars", "feature": "hp"}
+    notice = Notice(True, identity, timestamp(world.clock()), labels_of, {})
+    alerts, outcomes = merged("InferenceService", found, [notice])
+    assert outcomes in (["recorded"], ["repeated"]), outcomes
+    world.api.replace_status(INFERENCE_SERVICES, {**found, "status": {**(found.get("status") or {}), "alerts": alerts}})
+
+
+def serves(world: World, version: str) -> bool:
+    status = world.status(INFERENCE_SERVICES, "cars")
+    return status.get("phase") == "Stable" and (status.get("stable") or {}).get("version") == version
+
+
+async def whole_life(world: World) -> None:
+    """Train, serve, an alert, train again, canary, promotion, and the deletion of everything."""
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service())
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    alert(world)
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    await world.settle()
+
+
+async def everything_deleted(world: World) -> None:
+    await whole_life(world)
+    for resource in (INFERENCE_SERVICES, TRAINING_JOBS):
+        world.api.delete(resource, "ml", "cars")
+    for version in world.api.of(MODEL_VERSIONS):
+        world.api.delete(MODEL_VERSIONS, "ml", version["metadata"]["name"])
+    await world.until(lambda: not world.api.of(MODEL_VERSIONS), "the versions are gone")
+
+
+async def one_run(world: World) -> None:
+    world.api.create(TRAINING_JOBS, training_job())
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the run ends")
+
+
+async def canary_taken_back(world: World) -> None:
+    world.surroundings.errors.add("cars-2")
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service())
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    alert(world)
+    await world.until(
+        lambda: world.status(INFERENCE_SERVICES, "cars").get("failedRevision"), "the canary is taken back"
+    )
+    await world.until(
+        lambda: not world.status(INFERENCE_SERVICES, "cars").get("canary"), "the first version serves alone"
+    )
+
+
+async def two_jobs_of_one_model(world: World) -> None:
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(TRAINING_JOBS, training_job("other"))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the run ends")
+    world.api.delete(TRAINING_JOBS, "ml", "cars")
+
+
+async def deleted_in_the_run(world: World) -> None:
+    world.api.create(TRAINING_JOBS, training_job())
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").keys() & {"currentRun", "lastRun"}, "a run")
+    world.api.delete(TRAINING_JOBS, "ml", "cars")
+    await world.settle()
+    world.api.create(TRAINING_JOBS, training_job())
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the namesake's run ends")
+
+
+async def service_deleted_in_the_canary(world: World) -> None:
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service())
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    alert(world)
+    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars").get("canary"), "a canary")
+    world.api.delete(INFERENCE_SERVICES, "ml", "cars")
+
+
+SCENARIOS = (
+    Scenario("whole life", whole_life, publishes),
+    Scenario("everything deleted", everything_deleted, publishes),
+    Scenario("first pod fails", one_run, first_pod_fails),
+    Scenario("gates fail", one_run, gates_fail),
+    Scenario("data rejected", one_run, data_rejected),
+    Scenario("canary taken back", canary_taken_back, publishes),
+    Scenario("two jobs of one model", two_jobs_of_one_model, publishes),
+    Scenario("deleted in the run", deleted_in_the_run, publishes),
+    Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes),
+)

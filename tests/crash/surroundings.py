@@ -1,0 +1,255 @@
+"""What surrounds the operator: the Job and Deployment controllers, the kubelet, the garbage collector, and the traffic."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from modelmill.contracts import names
+from modelmill.contracts.result import StageResult, encode
+from modelmill.kube import labels
+from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.objects import Key, Manifest
+from modelmill.kube.resources import DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, SERVICES
+from modelmill.measuring.samples import Sample
+from modelmill.workloads.pod_status import is_ready
+from tests.crash.memory_api import MemoryApi, Object
+
+STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_EVALUATE, names.STAGE_PUBLISH)
+STAGE_SECONDS = 2
+READY_SECONDS = 3
+INFINITE = float("inf")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a training pod ends: at `stage`, with an exit code and, from a stage of ours, a result."""
+
+    result: StageResult | None
+    stage: str = names.STAGE_PUBLISH
+    code: int = 0
+
+
+@dataclass
+class Surroundings:
+    """Steps once a second. endings: how the n-th pod (from 0) of a Job ends.
+
+    errors: versions that answer 500. broken: versions whose pods end with a message. rate: requests a second and pod.
+    """
+
+    api: MemoryApi
+    clock: Callable[[], datetime]
+    endings: Callable[[Object, int], Ending]
+    errors: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+    rate: int = 20
+    codes: dict[str, Counter[str]] = field(default_factory=dict)
+    _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
+
+    def step(self) -> None:
+        self._collect_garbage()
+        for job in self.api.of(JOBS):
+            self._job(job)
+        for deployment in self.api.of(DEPLOYMENTS):
+            self._deployment(deployment)
+        for pod in self.api.of(PODS):
+            if labels.SERVICE_LABEL in pod["metadata"]["labels"]:
+                self._serving_pod(pod)
+            else:
+                self._training_pod(pod)
+        self._traffic()
+
+    async def counted(self, key: Key, pods: Sequence[Manifest]) -> Mapping[str, Sample]:
+        """Stand in the place of the scraper."""
+        return {pod["metadata"]["uid"]: self._sample(pod["metadata"]["uid"]) for pod in pods if is_ready(pod)}
+
+    def forget(self, key: Key) -> None:
+        """No question is ever late."""
+
+    def _sample(self, uid: str) -> Sample:
+        codes = self.codes.get(uid, Counter())
+        total = float(codes.total())
+        return Sample({code: float(count) for code, count in codes.items()}, {0.1: total, INFINITE: total})
+
+    def _collect_garbage(self) -> None:
+        alive = self.api.uids()
+        for resource, obj in self.api.every():
+            meta = obj["metadata"]
+            owners = meta.get("ownerReferences") or ()
+            if owners and not any(owner["uid"] in alive for owner in owners):
+                self.api.delete(resource, meta["namespace"], meta["name"])
+
+    def _age(self, obj: Object) -> float:
+        return (self.clock() - parse_timestamp(obj["metadata"]["creationTimestamp"])).total_seconds()
+
+    def _owned(self, kind: Any, owner: Object) -> list[Object]:
+        return [
+            one
+            for one in self.api.of(kind)
+            if any(ref["uid"] == owner["metadata"]["uid"] for ref in one["metadata"].get("ownerReferences") or ())
+        ]
+
+    def _make(self, kind: Any, owner: Object, name: str, template: Manifest, **more: Any) -> Object:
+        meta = {
+            "name": name,
+            "namespace": owner["metadata"]["namespace"],
+            "labels": dict(template["metadata"]["labels"]),
+            "ownerReferences": [
+                {
+                    "apiVersion": owner["apiVersion"],
+                    "kind": owner["kind"],
+                    "name": owner["metadata"]["name"],
+                    "uid": owner["metadata"]["uid"],
+                    "controller": True,
+                }
+            ],
+        }
+        return self.api.create(kind, {"metadata": meta, **more})
+
+    def _status(self, kind: Any, obj: Object, status: Object) -> None:
+        if status != (obj.get("status") or {}):
+            self.api.replace_status(kind, {**obj, "status": status})
+
+    def _job(self, job: Object) -> None:
+        status = job.get("status") or {}
+        if status.get("conditions"):
+            return
+        pods = sorted(self._owned(PODS, job), key=lambda pod: pod["metadata"]["name"])
+        ended = [pod for pod in pods if pod["status"]["phase"] in ("Succeeded", "Failed")]
+        failed = [pod for pod in ended if pod["status"]["phase"] == "Failed"]
+        if len(ended) == len(pods):
+            done = self._conditions(job, ended, failed)
+            if done:
+                succeeded = len(ended) - len(failed)
+                self._status(JOBS, job, {"failed": len(failed), "succeeded": succeeded, "conditions": done})
+                return
+            self._make(PODS, job, f"{job['metadata']['name']}-{len(pods)}", job["spec"]["template"])
+        self._status(JOBS, job, {"failed": len(failed)})
+
+    def _conditions(self, job: Object, ended: list[Object], failed: list[Object]) -> list[Object]:
+        moment = timestamp(self.clock())
+        if len(ended) > len(failed):
+            return [{"type": "Complete", "status": "True", "lastTransitionTime": moment}]
+        codes = {state["state"]["terminated"]["exitCode"] for pod in failed for state in _ended_containers(pod)}
+        final = any(rule["action"] == "FailJob" for rule in job["spec"]["podFailurePolicy"]["rules"])
+        if len(failed) > job["spec"]["backoffLimit"] or (final and names.EXIT_FINAL in codes):
+            reason = "PodFailurePolicy" if names.EXIT_FINAL in codes else "BackoffLimitExceeded"
+            return [{"type": "Failed", "status": "True", "reason": reason, "lastTransitionTime": moment}]
+        return []
+
+    def _training_pod(self, pod: Object) -> None:
+        if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            return
+        job_name, _, number = pod["metadata"]["name"].rpartition("-")
+        job = self.api.find(JOBS, job_name, pod["metadata"]["namespace"])
+        if job is None:
+            return
+        ending = self.endings(job, int(number))
+        begun = STAGES[: 1 + min(int(self._age(pod)) // STAGE_SECONDS, len(STAGES) - 1)]
+        over = int(self._age(pod)) >= STAGE_SECONDS * (1 + STAGES.index(ending.stage))
+        begun = begun[: 1 + STAGES.index(ending.stage)]
+        statuses = [_container(stage, running=stage == begun[-1] and not over, ending=ending) for stage in begun]
+        phase = ("Failed" if ending.code else "Succeeded") if over else "Running"
+        inits = [status for status in statuses if status["name"] != names.STAGE_PUBLISH]
+        mains = [status for status in statuses if status["name"] == names.STAGE_PUBLISH]
+        self._status(PODS, pod, {"phase": phase, "initContainerStatuses": inits, "containerStatuses": mains})
+
+    def _deployment(self, deployment: Object) -> None:
+        template, wanted = deployment["spec"]["template"], deployment["spec"]["replicas"]
+        suffix = self._template_hash(template)
+        name = f"{deployment['metadata']['name']}-{suffix}"
+        sets = {one["metadata"]["name"]: one for one in self._owned(REPLICA_SETS, deployment)}
+        current = sets.pop(name, None) or self._make(REPLICA_SETS, deployment, name, template)
+        pods = self._scaled(current, template, wanted)
+        ready = [pod for pod in pods if is_ready(pod)]
+        for old in sets.values() if len(ready) >= wanted else ():
+            self._scaled(old, template, 0)
+        self._status(
+            DEPLOYMENTS,
+            deployment,
+            {
+                "observedGeneration": deployment["metadata"]["generation"],
+                "replicas": len(pods),
+                "readyReplicas": len(ready),
+                "conditions": self._available(deployment, enough=len(ready) >= wanted),
+            },
+        )
+
+    def _template_hash(self, template: Manifest) -> str:
+        """Return a short hash; a template is never changed in place, so that its identity stands for it."""
+        known = self._hashes.get(id(template))
+        if known is None or known[0] is not template:
+            text = json.dumps(template, sort_keys=True)
+            known = self._hashes[id(template)] = (template, hashlib.sha256(text.encode()).hexdigest()[:6])
+        return known[1]
+
+    def _available(self, deployment: Object, *, enough: bool) -> list[Object]:
+        word = "True" if enough else "False"
+        before = (deployment.get("status") or {}).get("conditions") or [{}]
+        if before[0].get("status") == word:
+            return list(before)
+        return [{"type": "Available", "status": word, "lastTransitionTime": timestamp(self.clock())}]
+
+    def _scaled(self, replica_set: Object, template: Manifest, wanted: int) -> list[Object]:
+        pods = self._owned(PODS, replica_set)
+        for extra in pods[wanted:]:
+            self.api.delete(PODS, "ml", extra["metadata"]["name"])
+        taken = {pod["metadata"]["name"] for pod in pods[:wanted]}
+        for number in range(wanted):
+            name = f"{replica_set['metadata']['name']}-{number}"
+            if len(taken) < wanted and name not in taken:
+                self._make(PODS, replica_set, name, template)
+                taken.add(name)
+        return self._owned(PODS, replica_set)
+
+    def _serving_pod(self, pod: Object) -> None:
+        version = pod["metadata"]["labels"][labels.VERSION_LABEL]
+        broken = version in self.broken
+        ready = "True" if self._age(pod) >= READY_SECONDS and not broken else "False"
+        before = (pod.get("status") or {}).get("conditions") or [{}]
+        moment = before[0]["lastTransitionTime"] if before[0].get("status") == ready else timestamp(self.clock())
+        state: Object = {"running": {}}
+        if broken:
+            told = encode(StageResult("Failed", "GoldenMismatch", ("row 3 differs",)))
+            state = {"terminated": {"exitCode": 3, "reason": "Error", "message": told}}
+        container = {"name": "server", "state": state}
+        self._status(
+            PODS,
+            pod,
+            {
+                "phase": "Running",
+                "podIP": "10.0.0.1",
+                "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": moment}],
+                "containerStatuses": [container],
+            },
+        )
+
+    def _traffic(self) -> None:
+        for service in self.api.of(SERVICES):
+            selector = service["spec"]["selector"].items()
+            for pod in self.api.of(PODS):
+                if selector <= pod["metadata"]["labels"].items() and is_ready(pod):
+                    version = pod["metadata"]["labels"][labels.VERSION_LABEL]
+                    code = "500" if version in self.errors else "200"
+                    self.codes.setdefault(pod["metadata"]["uid"], Counter())[code] += self.rate
+
+
+def _container(stage: str, *, running: bool, ending: Ending) -> Object:
+    if running:
+        return {"name": stage, "state": {"running": {}}}
+    last = stage == ending.stage
+    told = encode(ending.result) if last and ending.result is not None else ""
+    code = ending.code if last else 0
+    word = "Error" if code else "Completed"
+    return {"name": stage, "state": {"terminated": {"exitCode": code, "reason": word, "message": told}}}
+
+
+def _ended_containers(pod: Object) -> list[Object]:
+    status = pod["status"]
+    every = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return [one for one in every if "terminated" in one["state"]]
