@@ -10,6 +10,8 @@ from hack.bench.serving.dialects import Dialect
 
 WIDE_ROWS = 4096  # of 64 features: 1 MiB in single precision
 CONNECTIONS = 16
+ONE_ROW, SPREAD, FOREST, WIDE, GRPC, GRPC_WIDE = "one", "spread", "forest", "wide", "grpc", "grpc-wide"
+NEAR_HELLO = (ONE_ROW, f"{SPREAD}64")  # where our one row is compared with the bare protocol's hello
 TUNED = (OURS, FASTAPI, "mlserver", "kserve", "litserve", "bentoml")
 
 
@@ -43,12 +45,9 @@ def _grpc_cases() -> list[Case]:
     ]
     wide = f"gRPC, {WIDE_ROWS} rows of 64 features (1 MiB as FP32)"
     return [
-        Case("grpc", "gRPC, one row", "linear", 1, CONNECTIONS, (*both, Line(PEERS[HELLO_GRPC], dialects.GRPC))),
-        Case("grpc-wide", wide, "wide", WIDE_ROWS, 4, tuple(both)),
+        Case(GRPC, "gRPC, one row", "linear", 1, CONNECTIONS, (*both, Line(PEERS[HELLO_GRPC], dialects.GRPC))),
+        Case(GRPC_WIDE, wide, "wide", WIDE_ROWS, 4, tuple(both)),
     ]
-
-
-ONE_ROW, SPREAD, FOREST = "one", "spread", "forest"
 
 
 def cases(names: list[str]) -> list[Case]:
@@ -73,8 +72,8 @@ def cases(names: list[str]) -> list[Case]:
     found.append(Case("rows", "64 rows, logistic regression on iris", "linear", 64, CONNECTIONS, _json(*TUNED)))
     found.append(Case(FOREST, "One row, forest of 100 trees", "forest", 1, CONNECTIONS, _json(OURS, FASTAPI)))
     binary = tuple(Line(peer, peer.binary) for peer in (ours, kserve) if peer.binary is not None)
-    wide = (*binary, *_json(OURS, FASTAPI, "mlserver", "kserve"))
-    found.append(Case("wide", f"{WIDE_ROWS} rows of 64 features (1 MiB as FP32)", "wide", WIDE_ROWS, 4, wide))
+    wide = (*binary, *_json(OURS, FASTAPI, "mlserver", "kserve"), Line(ours, dialects.V1))
+    found.append(Case(WIDE, f"{WIDE_ROWS} rows of 64 features (1 MiB as FP32)", "wide", WIDE_ROWS, 4, wide))
     found += _grpc_cases()
     kept = [Case(**{**vars(case), "lines": tuple(x for x in case.lines if x.peer.name in names)}) for case in found]
     return [case for case in kept if case.lines]

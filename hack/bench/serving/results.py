@@ -6,11 +6,11 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hack.bench.serving.cases import FOREST, ONE_ROW, Case, Line
-from hack.bench.serving.catalogue import FASTAPI, HELLO, OURS, OURS_GRPC, PEERS, version
+from hack.bench.serving.cases import FOREST, GRPC, GRPC_WIDE, NEAR_HELLO, ONE_ROW, SPREAD, WIDE, Case, Line
+from hack.bench.serving.catalogue import FASTAPI, HELLO, OURS, OURS_GRPC, PEERS, PROTOCOL, version
 from hack.bench.serving.loads import Sample
 
-THIRD, FOREST_LIMIT = 1 / 3, 1.3
+THIRD, FOREST_LIMIT, HELLO_LIMIT = 1 / 3, 1.3, 5.0
 
 
 @dataclass
@@ -110,7 +110,27 @@ class Results:
         if ours and hello:
             share, cpu = ours.median("rate") / hello.median("rate"), hello.median("cpu") / ours.median("cpu")
             lines.append(f"| share of granian's hello world's rate (by CPU time) | {share:.0%} ({cpu:.0%}) | |")
+        lines += self._beside_others()
         return "\n".join(["| goal | measured | |", "|---|---|---|", *lines]) if lines else ""
+
+    def _beside_others(self) -> list[str]:
+        """Return the lines of the goals beside the bare protocol and MLServer."""
+        one = "CPU for one row"
+        goals = [(f"{one}: at most {HELLO_LIMIT:g} times", case, OURS, PROTOCOL, HELLO_LIMIT) for case in NEAR_HELLO]
+        goals += [
+            ("CPU for a large request in JSON: less than", WIDE, OURS, "mlserver", 1.0),
+            (f"{one} over gRPC: less than", GRPC, OURS_GRPC, "mlserver", 1.0),
+            ("CPU for a large request over gRPC: less than", GRPC_WIDE, OURS_GRPC, "mlserver", 1.0),
+        ]
+        lines = []
+        for words, case, mine, peer, most in goals:
+            dialect = PEERS[mine].json.title
+            ours, theirs = self.row(case, mine, dialect), self.row(case, peer, None if peer == PROTOCOL else dialect)
+            if ours and theirs:
+                times = ours.median("cpu") / theirs.median("cpu")
+                where = f" ({case[len(SPREAD) :]} connections)" if case.startswith(SPREAD) else ""
+                lines.append(f"| {words} {PEERS[peer].title}{where} | {times:.2f} | {_verdict(times <= most)} |")
+        return lines
 
     def _of(self, case: Case, line: Line) -> Row | None:
         return self.row(case.name, line.peer.name, line.dialect.title)

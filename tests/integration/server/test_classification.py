@@ -119,7 +119,10 @@ def test_versions_by_number_and_sample_names_of_others_are_answered_with_the_men
         "the model has predict, predict_proba" in server.post(INFER, asked(rows, {"name": "output-0"})).json()["error"]
     )
     narrow = asked(rows.iloc[:, :3])
-    assert "has 3 columns: the model takes 4, the inputs 'sepal length" in server.post(INFER, narrow).json()["error"]
+    assert (
+        "has 3 columns: the model takes 4 features, the inputs 'sepal length"
+        in server.post(INFER, narrow).json()["error"]
+    )
     narrow["inputs"][0].update(shape=[9], data=[1.0] * 9)
     assert (
         "unknown input 'input-0': the model takes the inputs 'sepal length"

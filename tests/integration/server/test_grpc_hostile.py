@@ -20,6 +20,7 @@ from sklearn.linear_model import Ridge
 from hack.artifacts import write_artifact
 from modelmill_server.protocols import inference_pb2 as pb
 from modelmill_server.protocols.grpc_service import MOST_CALLS
+from modelmill_server.telemetry.logs import MOST_ENTRIES
 from tests.support.fitted import cars, on_columns
 from tests.support.grpc_calls import Stub, message
 from tests.support.infer_requests import INFER as HTTP_INFER
@@ -30,7 +31,7 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 MUTATIONS = int(os.environ.get("MODELMILL_GRPC_MUTATIONS", "1500"))
 MEMORY_MIB = 150  # what each of these may add to the process
-STREAMS = 256  # of one connection at once: as many as requests are answered at once
+STREAMS = 256  # that a hostile connection opens
 CODES = grpc.StatusCode
 
 
@@ -168,6 +169,15 @@ def test_memory_is_bounded_by_the_bytes_that_come(served: Served) -> None:
     assert served.memory_mib() - before < MEMORY_MIB
 
 
+def test_refused_requests_do_not_pile_up(served: Served) -> None:
+    """Each becomes some 250 MiB for a moment; exceptions that held it until the garbage collector came made it 2 GiB."""
+    wide = changed(lambda made: made.inputs[0].shape.extend([1] * 15_000_000))
+    before = served.memory_mib()
+    for _ in range(8):
+        assert served.refused(wide)[0] == CODES.INVALID_ARGUMENT
+    assert served.memory_mib() - before < 1000
+
+
 def test_malformed_messages_of_every_method_and_of_streams(served: Served) -> None:
     methods = [
         f"/inference.GRPCInferenceService/{method.name}"
@@ -188,6 +198,17 @@ def test_malformed_messages_of_every_method_and_of_streams(served: Served) -> No
             list(served.channel.stream_stream(path)(iter([b"\xff"]), timeout=30))
         assert refused.value.code() == CODES.INVALID_ARGUMENT
     served.require_good()
+
+
+def test_malformed_messages_do_not_fill_the_log(served: Served) -> None:
+    def told() -> int:
+        return served.running.log.read_text().count("bytes are malformed")
+
+    before, call = told(), served.channel.unary_unary(INFER)
+    for future in [call.future(b"\xff", timeout=30) for _ in range(300)]:
+        assert future.exception().code() == CODES.INVALID_ARGUMENT
+    assert told() > 0
+    assert told() - before <= 2 * MOST_ENTRIES  # a period may end meanwhile
 
 
 def test_methods_metadata_and_deadlines(served: Served) -> None:

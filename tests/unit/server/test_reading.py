@@ -208,6 +208,44 @@ def test_large_tensors_of_numbers_are_read_as_small_ones_are(declared: str, nest
         read(numbers, numbers, "t")
 
 
+@pytest.mark.parametrize("form", ["instances", "dataframe_split"])
+@pytest.mark.parametrize("count", [20, 300])
+def test_large_bodies_of_rows_are_read_as_small_ones_are(form: str, count: int) -> None:
+    features = features_of([Tensor(name, "FP64", (-1,), nullable=name == "b") for name in "abc"])
+    reader = rows.Reader(features, "predict", 301)
+
+    def read(table: Any, **more: Any) -> list[list[Any]]:
+        value = table if form == "instances" else {"data": table, **more}
+        # Blanks make a body large that has few rows.
+        body = json.dumps({form: value} | (more if form == "instances" else {})).encode() + b" " * 5000
+        query = reader.read_mlflow(body)
+        return [list(column) for column in query.columns]
+
+    table: list[list[Any]] = [[row / 3, float(-row), row] for row in range(count)]
+    assert read(table) == [list(column) for column in zip(*table, strict=True)]
+    if form == "dataframe_split":
+        assert read(table, columns=["c", "a", "b"]) == [[row[place] for row in table] for place in (1, 2, 0)]
+        for columns, words in (([], "it must be a list of 0"), (None, "must be a list of names"), (["a"] * 3, "twice")):
+            with pytest.raises(RejectedError, match=words):
+                read(table, columns=columns)
+        with pytest.raises(RejectedError, match="unknown input 'x'"):
+            read(table, columns=["a", "b", "x"])
+    else:
+        with pytest.raises(RejectedError, match="exactly one of"):
+            read(table, inputs=None)
+    assert read([*table, [0.0, None, 1.0]])[1][-1] is None
+    for wrong, words in (
+        ([None, 0.0, 0.0], f"'a' is missing .* at row {count}"),
+        ([1e39, 0.0, 0.0], f"'a' has a number out of range at row {count}"),
+        ([True, 0.0, 0.0], "'a' has true or false"),
+        ([0.0, 0.0], f"row {count} has 2 values"),
+    ):
+        with pytest.raises(RejectedError, match=words):
+            read([*table, wrong])
+    with pytest.raises(RejectedError, match="at most 301"):
+        read(table * 31)
+
+
 def test_half_precision_has_no_form_in_json() -> None:
     reader = v2.Reader(features_of([Tensor("x", "FP16", (-1,))]), ("predict",), 10)
     document = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP16", "data": [1.5]}]}
@@ -249,3 +287,25 @@ def test_a_frame_with_whole_numbers_as_floats_is_taken() -> None:
     assert from_python(FEATURES[2], [1.0, 2]) == [1, 2]
     with pytest.raises(RejectedError, match="'whole'"):
         from_python(FEATURES[2], [1.5])
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "7" * 5000, "1e" + "9" * 5000])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_number_beyond_every_float_is_told_by_feature_and_row(number: str, mark: bytes) -> None:
+    tensors = (
+        '[{"name": "a", "shape": [2], "datatype": "FP64", "data": [1, BAD]},'
+        '{"name": "b", "shape": [2], "datatype": "INT32", "data": [4, 4]}]'
+    )
+    reader = rows.Reader(NUMBERS, "predict", 100)
+    for read, body in (
+        (v2.Reader(NUMBERS, ("predict",), 100).read, f'{{"inputs": {tensors}}}'),
+        (reader.read_mlflow, '{"instances": [[1, 4, 1], [BAD, 4, 1]]}'),
+        (reader.read_v1, '{"instances": [[1, 4, 1], [BAD, 4, 1]]}'),
+    ):
+        with pytest.raises(RejectedError, match="input 'a' has a number out of range at row 1"):
+            read(mark + body.replace("BAD", number).encode())
+
+
+def test_byte_order_mark_is_ignored() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps({"instances": [[1.5, 4, None]]}).encode()
+    assert rows.Reader(NUMBERS, "predict", 100).read_mlflow(body).columns == [[1.5], [4], [None]]

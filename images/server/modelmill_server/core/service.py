@@ -102,4 +102,13 @@ class ModelService:
             return execution.perform_joined(dialect, given, self._batcher)
         if size <= self._inline_bytes:
             return execution.perform(dialect, given)
-        return self.workers.call(lambda: execution.perform(dialect, given))
+        return self.in_pool(lambda: execution.perform(dialect, given))
+
+    async def in_pool(self, compute: Callable[[], Made]) -> Made:
+        """Return what `compute` returns or raises, run on the pool."""
+        future = self.workers.call(compute)
+        try:
+            return await future
+        finally:
+            # Else an exception, its frames and the future hold each other, and the request, until the garbage collector comes.
+            del future

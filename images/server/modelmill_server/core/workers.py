@@ -79,6 +79,8 @@ class Workers:
         finally:
             del self._began[thread]
         loop.call_soon_threadsafe(self._settle, future, result, failure)
+        # Else an exception and this frame hold each other, and the request, until the garbage collector comes.
+        del future, compute, result, failure
 
     def _settle(self, future: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
         self._asked.pop(future, None)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import message_factory
@@ -50,6 +50,30 @@ MOST_CALLS = (
     1000  # open at once, beside those that are let in to be answered: streams that wait, health that is watched
 )
 Context = Any  # grpc.aio.ServicerContext; grpcio has no types
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a client is told instead of an answer: all that is kept of an exception.
+
+    Its frames hold the request. An abort that is raised while it is handled would keep it, large as it is, until the garbage
+    collector comes.
+    """
+
+    code: grpc.StatusCode
+    message: str
+
+    @classmethod
+    def of(cls, error: RejectedError) -> Refusal:
+        """Return what is told of an error."""
+        if isinstance(error, MalformedError):
+            log.info("gRPC: %s", error.message)
+        return cls(CODES.get(error.status, grpc.StatusCode.INTERNAL), error.message)
+
+    async def tell(self, context: Context) -> NoReturn:
+        """End the call."""
+        await context.abort(self.code, self.message)
+        raise AssertionError("an abort has returned")
 
 
 class Methods:
@@ -114,8 +138,8 @@ class Methods:
         try:
             return await self._infer(data)
         except RejectedError as error:
-            await _refuse(context, error)
-            raise
+            refusal = Refusal.of(error)
+        return await refusal.tell(context)
 
     async def model_stream_infer(
         self, messages: AsyncIterator[bytes], _: Context
@@ -142,7 +166,10 @@ class Methods:
         except Exception as error:
             told = loaded.execution.rejected(error)
             status = told.status
-            raise told from None
+            try:
+                raise told from None
+            finally:
+                del told  # a frame that holds its own exception keeps the request until the garbage collector comes
         finally:
             admission.end(begin, status)
         return answer
@@ -179,8 +206,10 @@ class Methods:
         try:
             self._service.check_name(name, version)
         except RejectedError as error:
-            await context.abort(CODES[error.status], error.message)
-        return pages
+            refusal = Refusal.of(error)
+        else:
+            return pages
+        return await refusal.tell(context)
 
 
 class _Refusals(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -192,12 +221,6 @@ class _Refusals(grpc.GenericRpcHandler):  # type: ignore[misc]
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, words)
 
         return grpc.stream_stream_rpc_method_handler(refuse)
-
-
-async def _refuse(context: Context, error: RejectedError) -> None:
-    if isinstance(error, MalformedError):
-        log.info("gRPC: %s", error.message)
-    await context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), error.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +242,7 @@ async def start(service: ModelService, settings: Settings) -> GrpcServer:
     """Start to listen. Raises OSError when the port cannot be had."""
     options = [
         ("grpc.max_receive_message_length", settings.max_request_bytes),
-        ("grpc.max_concurrent_streams", settings.max_concurrent),
+        ("grpc.max_concurrent_streams", MOST_CALLS),
         ("grpc.max_connection_idle_ms", 1000 * settings.idle_seconds),
         ("grpc.so_reuseport", 0),
     ]
@@ -268,9 +291,10 @@ def _parsed(function: Any, kind: Any) -> Any:
         try:
             request = parse_small(kind, data)
         except RejectedError as error:
-            await _refuse(context, error)
-            raise
-        return await function(request, context)
+            refusal = Refusal.of(error)
+        else:
+            return await function(request, context)
+        return await refusal.tell(context)
 
     return answer
 
@@ -280,9 +304,13 @@ def _parsed_stream(function: Any, kind: Any) -> Any:
         async def requests() -> AsyncIterator[Any]:
             async for data in messages:
                 try:
-                    yield parse_small(kind, data)
+                    request = parse_small(kind, data)
                 except RejectedError as error:
-                    await _refuse(context, error)
+                    refusal = Refusal.of(error)
+                else:
+                    yield request
+                    continue
+                await refusal.tell(context)
 
         async for response in function(requests(), context):
             yield response

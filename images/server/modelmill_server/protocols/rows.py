@@ -10,11 +10,29 @@ from typing import Any
 import msgspec
 
 from modelmill_server.protocols.documents import decode
-from modelmill_server.queries.columns import Column, Feature, bad, from_python
+from modelmill_server.queries.columns import FLOAT, Column, Feature, bad, from_matrix, from_python
+from modelmill_server.queries.packing import matrix_of
 from modelmill_server.queries.query import Query, check_rows, completed, unknown
 
 V1_FORMS = ("instances", "inputs")
 MLFLOW_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+PLAIN_BYTES = 4096  # from here on arrays are worth making (measured, four features)
+
+
+class PlainFrame(msgspec.Struct):
+    """A `dataframe_split` of nothing but numbers."""
+
+    data: list[list[float]]
+    columns: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class PlainDocument(msgspec.Struct):
+    """A body with rows of nothing but numbers, in one of two forms; the other forms are there to be seen."""
+
+    instances: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
+    dataframe_split: PlainFrame | msgspec.UnsetType = msgspec.UNSET
+    dataframe_records: msgspec.UnsetType | None = msgspec.UNSET
+    inputs: msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Reader:
@@ -30,7 +48,10 @@ class Reader:
         self._needed = [feature.name for feature in features if not feature.nullable]
         self._wanted = (primary,)
         self._max_rows = max_rows
+        self._names = [feature.name for feature in features]
+        self._numeric = all(feature.family == FLOAT for feature in features)
         self._document = msgspec.json.Decoder(dict[str, Any])
+        self._plain_document = msgspec.json.Decoder(PlainDocument)
 
     def read_v1(self, body: bytes) -> Query:
         """Return the query of a V1 request. Raises RejectedError."""
@@ -41,6 +62,10 @@ class Reader:
         return self._read(body, MLFLOW_FORMS)
 
     def _read(self, body: bytes, forms: tuple[str, ...]) -> Query:
+        if self._numeric and len(body) >= PLAIN_BYTES:
+            plain = self._plain(body, forms)
+            if plain is not None:
+                return Query(plain, len(plain[0]), self._wanted)
         document = decode(self._document, body)
         given = [form for form in forms if form in document]
         if len(given) != 1:
@@ -53,6 +78,29 @@ class Reader:
         else:
             columns = self._by_row(value, given[0])
         return Query(columns, len(columns[0]), self._wanted)
+
+    def _plain(self, body: bytes, forms: tuple[str, ...]) -> list[Column] | None:
+        """Return the columns of a large body with rows of numbers; None for any other, and for what is to be refused."""
+        try:
+            document = self._plain_document.decode(body)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            return None
+        given = [form for form in MLFLOW_FORMS if getattr(document, form) is not msgspec.UNSET]
+        if len(given) != 1 or given[0] not in forms:
+            return None
+        rows, header = document.instances, self._names
+        if isinstance(document.dataframe_split, PlainFrame):
+            rows = document.dataframe_split.data
+            if isinstance(document.dataframe_split.columns, list):
+                header = document.dataframe_split.columns
+        if not isinstance(rows, list) or len(rows) > self._max_rows or sorted(header) != sorted(self._names):
+            return None
+        matrix = matrix_of(rows)
+        if matrix is None or matrix.shape[1] != len(header):
+            return None
+        if header != self._names:
+            matrix = matrix[:, [header.index(name) for name in self._names]]
+        return from_matrix(self._features, "FP64", matrix)
 
     def _split(self, value: Any) -> list[Column]:
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):

@@ -139,7 +139,7 @@ class Reader:
         would be read twice.
         """
         rows, data = _ROWS.search(body), _DATA.search(body)
-        if rows is None or data is None or int(rows[1]) < VECTOR_ROWS:
+        if rows is None or data is None or not VECTOR_ROWS <= int(rows[1]) <= self._max_rows:
             return None
         nested = data[1] is not None
         try:
@@ -168,7 +168,7 @@ class Reader:
         else:
             columns = self._tensors(inputs, blobs)
         query = Query(columns, len(columns[0]), wanted, request.id)
-        if request.parameters or request.outputs:
+        if request.parameters or (request.outputs and any(output.parameters for output in request.outputs)):
             query.binary = _binary_outputs(request, wanted)
             query.ranked = _ranked_outputs(request)
         return query
@@ -241,7 +241,7 @@ class Reader:
             raise bad(f"one matrix {name!r} cannot hold {self._texts[0]!r}, {words}")
         if width != len(features):
             raise bad(
-                f"input {name!r} has {width} columns: the model takes {len(features)}, the {listed_features(features)}"
+                f"input {name!r} has {width} columns: the model takes {len(features)} features, the {listed_features(features)}"
             )
         check_rows(rows, self._max_rows)
         family = FAMILY.get(declared)
@@ -333,8 +333,6 @@ def _binary_outputs(request: InferRequest, wanted: tuple[str, ...]) -> frozenset
     own = {
         output.name: output.parameters.get("binary_data", all_) for output in request.outputs or () if output.parameters
     }
-    if not own and not all_:
-        return frozenset()
     return frozenset(name for name in wanted if own.get(name, all_) is True)
 
 

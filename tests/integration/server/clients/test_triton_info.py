@@ -50,6 +50,7 @@ def test_server_metadata(triton: ClientProcess, served: Get, transport: str) -> 
     assert metadata["version"] == server.running.get("/version").body.decode()
     assert set(metadata["extensions"]) >= {
         "binary_tensor_data",
+        "classification",
         "model_configuration",
         "model_repository",
         "statistics",
@@ -239,10 +240,24 @@ def test_an_unknown_output_is_refused(triton: ClientProcess, served: Get, transp
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_classification_of_outputs_is_refused(triton: ClientProcess, served: Get, transport: str) -> None:
+def test_classification_of_outputs(triton: ClientProcess, served: Get, transport: str) -> None:
     server = served("flowers")
-    options = {"outputs": [("predict_proba", True)], "output": {"class_count": 2}}
-    assert "classification" in refusal(triton, server, transport, tensors(server.frame.head(2)), **options).message
+    rows = server.frame.iloc[40:60]
+    wanted = server.wanted(rows)
+    outputs = [("predict", True), ("predict_proba", True)]
+    result = ask(triton, server, transport, tensors(rows), outputs=outputs[1:], output={"class_count": 2})
+    texts = result["outputs"]["predict_proba"]
+    assert texts.shape == (20, 2)
+    for row, scores, label in zip(texts.tolist(), wanted["predict_proba"], wanted["predict"].tolist(), strict=True):
+        parts = [text.decode().split(":") for text in row]
+        assert [float(part[0]) for part in parts] == pytest.approx(sorted(scores, reverse=True)[:2], abs=1e-5)
+        assert [scores[int(part[1])] for part in parts] == sorted(scores, reverse=True)[:2]
+        assert parts[0][2] == str(label)
+    options = {"outputs": outputs[:1], "output": {"class_count": 2}}
+    assert (
+        "ask for classification of predict_proba"
+        in refusal(triton, server, transport, tensors(rows), **options).message
+    )
 
 
 CANNOT: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
