@@ -105,9 +105,10 @@ class ModelService:
         return self.in_pool(lambda: execution.perform(dialect, given))
 
     async def in_pool(self, compute: Callable[[], Made]) -> Made:
-        """Return what `compute` returns or raises, run on a thread; see `Workers.call`."""
+        """Return what `compute` returns or raises, run on the pool."""
+        future = self.workers.call(compute)
         try:
-            return await self.workers.call(compute)
-        except RejectedError as error:
-            # The frames of its traceback hold the request until the garbage collector comes; nobody looks at them.
-            raise error.with_traceback(None) from None
+            return await future
+        finally:
+            # Else an exception, its frames and the future hold each other, and the request, until the garbage collector comes.
+            del future
