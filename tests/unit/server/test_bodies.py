@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from functools import partial
 
 import pytest
 
@@ -53,14 +54,8 @@ def test_bodies_come_back() -> None:
 
 
 BODY = b'{"instances": [[1]]}'
-
-
-def zipped(data: bytes) -> bytes:
-    """Return what is the same in every worker: the names of tests are made of it."""
-    return gzip.compress(data, mtime=0)
-
-
-MEMBERS = zipped(BODY[:7]) + zipped(b"") + zipped(BODY[7:])
+packed = partial(gzip.compress, mtime=0)  # names of tests are made of it: the same in every process
+MEMBERS = packed(BODY[:7]) + packed(b"") + packed(BODY[7:])
 
 
 @pytest.mark.parametrize(
@@ -68,8 +63,8 @@ MEMBERS = zipped(BODY[:7]) + zipped(b"") + zipped(BODY[7:])
     [
         ("identity", BODY),
         ("Identity", BODY),
-        ("GZIP", zipped(BODY)),
-        ("x-gzip", zipped(BODY)),
+        ("GZIP", packed(BODY)),
+        ("x-gzip", packed(BODY)),
         ("Deflate", zlib.compress(BODY)),
         ("gzip", MEMBERS),
     ],
@@ -84,17 +79,17 @@ def test_body_is_read_in_every_spelling_and_all_of_its_members(encoding: str, se
         ("gzip", b"", 400),
         ("gzip", BODY, 400),
         ("gzip", zlib.compress(BODY), 400),
-        ("gzip", zipped(BODY)[:-1], 400),
+        ("gzip", packed(BODY)[:-1], 400),
         ("gzip", MEMBERS[:-9], 400),
-        ("gzip", zipped(BODY) + b"nonsense", 400),
+        ("gzip", packed(BODY) + b"nonsense", 400),
         ("deflate", zlib.compress(BODY) * 2, 400),
-        ("gzip", zipped(b"") * 100_000, 400),
-        ("gzip", zipped(b" " * (1 << 26)), 413),
-        ("gzip", zipped(BODY) + zipped(b" "), 413),
-        ("gzip", zipped(b" ") * 1000, 413),
+        ("gzip", packed(b"") * 100_000, 400),
+        ("gzip", packed(b" " * (1 << 26)), 413),
+        ("gzip", packed(BODY) + packed(b" "), 413),
+        ("gzip", packed(b" ") * 1000, 413),
         ("deflate", zlib.compress(b" " * (1 << 26)), 413),
         ("br", BODY, 415),
-        ("gzip, gzip", zipped(zipped(BODY)), 415),
+        ("gzip, gzip", packed(packed(BODY)), 415),
         ("", BODY, 415),
     ],
 )
