@@ -30,7 +30,7 @@ MODEL_FILES: Final[dict[str, tuple[str, ...]]] = {
 FORMATS: Final = tuple(MODEL_FILES)
 # What a skops file may hold beside skops' own trusted types: containers of numbers and parts of scikit-learn's estimators,
 # without which no imputer, tree, neighbour search, vote, calibration or kernel could be stored. None of these runs code of the
-# file, opens a file or a connection, or calls what it holds; that no index leads out of them is for modelmill.artifacts to check.
+# file, opens a file or a connection, or calls what it holds; modelmill.artifacts checks that no index leads out of them.
 SKOPS_TRUSTED: Final = (
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",

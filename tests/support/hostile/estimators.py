@@ -29,7 +29,7 @@ from sklearn.random_projection import SparseRandomProjection
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
-from tests.support.hostile import SkopsFile, Table, data, literal, say
+from tests.support.hostile.files import SkopsFile, Table, data, literal, say
 
 TABLE = Table("skops")
 Change = Callable[[SkopsFile], None]

@@ -14,7 +14,7 @@ import lightgbm
 import numpy as np
 import xgboost
 
-from tests.support.hostile import Table, data
+from tests.support.hostile.files import Table, data
 
 XGBOOST = Table("xgboost")
 LIGHTGBM = Table("lightgbm")
