@@ -180,6 +180,7 @@ case("tree-outputs", "tree", "numbers of classes", lambda file: say(_argument(fi
 case("tree-no-state", "tree", "lacks a part of a tree", lambda file: file.node("Tree")["content"].update(content={}))
 case("tree-wider", "tree", "has a tree of 4 features and takes 3", _set(TREE, "n_features_in_", literal(3)))
 case("tree-no-width", "tree", "no n_features_in_", _set(TREE, "n_features_in_", None))
+case("method", "forest", "in place of its method", _set("RandomForestClassifier", "_validate_X_predict", literal(0)))
 case("tree-not-a-width", "tree", "no n_features_in_", _set(TREE, "n_features_in_", literal("4")))
 case("forest-narrower", "forest", "features than the 3", _set("RandomForestClassifier", "n_features_in_", literal(3)))
 case(
