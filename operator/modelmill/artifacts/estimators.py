@@ -19,9 +19,19 @@ MAX_HASHED = (1 << 31) - 1
 _HASHERS = ("FeatureHasher", "HashingVectorizer")
 
 
+# Methods that compare rows with what was fitted: an attribute of the same name would be called in their place.
+_VALIDATING = {
+    "__class__", "__sklearn_tags__", "_check_feature_names", "_check_n_features", "_compute_kernel", "_preprocess_X",
+    "_raw_predict", "_raw_predict_init", "_validate_X_predict", "_validate_data", "_validate_for_predict",
+}  # fmt: skip
+
+
 def check_estimator(parts: Parts, part: Part) -> None:
     """Raise ArtifactInvalid when an object's arrays do not fit each other."""
     fields = part.attributes()
+    replaced = _VALIDATING & fields.keys()
+    if replaced:
+        raise parts.wrong(part, f"has an attribute in place of its method {min(replaced)}")
     for name, rule in _RULES.items():
         if name in fields:
             rule(parts, part, fields)

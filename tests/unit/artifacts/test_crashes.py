@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hostile import Hostile, run_unchecked
-from tests.unit.artifacts.test_hostile import CASES
+from tests.support.hostile.cases import CASES
+from tests.support.hostile.files import Hostile, run_unchecked
 
 # One for each library and kind of end; all of them are run by `make proof`.
 SAMPLE = ("skops-tree-child-far", "skops-histogram-child", "xgboost-cycle", "lightgbm-truncated")

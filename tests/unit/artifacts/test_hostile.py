@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelmill.artifacts import ArtifactInvalid, check_model
-from tests.support.hostile import Hostile
-from tests.unit.artifacts import hostile_boosters, hostile_onnx, hostile_skops
-
-TABLES = (hostile_skops.TABLE, hostile_boosters.XGBOOST, hostile_boosters.LIGHTGBM, hostile_onnx.TABLE)
-CASES = [case for table in TABLES for case in table.cases]
+from tests.support.hostile.cases import CASES
+from tests.support.hostile.files import Hostile
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

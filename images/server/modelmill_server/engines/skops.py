@@ -20,6 +20,9 @@ from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.matrix import numbers
 from modelmill_server.queries.columns import TEXT, Column, Feature
 
+# What an output may be called: others change the model, or tell what is none of the answer.
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples", "apply")
+
 
 class SkopsEngine:
     """An estimator from a file that holds trusted types only: skops' own, `SKOPS_TRUSTED`, and those that are named.
@@ -50,6 +53,8 @@ class SkopsEngine:
         if opening:
             raise unloadable(f"{path.name} holds a {opening} that opens the files its input names: use input='content'")
         for tensor in outputs:
+            if tensor.name not in METHODS:
+                raise unloadable(f"the output {tensor.name!r} is no method that answers rows: {', '.join(METHODS)}")
             if not callable(getattr(self._model, tensor.name, None)):
                 raise unloadable(
                     f"a {type(self._model).__name__} has no method {tensor.name} for the output of that name"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from tests.support.hostile import WIDTH, Table
+from tests.support.hostile.files import WIDTH, Table
 
 TABLE = Table("onnx")
 ML = "ai.onnx.ml"

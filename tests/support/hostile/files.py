@@ -17,7 +17,7 @@ import numpy as np
 import skops.io
 from sklearn.datasets import make_classification
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 WIDTH = 4
 FILES = {"skops": "model.skops", "onnx": "model.onnx", "xgboost": "model.json", "lightgbm": "model.txt"}
 
