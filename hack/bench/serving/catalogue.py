@@ -133,7 +133,9 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer(OURS, "Modelmill", None, _ours, dialects.V2, dialects.V2_BINARY, {"MODELMILL_MODEL_NAME": NAME}),
-        Peer(OURS_GRPC, "Modelmill", None, _ours_grpc, dialects.GRPC, environ={"MODELMILL_MODEL_NAME": NAME}),
+        Peer(
+            OURS_GRPC, "Modelmill, with gRPC", None, _ours_grpc, dialects.GRPC, environ={"MODELMILL_MODEL_NAME": NAME}
+        ),
         Peer(HELLO_GRPC, "grpcio hello world", None, _hello_grpc, dialects.GRPC, constant=True),
         Peer(FASTAPI, "FastAPI, no access log", "fastapi", _fastapi("--no-access-log"), dialects.PLAIN),
         Peer("fastapi-default", "FastAPI, as it comes", "fastapi", _fastapi(), dialects.PLAIN),
