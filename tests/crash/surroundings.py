@@ -20,7 +20,7 @@ from modelmill.measuring.samples import Sample
 from modelmill.workloads.pod_status import is_ready
 from tests.crash.memory_api import MemoryApi, Object
 
-STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
+STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_EVALUATE, names.STAGE_PUBLISH)
 STAGE_SECONDS = 2
 READY_SECONDS = 3
 INFINITE = float("inf")

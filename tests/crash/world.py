@@ -25,7 +25,12 @@ from tests.crash.memory_api import MemoryApi, Object
 from tests.crash.surroundings import Ending, Surroundings
 from tests.support.virtual_time import now as loop_time
 
-ENVIRONMENT = {"MODELMILL_TRAINER_IMAGE": "trainer:1", "MODELMILL_SERVER_IMAGE": "server:1"}
+ENVIRONMENT = {
+    "MODELMILL_TRAINER_IMAGE": "trainer:1",
+    "MODELMILL_SERVER_IMAGE": "server:1",
+    "MODELMILL_NETWORK_POLICIES": "true",
+    "MODELMILL_STORE_PORTS": "9000",
+}
 CONFIG = app.config_from(ENVIRONMENT)
 BEGIN = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
 RESTART_SECONDS = 2.0

@@ -251,4 +251,4 @@ STREAMS = [
     *(row(f"trailer: {name}", _trailed(fields), right, TRAILER) for name, (fields, right) in TRAILERS.items()),
 ]
 
-CHUNKS = family("chunks", STREAMS, 16_384)
+CHUNKS = family("chunks", STREAMS, 8_192)

@@ -237,5 +237,5 @@ CONTENTS = family(
         ),
         row("forty bombs behind each other", _coded(b"gzip", BOMB) * 40, "413*40 open", "RFC 9110 §15.5.14"),
     ],
-    24_576,
+    16_384,
 )

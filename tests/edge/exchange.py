@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 
 from tests.edge.answers import MalformedError, WireAnswer, parse
-from tests.edge.streams import Again, End, Stream
+from tests.edge.streams import Again, Await, End, Stream
 
 WAIT_SECONDS = 20.0  # a bound against hanging: a busy machine lets answers wait
 PIECE = 65_536
@@ -69,6 +69,13 @@ class Client:
             if select.select([self.socket], [], [], left)[0]:
                 self._take()
 
+    def wait(self) -> None:
+        """Take what comes until there is one more answer, the server closes, or it takes too long."""
+        before, end = len(self.answers), time.monotonic() + WAIT_SECONDS
+        while not self.ended and len(self.answers) == before and time.monotonic() < end:
+            if select.select([self.socket], [], [], 1)[0]:
+                self._take()
+
     def finish(self, how: End) -> None:
         """End this side."""
         if how is End.HALF:
@@ -114,6 +121,8 @@ def _exchanged(client: Client, stream: Stream, probe: bytes, answered: Callable[
             client.send(part)
         elif isinstance(part, float):
             client.read(part)
+        elif isinstance(part, Await):
+            client.wait()
         else:
             client.finish(part)
             if part is not End.HALF:
@@ -141,7 +150,7 @@ def _seen(client: Client, trouble: str) -> Seen:
     return Seen(client.answers, "close" if client.ended else "open", trouble or left)
 
 
-def _pieces(stream: Stream) -> Iterator[bytes | float | End]:
+def _pieces(stream: Stream) -> Iterator[bytes | float | Await | End]:
     """Yield what is sent; of what is repeated, pieces that are large enough to be quick."""
     for part in stream.sent:
         if isinstance(part, Again):

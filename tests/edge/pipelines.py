@@ -141,5 +141,5 @@ PIPELINES = family(
             if after == "close"
         ),
     ],
-    16_384,
+    8_192,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 LINE = re.compile(rb"(%s) ([!-~\x80-\xff]+) HTTP/1\.([0-9])" % TOKEN)
@@ -18,12 +19,15 @@ SIZE = re.compile(rb"([0-9A-Fa-f]+)(?:[ \t]*;[^\r\n\0]*)?\r\n")
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One request. last: the connection ends behind it."""
+    """One request. headers: by lower-case name, lines of the same name joined (RFC 9110 §5.3).
 
-    method: bytes
-    target: bytes
+    path: of a target in origin form, percent-decoded and without query; empty for the other forms.
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
     body: bytes
-    last: bool
 
 
 def meanings(data: bytes) -> Iterator[Meaning]:
@@ -45,10 +49,22 @@ def meanings(data: bytes) -> Iterator[Meaning]:
         if framed is None or not _host_is_right(named, line[3]):
             return
         body, at = framed
-        last = _is_last(named, line[3])
-        yield Meaning(line[1], line[2], body, last)
-        if last:
+        yield Meaning(line[1].decode(), _path(line[2]), _joined(named), body)
+        if _is_last(named, line[3]):
             return
+
+
+def _path(target: bytes) -> str:
+    return unquote(target.partition(b"?")[0].decode("latin-1")) if target.startswith(b"/") else ""
+
+
+def _joined(named: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw, value in named:
+        name = raw.decode()
+        text = value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers
 
 
 def _all(named: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

@@ -154,5 +154,5 @@ SIZES = family(
         ),
         row("forty bodies of the limit", post(body=BODY.ljust(LIMIT)) * 40, "200*40 open", CONTENT),
     ],
-    24_576,
+    16_384,
 )

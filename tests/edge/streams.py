@@ -44,8 +44,13 @@ class Again:
     times: int
 
 
-Part = bytes | float | Again | End
-"""What is sent, or a pause in seconds, or an end."""
+@dataclass(frozen=True, slots=True)
+class Await:
+    """A client waits for the next answer, interim ones included, before it sends on."""
+
+
+Part = bytes | float | Again | Await | End
+"""What is sent, or a pause in seconds, or what is waited for, or an end."""
 
 
 @dataclass(frozen=True, slots=True)

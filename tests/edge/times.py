@@ -127,5 +127,4 @@ TIMES = family(
         row("the last chunk at last", (chunks(body=chunk(BODY)), SECONDS / 2, LAST), "200 open", LATE),
         row("a head that was begun before its time was over", (HOST, PAST), "408 close | 400 close", LATE),
     ],
-    8_192,
 )

@@ -45,7 +45,7 @@ def changed(headers: bytes, request: bytes = POST) -> bytes:
 
 def resident(server: Running) -> int:
     """Return the resident memory of the server in KiB."""
-    text = Path(f"/proc/{server.process.pid}/status").read_text()
+    text = Path(f"/proc/{server.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+)", text)
     assert found
     return int(found[1])

@@ -43,6 +43,12 @@ class Running:
     log: Path
     termination: Path
 
+    @property
+    def pid(self) -> int:
+        """The process that serves: the child of the one that was started, which supervises it."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0])
+
     def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """Send one request on a connection of its own; a body that is not bytes is sent as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)

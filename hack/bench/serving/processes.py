@@ -58,8 +58,8 @@ class Tree:
         return sum(_rollup(pid, "Pss:") for pid in self.pids()) / 1024
 
     def rss_mib(self) -> float:
-        """Return the resident memory of the first process."""
-        return _rollup(self.process.pid, "Rss:") / 1024
+        """Return the tree's resident memory; what several processes share is counted in each."""
+        return sum(_rollup(pid, "Rss:") for pid in self.pids()) / 1024
 
     def tail(self) -> str:
         """Return the last line of the log."""

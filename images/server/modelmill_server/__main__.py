@@ -10,13 +10,18 @@ import sys
 from modelmill.contracts.names import HTTP_PORT
 from modelmill_server import __version__
 from modelmill_server.failure import StartError, leave_message
+from modelmill_server.supervisor import supervise
 from modelmill_server.telemetry import logs
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 when a repeat may help, 3 when not, 2 for wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    logs.set_up()
+    """Run one command, supervised, and return its exit code: 0, 1 when a repeat may help, 3 when not, 2 for wrong usage."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return supervise(lambda: _run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    tell_left_out = logs.set_up()
     try:
         if arguments[:1] == ["fetch"]:
             from modelmill_server import fetch
@@ -29,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(failure.line(), file=sys.stderr)
         leave_message(failure)
         return failure.exit_code
+    finally:
+        tell_left_out()
 
 
 def _serve(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,8 +18,12 @@ from modelmill.store.transfer import read_small, repeat, save
 from modelmill.store.uri import S3Uri, parse_uri
 from modelmill_server.failure import StartError
 from modelmill_server.folder import mismatch, plain_name
+from modelmill_server.settings import ENV_FETCH_SECONDS, number
+from modelmill_server.supervisor import Phase, enter
 
 MAX_MANIFEST = 4 << 20
+SLOWEST = 256 << 10  # bytes per second that a store must bring at least, beside MODELMILL_FETCH_SECONDS
+FULL = 64 << 20  # bytes that a volume keeps free
 ATTEMPTS = 3  # of one request; each file is tried three times besides
 # Reasons of docs/reference/server.md where the server has a word of its own.
 REASONS = {
@@ -39,6 +44,8 @@ def fetch(environ: Mapping[str, str]) -> Manifest:
         _required(environ, name) for name in (names.ENV_ARTIFACT_URI, names.ENV_ARTIFACT_DIGEST, names.ENV_MODEL_FOLDER)
     )
     source, target = open_source(uri), Path(folder)
+    seconds = number(environ, ENV_FETCH_SECONDS, 300, 1)
+    _enter(f"{uri}/{names.MANIFEST_FILE}", seconds)
     try:
         target.mkdir(parents=True, exist_ok=True)
         with _told():
@@ -50,6 +57,9 @@ def fetch(environ: Mapping[str, str]) -> Manifest:
             manifest = parse_manifest(content)
         except ValueError as error:
             raise StartError("ArtifactCorrupt", f"{uri}: {error}") from None
+        size = sum(file.size for file in manifest.files if file.name not in names.NOT_SERVED)
+        _require_room(target, size)
+        _enter(f"{uri}, {size} bytes,", seconds + size / SLOWEST)
         for file in manifest.files:
             path = target / plain_name(file.name)
             if file.name in names.NOT_SERVED:
@@ -61,6 +71,20 @@ def fetch(environ: Mapping[str, str]) -> Manifest:
     except OSError as error:
         raise StartError("FolderNotWritable", f"{error.filename or folder}: {error.strerror}", final=False) from None
     return manifest
+
+
+def _enter(what: str, seconds: float) -> None:
+    words = f"{what} did not come within {seconds:.0f} s: check store.endpoint and the network to the store"
+    enter(Phase("fetching the artifact", seconds, errors.UNREACHABLE, words))
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Raise StartError (FolderNotWritable) for more bytes than the volume can take: it may be the node's own disk."""
+    free = shutil.disk_usage(folder).free
+    there = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    if size > free + there - FULL:
+        words = f"{folder}: the artifact has {size} bytes, {max(free + there - FULL, 0)} are free"
+        raise StartError("FolderNotWritable", words, final=False)
 
 
 def _download(source: Folder, file: File, path: Path) -> None:

@@ -10,9 +10,11 @@ import resource
 import signal
 import socket
 import time
+from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from modelmill.contracts.artifact import Golden
 from modelmill_server.core.execution import Execution
 from modelmill_server.core.model import ServedModel
 from modelmill_server.core.service import Loaded, ModelService
@@ -20,19 +22,25 @@ from modelmill_server.core.warmup import warm_up
 from modelmill_server.failure import StartError, leave_message
 from modelmill_server.folder import open_folder
 from modelmill_server.http.connections import ConnectionBounds, Connections
+from modelmill_server.memory import bounded, loading_bytes
 from modelmill_server.payloads.log import open_log
 from modelmill_server.protocols.application import Application
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.settings import Settings
+from modelmill_server.supervisor import STOPPED, Phase, enter
 from modelmill_server.telemetry.counters import Monitor
 
 if TYPE_CHECKING:
     from modelmill_server.protocols.grpc_service import GrpcServer
 
+TOO_SLOW, STUCK = "ModelTooSlow", "ModelStuck"
+
 log = logging.getLogger("modelmill_server")
 
 FAILURE_SHOWN_SECONDS = 2.0  # readiness answers with the reason for so long before the process ends
+SWEEP_SECONDS = 1.0  # between two looks for what takes too long
 QUIET_SECONDS = 2.0  # without a request for so long after SIGTERM, nobody sends here any more
+FINISH_SECONDS = 10.0  # for what runs when no more requests are taken
 STOP_SECONDS = 5.0  # for closing connections, once nothing runs
 BACKLOG = 1024
 SPARE_FILES = 256  # for all that is no connection of HTTP
@@ -41,9 +49,13 @@ SPARE_FILES = 256  # for all that is no connection of HTTP
 def load(settings: Settings) -> tuple[Loaded, Dialects]:
     """Verify the artifact, load its model, replay its golden rows, warm up. Raises StartError."""
     begin = time.perf_counter()
+    enter(_loading(settings))
     artifact = open_folder(settings.folder, settings.digest)
-    model = ServedModel(artifact, settings)
-    rows = model.replay_golden()
+    with bounded(loading_bytes(artifact.model_file.stat().st_size)):
+        model = ServedModel(artifact, settings)
+        enter(_replaying(settings, artifact.golden))
+        rows = model.replay_golden()
+    enter(_warming_up(settings))
     manifest = artifact.manifest
     try:
         monitor = Monitor(
@@ -70,12 +82,36 @@ def load(settings: Settings) -> tuple[Loaded, Dialects]:
     return Loaded(model, monitor, execution, pace), dialects
 
 
+def _loading(settings: Settings) -> Phase:
+    words = f"loading the model took longer than {settings.load_seconds} s: make it smaller, or give it more CPU"
+    return Phase("loading the model", settings.load_seconds, TOO_SLOW, words, final=True)
+
+
+def _replaying(settings: Settings, golden: Golden) -> Phase:
+    rows = max((len(values) for values in golden.inputs.values()), default=1)
+    seconds = min(settings.row_seconds * rows, settings.load_seconds)
+    took = f"predicting the golden rows, {rows} of them, took longer than {seconds} s"
+    words = f"{took}: make the model smaller, or give it more CPU"
+    return Phase("predicting the golden rows", seconds, TOO_SLOW, words, final=True)
+
+
+def _warming_up(settings: Settings) -> Phase:
+    words = f"warming up took longer than {settings.load_seconds} s: make the model smaller, or give it more CPU"
+    return Phase("warming up", settings.load_seconds, TOO_SLOW, words, final=True)
+
+
+def _serving(settings: Settings) -> Phase:
+    """Return the phase that is entered again each second, as long as the event loop turns."""
+    seconds = settings.request_seconds + STOP_SECONDS
+    words = f"a call of the model kept the server from everything else for more than {seconds:g} s"
+    grace = settings.drain_seconds + FINISH_SECONDS + STOP_SECONDS
+    return Phase("answering requests", seconds, STUCK, words, grace)
+
+
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT and return the exit code."""
+    """Serve until SIGTERM or SIGINT and return the exit code. Until the model is loaded, SIGTERM ends the process at once."""
     _require_free(settings.host, settings.port)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     service = ModelService(settings)
     application = Application(service, settings)
     bounds = ConnectionBounds(
@@ -90,32 +126,27 @@ async def serve(settings: Settings) -> int:
     loading = loop.run_in_executor(None, load, settings)
     grpc = await _start_grpc(service, settings)
     watching = loop.create_task(_sweep(connections))
-    stopping = loop.create_task(stop.wait())
-    first: list[asyncio.Future[Any]] = [loading, stopping]
-    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    code = 0
-    if loading.done():
-        try:
-            loaded, dialects = loading.result()
-            service.attach(loaded)
-            application.attach(loaded, dialects)
-            if grpc is not None:
-                grpc.methods.attach(loaded, dialects.reader)
-            service.open()
-            if grpc is not None:
-                await grpc.tell(serving=True)
-            log.info(
-                "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
-            )
-        except StartError as failure:
-            code = failure.exit_code
-            await _show(service, failure, stop)
-        else:
-            await stopping
-            if grpc is not None:
-                await grpc.tell(serving=False)
-            await _drain(service, settings)
-            await _close_payloads(loaded)
+    try:
+        loaded, dialects = await loading
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        service.attach(loaded)
+        application.attach(loaded, dialects)
+        if grpc is not None:
+            grpc.methods.attach(loaded, dialects.reader)
+        service.open()
+        await _tell_grpc(grpc, serving=True)
+        log.info(
+            "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
+        )
+        await _answer(service, settings, stop)
+        await _tell_grpc(grpc, serving=False)
+        code = await _drain(service, settings)
+        await _close_payloads(loaded)
+    except StartError as failure:
+        code = failure.exit_code
+        await _tell_grpc(grpc, serving=False)
+        await _show(service, failure)
     watching.cancel()
     if grpc is not None:
         await grpc.server.stop(STOP_SECONDS)
@@ -124,6 +155,24 @@ async def serve(settings: Settings) -> int:
     await connections.close(STOP_SECONDS)
     log.info("ended")
     return code
+
+
+async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event) -> None:
+    """Answer requests until SIGTERM. Raises StartError (ModelStuck) when calls of the model keep every thread for ever."""
+    phase = _serving(settings)
+    while not stop.is_set():
+        enter(phase)
+        service.workers.sweep()
+        if service.workers.stuck():
+            words = f"{service.workers.busy} calls of the model, as many as can run at once, have not returned"
+            raise StartError(STUCK, f"{words} for more than {settings.request_seconds} s", final=False)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), SWEEP_SECONDS)
+
+
+async def _tell_grpc(grpc: GrpcServer | None, *, serving: bool) -> None:
+    if grpc is not None:
+        await grpc.tell(serving=serving)
 
 
 def _places(most: int) -> int:
@@ -151,23 +200,24 @@ async def _start_grpc(service: ModelService, settings: Settings) -> GrpcServer |
 
 async def _sweep(connections: Connections) -> None:
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(SWEEP_SECONDS)
         connections.sweep()
 
 
-async def _show(service: ModelService, failure: StartError, stop: asyncio.Event) -> None:
+async def _show(service: ModelService, failure: StartError) -> None:
     """Tell a failure in the log, in the termination message, and for a moment in the readiness answer."""
     log.error("%s", failure.line())
     leave_message(failure)
+    enter(Phase("telling a failure", told=True))
     service.fail(failure.line())
-    try:
-        await asyncio.wait_for(stop.wait(), FAILURE_SHOWN_SECONDS)
-    except TimeoutError:
-        return
+    await asyncio.sleep(FAILURE_SHOWN_SECONDS)
 
 
-async def _drain(service: ModelService, settings: Settings) -> None:
-    """Answer what still comes, as not ready, until it is quiet or the time is over; then finish what runs."""
+async def _drain(service: ModelService, settings: Settings) -> int:
+    """Answer what still comes, as not ready, until it is quiet or the time is over; then finish what runs.
+
+    Return the exit code: another than 0, and told, when a call of the model does not return.
+    """
     begin = time.perf_counter()
     service.drain()
     admission = service.admission
@@ -176,8 +226,18 @@ async def _drain(service: ModelService, settings: Settings) -> None:
         if time.perf_counter() - max(admission.last_request, begin) > QUIET_SECONDS:
             break
         await asyncio.sleep(0.1)
-    while admission.running:  # noqa: ASYNC110 - once per life; an event would cost every request
+    begin = time.perf_counter()
+    while admission.running and time.perf_counter() - begin < FINISH_SECONDS:
+        service.workers.sweep()
         await asyncio.sleep(0.02)
+    service.workers.give_up()
+    if not service.workers.busy:
+        return 0
+    words = f"SIGTERM came, and {service.workers.busy} of the calls of the model did not return"
+    failure = StartError(STOPPED, words, final=False)
+    log.error("%s", failure.line())
+    leave_message(failure)
+    return failure.exit_code
 
 
 async def _close_payloads(loaded: Loaded) -> None:

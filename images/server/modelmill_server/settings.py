@@ -19,6 +19,10 @@ ENV_SKOPS_TRUSTED = "MODELMILL_SKOPS_TRUSTED"
 ENV_ALLOW_PYTHON = "MODELMILL_ALLOW_PYTHON"
 ENV_BATCHING = "MODELMILL_BATCHING"
 ENV_GRPC_PORT = "MODELMILL_GRPC_PORT"
+ENV_LOAD_SECONDS = "MODELMILL_LOAD_SECONDS"
+ENV_ROW_SECONDS = "MODELMILL_ROW_SECONDS"
+ENV_REQUEST_SECONDS = "MODELMILL_REQUEST_SECONDS"
+ENV_FETCH_SECONDS = "MODELMILL_FETCH_SECONDS"
 ENV_FEEDBACK_KEY = "MODELMILL_FEEDBACK_KEY"
 BATCHING_AUTO, BATCHING_ON, BATCHING_OFF = "auto", "on", "off"
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -36,6 +40,8 @@ class Settings:
     max_request_bytes, max_rows, max_concurrent: requests beyond them get 413, 413 and 503.
     drift_features: how many features are counted, most important first.
     drain_seconds: longest time in which requests are still taken after SIGTERM. body_seconds: time a body may take to arrive.
+    load_seconds: time that loading may take, and warming up again. row_seconds: time that each golden row may take.
+    request_seconds: time that a call of the model may take.
     idle_seconds: time in which a connection must have sent the head of its next request.
     held_bytes: of unanswered HTTP requests, of all connections together. connections: of HTTP, at once.
     batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
@@ -55,6 +61,9 @@ class Settings:
     drift_features: int = 10
     warmup_requests: int = 10
     drain_seconds: int = 15
+    load_seconds: int = 100
+    row_seconds: int = 5
+    request_seconds: int = 60
     body_seconds: int = 30
     idle_seconds: int = 65
     held_bytes: int = HELD_BYTES
@@ -89,18 +98,21 @@ def from_environment(
         digest=environ.get(names.ENV_ARTIFACT_DIGEST) or None,
         model_name=environ.get(names.ENV_MODEL_NAME) or None,
         model_version=environ.get(names.ENV_MODEL_VERSION) or None,
-        max_request_bytes=_number(environ, names.ENV_MAX_REQUEST_BYTES, 16 * 1024 * 1024, 1),
-        max_rows=_number(environ, names.ENV_MAX_ROWS, 10_000, 1),
-        max_concurrent=_number(environ, names.ENV_MAX_CONCURRENT, 256, 1),
-        drift_features=_number(environ, names.ENV_DRIFT_FEATURES, 10, 0),
-        warmup_requests=_number(environ, names.ENV_WARMUP_REQUESTS, 10, 0),
-        drain_seconds=_number(environ, ENV_DRAIN_SECONDS, 15, 0),
-        body_seconds=_number(environ, ENV_BODY_SECONDS, 30, 1),
-        idle_seconds=_number(environ, ENV_IDLE_SECONDS, 65, 1),
-        held_bytes=_number(environ, ENV_HELD_BYTES, held_bytes(), 64 * 1024),
-        connections=_number(environ, ENV_MAX_CONNECTIONS, MAX_CONNECTIONS, 1),
+        max_request_bytes=number(environ, names.ENV_MAX_REQUEST_BYTES, 16 * 1024 * 1024, 1),
+        max_rows=number(environ, names.ENV_MAX_ROWS, 10_000, 1),
+        max_concurrent=number(environ, names.ENV_MAX_CONCURRENT, 256, 1),
+        drift_features=number(environ, names.ENV_DRIFT_FEATURES, 10, 0),
+        warmup_requests=number(environ, names.ENV_WARMUP_REQUESTS, 10, 0),
+        drain_seconds=number(environ, ENV_DRAIN_SECONDS, 15, 0),
+        load_seconds=number(environ, ENV_LOAD_SECONDS, 100, 1),
+        row_seconds=number(environ, ENV_ROW_SECONDS, 5, 1),
+        request_seconds=number(environ, ENV_REQUEST_SECONDS, 60, 1),
+        body_seconds=number(environ, ENV_BODY_SECONDS, 30, 1),
+        idle_seconds=number(environ, ENV_IDLE_SECONDS, 65, 1),
+        held_bytes=number(environ, ENV_HELD_BYTES, held_bytes(), 64 * 1024),
+        connections=number(environ, ENV_MAX_CONNECTIONS, MAX_CONNECTIONS, 1),
         batching=_choice(environ, ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
-        grpc_port=_number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
+        grpc_port=number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
         trusted_types=(*_names(environ, ENV_SKOPS_TRUSTED), *trusted_types),
         allow_python=_choice(environ, ENV_ALLOW_PYTHON, ("0", "1")) == "1",
         feedback_key=environ.get(ENV_FEEDBACK_KEY) or None,
@@ -121,15 +133,18 @@ def cpu_threads(path: Path = CPU_MAX) -> int:
     return max(1, min(limit, os.cpu_count() or 1))
 
 
-def held_bytes(path: Path = MEMORY_MAX) -> int:
-    """Return a quarter of the container's memory limit: the rest is for the model, and for what a body becomes.
-
-    Source: cgroup v2 `memory.max`, bytes or "max".
-    """
+def memory_limit(path: Path = MEMORY_MAX) -> int | None:
+    """Return the container's memory limit in bytes, None without one. Source: cgroup v2 `memory.max`, bytes or "max"."""
     try:
-        return int(path.read_text(encoding="ascii")) // HELD_SHARE
+        return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return HELD_BYTES
+        return None
+
+
+def held_bytes(path: Path = MEMORY_MAX) -> int:
+    """Return a quarter of the container's memory limit: the rest is for the model, and for what a body becomes."""
+    limit = memory_limit(path)
+    return HELD_BYTES if limit is None else limit // HELD_SHARE
 
 
 def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
@@ -144,7 +159,8 @@ def _names(environ: Mapping[str, str], name: str) -> list[str]:
     return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
 
 
-def _number(environ: Mapping[str, str], name: str, default: int, least: int) -> int:
+def number(environ: Mapping[str, str], name: str, default: int, least: int) -> int:
+    """Return a whole number of the environment. Raises StartError (ConfigInvalid) naming the variable."""
     text = environ.get(name)
     if not text:
         return default

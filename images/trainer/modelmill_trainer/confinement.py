@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,10 @@ from modelmill_trainer.syscalls import close_the_way_out
 OPEN_FILES: Final = 256
 MAX_FILE: Final = 2 << 30  # of one file that is written; no ONNX file can be larger (protobuf)
 KEPT_FREE: Final = 64 << 20  # of the container's memory, for the stage that watches
-CGROUP_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # v2, v1
+CGROUP_LIMITS: Final = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)  # v2, v1
 _PR_SET_PDEATHSIG: Final = 1  # Source: prctl(2)
 
 
@@ -50,17 +54,19 @@ def bound_memory(most: int) -> None:
     What it may write to is bounded (RLIMIT_DATA), since address space is only reserved and mapped files can be dropped. Parts
     of libraries and of stacks that were never touched count there and use nothing: so much is allowed on top.
     """
+    if not sys.platform.startswith("linux"):
+        return
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     writable, used = (int(status[name].split()[0]) << 10 for name in ("VmData", "RssAnon"))
     _bound(resource.RLIMIT_DATA, most + max(writable - used, 0))
 
 
-def available_memory() -> int:
+def available_memory(limits: Iterable[Path] = CGROUP_LIMITS) -> int:
     """Return how many bytes a process may use: nearly the container's limit, or half of the node's memory without one."""
     node = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in CGROUP_LIMITS:
+    for path in limits:
         try:
-            text = Path(path).read_text(encoding="ascii").strip()
+            text = path.read_text(encoding="ascii").strip()
         except OSError:
             continue
         if text.isdecimal() and int(text) < node:

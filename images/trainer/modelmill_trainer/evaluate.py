@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from modelmill_trainer.model_process import RAISE_MEMORY
 from modelmill_trainer.phases import ARTIFACT_FOLDER, RESULT_FILE, STEPS, Asked, Phase
 from modelmill_trainer.plain_files import NotPlain, read_plain
 
+REASON = re.compile(r"[A-Z][A-Za-z]{1,63}")
 # Without them there is still something to publish: a version that is not compared, or that is served as it is.
 DISPENSABLE = (Phase.CHAMPION, Phase.CONVERSION)
 
@@ -70,6 +72,10 @@ def read_result(folder: Path) -> result.StageResult:
 def _said(ending: result.StageResult, ended: watched.Ended) -> result.StageResult:
     if ended.code == 0 and ending.artifact is not None:
         return ending
+    if REASON.fullmatch(ending.reason) is None:
+        raise StageError(
+            "ModelInvalid", "the process that evaluated the model left no valid result: it gives no reason"
+        )
     rejected = ending.outcome == result.DATA_REJECTED
     raise StageError(ending.reason, *ending.reasons, final=ended.code != names.EXIT_RETRY, rejected=rejected)
 

@@ -18,7 +18,6 @@ RAISE_MEMORY = "raise podTemplate.resources.limits.memory, or leave a smaller mo
 def main() -> int:
     """Evaluate what is asked for on the standard input and return the stage's exit code."""
     asked = Asked.decode(sys.stdin.buffer.read())
-    confine(asked.limits, asked.parent)
 
     def begin(phase: Phase) -> None:
         asked.begin(phase)
@@ -26,6 +25,7 @@ def main() -> int:
             bound_memory(asked.limits.memory)
 
     try:
+        _confine(asked)
         from modelmill_trainer.evaluation import evaluate_model
 
         ending, code = evaluate_model(asked.spec, asked.folders, asked.into, asked.skipped, begin), 0
@@ -38,6 +38,15 @@ def main() -> int:
         ending, code = failure.result(), failure.exit_code
     (asked.into / RESULT_FILE).write_text(result.encode(ending), encoding="utf-8")
     return code
+
+
+def _confine(asked: Asked) -> None:
+    try:
+        confine(asked.limits, asked.parent)
+    except OSError as error:
+        raise StageError(
+            "InternalError", f"the process for the model cannot be bounded: {error.strerror or error}"
+        ) from None
 
 
 if __name__ == "__main__":

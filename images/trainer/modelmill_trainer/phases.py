@@ -65,11 +65,11 @@ class Asked:
     progress: int
 
     def encode(self) -> bytes:
-        """Return the JSON of it. The store is left out: the process has no business there."""
+        """Return the JSON of it, with absolute paths. The store is left out: the process has no business there."""
         raw = {
             "spec": stage.encode(replace(self.spec, store=stage.Store(""))),
-            "folders": {name: str(path) for name, path in asdict(self.folders).items() if path is not None},
-            "into": str(self.into),
+            "folders": {name: str(path.absolute()) for name, path in asdict(self.folders).items() if path is not None},
+            "into": str(self.into.absolute()),
             "skipped": {str(int(phase)): why for phase, why in self.skipped.items()},
             "limits": asdict(self.limits),
             "parent": self.parent,

@@ -19,6 +19,7 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 30
 MAX_PAGES = 2_000  # of a listing, which may be empty ones
 DEFAULT_REGION = "us-east-1"
+PROFILE_FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 # 304 is what older MinIO releases answer to If-None-Match: *.
 EXISTS_STATUS = frozenset({304, 412})
 # Another writer is just doing the same; other codes with the status 409 mean other things.
@@ -200,7 +201,9 @@ def connect(connection: Connection) -> Any:
 
     Addresses are path-style, since few stores but Amazon's have a DNS name for each bucket. Redirects are not followed, but
     for another region of Amazon's. Checksum headers are sent and expected only where S3 requires them: stores differ in
-    them, and what matters is read back and compared by its sha256.
+    them, and what matters is read back and compared by its sha256. Files of a home are read only when the environment names
+    them or a profile, and the node's own credentials are asked for only when it says AWS_EC2_METADATA_DISABLED=false: a folder
+    that a tenant can write, or a metadata service, else decides with whose keys and where the store is looked for.
     """
     import boto3
     from botocore.config import Config
@@ -215,6 +218,10 @@ def connect(connection: Connection) -> Any:
         response_checksum_validation="when_required",
         max_pool_connections=8,
     )
+    if not (os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")):
+        for variable in PROFILE_FILES:
+            os.environ.setdefault(variable, os.devnull)
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
     region = connection.region or os.environ.get(names.ENV_REGION) or os.environ.get("AWS_DEFAULT_REGION")
     try:
         # A session of its own: the default one keeps the credentials that it found first.

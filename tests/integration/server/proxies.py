@@ -54,11 +54,12 @@ http {{
   }}
   server {{
     listen 127.0.0.1:{port};
+    server_name model;
     location / {{
       proxy_pass http://model;
       proxy_http_version 1.1;
       proxy_request_buffering off;
-      proxy_set_header Host $http_host;
+      proxy_set_header Host $host;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_of_upgrade;
       proxy_read_timeout 10s;

@@ -150,7 +150,7 @@ def test_client_that_does_not_read_its_answers_is_ended(server: Running, connect
 
 
 def test_connections_leave_nothing_behind(server: Running) -> None:
-    files = Path(f"/proc/{server.process.pid}/fd")
+    files = Path(f"/proc/{server.pid}/fd")
     before, at_first = len(list(files.iterdir())), 0
     for number in range(3000):
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one:

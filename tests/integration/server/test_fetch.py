@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from modelmill.contracts.artifact import File, canonical, digest, parse_manifest
 from tests.support.fitted import diabetes
 from tests.support.model_server import Launcher, free_port, server_environment
 
+FETCH = [sys.executable, "-m", "modelmill_server", "fetch"]
 KEY = "/models/prefix/ns/demo/sha256-1"
 
 
@@ -97,23 +100,25 @@ class Fetched:
 
 
 def fetch(tmp_path: Path, uri: str, digest: str, endpoint: str = "", **environment: str) -> Fetched:
-    folder, termination = tmp_path / "target", tmp_path / "termination"
-    env = {
+    termination = tmp_path / "termination"
+    env = fetch_environment(tmp_path, uri, digest, endpoint, **environment)
+    ended = subprocess.run(FETCH, env=env, capture_output=True, text=True, timeout=120, check=False)
+    message = result.decode(termination.read_text()) if termination.exists() else None
+    return Fetched(ended.returncode, ended.stderr, tmp_path / "target", message)
+
+
+def fetch_environment(tmp_path: Path, uri: str, digest: str, endpoint: str, **environment: str) -> dict[str, str]:
+    return {
         **server_environment(),
         "MODELMILL_ARTIFACT_URI": uri,
         "MODELMILL_ARTIFACT_DIGEST": digest,
-        "MODELMILL_MODEL_FOLDER": str(folder),
-        "MODELMILL_TERMINATION_PATH": str(termination),
+        "MODELMILL_MODEL_FOLDER": str(tmp_path / "target"),
+        "MODELMILL_TERMINATION_PATH": str(tmp_path / "termination"),
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_EC2_METADATA_DISABLED": "true",
         **({"AWS_ENDPOINT_URL_S3": endpoint} if endpoint else {}),
         **environment,
     }
-    command = [sys.executable, "-m", "modelmill_server", "fetch"]
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
-    message = result.decode(termination.read_text()) if termination.exists() else None
-    return Fetched(ended.returncode, ended.stderr, folder, message)
 
 
 def from_store(tmp_path: Path, store: Store, digest: str, **environment: str) -> Fetched:
@@ -245,3 +250,78 @@ def test_file_that_is_gone(tmp_path: Path, made: Made) -> None:
 @pytest.mark.parametrize("uri", ["http://x/y", "s3://bucket", "file://host/x", "models/1", ""])
 def test_unusable_address(tmp_path: Path, uri: str) -> None:
     assert "MODELMILL_ARTIFACT_URI" in refused(fetch(tmp_path, uri, "sha256:1"), 3, "ConfigInvalid")
+
+
+@dataclass
+class Dripping:
+    """A store that sends the first bytes of an answer and then one more now and then, for ever."""
+
+    port: int
+    dripped: threading.Event = field(default_factory=threading.Event)
+
+
+@pytest.fixture(params=["head", "body"])
+def dripping(request: pytest.FixtureRequest) -> Iterator[Dripping]:
+    first = {"head": b"HTTP/1.1 200 OK\r\nX-Long: ", "body": b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"}
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        store = Dripping(listener.getsockname()[1])
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, contextlib.suppress(OSError):
+                        connection.recv(65536)
+                        connection.sendall(first[request.param])
+                        while not over.wait(0.1):
+                            connection.sendall(b"x")
+                            store.dripped.set()
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        yield store
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_store_that_drips_is_given_up(tmp_path: Path, made: Made, dripping: Dripping) -> None:
+    endpoint = f"http://127.0.0.1:{dripping.port}"
+    fetched = fetch(tmp_path, f"s3:/{KEY}", made.digest, endpoint, MODELMILL_FETCH_SECONDS="2")
+    line = refused(fetched, 1, "StoreUnreachable")
+    assert f"s3:/{KEY}/manifest.json did not come within 2 s" in line
+
+
+def test_term_ends_a_fetch_from_a_store_that_drips(tmp_path: Path, made: Made, dripping: Dripping) -> None:
+    env = fetch_environment(tmp_path, f"s3:/{KEY}", made.digest, f"http://127.0.0.1:{dripping.port}")
+    with subprocess.Popen(FETCH, env=env, stderr=subprocess.PIPE) as process:
+        assert dripping.dripped.wait(60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 1
+    message = result.decode((tmp_path / "termination").read_text())
+    assert (message.reason, message.reasons) == ("Stopped", ("SIGTERM came while fetching the artifact",))
+
+
+def test_artifact_that_does_not_fit_is_not_begun(tmp_path: Path, made: Made) -> None:
+    """The volume may be the node's own disk, which a full one takes from all."""
+    folder = Path(shutil.copytree(made.folder, tmp_path / "large"))
+    manifest = parse_manifest((folder / "manifest.json").read_bytes())
+    content = canonical(replace(manifest, files=(*manifest.files, File("more.bin", 1 << 60, "0" * 64))))
+    (folder / "manifest.json").write_bytes(content)
+    line = refused(fetch(tmp_path, f"file://{folder}", digest(content)), 1, "FolderNotWritable")
+    assert f"the artifact has {(1 << 60) + sum(file.size for file in manifest.files)} bytes" in line
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_files_of_a_home_decide_nothing(tmp_path: Path, store: Store, made: Made) -> None:
+    """HOME is a folder that a tenant's code may write: whoever names the endpoint gets the keys' signatures."""
+    home = tmp_path / "home" / ".aws"
+    home.mkdir(parents=True)
+    (home / "config").write_text(f"[default]\nendpoint_url = http://127.0.0.1:{store.port}\n")
+    (home / "credentials").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    keys = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": str(home.parent)}
+    refused(from_store(tmp_path, store, made.digest, **keys), 3, "StoreAuthFailed")
+    assert store.asked == []
+    named = from_store(tmp_path, store, made.digest, **keys, AWS_SHARED_CREDENTIALS_FILE=str(home / "credentials"))
+    assert named.code == 0, named.stderr

@@ -61,7 +61,7 @@ class Served:
         assert self.running.get("/v2/health/ready").status == 200
 
     def memory_mib(self) -> float:
-        status = Path(f"/proc/{self.running.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.running.pid}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 

@@ -17,7 +17,6 @@ import pytest
 
 from hack.artifacts import write_manifest
 from modelmill.contracts.artifact import FeatureProfile, Golden, Profile, Signature, Tensor, canonical
-from tests.support import model_server as conftest
 from tests.support.connections import OFFER, changed, read, resident
 from tests.support.model_server import Launcher, Running, wait_for_log, wait_in_progress
 
@@ -73,10 +72,10 @@ def folder(gate: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(launch: Launcher, folder: Path, **environment: str) -> Running:
+def start(launch: Launcher, folder: Path, modules: Path | None = None, **environment: str) -> Running:
     limits = {"BODY_SECONDS": str(BODY_SECONDS), "IDLE_SECONDS": str(IDLE_SECONDS), "MAX_REQUEST_BYTES": str(MEBI)}
     limits["MAX_CONCURRENT_REQUESTS"] = "4000"
-    return launch(folder, **{"ALLOW_PYTHON": "1", "BATCHING": "off", **limits, **environment})
+    return launch(folder, modules=modules, **{"ALLOW_PYTHON": "1", "BATCHING": "off", **limits, **environment})
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +111,13 @@ def connected(server: Running, receive_buffer: int = 0) -> socket.socket:
 
 
 def open_files(server: Running) -> int:
-    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+    return len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
 
 
 def holds(server: Running, connection: socket.socket) -> bool:
     """Return whether the server has the connection open: one that it has closed has no inode, even if bytes are still to go."""
     ends = (f":{server.port:04X}", f":{connection.getsockname()[1]:04X}")
-    lines = [line.split() for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]]
+    lines = [line.split() for line in Path(f"/proc/{server.pid}/net/tcp").read_text().splitlines()[1:]]
     return any((line[1][-5:], line[2][-5:]) == ends and line[9] != "0" for line in lines)
 
 
@@ -534,16 +533,11 @@ def test_term_with_connections_in_every_state(waiting: Running, gate: Path) -> N
         connection.close()
 
 
-def test_plain_asyncio_does_the_same(
-    launch: Launcher, folder: Path, gate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_asyncio_does_the_same(launch: Launcher, folder: Path, gate: Path, tmp_path: Path) -> None:
     """Where uvloop is not installed."""
     (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["uvloop"] = None\n')
-    environment = conftest.server_environment()
-    environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
-    monkeypatch.setattr(conftest, "server_environment", lambda: environment)
-    server = start(launch, folder)
-    assert "uvloop" not in Path(f"/proc/{server.process.pid}/maps").read_text()
+    server = start(launch, folder, modules=tmp_path)
+    assert "uvloop" not in Path(f"/proc/{server.pid}/maps").read_text()
     with connected(server) as one:
         shut_gate(gate, one, server, post(7) + post(1) * 40 + changed(OFFER, post(1)) + b"nonsense\r\n\r\n")
         gate.unlink()

@@ -23,9 +23,9 @@ from sklearn.preprocessing import OneHotEncoder
 
 from hack.artifacts import write_artifact, write_manifest
 from modelmill.contracts import artifact, result
-from modelmill.contracts.artifact import FeatureProfile, Golden, Profile, Signature, Tensor, canonical
 from tests.support.fitted import cars, on_columns
 from tests.support.model_server import Launcher, Running, free_port, server_environment, wait_for_log, wait_in_progress
+from tests.support.predictors import write_predictor
 
 INFER = "/v2/models/demo/infer"
 ROW = {"instances": [[100.0, 4, "USA"]]}
@@ -202,19 +202,11 @@ def half_sent(server: Running, headers: str = "") -> tuple[socket.socket, bytes]
     return connection, content[5:]
 
 
-WAITING_PREDICTOR = """
-import pathlib, time
-
-
-class Predictor:
-    def __init__(self, folder):
-        self.gate = pathlib.Path({gate!r})
-
-    def predict(self, columns):
-        time.sleep(0.002)  # too slow for the event loop
-        while self.gate.exists():
-            time.sleep(0.01)
-        return {{"predict": columns["x"] * 2}}
+WAITING = """
+time.sleep(0.002)  # too slow for the event loop
+while pathlib.Path({gate!r}).exists():
+    time.sleep(0.01)
+return {{"predict": columns["x"] * 2}}
 """
 
 
@@ -227,15 +219,7 @@ def gate(tmp_path: Path) -> Path:
 @pytest.fixture
 def waiting(tmp_path: Path, gate: Path) -> Path:
     """An artifact whose model answers once the gate is open."""
-    folder = tmp_path / "waiting"
-    folder.mkdir()
-    (folder / "predictor.py").write_text(WAITING_PREDICTOR.format(gate=str(gate)))
-    number = FeatureProfile("numeric", (1.0,))
-    (folder / "profile.json").write_bytes(canonical(Profile({"x": number}, number, 1)))
-    (folder / "golden.json").write_bytes(canonical(Golden({"x": [1.0]}, {"predict": [2.0]})))
-    tensor = Tensor("x", "FP64", (-1,))
-    write_manifest(folder, "python", Signature("regression", (tensor,), (Tensor("predict", "FP64", (-1,)),)))
-    return folder
+    return write_predictor(tmp_path / "waiting", predict=WAITING.format(gate=str(gate)))
 
 
 def asked(server: Running) -> tuple[socket.socket, Any]:

@@ -20,6 +20,7 @@ from sklearn.linear_model import LinearRegression
 from modelmill.contracts import names, result, stage
 from modelmill.contracts.artifact import canonical, digest
 from modelmill_trainer import watched
+from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.evaluate import evaluate
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.fetch import fetch
@@ -85,6 +86,13 @@ CASES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "a result of its own": (
         "(asked[0].into / 'result.json').write_text('{}'); os._exit(0)", "ModelInvalid", "no valid result", {},
     ),
+    "a reason of its own": (
+        "import json; (asked[0].into / 'result.json').write_text("
+        "json.dumps({'v': 1, 'outcome': 'Failed', 'reason': 'no\\nword'})); os._exit(3)",
+        "ModelInvalid",
+        "it gives no reason",
+        {},
+    ),
     "the end": ("os._exit(0)", "ModelInvalid", "left no valid result", {}),
     "an end with a code": ("os._exit(7)", "ModelInvalid", "with exit code 7", {}),
     "an end like that of a stage": ("os._exit(1)", "ModelInvalid", "left no valid result", {}),
@@ -134,8 +142,9 @@ def test_a_hostile_model_is_an_outcome_with_words(
 def test_what_a_model_prints_is_bounded_and_steers_no_terminal(
     fetched: tuple[stage.StageSpec, Folders], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code = "if calls == 1:\n    for _ in range(1 << 10): os.write(1, b'\\x1b[2J' * (1 << 18))"  # 1 GiB
-    ending = evaluate(*fetched, tmp_path / "evaluated", planted(tmp_path, code, model="SklearnModel"))
+    code = "if calls == 1:\n    for _ in range(1 << 8): os.write(1, b'\\x1b[2J' * (1 << 18) + b'\\n')"  # 256 MiB
+    evaluator = planted(tmp_path, code, model="SklearnModel", seconds={Phase.FIRST: 600})
+    ending = evaluate(*fetched, tmp_path / "evaluated", evaluator)
     out = capfd.readouterr().out
     assert ending.outcome == result.PUBLISHED
     assert len(out) < watched.MAX_SAID + 10_000
@@ -151,6 +160,16 @@ def test_a_conversion_that_crashes_leaves_the_model_as_it_is(
     assert (ending.outcome, ending.artifact.format) == (result.PUBLISHED, "skops")
     manifest = json.loads((tmp_path / "evaluated" / "artifact" / names.MANIFEST_FILE).read_bytes())
     assert "SIGSEGV while it was converted" in manifest["lineage"]["serving"]
+
+
+def test_folders_may_be_named_from_where_one_is(
+    fetched: tuple[stage.StageSpec, Folders], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, where = fetched
+    monkeypatch.chdir(where.input.parents[1])
+    code = "print('hold-out', asked[0].folders.held_out('csv').is_file())\nraise ValueError(str(asked[0].into))"
+    with pytest.raises(StageError, match="/evaluated"):
+        evaluate(spec, folders(Path("work")), Path("evaluated"), planted(tmp_path, code))
 
 
 LOOK = """
@@ -173,6 +192,7 @@ from pathlib import Path
 from modelmill.contracts import stage
 from modelmill.store.keys import hide_keys
 from modelmill_trainer import watched
+from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.evaluate import Evaluator, evaluate
 from modelmill_trainer.failure import explained, leave
 from modelmill_trainer.folders import folders
@@ -269,6 +289,36 @@ def test_what_a_process_forged_is_not_published(
     assert caught.value.reason == "ModelInvalid"
     assert said in " ".join(caught.value.messages)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("ctypes.string_at(0)", "the champion ended its process with SIGSEGV"),
+        ("time.sleep(999)", "the champion took longer than 2 s"),
+    ],
+)
+def test_a_champion_that_crashes_leaves_the_challenger_without_comparison(
+    fetched: tuple[stage.StageSpec, Folders], evaluated: Path, tmp_path: Path, code: str, said: str
+) -> None:
+    spec, where = fetched
+    spec = replace(spec, store=stage.Store(f"file://{tmp_path}/models"), gates=(stage.Gate(min_improvement=-1.0),))
+    published = publish(spec, replace(where, evaluated=evaluated)).artifact
+    assert published is not None
+    champion = stage.Champion("fuel-2", published.uri, published.digest)
+    where = replace(where, input=tmp_path / "input")
+    shutil.copytree(fetched[1].input, where.input)
+    fetch_artifact(champion, spec.store, where.champion)
+    # The challenger is run as scikit-learn has it, the champion as ONNX; the conversion is compared later.
+    hostile = planted(tmp_path, f"if not asked[0].skipped: {code}", model="OnnxModel", seconds={Phase.CHAMPION: 2})
+    ending = evaluate(replace(spec, champion=champion), where, tmp_path / "evaluated", hostile)
+    assert ending.champion is not None
+    assert ending.champion.metrics == {}
+    assert said in ending.champion.message
+    assert any("the champion fuel-2 is not compared" in note for note in ending.notes)
+    assert ending.outcome == result.GATE_FAILED  # what cannot be compared fails the gate that compares
+    assert ending.artifact is not None
+    assert ending.artifact.format == "onnx"
 
 
 def test_stages_of_their_own_publish_what_was_evaluated(

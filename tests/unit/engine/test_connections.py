@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -90,3 +91,46 @@ async def test_five_hundred_slow_connections_keep_no_probe_from_its_answer(
         assert all(await asyncio.gather(*oldest))
     for _, writer in slow:
         writer.close()
+
+
+class Connection:
+    """Notes how it was asked to close."""
+
+    def __init__(self) -> None:
+        self.closed: list[str] = []
+
+    def close(self) -> None:
+        self.closed.append("when it answers nothing")
+
+    def force_close(self) -> None:
+        self.closed.append("now")
+
+
+class Server:
+    """Has the connections of a test."""
+
+    def __init__(self, *connections: Connection) -> None:
+        self.connections = list(connections)
+
+
+def test_a_connection_is_asked_before_it_is_ended() -> None:
+    moment = 0.0
+    bounds, one = connections.Bounds(lambda: moment), Connection()
+    server: Any = Server(one)
+    bounds.look(server)
+    moment = connections.LIFE_SECONDS - 0.1
+    bounds.look(server)
+    assert one.closed == []
+    moment = connections.LIFE_SECONDS
+    bounds.look(server)
+    assert one.closed == ["when it answers nothing"]
+    moment = 2 * connections.LIFE_SECONDS
+    bounds.look(server)
+    assert one.closed == ["when it answers nothing", "now"]
+
+
+def test_of_too_many_connections_the_oldest_end() -> None:
+    many = [Connection() for _ in range(connections.MAX_CONNECTIONS + 2)]
+    server: Any = Server(*many)
+    connections.Bounds(lambda: 0.0).look(server)
+    assert [number for number, one in enumerate(many) if one.closed] == [0, 1]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modelmill.contracts import result
@@ -34,9 +34,10 @@ PLANTED = (
     "lone\ud800surrogate",
     '<script>alert(1)</script> {{7*7}} ${{secrets.X}} $(VAR) %s {0.__class__} "} or vector(1) #',
     "\x00" * 300,
-    "x" * 1_000_000,
+    "x" * 50_000,
 )
 TEXTS = st.text(st.characters(), max_size=200) | st.sampled_from(PLANTED)
+untimed = settings(deadline=None, max_examples=50)
 MESSAGE_BYTES = 4096
 """The kubelet cuts a termination message here."""
 
@@ -61,6 +62,7 @@ def check(value: Any, limit: int) -> None:
         text.encode()
 
 
+@untimed
 @given(TEXTS)
 def test_in_an_event(text: str) -> None:
     body = EventRecorder(FakeApi(), "pod-1")._body(  # type: ignore[arg-type]
@@ -70,11 +72,13 @@ def test_in_an_event(text: str) -> None:
     check(body["note"], 1024)
 
 
+@untimed
 @given(TEXTS)
 def test_in_a_condition(text: str) -> None:
     check(merge((), [Condition("Ready", "False", "Failed", text)], 1, o.NOW), 4096)
 
 
+@untimed
 @given(TEXTS)
 def test_in_a_record_of_the_log(text: str) -> None:
     stream = io.StringIO()
@@ -94,6 +98,7 @@ def told(kind: str, text: str) -> str:
 
 
 @pytest.mark.parametrize("kind", [result.PUBLISHED, result.GATE_FAILED, result.FAILED, result.DATA_REJECTED])
+@untimed
 @given(TEXTS)
 @example("\x1b[31m\n")
 def test_of_a_stage_in_status_version_and_events(kind: str, text: str) -> None:
@@ -107,6 +112,7 @@ def test_of_a_stage_in_status_version_and_events(kind: str, text: str) -> None:
     assert all(reason.isascii() and reason.isidentifier() for reason in reasons), reasons
 
 
+@untimed
 @given(TEXTS)
 def test_of_a_container_that_is_no_stage_of_ours(text: str) -> None:
     parent, manifest = started()
@@ -114,6 +120,7 @@ def test_of_a_container_that_is_no_stage_of_ours(text: str) -> None:
     check(failed(parent, manifest, pod).status, 4096)
 
 
+@untimed
 @given(TEXTS)
 def test_of_an_image_that_plays_a_stage(text: str) -> None:
     parent, manifest = started()
@@ -123,6 +130,7 @@ def test_of_an_image_that_plays_a_stage(text: str) -> None:
     check(failed(parent, manifest, pod).status, 4096)
 
 
+@untimed
 @given(TEXTS)
 def test_of_the_words_of_an_admission_webhook(text: str) -> None:
     manifest = started()[1]
@@ -130,6 +138,7 @@ def test_of_the_words_of_an_admission_webhook(text: str) -> None:
     check(merge((), [Condition("Ready", "False", "PodsRefused", getattr(seen, "message", ""))], 1, o.NOW), 4096)
 
 
+@untimed
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
 def test_of_an_alert(name: str, feature: str, value: str, summary: str) -> None:
     labels = {"alertname": name, "modelmill_kind": "Drift", "feature": feature, "model_version": feature}

@@ -10,7 +10,7 @@ import pytest
 from tests.edge.corpus import ALL
 from tests.edge.fuzzing import LONGEST, Fuzzer, Trial, check
 
-SECONDS = float(os.environ.get("MODELMILL_EDGE_SECONDS", "8"))
+SECONDS = float(os.environ.get("MODELMILL_EDGE_SECONDS", "6"))
 SEED = int(os.environ.get("MODELMILL_EDGE_SEED", "20261121"))
 ROWS = {stream.name: stream.data() for stream in ALL}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -267,3 +268,31 @@ def test_onnx_outputs_of_any_name_and_whole_numbers(tmp_path: Path) -> None:
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     assert "no engine for the format 'pickle'" in refusal("pickle", tmp_path, frame_with_gaps())
+
+
+def test_onnx_gives_the_memory_of_a_large_request_back(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, numpy_helper, save_model
+
+    wide = numpy_helper.from_array(np.ones((1, 2000), np.float32), "wide")
+    nodes = [
+        helper.make_node("MatMul", ["x", "wide"], ["hidden"]),
+        helper.make_node("ReduceMax", ["hidden"], ["predict"], axes=[1], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes, "wide", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("predict", TensorProto.FLOAT, [None])], [wide],
+    )  # fmt: skip
+    save_model(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "model.onnx"
+    )
+    features = features_of((Tensor("x", "FP32", (-1,)),))
+    engine = load_engine("onnx", tmp_path / "model.onnx", features, (Tensor("predict", "FP32", (-1,)),), 1)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    engine.run([[1.0]], ("predict",))
+    before = resident()
+    (found,) = engine.run([[1.0] * 20_000], ("predict",))  # 160 MB between its two nodes
+    assert found.tolist() == [1.0] * 20_000
+    assert resident() - before < 80 << 20

@@ -287,3 +287,25 @@ def test_a_frame_with_whole_numbers_as_floats_is_taken() -> None:
     assert from_python(FEATURES[2], [1.0, 2]) == [1, 2]
     with pytest.raises(RejectedError, match="'whole'"):
         from_python(FEATURES[2], [1.5])
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "7" * 5000, "1e" + "9" * 5000])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_number_beyond_every_float_is_told_by_feature_and_row(number: str, mark: bytes) -> None:
+    tensors = (
+        '[{"name": "a", "shape": [2], "datatype": "FP64", "data": [1, BAD]},'
+        '{"name": "b", "shape": [2], "datatype": "INT32", "data": [4, 4]}]'
+    )
+    reader = rows.Reader(NUMBERS, "predict", 100)
+    for read, body in (
+        (v2.Reader(NUMBERS, ("predict",), 100).read, f'{{"inputs": {tensors}}}'),
+        (reader.read_mlflow, '{"instances": [[1, 4, 1], [BAD, 4, 1]]}'),
+        (reader.read_v1, '{"instances": [[1, 4, 1], [BAD, 4, 1]]}'),
+    ):
+        with pytest.raises(RejectedError, match="input 'a' has a number out of range at row 1"):
+            read(mark + body.replace("BAD", number).encode())
+
+
+def test_byte_order_mark_is_ignored() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps({"instances": [[1.5, 4, None]]}).encode()
+    assert rows.Reader(NUMBERS, "predict", 100).read_mlflow(body).columns == [[1.5], [4], [None]]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from modelmill.contracts.result import StageResult, encode
+from modelmill.contracts.result import RESULT_VERSION, StageResult, encode
 from modelmill.serving.health import Trouble, trouble
 from tests.support import objects as o
 from tests.unit.serving.simulated import World
@@ -61,3 +62,14 @@ def test_pods_that_are_ready_or_going_are_no_trouble() -> None:
     pod["status"]["containerStatuses"] = [ended("server", 3, CORRUPT)]
     pod["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
     assert trouble(world.view(), world.status["stable"]["revision"]) is None
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m", "a\nforged line", "user\u202egpj.exe", "\ud800", "x" * 100_000])
+def test_texts_of_a_pod_are_one_bounded_line(text: str) -> None:
+    told = json.dumps({"v": RESULT_VERSION, "outcome": "Failed", "reason": text, "reasons": [text]})
+    for end in (ended("server", 3, text), ended("server", 3, told), ended("server", 3, text, reason=text)):
+        found = seen(main=[end])
+        assert found is not None
+        assert found.message.isprintable()
+        assert len(found.message) <= 4000
+        assert found.reason == "CrashLoop"

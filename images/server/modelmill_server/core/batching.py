@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 
 from modelmill_server.core.model import Output
+from modelmill_server.core.workers import Workers
 from modelmill_server.queries.query import Query
 
 MOST_ROWS_JOINED = 32  # of one request; a larger one is a batch by itself
@@ -25,12 +25,13 @@ Waiting = tuple[Query, "asyncio.Future[list[Output]]"]
 class Batcher:
     """Answers queries of one model in batches; belongs to the event loop.
 
-    pool: where calls run that would block the event loop for too long; None when they are short.
+    workers: where calls run that would block the event loop for too long. inline: calls of joined rows are short.
     """
 
-    def __init__(self, predict: Predict, pool: Executor | None) -> None:
+    def __init__(self, predict: Predict, workers: Workers, *, inline: bool) -> None:
         self._predict = predict
-        self._pool = pool
+        self._workers = workers
+        self._inline = inline
         self._waiting: deque[Waiting] = deque()
         self._busy = False
 
@@ -38,7 +39,7 @@ class Batcher:
         """Return the outputs. Raises what the model raises for this query."""
         loop = asyncio.get_running_loop()
         if query.rows > MOST_ROWS_JOINED:
-            (result,) = await loop.run_in_executor(self._pool, predict_each, self._predict, [query])
+            (result,) = await self._workers.call(lambda: predict_each(self._predict, [query]))
             if isinstance(result, Exception):
                 raise result
             return result
@@ -56,15 +57,16 @@ class Batcher:
             return
         loop = asyncio.get_running_loop()
         queries = [query for query, _ in batch]
-        if self._pool is None:
+        if self._inline:
             self._deliver(batch, predict_each(self._predict, queries))
             loop.call_soon(self._next)
             return
-        running = loop.run_in_executor(self._pool, predict_each, self._predict, queries)
-        running.add_done_callback(lambda done: self._finish(batch, done.result()))
+        running = self._workers.call(lambda: predict_each(self._predict, queries))
+        running.add_done_callback(lambda done: self._finish(batch, done))
 
-    def _finish(self, batch: list[Waiting], results: list[list[Output] | Exception]) -> None:
-        self._deliver(batch, results)
+    def _finish(self, batch: list[Waiting], done: asyncio.Future[list[list[Output] | Exception]]) -> None:
+        overdue = done.exception()
+        self._deliver(batch, done.result() if overdue is None else [overdue] * len(batch))
         self._next()
 
     def _take(self) -> list[Waiting]:
@@ -82,11 +84,11 @@ class Batcher:
         return batch
 
     @staticmethod
-    def _deliver(batch: list[Waiting], results: list[list[Output] | Exception]) -> None:
+    def _deliver(batch: list[Waiting], results: Sequence[list[Output] | BaseException]) -> None:
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue
-            if isinstance(result, Exception):
+            if isinstance(result, BaseException):
                 future.set_exception(result)
             else:
                 future.set_result(result)

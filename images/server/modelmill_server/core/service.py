@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from prometheus_client.core import Metric
@@ -14,6 +12,7 @@ from modelmill_server.core.batching import Batcher
 from modelmill_server.core.execution import Dialect, Execution, Given, Made
 from modelmill_server.core.model import ServedModel
 from modelmill_server.core.warmup import Pace
+from modelmill_server.core.workers import Workers
 from modelmill_server.queries.columns import RejectedError
 from modelmill_server.settings import Settings
 from modelmill_server.telemetry.counters import Monitor
@@ -39,6 +38,7 @@ class ModelService:
     """Runs queries where they belong: in a batch, on the event loop, or on a small pool of threads.
 
     why_not: why the model may not be asked; empty when it may. draining: every client is to come back on a new connection.
+    workers: where calls run that would block the event loop for too long.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -46,7 +46,7 @@ class ModelService:
         self.loaded: Loaded | None = None
         self.why_not = "the model is being loaded"
         self.draining = False
-        self._pool = ThreadPoolExecutor(max(2, settings.threads), thread_name_prefix="model")
+        self.workers = Workers(max(2, settings.threads), settings.request_seconds)
         self._batcher: Batcher | None = None
         self._inline_bytes = 0
 
@@ -55,7 +55,7 @@ class ModelService:
         self.loaded = loaded
         self._inline_bytes = loaded.pace.inline_bytes
         if loaded.pace.batches:
-            self._batcher = Batcher(loaded.model.predict, None if self._inline_bytes else self._pool)
+            self._batcher = Batcher(loaded.model.predict, self.workers, inline=self._inline_bytes > 0)
         self.admission.attach(loaded.monitor)
 
     def open(self) -> None:
@@ -105,8 +105,8 @@ class ModelService:
         return self.in_pool(lambda: execution.perform(dialect, given))
 
     async def in_pool(self, compute: Callable[[], Made]) -> Made:
-        """Return what `compute` returns or raises, run on the pool."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool, compute)
+        """Return what `compute` returns or raises, run on a thread; see `Workers.call`."""
+        future = self.workers.call(compute)
         try:
             return await future
         finally:

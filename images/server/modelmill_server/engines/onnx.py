@@ -21,6 +21,7 @@ NUMPY_TYPES: dict[str, Any] = {
     "tensor(string)": np.object_,
 }  # fmt: skip
 FLOATS = (np.float32, np.float64, np.float16)
+ROWS_KEPT = 4096  # the memory that more rows needed is given back after the run, which costs taking it anew
 MISSING_TEXT = ""  # ONNX strings have no missing value; the converters read the empty one as missing
 
 
@@ -36,6 +37,8 @@ class OnnxEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._giving_back = onnxruntime.RunOptions()
+        self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._features = features
         graph = self._session.get_inputs()
         for item in graph:
@@ -68,7 +71,8 @@ class OnnxEngine:
                 name: _tensor(column, kind, feature)
                 for (name, kind), column, feature in zip(self._inputs, columns, self._features, strict=True)
             }
-        return list(self._session.run([self._outputs[name] for name in wanted], feed))
+        options = self._giving_back if len(columns[0]) > ROWS_KEPT else None
+        return list(self._session.run([self._outputs[name] for name in wanted], feed, options))
 
     def _whole_matrix(self, columns: list[Column], kind: Any) -> Any:
         if kind in FLOATS:

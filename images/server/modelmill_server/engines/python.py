@@ -53,7 +53,10 @@ class PythonEngine:
         """Return one array per wanted output. Raises ValueError, TypeError for an answer that differs from the signature."""
         rows = len(columns[0])
         given = {feature.name: _array(feature, column) for feature, column in zip(self._features, columns, strict=True)}
-        answer = self._predictor.predict(given)
+        try:
+            answer = self._predictor.predict(given)
+        except SystemExit as error:
+            raise RuntimeError(f"{CLASS}.predict wanted to end the server with code {error.code}") from error
         if not isinstance(answer, dict):
             raise TypeError(f"{CLASS}.predict returned a {type(answer).__name__}: it must be a dict of arrays")
         return [_checked(answer, self._outputs[name], rows) for name in wanted]

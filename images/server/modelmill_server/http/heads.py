@@ -14,22 +14,23 @@ from urllib.parse import unquote
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 200
+MOST_HOST_CHARACTERS = 300  # a name has at most 255 (RFC 1035), and there is a port
+MOST_DIGITS = 19  # of a length: below 2^64
 KNOWN_BYTES = 1024  # a head up to there is remembered
 KNOWN_HEADS = 256
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 FIELDS = rb"(?:" + TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+"
-LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]++) HTTP/([0-9])\.([0-9])\r\n")
+LINE = re.compile(rb"(" + TOKEN + rb" [!-~]++) HTTP/([0-9])\.([0-9])\r\n")
 HEAD = re.compile(LINE.pattern + rb"(" + FIELDS + rb")\r\n")
 TRAILER = re.compile(FIELDS + rb"\r\n")
 BEGIN = re.compile(TOKEN + rb"(?: |\Z)|\r?\Z")
 """How a head begins, as far as it is here."""
 NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 """What is in no head: control characters, and line ends that are no CRLF."""
-NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 HOST = re.compile(
     r"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?\])(?::[0-9]*)?"
 )
-ABSOLUTE = re.compile(r"https?://[^/?#@]+(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
+ABSOLUTE = re.compile(rf"https?://{HOST.pattern}(/[^?#]*)?(?:[?#].*)?", re.IGNORECASE)
 OWS = " \t"
 
 
@@ -75,11 +76,10 @@ def _read(raw: bytes) -> Head:
     match = HEAD.fullmatch(raw)
     if match is None:
         raise no_http(raw)
-    method, target, major, minor, fields = match.groups()
+    line, major, minor, fields = match.groups()
     if major != b"1":
         raise HeadError(505, f"HTTP/{major.decode()}.{minor.decode()} is not spoken here: use HTTP/1.1")
-    if method == b"CONNECT":
-        raise HeadError(501, "CONNECT is not supported")
+    method, path = _known_target(line) if len(line) <= KNOWN_BYTES else _target(line)
     if fields.count(b"\r\n") > MAX_FIELDS:
         raise HeadError(431, f"the request has more than {MAX_FIELDS} headers")
     headers = _headers(fields)
@@ -87,16 +87,23 @@ def _read(raw: bytes) -> Head:
     host = headers.get("host")
     if host is None and not old:
         raise HeadError(400, "a request of HTTP/1.1 needs the header Host")
-    if host is not None and HOST.fullmatch(host) is None:
+    if host is not None and (len(host) > MOST_HOST_CHARACTERS or not _is_host(host)):
         raise HeadError(400, f"the header Host is {host[:50]!r}: it must be one name and may have a port")
     length, chunked = _framing(headers, old)
-    connection = [word.strip(OWS).lower() for word in headers.get("connection", "").split(",")]
-    keep = "close" not in connection and (not old or "keep-alive" in connection)
-    expects = not old and headers.get("expect", "").lower() == "100-continue"
-    return Head(method.decode(), _path(method, target.decode()), headers, keep, length, chunked, expects, len(raw))
+    keep = not old
+    if "connection" in headers:
+        options = [word.strip(OWS) for word in headers["connection"].lower().split(",")]
+        keep = "close" not in options and (not old or "keep-alive" in options)
+    expects = not old and "expect" in headers and headers["expect"].lower() == "100-continue"
+    return Head(method, path, headers, keep, length, chunked, expects, len(raw))
 
 
 _known = lru_cache(KNOWN_HEADS)(_read)
+
+
+@lru_cache(KNOWN_HEADS)
+def _is_host(text: str) -> bool:
+    return HOST.fullmatch(text) is not None
 
 
 def too_large(raw: bytes) -> HeadError:
@@ -117,15 +124,19 @@ def _headers(fields: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in fields.decode("latin-1").split("\r\n")[:-1]:
         name, _, value = line.partition(":")
-        name, value = name.lower(), value.strip(OWS)
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        name = name.lower()
+        if name in headers:
+            headers[name] += f", {value.strip(OWS)}"
+        else:
+            headers[name] = value.strip(OWS)
     return headers
 
 
 def _framing(headers: Mapping[str, str], old: bool) -> tuple[int, bool]:
     """Return the length of the body, and whether it comes in chunks (RFC 9112, 6.1 and 6.3). Raises HeadError."""
-    encoding, length = headers.get("transfer-encoding"), headers.get("content-length")
-    if encoding is not None:
+    length = headers.get("content-length")
+    if "transfer-encoding" in headers:
+        encoding = headers["transfer-encoding"]
         if old:
             raise HeadError(400, "HTTP/1.0 has no transfer-encoding")
         if length is not None:
@@ -138,22 +149,28 @@ def _framing(headers: Mapping[str, str], old: bool) -> tuple[int, bool]:
         return 0, True
     if length is None:
         return 0, False
-    if NUMBER.fullmatch(length) is None:
+    if not (length.isascii() and length.isdigit() and len(length) <= MOST_DIGITS):
         raise HeadError(400, f"content-length is {length[:50]!r}: it must be one number of bytes")
     return int(length), False
 
 
-def _path(method: bytes, target: str) -> str:
-    """Return the path of a target in origin form or absolute form (RFC 9112, 3.2). Raises HeadError."""
+def _target(line: bytes) -> tuple[str, str]:
+    """Return method and path of a request line whose target has origin or absolute form (RFC 9112, 3.2). Raises HeadError."""
+    method, _, target = line.decode().partition(" ")
+    if method == "CONNECT":
+        raise HeadError(501, "CONNECT is not supported")
     if target.startswith("/"):
         path = target.partition("?")[0]
     elif match := ABSOLUTE.fullmatch(target):
         path = match[1] or "/"
-    elif target == "*" and method == b"OPTIONS":
+    elif target == "*" and method == "OPTIONS":
         path = "/"  # the server as a whole
     else:
         raise HeadError(400, f"the target of the request is {target[:50]!r}: it must be a path or an http address")
-    return unquote(path) if "%" in path else path
+    return method, unquote(path) if "%" in path else path
+
+
+_known_target = lru_cache(KNOWN_HEADS)(_target)
 
 
 def _what_is_wrong(raw: bytes) -> str:

@@ -45,7 +45,7 @@ class Feedback:
         if len(body) > MAX_BODY_BYTES:
             raise FeedbackError(413, f"the feedback has more than {MAX_BODY_BYTES} bytes", MALFORMED)
         try:
-            request = decode(self._decoder, body)
+            request = decode(self._decoder, body, huge=False)
         except RejectedError as error:
             raise FeedbackError(error.status, error.message, MALFORMED) from None
         if (request.label is msgspec.UNSET) == (request.labels is msgspec.UNSET):

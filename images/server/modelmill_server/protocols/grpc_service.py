@@ -44,6 +44,7 @@ SERVICE = "inference.GRPCInferenceService"
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT, 404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     500: grpc.StatusCode.INTERNAL, 501: grpc.StatusCode.UNIMPLEMENTED, 503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
 MOST_CALLS = (
     1000  # open at once, beside those that are let in to be answered: streams that wait, health that is watched

@@ -24,8 +24,9 @@ ERRORS = {
     500: "The model failed on this request. The text has a reference, the server's log has the rest under it.",
     501: "This model cannot be asked that.",
     503: "Not ready, or too many requests at once; try again after the seconds in Retry-After.",
+    504: "The model did not answer in time.",
 }
-POST_ERRORS = (400, 408, 413, 415, 500, 503)
+POST_ERRORS = (400, 408, 413, 415, 500, 503, 504)
 
 
 def _get(

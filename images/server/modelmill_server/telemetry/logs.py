@@ -7,11 +7,11 @@ have to think of them. What counts as one kind is the place in the code, not the
 
 from __future__ import annotations
 
-import atexit
 import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PERIOD_SECONDS = 10.0
@@ -77,11 +77,14 @@ class BoundedFormatter(logging.Formatter):
         return text.translate(CONTROLS).replace("\n", "\n    ")
 
 
-def set_up() -> None:
-    """Write the entries of every logger from INFO on to standard error, within the bounds."""
+def set_up() -> Callable[[], None]:
+    """Write the entries of every logger from INFO on to standard error, within the bounds.
+
+    Return what says, at the end, how many were left out.
+    """
     limit = RateLimit()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(BoundedFormatter(LINE))
     handler.addFilter(limit)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    atexit.register(limit.tell)
+    return limit.tell

@@ -1,0 +1,212 @@
+"""The tester tested: guards of the engine and the plans are taken out one by one, and the crash plans must notice each.
+
+`python -m tests.crash.guards [--share 0.1] [--only WORDS]` plays crash plans on a copy of the operator that lacks a guard until
+one of them fails, and prints which. It ends with 1 when a guard is missed by all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "operator" / "modelmill"
+SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A guard: what it keeps from happening, the file it is in, its code, and the code without it."""
+
+    what: str
+    file: str
+    code: str
+    without: str
+
+
+GUARDS = (
+    Guard(
+        "a key that is added while it is worked on is worked on again",
+        "engine/queue.py",
+        "            self._again.add(key)\n",
+        "",
+    ),
+    Guard("a failed key comes back", "engine/queue.py", "        self.add_after(key, delay)\n", ""),
+    Guard(
+        "a later look that a plan asks for comes",
+        "engine/runtime.py",
+        "queue.add_after(key, plan.requeue_after)",
+        "pass",
+    ),
+    Guard(
+        "everything is looked at after a start",
+        "engine/runtime.py",
+        "                queue.add(_key(obj))\n",
+        "                pass\n",
+    ),
+    Guard(
+        "a parent that was planned on when it was out of date is read again",
+        "engine/runtime.py",
+        "            await self._refresh(controller, queue, parent, error)\n        except NotFound",
+        "            pass\n        except NotFound",
+    ),
+    Guard(
+        "our own write wakes whom it concerns",
+        "engine/executor.py",
+        "            self.on_written(resource, obj, parent)\n",
+        "            pass\n",
+    ),
+    Guard(
+        "an older event does not replace a newer object",
+        "engine/cache.py",
+        "            if version <= version_of(before):\n                return False\n",
+        "",
+    ),
+    Guard(
+        "a late event does not bring a deleted object back",
+        "engine/cache.py",
+        "        if tombstone is not None and version <= tombstone[1]:\n            return False\n",
+        "",
+    ),
+    Guard(
+        "a status that is the same is not written",
+        "engine/executor.py",
+        'plan.status != parent.get("status", {}) and ',
+        "",
+    ),
+    Guard(
+        "a child that exists already and is ours is taken",
+        "engine/executor.py",
+        'created = await self._client.get(resource, meta["namespace"], meta["name"])\n            check_created(parent, created)',
+        "raise",
+    ),
+    Guard(
+        "a child that is gone need not be deleted",
+        "engine/executor.py",
+        "        except NotFound:\n            gone = True\n",
+        "        except NotFound:\n            raise\n",
+    ),
+    Guard(
+        "a hindered deletion is tried again",
+        "engine/executor.py",
+        "            if await self._there(delete):\n                raise\n",
+        "",
+    ),
+    Guard(
+        "a deleted child leaves the cache at once",
+        "engine/executor.py",
+        "            self._cache.drop(delete.resource, child)\n",
+        "            pass\n",
+    ),
+    Guard("a child has its owner", "engine/children.py", '    if "ownerReferences" not in meta:\n', "    if False:\n"),
+    Guard(
+        "an apply that was done and not answered is done",
+        "engine/executor.py",
+        "            applied = await self._client.apply(resource, await self._anew(parent, resource, body, cached))\n",
+        "            raise\n",
+    ),
+    Guard(
+        "the API server is the witness of a lost run",
+        "training/part.py",
+        "view = await witnessed(cached, reads)",
+        "view = cached",
+    ),
+    Guard(
+        "a namesake's Job has another name",
+        "training/builders/job.py",
+        "{number}-{short_hash(view.uid)[:6]}",
+        "{number}",
+    ),
+    Guard("an answered alert starts no run", "training/triggers/alerts.py", " if one.id not in done}", "}"),
+    Guard(
+        "an alert after the run waits for the next",
+        "training/transition.py",
+        " if one.since is None or one.since <= ended.finished]",
+        "]",
+    ),
+    Guard(
+        "a version that was made is not made by another run",
+        "training/part.py",
+        "max([last.number if last is not None else 0, *numbers]) + 1",
+        "1",
+    ),
+    Guard(
+        "what made a version is not forgotten with the status",
+        "training/transition.py",
+        "        create = (build_model_version(view, run, ended.result, record.finish_time),)\n",
+        "",
+    ),
+    Guard(
+        "a version that serves is held",
+        "registry/plan.py",
+        "finalizer=None if deleting and using else bool(using)",
+        "finalizer=None",
+    ),
+    Guard(
+        "what was taken back is not rolled out again",
+        "serving/target.py",
+        "    if target.revision != status.failed_revision and target.inputs != status.failed_inputs:",
+        "    if True:",
+    ),
+    Guard(
+        "a run that goes on keeps its start",
+        "training/transition.py",
+        "status = replace(view.status, current_run=run, trained_hash=run.trained_hash)",
+        "status = replace(view.status, current_run=run)",
+    ),
+)
+
+
+def changed(guard: Guard, folder: Path) -> Path:
+    """Return the path for PYTHONPATH of a copy of the operator without the guard. Raises ValueError when it is not there."""
+    copy = folder / "modelmill"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    path = copy / guard.file
+    text = path.read_text()
+    if text.count(guard.code) != 1:
+        raise ValueError(f"{guard.file} has the guard {text.count(guard.code)} times: {guard.code!r}")
+    path.write_text(text.replace(guard.code, guard.without))
+    return folder
+
+
+def caught(guard: Guard, share: float) -> str | None:
+    """Return the first crash plan that fails without the guard and why, or None."""
+    with tempfile.TemporaryDirectory(prefix="modelmill-guard-") as folder:
+        paths = f"{changed(guard, Path(folder))}:{ROOT}"
+        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+        argv = [sys.executable, "-m", "tests.crash.first_problem", str(share)]
+        done = subprocess.run(
+            argv, env=environment, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{guard.what}: {done.stderr[-2000:]}")
+    return done.stdout.strip() if done.returncode else None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print for each guard which crash plan misses it; return 1 when none does for one of them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--share", type=float, default=1.0, help="share of the crash plans to play")
+    parser.add_argument("--only", default="", help="guards whose description has these words")
+    options = parser.parse_args(argv)
+    guards = [guard for guard in GUARDS if options.only in guard.what]
+    missed = 0
+    with ThreadPoolExecutor(2) as pool:
+        for guard, problem in zip_longest(guards, pool.map(lambda one: caught(one, options.share), guards)):
+            missed += problem is None
+            print(f"{'caught' if problem else 'MISSED'}: {guard.what}\n    {problem or ''}", flush=True)
+    print(f"{len(guards) - missed} of {len(guards)} guards are missed by a crash plan when they are taken out")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
