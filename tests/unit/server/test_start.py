@@ -11,7 +11,7 @@ from modelmill.contracts import names
 from modelmill.contracts.artifact import File, canonical, digest, parse_manifest
 from modelmill_server.failure import StartError, leave_message
 from modelmill_server.folder import open_folder, plain_name
-from modelmill_server.settings import cpu_threads, from_environment
+from modelmill_server.settings import HELD_BYTES, cpu_threads, from_environment, held_bytes
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,12 @@ def test_failure_leaves_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert failure.line().startswith("ModelLoadFailed: one two xxx")
     assert len((tmp_path / "message").read_bytes()) <= 4096
     assert (failure.exit_code, StartError("A", "b", final=False).exit_code) == (names.EXIT_FINAL, names.EXIT_RETRY)
+
+
+@pytest.mark.parametrize(
+    ("limit", "held"), [("268435456\n", 64 * 1024 * 1024), ("max\n", HELD_BYTES), ("", HELD_BYTES)]
+)
+def test_bytes_that_are_held_follow_the_memory_limit(tmp_path: Path, limit: str, held: int) -> None:
+    (tmp_path / "memory.max").write_text(limit)
+    assert held_bytes(tmp_path / "memory.max") == held
+    assert held_bytes(tmp_path / "none") == HELD_BYTES
