@@ -38,6 +38,7 @@ def _product(name: str, *sources: str) -> Recipe:
         "operator/modelmill/__init__.py",
         "operator/modelmill/contracts",
         "operator/modelmill/store",
+        "operator/modelmill/artifacts",
     )
     return Recipe(REPOSITORY / f"images/{name}/Dockerfile", (*common, *sources), wheels=name)
 

@@ -86,8 +86,8 @@ GUARDS = (
     Guard(
         "a child that exists already and is ours is taken",
         "engine/executor.py",
-        'created = await self._client.get(resource, meta["namespace"], meta["name"])\n            check_created(parent, created)',
-        "raise",
+        'created = await self._client.get(resource, meta["namespace"], meta["name"])\n',
+        "raise\n",
     ),
     Guard(
         "a child that is gone need not be deleted",

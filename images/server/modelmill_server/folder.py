@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelmill.artifacts import ArtifactInvalid, check_documents
 from modelmill.contracts import names
 from modelmill.contracts.artifact import (
     FORMATS,
@@ -46,7 +47,10 @@ def open_folder(path: Path, expected_digest: str | None = None) -> ArtifactFolde
     if expected_digest and manifest_digest != expected_digest:
         raise _corrupt(names.MANIFEST_FILE, f"its digest is {manifest_digest}, expected {expected_digest}")
     try:
+        check_documents(path)
         manifest = parse_manifest(content)
+    except ArtifactInvalid as error:
+        raise StartError("ArtifactCorrupt", str(error)) from None
     except ValueError as error:
         raise _corrupt(names.MANIFEST_FILE, str(error)) from None
     verify_files(path, manifest)

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from modelmill.artifacts import ArtifactInvalid, check_model
 from modelmill.contracts import names
-from modelmill.contracts.artifact import Manifest
+from modelmill.contracts.artifact import MODEL_FILES, Manifest
 from modelmill_trainer.confinement import MAX_FILE
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.plain_files import NotPlain, is_left, open_plain, read_plain
@@ -102,6 +103,7 @@ def _left(file: Path, form: str, said: dict[str, Any]) -> Left:
 
 def load_left(left: Left, features: list[str], labels: list[Any]) -> Model:
     """Return the train stage's model. `features` are the data's, `labels` the target's sorted different values."""
+    require_sound(left.file, left.form)
     if left.form == "skops":
         from modelmill_trainer import skops_file
 
@@ -114,12 +116,21 @@ def load_left(left: Left, features: list[str], labels: list[Any]) -> Model:
 def load_artifact(folder: Path, manifest: Manifest) -> Model:
     """Return the model of a published artifact in its served format. Raises StageError (ModelInvalid)."""
     features = [tensor.name for tensor in manifest.signature.inputs]
+    require_sound(folder / MODEL_FILES[manifest.format][0], manifest.format)
     if manifest.format == "skops":
         from modelmill_trainer import skops_file
 
         return SklearnModel(skops_file.load(folder / names.SKOPS_FILE), features)
     classes = next((tensor.classes for tensor in manifest.signature.outputs if tensor.classes), ())
     return OnnxModel((folder / names.ONNX_FILE).read_bytes(), features, manifest.signature.task, classes)
+
+
+def require_sound(file: Path, form: str) -> None:
+    """Raise StageError (ModelInvalid) for a model file that may hurt what loads it."""
+    try:
+        check_model(file, form)
+    except ArtifactInvalid as error:
+        raise StageError("ModelInvalid", str(error)) from None
 
 
 class SklearnModel:

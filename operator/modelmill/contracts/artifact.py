@@ -29,8 +29,8 @@ MODEL_FILES: Final[dict[str, tuple[str, ...]]] = {
 }
 FORMATS: Final = tuple(MODEL_FILES)
 # What a skops file may hold beside skops' own trusted types: containers of numbers and parts of scikit-learn's estimators,
-# without which no imputer, tree, neighbour search, vote, calibration or kernel could be stored. A forged tree or spline may
-# crash the process that loads it; none of these runs code of the file, opens a file or a connection, or calls what it holds.
+# without which no imputer, tree, neighbour search, vote, calibration or kernel could be stored. None of these runs code of the
+# file, opens a file or a connection, or calls what it holds; modelmill.artifacts checks that no index leads out of them.
 SKOPS_TRUSTED: Final = (
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
@@ -245,7 +245,7 @@ def parse_manifest(content: bytes) -> Manifest:
             model=raw["model"],
             version=raw["version"],
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"manifest.json lacks or has a wrong {error}") from None
 
 
@@ -256,7 +256,7 @@ def parse_profile(content: bytes) -> Profile:
         features = {name: _feature(item) for name, item in raw["features"].items()}
         prediction = None if raw["prediction"] is None else _feature(raw["prediction"])
         return Profile(features=features, prediction=prediction, rows=raw["rows"], target=_range(raw.get("target")))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"profile.json lacks or has a wrong {error}") from None
 
 
@@ -265,12 +265,15 @@ def parse_golden(content: bytes) -> Golden:
     raw = _document(content, "golden.json")
     try:
         return Golden(raw["inputs"], raw["outputs"], raw["absolute"], raw["relative"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"golden.json lacks or has a wrong {error}") from None
 
 
 def _document(content: bytes, name: str) -> dict[str, Any]:
-    raw = json.loads(content)
+    try:
+        raw = json.loads(content)
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply") from None
     if not isinstance(raw, dict) or raw.get("v") != MANIFEST_VERSION:
         raise ValueError(f"{name} is not version {MANIFEST_VERSION}")
     return raw

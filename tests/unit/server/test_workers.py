@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -62,3 +65,32 @@ def test_nothing_is_begun_at_the_end() -> None:
         gate.set()
 
     asyncio.run(ask())
+
+
+def test_what_a_failed_call_was_given_goes_with_its_answer() -> None:
+    """Without the garbage collector: a request may be many megabytes."""
+
+    class Request:
+        pass
+
+    async def ask() -> None:
+        workers, request = Workers(1, 60), Request()
+        seen = weakref.ref(request)
+
+        def fail(given: Request) -> None:
+            raise KeyError(id(given))
+
+        async def asked(given: Request) -> None:
+            with contextlib.suppress(KeyError):
+                await workers.call(lambda: fail(given))
+
+        await asked(request)
+        del request
+        await workers.call(int)  # the thread has let go of what was before
+        assert seen() is None
+
+    gc.disable()
+    try:
+        asyncio.run(ask())
+    finally:
+        gc.enable()

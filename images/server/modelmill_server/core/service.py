@@ -105,7 +105,7 @@ class ModelService:
         return self.in_pool(lambda: execution.perform(dialect, given))
 
     async def in_pool(self, compute: Callable[[], Made]) -> Made:
-        """Return what `compute` returns or raises, run on a thread; see `Workers.call`."""
+        """Return what `compute` returns or raises, run on the pool."""
         future = self.workers.call(compute)
         try:
             return await future

@@ -43,7 +43,7 @@ class Workers:
             future.set_exception(RejectedError(503, ENDING))
             return future
         self._asked[future] = loop.time()
-        self._pool.submit(self._run, loop, future, compute)
+        self._pool.submit(self._run, loop, [(future, compute)])
         return future
 
     def sweep(self) -> None:
@@ -63,7 +63,10 @@ class Workers:
         late = asyncio.get_running_loop().time() - self._seconds
         return self.busy == self._count and max(list(self._began.values()), default=late) < late
 
-    def _run(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], compute: Callable[[], Any]) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, given: list[tuple[asyncio.Future[Any], Callable[[], Any]]]) -> None:
+        # Taken out, and let go of at the end: else an exception, the frames that it has been through, what those were given
+        # and the future hold each other, and the request, until the garbage collector comes.
+        future, compute = given.pop()
         if future.done():
             loop.call_soon_threadsafe(self._settle, future, None, None)
             return
@@ -79,8 +82,7 @@ class Workers:
         finally:
             del self._began[thread]
         loop.call_soon_threadsafe(self._settle, future, result, failure)
-        # Else the exception and this frame hold each other, and the request, until the garbage collector comes.
-        del failure, future
+        del future, compute, result, failure
 
     def _settle(self, future: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
         self._asked.pop(future, None)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from modelmill.artifacts import ArtifactInvalid, check_model
 from modelmill.contracts.artifact import Tensor
 from modelmill_server.engines.engine import Engine, unloadable
 from modelmill_server.failure import StartError
@@ -34,9 +35,12 @@ def load_engine(
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, str(threads))
     try:
+        check_model(path, format_)
         return _load(format_, path, features, outputs, threads, trusted, allow_python)
     except StartError:
         raise
+    except ArtifactInvalid as error:
+        raise unloadable(str(error)) from None
     except (Exception, SystemExit) as error:  # a model file can break its library in any way, and a predictor may exit
         raise unloadable(f"{path.name}: {type(error).__name__}: {error}"[:1500]) from error
 

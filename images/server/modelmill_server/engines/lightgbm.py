@@ -104,14 +104,18 @@ class Head:
 
 def read_head(path: Path) -> Head:
     """Return what the lines beside the trees say. Raises ValueError when the file is no LightGBM model."""
-    head, names_seen = Head(), False
+    head, begun = Head(), False
     with path.open(encoding="utf-8") as stream:
         if stream.readline().strip() != "tree":
             raise ValueError("the file is no LightGBM model in text form")
         for line in stream:
             key, _, value = line.rstrip("\n").partition("=")
-            if key == "feature_names" and not names_seen:
-                head.names, names_seen = value.split(" "), True
+            begun = begun or key == "Tree"
+            if begun:
+                # Behind the trees a feature may be called as a line of the header is.
+                key = ""
+            if key == "feature_names":
+                head.names = value.split(" ")
             elif key == "num_tree_per_iteration":
                 head.outputs = int(value)
             elif key == "objective":

@@ -143,7 +143,7 @@ class Application:
         return self._compressed(status, body, headers, encoding)
 
     async def _compressed(self, status: int, body: bytes, headers: Headers, encoding: str) -> Answer:
-        return status, await self._service.workers.call(lambda: compressed(body, encoding)), headers
+        return status, await self._service.in_pool(lambda: compressed(body, encoding)), headers
 
     async def _encoded_later(self, request: Request, coming: Awaitable[Answer]) -> Answer:
         encoded = self._encoded(request, await coming)

@@ -51,7 +51,7 @@ class ModelEndpoints:
 
     def explain(self, _: Request, body: bytes) -> Coming:
         """Answer V1 `:explain`, which asks the model for many rows: never on the event loop."""
-        return self._service.workers.call(lambda: self._explained(body))
+        return self._service.in_pool(lambda: self._explained(body))
 
     def _explained(self, body: bytes) -> Answer:
         return 200, encode(self._explainer.explain(self._dialects.v1.read(body))), headers(None)
