@@ -52,3 +52,9 @@ class Handler(Protocol):
 def write_error(status: int, message: str) -> Answer:
     """Return an answer with the body that every error has: `{"error": message}`."""
     return status, encode({"error": message}), [JSON]
+
+
+def write_busy(message: str) -> Answer:
+    """Return a 503 that asks its client to come back."""
+    status, body, headers = write_error(503, message)
+    return status, body, [*headers, RETRY_AFTER]

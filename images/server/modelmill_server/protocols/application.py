@@ -7,7 +7,7 @@ from typing import Any
 
 from modelmill_server.core.admission import TOO_MANY
 from modelmill_server.core.service import Loaded, ModelService
-from modelmill_server.http.messages import CLIENT_LEFT, RETRY_AFTER, Answer, Headers, Request, write_error
+from modelmill_server.http.messages import CLIENT_LEFT, Answer, Headers, Request, write_busy, write_error
 from modelmill_server.protocols import table
 from modelmill_server.protocols.bodies import (
     INLINE_BYTES,
@@ -115,8 +115,7 @@ class Application:
     def _infer(self, request: Request, inference: Inference) -> Answer | Coroutine[Any, Any, Answer]:
         if not self._admission.begin():
             self._admission.refuse(request.begin, 503)
-            status, content, extra = write_error(503, TOO_MANY)
-            return status, content, [*extra, RETRY_AFTER]
+            return write_busy(TOO_MANY)
         try:
             made = inference.answer(request, self._plain_body(request))
         except Exception as error:
