@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._queued = 0  # bytes of the requests that wait
         self._task: asyncio.Task[None] | None = None
-        self._worked_on = 0  # bytes of the request of the task
+        self._worked_on: Request | None = None  # by the task
         self._charged = 0
         self._refusing = False  # nothing that still comes is looked at
         self._refusal: tuple[Request, Answer] | None = None  # to be written behind the answers that are due
@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
             self._queued -= request.size
             answer = self._handler.handle(request)
             if not isinstance(answer, tuple):
-                self._worked_on = request.size
+                self._worked_on, request.grown = request, self._settle
                 self._task = asyncio.get_running_loop().create_task(self._later(request, keep, answer))
                 return
             self._write(request, keep, answer)
@@ -214,7 +214,7 @@ class Connection(asyncio.Protocol):
             log.exception("a request could not be handled")
             answer = write_error(500, NOT_HANDLED)
         self._task = None
-        self._worked_on = 0
+        self._worked_on = None
         if self._transport.is_closing():
             self._settle()
             return
@@ -291,7 +291,9 @@ class Connection(asyncio.Protocol):
     def _settle(self) -> None:
         """Charge to the budget what is kept; where that is too much, keep no more of what is not whole."""
         budget, before = self._budget, self._charged
-        keeps = self._reader.holds + self._queued + self._worked_on
+        keeps = self._reader.holds + self._queued
+        if self._worked_on is not None:
+            keeps += self._worked_on.size
         if self._blocked:
             keeps += self._transport.get_write_buffer_size()
         if keeps > before and not self._refusing and not budget.allows(before, keeps):
