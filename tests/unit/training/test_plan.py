@@ -469,7 +469,9 @@ def test_a_champion_that_the_kernel_killed_is_the_evaluate_stages_to_judge() -> 
     parent, manifest = started()
     message = result.encode(o.published())
     evaluate = o.ended("evaluate", 0, "", "OOMKilled")
-    pod = o.pod("p", [o.ended("fetch", 0), o.ended("train", 0), evaluate], [o.ended("publish", 0, message)], "Succeeded")
+    pod = o.pod(
+        "p", [o.ended("fetch", 0), o.ended("train", 0), evaluate], [o.ended("publish", 0, message)], "Succeeded"
+    )
     name = manifest["metadata"]["name"]
     made = plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods={name: [pod]}), IMAGE)
     assert status_of(made)["lastRun"]["outcome"] == "Published"
