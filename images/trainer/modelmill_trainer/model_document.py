@@ -45,6 +45,11 @@ class Said:
                 "leave them out or name the same in the same order"
             )
 
+    def require_inputs(self, inputs: Sequence[str]) -> None:
+        """Raise StageError (ModelInvalid) when other features are said than the inputs of a graph are called, in any order."""
+        if self.features is not None and inputs and set(self.features) != set(inputs):
+            raise invalid(f"features are {_shown(self.features)}, and the inputs of the graph are {_shown(inputs)}")
+
     def require_classes(self, fitted: Sequence[Any]) -> None:
         """Raise StageError (ModelInvalid) when others are said than those of the fitted model."""
         if self.classes is not None and not _same(self.classes, fitted):

@@ -100,6 +100,8 @@ def load_left(left: Left, features: list[str], labels: list[Any]) -> Model:
     classes = tuple(labels) if said.classes is None else said.classes
     model = OnnxModel(left.file.read_bytes(), list(said.features or features), said.task, classes, said)
     said.require_task(model.task)
+    if set(model.input_names) <= set(features):
+        said.require_inputs(model.input_names)
     return model
 
 
@@ -129,12 +131,20 @@ class SklearnModel:
     def __init__(self, estimator: Any, features: list[str], said: Said = NOTHING_SAID) -> None:
         """Take the features that the estimator names; without names those that are said, or else all `features`."""
         from sklearn.base import is_classifier, is_regressor
+        from sklearn.exceptions import NotFittedError
+        from sklearn.utils.validation import check_is_fitted
 
         self.estimator = estimator
         if not hasattr(estimator, "predict") or not (is_classifier(estimator) or is_regressor(estimator)):
             raise StageError(
                 "ModelInvalid", f"the model is a {type(estimator).__name__}: no classifier and no regressor"
             )
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError:
+            raise StageError(
+                "ModelInvalid", f"the {type(estimator).__name__} is not fitted: call fit before it is stored"
+            ) from None
         self.task = CLASSIFICATION if is_classifier(estimator) else REGRESSION
         said.require_task(self.task)
         named = getattr(estimator, "feature_names_in_", None)
@@ -218,6 +228,11 @@ class OnnxModel:
             made[PROBABILITIES] = self._probabilities(found[1])
         self._require_labels(made[PREDICT])
         return made
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the graph's inputs, one for each feature; empty when one input takes them all."""
+        return [] if self._matrix else [item.name for item in self._inputs]
 
     def _feed(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
         if self._matrix:

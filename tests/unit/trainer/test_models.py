@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from skl2onnx import to_onnx
+from skl2onnx import convert_sklearn, to_onnx
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -220,6 +223,38 @@ def test_classes_that_a_graph_does_not_predict_are_refused(tmp_path: Path, zipma
         (tmp_path / "model.json").write_text(json.dumps({"format": "onnx", "classes": classes}))
         model = load_left(find_model(tmp_path), ["a", "b"], [])
         assert "model.json" in not_loaded(lambda model=model: model.outputs(FRAME))  # type: ignore[misc]
+
+
+def test_features_that_are_not_the_named_inputs_of_a_graph_are_refused(tmp_path: Path) -> None:
+    made = make_pipeline(StandardScaler(), LogisticRegression()).fit(FRAME, LABELS.astype(int))
+    types = [(name, FloatTensorType([None, 1])) for name in FRAME]
+    content = convert_sklearn(
+        make_pipeline(ColumnTransformer([("all", "passthrough", list(FRAME))]), made).fit(FRAME, LABELS.astype(int)),
+        initial_types=types,
+        target_opset=17,
+        options={"zipmap": False},
+    )
+    (tmp_path / "model.onnx").write_bytes(content.SerializeToString())
+    for features, refuses in ((["b", "a"], False), (["a", "c"], True)):
+        (tmp_path / "model.json").write_text(json.dumps({"format": "onnx", "features": features}))
+        if refuses:
+            assert "a, c" in not_loaded(lambda: load_left(find_model(tmp_path), ["a", "b", "c"], [0, 1]))
+        else:
+            assert load_left(find_model(tmp_path), ["a", "b", "c"], [0, 1]).features == features
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(),
+        LinearRegression(),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        GridSearchCV(LogisticRegression(), {"C": [1.0]}),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_model_that_is_not_fitted_is_refused(tmp_path: Path, estimator: Any) -> None:
+    assert "is not fitted" in not_loaded(lambda: left_with(tmp_path, estimator))
 
 
 def test_what_a_document_for_a_graph_says_is_a_list(tmp_path: Path) -> None:
