@@ -20,8 +20,11 @@ from modelmill_trainer.stores import open_folder
 FORMATS = ("csv", "parquet", "jsonl")
 
 
-def fetch(spec: StageSpec, folders: Folders) -> None:
-    """Fill the input and hold-out folders. Raises StageError; Unchanged when the data need no training."""
+def fetch(spec: StageSpec, folders: Folders) -> Facts:
+    """Fill the input and hold-out folders and return what is known of the data.
+
+    Raises StageError; Unchanged when the data need no training.
+    """
     begin = time.monotonic()
     if spec.data.format not in FORMATS:
         raise StageError("SpecInvalid", f"data.train.format {spec.data.format!r} is none of {', '.join(FORMATS)}")
@@ -46,6 +49,7 @@ def fetch(spec: StageSpec, folders: Folders) -> None:
         f"data {facts.digest[:19]}, {time.monotonic() - begin:.2f} s",
         flush=True,
     )
+    return facts
 
 
 def _download(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:
