@@ -112,7 +112,7 @@ WRONG = [
     (b"\x2a\x00" * 100_000, "more than 71 fields"),
     (b"\x32\x00" * 100_000, "more than 71 fields"),
     (b"\x3a\x00" * 100_000, "more than 71 fields"),
-    (b"\x0b" * 100_000, "a form that is not known"),
+    (b"\x0b" * 100_000, "unknown type 3 of a field"),
     (b"\xff" * 100_000, "more than 64 bits"),
     (changed(tensor(shape=[-1])), "its shape"),
     (changed(tensor(shape=[-1]), raw=True), "no rows"),
