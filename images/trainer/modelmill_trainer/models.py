@@ -1,4 +1,4 @@
-"""Models as publish uses them, whatever their format: features in, outputs out."""
+"""Models as the evaluation uses them, whatever their format: features in, outputs out."""
 
 from __future__ import annotations
 

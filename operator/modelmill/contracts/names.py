@@ -14,7 +14,7 @@ ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
 ENV_SEED: Final = "MODELMILL_SEED"
 ENV_RUN: Final = "MODELMILL_RUN"
-ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for fetch, the built-in train and publish
+ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for every built-in stage
 ENV_TERMINATION_PATH: Final = "MODELMILL_TERMINATION_PATH"  # default /dev/termination-log
 
 # Containers of a training pod.
@@ -74,6 +74,6 @@ DURATION_BUCKETS: Final = (
     0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 
-# Bins that every feature has beside its own.
+# Bins that every feature has beside its own; artifact.category_bin keeps those of categories apart from them.
 BIN_MISSING: Final = "missing"
 BIN_OTHER: Final = "other"  # a category that the reference did not have

@@ -1,6 +1,6 @@
 """The result of a stage: its container's termination message, JSON of at most 4,096 bytes.
 
-`publish` leaves one on every ending; `fetch` and the built-in `train` leave one when they fail.
+`publish` leaves one on every ending; `fetch`, the built-in `train` and `evaluate` leave one when they fail.
 """
 
 from __future__ import annotations

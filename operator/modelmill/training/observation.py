@@ -109,10 +109,10 @@ def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
         text = "its pod is gone and with it the result; start it again"
         return _failed("ResultLost", text, seen.attempts, seen.finished)
     pod, publish = ends[-1]
-    # The kernel may kill a child of the container's program, which then ends well with half of the work done.
-    killed = next(
-        (end for stage in PHASES if (end := ended(pod, stage)) is not None and end.reason == OOM_KILLED), None
-    )
+    # The kernel may kill a child of the container's program, which then ends well with half of the work done. Evaluate alone
+    # watches its child, and goes on without what can be done without.
+    ends_before = (ended(pod, stage) for stage in PHASES if stage != names.STAGE_EVALUATE)
+    killed = next((end for end in ends_before if end is not None and end.reason == OOM_KILLED), None)
     if killed is not None:
         return _out_of_memory(killed, seen)
     try:
@@ -143,11 +143,10 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
     if result.outcome not in (FAILED, DATA_REJECTED):
         # It said that it published and then failed: success needs exit code 0 as well.
         return _failed("StageFailed", exited, seen.attempts, seen.finished)
-    if failure.container == names.STAGE_TRAIN:
-        # Any image can leave a result: it may say why it failed, and states no facts.
-        result = StageResult(result.outcome, result.reason, result.reasons)
     message = f"{exited}: {' '.join(result.reasons) or result.reason}"
-    return RunEnded(result, seen.attempts, seen.finished, _cause(result), message)
+    # A tenant's code can write it, in train and evaluate: it may say why it failed, and states no facts.
+    told = StageResult(result.outcome, result.reason, result.reasons)
+    return RunEnded(told, seen.attempts, seen.finished, _cause(told), message)
 
 
 def _out_of_memory(end: Ended, seen: jobs.Complete | jobs.Failed) -> RunEnded:

@@ -113,7 +113,7 @@ WRONG = [
     (b"\x32\x00" * 100_000, "more than 71 fields"),
     (b"\x3a\x00" * 100_000, "more than 71 fields"),
     (b"\x0b" * 100_000, "unknown type 3 of a field"),
-    (b"\xff" * 100_000, "more than 64 bits"),
+    (b"\xff" * 100_000, "more than ten bytes"),
     (changed(tensor(shape=[-1])), "its shape"),
     (changed(tensor(shape=[-1]), raw=True), "no rows"),
     (changed(tensor(shape=[0]), raw=True), "no rows"),
