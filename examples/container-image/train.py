@@ -17,7 +17,7 @@ trees = parser.parse_args().trees
 source, target = os.environ["MODELMILL_INPUT"], os.environ["MODELMILL_OUTPUT"]
 with open(f"{source}/params.json") as stream:
     params = json.load(stream)
-rows = pd.read_csv(f"{source}/{params['train']}")
+rows = pd.read_csv(f"{source}/{params['train']}", keep_default_na=False, na_values=[""])
 numbers = [column["name"] for column in params["features"] if column["kind"] == "number"]
 
 forest = RandomForestRegressor(trees, min_samples_leaf=2, oob_score=True, random_state=params["seed"])

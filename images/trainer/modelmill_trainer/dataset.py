@@ -110,7 +110,7 @@ def _require_target(table: Table, data: Data) -> None:
     if kind in (DATE, EMPTY):
         spoken = "dates" if kind == DATE else "no value in any row"
         raise rejected("TargetInvalid", f"data.target {data.target!r} has {spoken}: it must have numbers or labels")
-    bad = first_bad_number(table.frame[data.target]) if kind == TEXT and data.format == "csv" else None
+    bad = first_bad_number(_unmarked(table, data.target)) if kind == TEXT and data.format == "csv" else None
     if bad is not None and bad[0] >= 0.5:
         raise rejected(
             "TargetInvalid",
@@ -120,7 +120,7 @@ def _require_target(table: Table, data: Data) -> None:
 
 
 def _require_no_mistake(table: Table, name: str) -> None:
-    bad = first_bad_number(table.frame[name]) if table.kinds[name] == TEXT else None
+    bad = first_bad_number(_unmarked(table, name)) if table.kinds[name] == TEXT else None
     if bad is not None and bad[0] >= NUMBERS_WITH_A_MISTAKE:
         raise rejected(
             "ColumnInvalid",
@@ -132,8 +132,13 @@ def _require_no_mistake(table: Table, name: str) -> None:
 def _mark_note(name: str, texts: Counter[str]) -> str:
     shown = ", ".join(f"{text} ({count})" for text, count in texts.most_common(3))
     return (
-        f"column {name!r}: texts that stand for a missing value were read as such: {shown}; write a category otherwise"
+        f"column {name!r}: {shown} are categories like any other text; leave a field empty where the value is missing"
     )
+
+
+def _unmarked(table: Table, name: str) -> pd.Series:
+    """Return a column for a look at its numbers or dates: beside those, NA and the like are missing, not a mistake."""
+    return table.frame[name].mask(table.frame[name].isin(list(table.marks.get(name, ()))))
 
 
 def _require_same_kinds(table: Table, apart: Table, columns: list[str]) -> None:
@@ -227,7 +232,7 @@ def _ranks(frame: pd.DataFrame, name: str, table: Table) -> np.ndarray:
     column, kind = frame[name], table.kinds[name]
     if kind == TEXT:
         try:
-            column = pd.to_datetime(column, format="ISO8601", utc=True)
+            column = pd.to_datetime(_unmarked(table, name).loc[frame.index], format="ISO8601", utc=True)
         except ValueError as error:
             raise rejected(
                 "ColumnInvalid", f"data.holdout.column {name!r} must have numbers or dates like 2026-01-31: {error}"

@@ -25,7 +25,7 @@ class Table:
     """All rows of some objects. kinds: kind of each column.
 
     sources, starts: each object's name and the place of its first row.
-    marks: by column of text, how often each text of a csv was read as missing, e.g. NA.
+    marks: by column of text, how often each text of a csv stands there that pandas takes for a missing number, e.g. NA.
     """
 
     frame: pd.DataFrame
@@ -41,7 +41,11 @@ class Table:
 
 
 def read_objects(objects: Sequence[Fetched], form: str) -> Table:
-    """Return the rows of all objects. Raises StageError, which names the object: DataUnreadable, ColumnsDiffer, …"""
+    """Return the rows of all objects. Raises StageError, which names the object: DataUnreadable, ColumnsDiffer, …
+
+    In a csv, NA, null and the like are missing numbers and truth values. In a column of text they are text: they may be
+    categories (a country, "none of these"), and a request has them as text: a model is asked in the words of its training.
+    """
     frames: list[pd.DataFrame] = []
     kinds: dict[str, str] = {}
     marks: dict[str, Counter[str]] = {}
@@ -60,10 +64,11 @@ def read_objects(objects: Sequence[Fetched], form: str) -> Table:
                     f"column {name!r} is {found} in {item.name} and {before} in the objects before it: make them agree",
                 )
             kinds[name] = found if before == EMPTY else before
-        if form == "csv":
-            for name, texts in _marks(item.path, frame).items():
-                marks.setdefault(name, Counter()).update(texts)
         frames.append(frame)
+    if form == "csv":
+        for item, frame in zip(objects, frames, strict=True):
+            for name, texts in _restore_texts(item.path, frame, kinds).items():
+                marks.setdefault(name, Counter()).update(texts)
     starts = [0]
     for frame in frames[:-1]:
         starts.append(starts[-1] + len(frame))
@@ -81,7 +86,9 @@ def read_rows(path: Path, form: str, kinds: Mapping[str, str]) -> pd.DataFrame:
     """
     if form == "csv":
         texts = {name: str for name, kind in kinds.items() if kind == TEXT}
-        frame = pd.read_csv(path, float_precision="round_trip", low_memory=False, dtype=texts)
+        frame = pd.read_csv(
+            path, float_precision="round_trip", low_memory=False, dtype=texts, keep_default_na=False, na_values=[""]
+        )
     else:
         frame = read_frame(path, form)
     for name in frame.columns:
@@ -126,19 +133,20 @@ def read_frame(path: Path, form: str) -> pd.DataFrame:
     return frame
 
 
-def _marks(path: Path, frame: pd.DataFrame) -> dict[str, Counter[str]]:
-    """Return, by column of a csv that has text and gaps, what stands in the gaps when it is not nothing."""
-    gaps = {
-        place: name
-        for place, name in enumerate(frame.columns)
-        if frame[name].dtype == object and frame[name].isna().any()
-    }
+def _restore_texts(path: Path, frame: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, Counter[str]]:
+    """Put into the gaps of the columns of text what stands there in the csv, and return it by column; nothing is a gap."""
+    gaps = {place: name for place, name in enumerate(frame.columns) if kinds[name] == TEXT and frame[name].isna().any()}
     if not gaps:
         return {}
     raw = pd.read_csv(path, usecols=list(gaps), dtype=str, keep_default_na=False, encoding="utf-8-sig")
     raw.columns = list(gaps.values())
-    found = {name: Counter(raw[name][frame[name].isna() & (raw[name] != "")].tolist()) for name in gaps.values()}
-    return {name: texts for name, texts in found.items() if texts}
+    found = {}
+    for name in raw.columns:
+        marked = frame[name].isna() & (raw[name] != "")
+        if marked.any():
+            frame[name] = frame[name].astype(object).mask(marked, raw[name])
+            found[name] = Counter(raw[name][marked].tolist())
+    return found
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

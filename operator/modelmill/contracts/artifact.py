@@ -141,8 +141,8 @@ class FeatureProfile:
 
     kind numeric: `edges` are k ascending interior edges and `ratios` the k+1 shares of (-inf, e0), [e0, e1), …, [ek-1, inf);
         bins are called "0" … "k". Equal quantiles collapse, so k is at most 9.
-    kind categorical: `categories` in order of share (at most 20) and `ratios` their shares; a bin is called by its category,
-        a truth value as `category_text` writes it.
+    kind categorical: `categories` in order of share (at most 20) and `ratios` their shares; a bin is called by its category
+        (see `category_bin`), a truth value as `category_text` writes it.
     Each also has the bins `missing` (share `missing_ratio`) and `other` (share `other_ratio`; categorical only).
     All shares together are 1. importance: permutation importance on the hold-out, for choosing the features that are counted.
     """
@@ -157,7 +157,10 @@ class FeatureProfile:
 
     def bins(self) -> dict[str, float]:
         """Return the reference share of every bin by name."""
-        names = self.categories if self.kind == CATEGORICAL else tuple(str(i) for i in range(len(self.ratios)))
+        if self.kind == CATEGORICAL:
+            names = tuple(category_bin(category) for category in self.categories)
+        else:
+            names = tuple(str(i) for i in range(len(self.ratios)))
         shares = dict(zip(names, self.ratios, strict=True))
         shares[BIN_MISSING] = self.missing_ratio
         if self.kind == CATEGORICAL:
@@ -170,7 +173,7 @@ class FeatureProfile:
             return BIN_MISSING
         if self.kind == CATEGORICAL:
             text = category_text(value)
-            return text if text in self.categories else BIN_OTHER
+            return category_bin(text) if text in self.categories else BIN_OTHER
         return str(bisect_right(self.edges, float(value)))
 
 
@@ -207,6 +210,14 @@ class Golden:
 def category_text(value: Any) -> str:
     """Return a value as profile.json and the metrics of the server name its category: truth values as JSON writes them."""
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def category_bin(category: str) -> str:
+    """Return the name of a category's bin, which is none of the reserved ones and no other category's: `other` is `=other`.
+
+    Profiles hold the categories themselves, so that those of older artifacts are read in the same way.
+    """
+    return f"={category}" if category.lstrip("=") in (BIN_MISSING, BIN_OTHER) else category
 
 
 def report_uri(artifact_uri: str) -> str:

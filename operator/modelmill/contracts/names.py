@@ -74,6 +74,6 @@ DURATION_BUCKETS: Final = (
     0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 
-# Bins that every feature has beside its own.
+# Bins that every feature has beside its own; artifact.category_bin keeps those of categories apart from them.
 BIN_MISSING: Final = "missing"
 BIN_OTHER: Final = "other"  # a category that the reference did not have

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from modelmill.api.objects import readable_model_versions, status_manifest
 from modelmill.api.training_job_status import FinishedRun, PendingTrigger, TrainingJobStatus
 from modelmill.engine.interface import Delete, Event
 from modelmill.engine.parts import UNCHANGED, Contribution
 from modelmill.kube.conditions import parse_timestamp
+from modelmill.kube.labels import RUN_LABEL
+from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import JOBS
 from modelmill.kube.texts import fitted
+from modelmill.training.builders.job import job_name
 from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
 from modelmill.training.observation import REPLACED, RunActive
@@ -20,6 +23,7 @@ from modelmill.training.transition import Transition, follow, start
 from modelmill.training.triggers import alerts
 from modelmill.training.triggers.decision import Decision, decide
 from modelmill.training.view import View
+from modelmill.workloads import jobs
 from modelmill.workloads.containers import Image
 
 
@@ -89,21 +93,46 @@ def expired_jobs(view: View, written: Sequence[FinishedRun]) -> tuple[list[Delet
     """Return Jobs kept long enough after their run, and the seconds until the next one is.
 
     A Job may go only when its result is in the status that was `written`; the API server's own TTL would not wait for that.
-    The Job of a run that was given up for the next one goes at once: its pod may take the place of the next one's.
     """
     runs = {run.job: run for run in view.status.runs}
     known = {run.job for run in written}
     current = view.status.current_run.job if view.status.current_run is not None else None
-    seconds = view.spec.run_policy.ttl_seconds_after_finished
     deletes: list[Delete] = []
     waits: list[float] = []
     for name, job in view.jobs.items():
-        if name not in runs or name == current or "deletionTimestamp" in job["metadata"]:
+        if name == current or "deletionTimestamp" in job["metadata"]:
             continue
-        keep = timedelta(seconds=0 if runs[name].cause == REPLACED else seconds)
-        left = (parse_timestamp(runs[name].finish_time) + keep - view.now).total_seconds()
-        if left <= 0 and name in known:
+        until = _kept_until(view, job, written) if name not in runs else _recorded_until(view, runs[name])
+        if until is None:
+            continue
+        left = (until - view.now).total_seconds()
+        if left <= 0 and (name in known or name not in runs):
             deletes.append(Delete(JOBS, view.namespace, name, job["metadata"]["uid"]))
         else:
             waits.append(left)
     return deletes, min(waits, default=None)
+
+
+def _recorded_until(view: View, run: FinishedRun) -> datetime:
+    """Return until when the Job of a run on record is kept.
+
+    That of a run that was given up for the next one goes at once: its pod may take the place of the next one's.
+    """
+    seconds = 0 if run.cause == REPLACED else view.spec.run_policy.ttl_seconds_after_finished
+    return parse_timestamp(run.finish_time) + timedelta(seconds=seconds)
+
+
+def _kept_until(view: View, job: Manifest, written: Sequence[FinishedRun]) -> datetime | None:
+    """Return until when a Job of a run is kept that is not on record any more, or never was; None while it may come to be.
+
+    Numbers only grow: nothing is waited for of a run below one that has ended.
+    """
+    text = (job["metadata"].get("labels") or {}).get(RUN_LABEL, "")
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    newest = max((run.number for run in written), default=0)
+    if number >= newest or job["metadata"]["name"] != job_name(view, number):
+        return None
+    seen = jobs.observe(job, (), view.now)
+    if isinstance(seen, jobs.Active):
+        return view.now
+    return seen.finished + timedelta(seconds=view.spec.run_policy.ttl_seconds_after_finished)

@@ -56,3 +56,18 @@ def test_category_text(value: Any, text: str) -> None:
 def test_truth_values_fall_in_the_bins_that_json_names() -> None:
     profile = FeatureProfile(CATEGORICAL, (0.75, 0.25), categories=("false", "true"))
     assert [profile.bin_of(value) for value in (True, False, None, 2.0)] == ["true", "false", "missing", "other"]
+
+
+RESERVED_WORDS = ("other", "missing", "=other", "==other", "=missing", "other ")
+
+
+def test_a_category_called_like_a_reserved_bin_has_a_bin_of_its_own() -> None:
+    shares = (0.2, 0.2, 0.1, 0.1, 0.1, 0.1)
+    profile = FeatureProfile(CATEGORICAL, shares, categories=RESERVED_WORDS, missing_ratio=0.05, other_ratio=0.15)
+    bins = profile.bins()
+    assert len(bins) == len(RESERVED_WORDS) + 2
+    assert sum(bins.values()) == pytest.approx(1.0)
+    named = [profile.bin_of(value) for value in RESERVED_WORDS]
+    assert [bins[name] for name in named] == list(shares)
+    assert (bins[profile.bin_of(None)], bins[profile.bin_of("new")]) == (0.05, 0.15)
+    assert (profile.bin_of(None), profile.bin_of("new"), named[-1]) == ("missing", "other", "other ")

@@ -52,6 +52,17 @@ def test_words_are_counted_in_the_bin_of_the_profile(known: list[str], values: l
     assert counted(counter) == Counter(profile.bin_of(value) for value in values)
 
 
+def test_categories_called_like_the_reserved_bins_do_not_drift_on_the_data_of_training() -> None:
+    shares = {"other": 0.4, "missing": 0.3, "=other": 0.1}
+    profile = FeatureProfile(
+        CATEGORICAL, tuple(shares.values()), categories=tuple(shares), missing_ratio=0.1, other_ratio=0.1
+    )
+    counter = BinCounter(profile)
+    counter.add(["other"] * 40 + ["missing"] * 30 + ["=other"] * 10 + [None] * 10 + ["rare"] * 10)
+    live = {name: count / 100 for name, count in zip(counter.bins, counter.counts, strict=True)}
+    assert live == pytest.approx(profile.bins())
+
+
 def test_whole_numbers_as_categories_are_called_by_their_text() -> None:
     counter = BinCounter(FeatureProfile(CATEGORICAL, (0.5, 0.5), categories=("4", "6")))
     counter.add([4, 6, 8, 4])

@@ -140,6 +140,14 @@ def test_retry_annotation_tries_once_more() -> None:
     assert world.status["stable"]["version"] == "cars-2"
 
 
+def test_a_retry_annotation_longer_than_what_is_kept_tries_once_more() -> None:
+    world = failed(World())
+    world.parent["metadata"]["annotations"] = {"modelmill.dev/retry": "x" * 300}
+    world.reconcile()
+    world.run(200)
+    assert world.events.count("RolloutStarted") == 2
+
+
 def test_retry_is_not_blamed_for_the_pods_of_the_try_before() -> None:
     """The Deployment is gone at once, its pods a little later, and the next one has the same name."""
     world = World().serving()

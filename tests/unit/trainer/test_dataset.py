@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -250,3 +251,15 @@ def test_a_mixed_nested_or_infinite_column_is_refused(values: list[Any]) -> None
     with pytest.raises(StageError, match="column 'x'") as caught:
         kind_of(pd.Series(values), "column 'x'")
     assert caught.value.reason == "ColumnInvalid"
+
+
+def test_marks_of_missing_values_are_no_mistake_beside_numbers_and_dates() -> None:
+    days = [f"2026-{1 + place % 12:02d}-01" for place in range(40)]
+    days[11] = "NA"
+    weights = ["?"] + ["12"] * 9 + ["NA"] * 30
+    dated = table(day=days, mpg=np.arange(40.0))
+    dated.marks["day"] = Counter({"NA": 1})
+    assert 11 in make_split(dated, None, data(holdout=Holdout(0.12, "Latest", "day")), 0).train["mpg"].tolist()
+    mistaken = table(weight=weights, mpg=np.arange(40.0))
+    mistaken.marks["weight"] = Counter({"NA": 30})
+    assert "'?' in a.csv, data row 1" in refused(mistaken, None, data(), 0).line()

@@ -54,12 +54,11 @@ def test_what_is_found_is_written_for_both_later_stages(tmp_path: Path) -> None:
     assert raw["train"] == "train/train.csv"
 
 
-def test_a_category_that_reads_as_missing_is_told(tmp_path: Path) -> None:
+def test_a_category_that_looks_missing_is_told(tmp_path: Path) -> None:
     labels = ["None", "Mild", "Severe", "Mild", "Severe"] * 10
     where = fetched(tmp_path, pd.DataFrame({"x": np.arange(50.0), "y": labels}))
     assert read_facts(where.snapshot).notes == (
-        "column 'y': texts that stand for a missing value were read as such: None (10); write a category otherwise",
-        "10 rows without a value of 'y' are left out",
+        "column 'y': None (10) are categories like any other text; leave a field empty where the value is missing",
     )
 
 

@@ -82,12 +82,34 @@ def test_what_cannot_be_read_is_told_by_object(
     assert said in caught.value.line()
 
 
-def test_texts_that_are_read_as_missing_are_counted(tmp_path: Path) -> None:
+def test_in_a_column_of_text_only_an_empty_field_is_missing(tmp_path: Path) -> None:
+    """As in requests, where NA is a text: a model is asked in the words that it was trained on."""
     first = "\ufeff,alley,price,code\n1,Gravel,1,a\n2,NA,NA,b\n3,,3,c\n\n4,None,4,d\n"
     table = read_objects(objects(tmp_path, a=first, b=",alley,price,code\n5,NA,5,n/a\n6,Paved,6,f\n"), "csv")
+    assert table.frame["alley"].fillna("").tolist() == ["Gravel", "NA", "", "None", "NA", "Paved"]
+    assert table.frame["code"].tolist() == ["a", "b", "c", "d", "n/a", "f"]
     assert table.marks == {"alley": {"NA": 2, "None": 1}, "code": {"n/a": 1}}
-    assert table.frame["alley"].isna().tolist() == [False, True, True, True, True, False]
-    assert table.kinds["price"] == "number"
+    assert (table.kinds["price"], table.frame["price"].isna().tolist()) == ("number", [False, True] + [False] * 4)
+
+
+def test_an_object_with_nothing_but_such_texts_has_them_where_another_has_text(tmp_path: Path) -> None:
+    table = read_objects(objects(tmp_path, a="x,y\nnan,1\n,2\n", b="x,y\nred,3\n"), "csv")
+    assert table.frame["x"].fillna("").tolist() == ["nan", "", "red"]
+    assert table.frame["y"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("mark", ["NA", "N/A", "nan", "null", "None", "NULL", "#N/A", "n/a"])
+def test_a_category_that_looks_missing_survives(tmp_path: Path, mark: str) -> None:
+    frame = pd.DataFrame({"text": ["a", mark, None], "number": [1.5, None, 2.0], "flag": [True, None, False]})
+    write_rows(frame, tmp_path / "rows", "csv")
+    kinds = {"text": "text", "number": "number", "flag": "boolean"}
+    for back in (
+        read_rows(tmp_path / "rows", "csv", kinds),
+        read_objects([Fetched("rows", 1, "", tmp_path / "rows")], "csv").frame,
+    ):
+        assert back["text"].fillna("").tolist() == ["a", mark, ""]
+        assert back["number"].isna().tolist() == [False, True, False]
+        assert back["flag"].isna().tolist() == [False, True, False]
 
 
 def test_other_formats_have_no_such_texts(tmp_path: Path) -> None:

@@ -271,6 +271,15 @@ def test_annotation_runs_once_for_each_text() -> None:
     assert plan(view(after), IMAGE).create == ()
 
 
+def test_an_annotation_longer_than_what_is_kept_runs_once() -> None:
+    parent = finished()
+    for text, runs in (("x" * 300, True), ("x" * 300, False), ("x" * 256 + "y" * 44, False), ("y" * 300, True)):
+        parent["metadata"]["annotations"] = {"modelmill.dev/run": text}
+        made = plan(view(parent), IMAGE)
+        assert bool(made.create) == runs, text
+        parent = o.with_status(parent, {**status_of(made), "currentRun": None})
+
+
 def test_alert_waits_for_the_cooldown_from_the_end_of_the_last_run() -> None:
     parent = finished()
     early = plan(view(parent, services=[service([o.alert()])], now=o.later(599)), IMAGE)
@@ -390,6 +399,53 @@ def test_job_is_deleted_only_after_its_time_and_its_result() -> None:
     assert kept.requeue_after == pytest.approx(86_390)
     gone = plan(view(parent, jobs=jobs, now=o.later(86_400)), IMAGE)
     assert [one.name for one in gone.delete] == [name]
+
+
+def job_of_run(number: int, *conditions: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a Job as run `number` has it."""
+    _, manifest = started()
+    name = manifest["metadata"]["name"].replace("cars-1-", f"cars-{number}-")
+    labels = {**manifest["metadata"]["labels"], "modelmill.dev/run-number": str(number)}
+    meta = {**manifest["metadata"], "name": name, "labels": labels}
+    return name, o.job({**manifest, "metadata": meta}, *conditions)
+
+
+def after_runs(*numbers: int) -> dict[str, Any]:
+    """Return a TrainingJob that remembers these runs, the newest first."""
+    parent = finished()
+    last = parent["status"]["lastRun"]
+    runs = [{**last, "number": number, "job": job_of_run(number)[0]} for number in numbers]
+    return o.with_status(parent, {**parent["status"], "lastRun": runs[0], "runs": runs})
+
+
+def test_jobs_of_runs_that_are_no_more_remembered_are_deleted_after_their_time() -> None:
+    parent = after_runs(*range(14, 4, -1))
+    jobs = dict(
+        [
+            job_of_run(2, o.condition("Failed", moment=o.later(-90_000))),
+            job_of_run(3, o.condition("Complete", moment=o.later(-90_000))),
+            job_of_run(4, o.condition("Complete", moment=o.later(-86_000))),
+            job_of_run(5, o.condition("Complete")),
+        ]
+    )
+    made = plan(view(parent, jobs=jobs), IMAGE)
+    assert [one.name for one in made.delete] == [job_of_run(number)[0] for number in (2, 3)]
+    assert made.requeue_after == pytest.approx(400)
+    assert len(plan(view(parent, jobs=jobs, now=o.later(401)), IMAGE).delete) == 3
+
+
+def test_a_job_of_a_run_that_was_never_recorded_is_deleted_when_a_later_run_is() -> None:
+    name, job = job_of_run(3)
+    assert plan(view(after_runs(2), jobs={name: job}), IMAGE).delete == ()
+    assert [one.name for one in plan(view(after_runs(4), jobs={name: job}), IMAGE).delete] == [name]
+
+
+def test_a_job_that_somebody_else_made_for_the_training_job_is_left_alone() -> None:
+    _, job = job_of_run(3, o.condition("Complete", moment=o.later(-90_000)))
+    job["metadata"]["name"] = "cars-by-hand"
+    unlabelled = {**job, "metadata": {**job["metadata"], "name": "cars-3", "labels": {}}}
+    found = {"cars-by-hand": job, "cars-3": unlabelled}
+    assert plan(view(after_runs(4), jobs=found), IMAGE).delete == ()
 
 
 def test_deleted_training_job_is_left_alone() -> None:

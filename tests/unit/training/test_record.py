@@ -56,6 +56,35 @@ def test_version_keeps_its_metrics_on_the_rows_of_the_comparison() -> None:
         }
 
 
+@pytest.mark.parametrize("recorded", [True, False], ids=["in the run", "before the run is recorded"])
+def test_a_version_is_reached_as_the_run_that_published_it(recorded: bool) -> None:
+    """The store of the spec may be edited while the run publishes to the one that its Job was made with."""
+    parent, manifest = started()
+    if not recorded:
+        parent = o.with_status(parent, {})
+    before = dict(parent["spec"]["store"])
+    parent["spec"] = {**parent["spec"], "store": {"uri": "s3://elsewhere/", "secretRef": {"name": "other-keys"}}}
+    if not recorded:
+        name = manifest["metadata"]["name"]
+        begun = plan(view(parent, jobs={name: o.job(manifest)}), IMAGE)
+        assert begun.create == ()
+        parent = o.with_status(parent, status_of(begun))
+    (version,) = complete(parent, manifest, o.published()).create
+    assert version["spec"]["store"] == before
+
+
+@pytest.mark.parametrize("text", [None, "", "{", '{"uri": 3}', "null"])
+def test_a_job_that_does_not_say_its_store_has_that_of_the_spec(text: str | None) -> None:
+    """One of an earlier release, or one that somebody edited."""
+    parent, manifest = started()
+    annotations = {name: value for name, value in manifest["metadata"]["annotations"].items() if "store" not in name}
+    if text is not None:
+        annotations["modelmill.dev/store"] = text
+    manifest["metadata"] = {**manifest["metadata"], "annotations": annotations}
+    (version,) = complete(parent, manifest, o.published()).create
+    assert version["spec"]["store"] == parent["spec"]["store"]
+
+
 def earlier(name: str, digest: str = o.DIGEST) -> dict[str, Any]:
     made = o.model_version(name)
     lineage = {"trainingJob": "cars", "run": 1, "runUid": "u-1", "reason": "Spec", "dataRows": 9, "holdoutRows": 2}
@@ -99,3 +128,10 @@ def test_version_on_the_data_of_the_one_before_says_so(
     assert notes[-2:] == list(NOTES)
     told = [note for note in notes if note not in NOTES]
     assert told == ([f"the data are those that {same_as} was trained on"] if same_as else [])
+
+
+def test_a_version_whose_gates_failed_without_a_word_says_that() -> None:
+    parent, manifest = started()
+    (version,) = complete(parent, manifest, o.published(result.GATE_FAILED)).create
+    assert version["spec"]["failedGates"] == ["the run does not say which"]
+    assert version["spec"]["approval"] == "Rejected"

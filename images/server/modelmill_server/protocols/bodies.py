@@ -12,6 +12,7 @@ from modelmill_server.queries.columns import RejectedError, bad
 
 LEAST_BYTES: Final = 2048  # of an answer: a smaller one gains less than a packet
 INLINE_BYTES: Final = 32 * 1024  # compressed within a millisecond; more does not belong on the event loop
+INLINE_COMPRESSED: Final = 1024  # of a request: it becomes a thousand times as much at most
 LEVEL: Final = 1  # a third of the time of the usual 6, for a tenth more bytes of JSON
 MOST_ACCEPTED: Final = 200  # characters of Accept-Encoding that are read: there are some ten codings in the world
 MOST_MEMBERS: Final = 1024  # of a gzip body

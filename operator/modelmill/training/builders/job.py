@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
+from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import ModelVersion
 from modelmill.contracts import names, stage
@@ -20,6 +23,7 @@ REQUESTS = {"cpu": "100m", "memory": "384Mi"}
 TRAINED_HASH_ANNOTATION = f"{labels.GROUP}/trained-hash"
 RUN_SPEC_HASH_ANNOTATION = f"{labels.GROUP}/run-spec-hash"
 CHAMPION_ANNOTATION = f"{labels.GROUP}/champion"
+STORE_ANNOTATION = f"{labels.GROUP}/store"
 # The webhook that gives the pods of a service account a token for AWS gives it to every container that is not named here.
 # Source: amazon-eks-pod-identity-webhook, README
 WITHOUT_IDENTITY = {"eks.amazonaws.com/skip-containers": f"{names.STAGE_TRAIN},{names.STAGE_EVALUATE}"}
@@ -61,6 +65,7 @@ def build_job(
                 TRAINED_HASH_ANNOTATION: view.trained_hash(),
                 RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash(),
                 CHAMPION_ANNOTATION: champion.name if champion is not None else "",
+                STORE_ANNOTATION: view.spec.store.model_dump_json(by_alias=True, exclude_none=True),
             },
             tries_again=policy.backoff_limit,
             deadline_seconds=policy.active_deadline_seconds,
@@ -69,6 +74,19 @@ def build_job(
             pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion, unless_digest)), trainer),
         )
     )
+
+
+def store_of(view: View, job: str) -> Store:
+    """Return the store that the Job reads and publishes with: the spec's may be another by now.
+
+    It is the spec's for a Job that does not say it: one of an earlier release, or one that somebody edited.
+    """
+    made = view.jobs.get(job)
+    annotations = (made["metadata"].get("annotations") or {}) if made is not None else {}
+    try:
+        return Store.model_validate_json(annotations.get(STORE_ANNOTATION, ""))
+    except ValidationError:
+        return view.spec.store
 
 
 def _final_stages(view: View) -> list[str]:

@@ -10,6 +10,7 @@ from modelmill.api.versions import APPROVED, PENDING, REJECTED
 from modelmill.contracts.result import PUBLISHED, StageResult
 from modelmill.kube import labels
 from modelmill.kube.texts import fitted
+from modelmill.training.builders.job import store_of
 from modelmill.training.view import View
 
 
@@ -38,7 +39,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
     spec: dict[str, Any] = {
         "model": view.spec.model,
         "artifact": {"uri": artifact.uri, "digest": artifact.digest},
-        "store": view.spec.store.model_dump(by_alias=True, exclude_none=True),
+        "store": store_of(view, run.job).model_dump(by_alias=True, exclude_none=True),
         "format": artifact.format,
         "bytes": artifact.bytes,
         "trained": finished,
