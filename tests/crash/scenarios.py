@@ -27,7 +27,7 @@ STEPS = [{"weight": 50}, {"pauseSeconds": 10}]
 class Scenario:
     """What is done, and how the training pods end meanwhile.
 
-    within: seconds that it may take without faults. What waits for a timer that nobody set is done at the next resync, much later.
+    within: seconds that it may take without faults. What waits for a timer that nobody set is done by the next resync only.
     """
 
     name: str
