@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelmill.contracts import names
@@ -13,6 +11,9 @@ MAX_LINES = 512
 MAX_PAGE_LINES = 100_000  # needed or not: looking at each costs time of the event loop
 MAX_LINE = 4096
 MAX_CODE = 16
+MAX_COUNT = (
+    1e12  # three thousand requests a second for ten years; sums over all series and pods stay whole numbers of 64 bits
+)
 _BUCKET = f"{names.METRIC_REQUEST_DURATION}_bucket"
 _NEEDED = (f"{names.METRIC_REQUESTS}{{".encode(), f"{_BUCKET}{{".encode())
 
@@ -71,14 +72,14 @@ def parse(text: str) -> Sample:
 
 
 def _count(value: float) -> float:
-    if not (math.isfinite(value) and value >= 0):
+    if not 0 <= value <= MAX_COUNT:  # NaN is not either
         raise ValueError(f"a counter is {value}")
     return value
 
 
 def _bound(text: str) -> float:
-    """Return the upper bound of a bucket, s; infinity for the last. Raises ValueError when it is missing or no number."""
+    """Return the upper bound of a bucket, s; infinity for the last. Raises ValueError when it is missing or no duration."""
     bound = float(text)
-    if math.isnan(bound):
-        raise ValueError("a bucket's bound is no number")
+    if not bound >= 0:  # NaN is not either
+        raise ValueError(f"a bucket's bound is {bound}")
     return bound
