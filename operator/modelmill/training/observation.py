@@ -24,15 +24,13 @@ from modelmill.training.view import View
 from modelmill.workloads import jobs, refusals
 from modelmill.workloads.pod_status import OOM_KILLED, Ended, container_statuses, ended
 
-Phase = Literal["Pending", "Fetching", "Training", "Publishing"]
+Phase = Literal["Pending", "Fetching", "Training", "Evaluating", "Publishing"]
 PHASES: dict[str, Phase] = {
     names.STAGE_FETCH: "Fetching",
     names.STAGE_TRAIN: "Training",
-    names.STAGE_EVALUATE: "Publishing",
+    names.STAGE_EVALUATE: "Evaluating",
     names.STAGE_PUBLISH: "Publishing",
 }
-COUNTED: Final = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
-"""The stages that a person counts: to evaluate belongs to publishing."""
 REPLACED: Final = "Replaced"
 """Cause of a run that was given up for the next one: the operator's own word, which no stage can say."""
 HELP: Final = {
@@ -165,7 +163,7 @@ def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
         message = f"trying again: {seen.previous.describe()}"
     phase = _phase(seen.pod) if seen.pod is not None else "Pending"
     done = (
-        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in COUNTED) if seen.pod else 0
+        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in PHASES) if seen.pod else 0
     )
     remedy = f"{HELP.get(seen.obstacle, 'correct it')}: {ANEW}" if seen.obstacle else ""
     return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, remedy, done, look_again)

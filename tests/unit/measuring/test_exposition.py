@@ -66,13 +66,17 @@ def test_last_line_needs_no_end() -> None:
         "modelmill_requests_total{code=200} 1",
         'modelmill_requests_total{code="200"code="500"} 1',
         f'modelmill_requests_total{{{MANY_LABELS},code="200"}} 1',
+        'modelmill_requests_total{code="200"} 1e308',
+        'modelmill_requests_total{code="200"} 1000000000001',
         f'modelmill_requests_total{{code="{"2" * 17}"}} 1',
         'modelmill_request_duration_seconds_bucket{model_name="m"} 1',
+        'modelmill_request_duration_seconds_bucket{le=""} 1',
         'modelmill_request_duration_seconds_bucket{le="NaN"} 1',
+        'modelmill_request_duration_seconds_bucket{le="-Inf"} 1',
+        'modelmill_request_duration_seconds_bucket{le="-0.5"} 1',
         'modelmill_request_duration_seconds_bucket{le="soon"} 1',
         'modelmill_request_duration_seconds_bucket{le="0.1"} NaN',
         'modelmill_request_duration_seconds_bucket{le="0.1"} 1e300',
-        'modelmill_request_duration_seconds_bucket{le="-1"} 1',
         f'modelmill_requests_total{{model_name="{"m" * MAX_LINE}",code="200"}} 1',
     ],
 )
@@ -142,3 +146,35 @@ def test_a_page_of_nothing_but_line_ends_is_refused() -> None:
     lines.feed(b"\n" * 65536)
     with pytest.raises(ValueError, match="more than 100000 lines"):
         lines.feed(b"\n" * 65536)
+
+
+counts = st.sampled_from(["0", "1", "7", "50", "1e12", "NaN", "+Inf", "-1", "1e308", "1e999", "x"])
+series = st.one_of(
+    st.builds('modelmill_requests_total{{code="{}"}} {}\n'.format, st.sampled_from(["200", "500", ""]), counts),
+    st.builds(
+        'modelmill_request_duration_seconds_bucket{{le="{}"}} {}\n'.format,
+        st.sampled_from(["0.1", "1", "+Inf", "-Inf", "NaN", "", "0", "1e308"]),
+        counts,
+    ),
+    st.just("modelmill_request_duration_seconds_bucket{} 3\n"),
+)
+pages = st.lists(series, max_size=6).map(lambda lines: "".join(lines).encode())
+
+
+def sample_of(page: bytes) -> Sample:
+    """Return what a page counts; nothing when it is refused, as for a pod that did not answer."""
+    try:
+        return read(page)
+    except ValueError:
+        return Sample()
+
+
+@given(st.lists(st.tuples(pages, pages), min_size=1, max_size=4))
+def test_whatever_pods_count_there_is_a_judgement_that_can_be_written(pods: list[tuple[bytes, bytes]]) -> None:
+    """Counters of any value, that grow, shrink or vanish between two readings."""
+    total = Sample()
+    for before, after in pods:
+        total = total.plus(sample_of(after).minus(sample_of(before)))
+    assert 0 <= int(total.requests) < 2**63
+    for measure in MEASURES.values():
+        assert 0 <= measure(total) < math.inf

@@ -161,7 +161,8 @@ def test_planning_twice_changes_nothing() -> None:
         ([], [], "Pending"),
         ([o.running("fetch")], [], "Fetching"),
         ([o.ended("fetch", 0), o.running("train")], [], "Training"),
-        ([o.ended("fetch", 0), o.ended("train", 0)], [o.running("publish")], "Publishing"),
+        ([o.ended("fetch", 0), o.ended("train", 0), o.running("evaluate")], [], "Evaluating"),
+        ([o.ended("fetch", 0), o.ended("train", 0), o.ended("evaluate", 0)], [o.running("publish")], "Publishing"),
     ],
 )
 def test_phase_is_the_stage_that_runs(init: list[Any], main: list[Any], phase: str) -> None:
