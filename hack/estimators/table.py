@@ -116,7 +116,7 @@ within the tolerance** that the artifact states (1e-4 of the predictions' spread
 
 ## How the format is chosen
 
-The publish stage converts the model with skl2onnx: with one input for all features when they are all numbers, else with one for
+Stage `evaluate` converts the model with skl2onnx: with one input for all features when they are all numbers, else with one for
 each. It takes the ONNX file when it gives the same labels and, within the tolerance, the same numbers as the original
 
 - on the hold-out, up to 500 rows of the training data and the golden rows, and

@@ -115,7 +115,7 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            [training.training_part(Image(config.trainer_image, config.image_pull_policy), reads), *of_runs],
+            [*of_runs, training.training_part(Image(config.trainer_image, config.image_pull_policy), reads)],
             maps={
                 PODS: training.keys_of_pod,
                 INFERENCE_SERVICES: training.keys_of_service,
@@ -132,7 +132,7 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [serving.serving_part(server, Scraper()), monitoring.PART, *of_servers],
+            [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART],
             maps={
                 PODS: serving.keys_of_pod,
                 REPLICA_SETS: serving.keys_of_pod,

@@ -43,7 +43,7 @@ def fetch_artifact(champion: Champion, store: Store, into: Path) -> None:
 
 
 def _fetch_rows(folder: Folder, file: File, into: Path, champion: Champion) -> None:
-    """Bring rows.bin, or leave it out when it is damaged: publish then says that the champion cannot be compared."""
+    """Bring rows.bin, or leave it out when it is damaged: the evaluation then says that the champion cannot be compared."""
     try:
         content = folder.read(file.name, MAX_ROWS_BYTES)
     except StageError as error:

@@ -1,4 +1,4 @@
-"""What fetch finds out about the data: data.json for publish and the artifact, params.json for the train stage."""
+"""What fetch finds out about the data: data.json for evaluate, publish and the artifact, params.json for the train stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model with everything that publish has found out about it."""
+"""A model with everything that the evaluation has found out about it."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _checked(spec: StageSpec, facts: Facts, ending: result.StageResult, folder: 
     """Return the artifact when it is what this run was to make. Raises ValueError, OSError.
 
     The process that wrote it ran the model, so nothing of it is believed: a plain file for each name that an artifact has, the
-    sizes and digests of the manifest, this run's name and data.
+    sizes and digests of the manifest, this run's name, data and champion.
     """
     if folder.is_symlink() or not folder.is_dir():
         raise NotPlain(f"{folder.name} is no folder")
@@ -73,6 +73,8 @@ def _checked(spec: StageSpec, facts: Facts, ending: result.StageResult, folder: 
             pass
     content = read_plain(folder / names.MANIFEST_FILE, MAX_MANIFEST)
     manifest = parse_manifest(content)
+    if ending.outcome not in (result.PUBLISHED, result.GATE_FAILED):
+        raise ValueError(f"the outcome {ending.outcome!r} is none of a model that was evaluated")
     if content != canonical(manifest):
         raise ValueError(f"{names.MANIFEST_FILE} has fields that a manifest has not")
     size = sum(path.stat().st_size for path in folder.iterdir())
@@ -85,6 +87,7 @@ def _checked(spec: StageSpec, facts: Facts, ending: result.StageResult, folder: 
         "run": (manifest.lineage.get("run_uid"), spec.run_uid),
         "metrics": (manifest.metrics, ending.metrics),
         "data": (ending.data, facts.told()),
+        "champion": (ending.champion and ending.champion.name, spec.champion and spec.champion.name),
     }
     for field, (said, wanted) in told.items():
         if said != wanted:

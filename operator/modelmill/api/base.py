@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from modelmill.kube.labels import GROUP
@@ -79,7 +79,8 @@ class Store(Part):
         default=None,
         description="Secret with the credentials. Left out: the identity of the pod's service account is used.",
     )
-    service_account_name: ObjectName | None = Field(
+    # Objects from before the pattern may have an empty name, which Kubernetes takes for default.
+    service_account_name: Annotated[ObjectName | None, BeforeValidator(lambda name: name or None)] = Field(
         default=None, description="Service account of the pods that use the store. Left out: default."
     )
 

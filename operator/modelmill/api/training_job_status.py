@@ -33,7 +33,9 @@ class CurrentRun(StatusPart):
     version: Annotated[Word, Field(description="Name of the ModelVersion that it makes.")]
     job: Annotated[Word, Field(description="Name of its Job.")]
     champion: Annotated[Word | None, Field(description="Version that it is compared with.")] = None
-    phase: Annotated[Literal["Pending", "Fetching", "Training", "Publishing"], Field(description="What it does now.")]
+    phase: Annotated[
+        Literal["Pending", "Fetching", "Training", "Evaluating", "Publishing"], Field(description="What it does now.")
+    ]
     attempt: Annotated[int, Field(ge=1, description="Which try this is.")]
     start_time: Annotated[Timestamp, Field(description="When it started.")]
     message: Annotated[Message | None, Field(description="What it waits for, if anything.")] = None

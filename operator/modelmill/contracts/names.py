@@ -14,7 +14,7 @@ ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
 ENV_SEED: Final = "MODELMILL_SEED"
 ENV_RUN: Final = "MODELMILL_RUN"
-ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for fetch, the built-in train and publish
+ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for every built-in stage
 ENV_TERMINATION_PATH: Final = "MODELMILL_TERMINATION_PATH"  # default /dev/termination-log
 
 # Containers of a training pod.

@@ -1,4 +1,4 @@
-"""Carries a plan out: create, apply, delete, finalizer, status, events, in this order, and nothing that changes nothing."""
+"""Carries a plan out: apply, create, delete, finalizer, status, events, in this order, and nothing that changes nothing."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class Executor:
 
         Raises ApiError, NameConflict or ChildTerminating; what was done before stays done and is found next time.
         """
-        for manifest in plan.create:
-            await self._create(parent, manifest)
         for together in self._steps(plan.apply):
             await self._apply_together(parent, together)
+        for manifest in plan.create:
+            await self._create(parent, manifest)
         for delete in plan.delete:
             await self._delete(delete)
         if plan.finalizer is not None:

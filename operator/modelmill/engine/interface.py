@@ -33,11 +33,11 @@ class Delete:
 class Plan:
     """Everything one reconciliation wants done, in the order in which the executor does it.
 
+    apply: level children (Deployment, Service, …), sent by server-side apply and skipped while the cached child carries the
+        same spec hash. They come first: a NetworkPolicy is there before the Job whose pod it is for.
     create: run-to-completion children (Jobs, ModelVersions), sent by POST under their deterministic name. AlreadyExists with
         our uid as controller owner is success; with another's the executor raises `NameConflict`. An object without an
         ownerReference is compared by its `modelmill.dev/owner-uid` label instead.
-    apply: level children (Deployment, Service, …), sent by server-side apply and skipped while the cached child carries the
-        same spec hash.
     delete: children that must not exist.
     finalizer: True adds the operator's finalizer to the parent, False removes it, None leaves it.
     status: the whole status of the parent, or None to leave it. Written last and only when it differs, with the
@@ -46,8 +46,8 @@ class Plan:
     requeue_after: seconds until this key should be looked at again without an event, or None.
     """
 
-    create: Sequence[Manifest] = ()
     apply: Sequence[Manifest] = ()
+    create: Sequence[Manifest] = ()
     delete: Sequence[Delete] = ()
     finalizer: bool | None = None
     status: Manifest | None = None

@@ -107,7 +107,9 @@ class AlertIntake:
             return _refuse(413, f"more than {MAX_NOTICES} alerts: set max_alerts of the receiver")
         foreign = {notice.labels.get("namespace", "") for notice in notification.notices} - {sender.namespace}
         if sender.namespace is not None and foreign:
-            return _refuse(403, f"the token is that of namespace {sender.namespace}, and an alert names another one")
+            return _refuse(
+                403, f"the token is that of namespace {sender.namespace}, and an alert names another one, or none"
+            )
         if notification.malformed:
             _ignore("malformed", notification.malformed)
         if notification.truncated:

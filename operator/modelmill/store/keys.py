@@ -12,8 +12,8 @@ _PR_SET_DUMPABLE = 4  # Source: prctl(2)
 def hide_keys() -> None:
     """Make the environment and the memory of this process unreadable below /proc, for itself too. Linux only.
 
-    A model that a tenant left is run where the keys of the store are in the environment: an estimator that opens files would
-    otherwise read them at /proc/self/environ. Raises OSError.
+    A model runs in a child with the same user id, which would otherwise read the parent's keys at /proc/PID/environ, or write
+    to its memory. Raises OSError.
     """
     if not sys.platform.startswith("linux"):
         return

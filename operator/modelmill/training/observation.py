@@ -24,15 +24,13 @@ from modelmill.training.view import View
 from modelmill.workloads import jobs, refusals
 from modelmill.workloads.pod_status import OOM_KILLED, Ended, container_statuses, ended
 
-Phase = Literal["Pending", "Fetching", "Training", "Publishing"]
+Phase = Literal["Pending", "Fetching", "Training", "Evaluating", "Publishing"]
 PHASES: dict[str, Phase] = {
     names.STAGE_FETCH: "Fetching",
     names.STAGE_TRAIN: "Training",
-    names.STAGE_EVALUATE: "Publishing",
+    names.STAGE_EVALUATE: "Evaluating",
     names.STAGE_PUBLISH: "Publishing",
 }
-COUNTED: Final = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
-"""The stages that a person counts: to evaluate belongs to publishing."""
 REPLACED: Final = "Replaced"
 """Cause of a run that was given up for the next one: the operator's own word, which no stage can say."""
 HELP: Final = {
@@ -109,10 +107,10 @@ def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
         text = "its pod is gone and with it the result; start it again"
         return _failed("ResultLost", text, seen.attempts, seen.finished)
     pod, publish = ends[-1]
-    # The kernel may kill a child of the container's program, which then ends well with half of the work done.
-    killed = next(
-        (end for stage in PHASES if (end := ended(pod, stage)) is not None and end.reason == OOM_KILLED), None
-    )
+    # The kernel may kill a child of the container's program, which then ends well with half of the work done. Evaluate alone
+    # watches its child, and goes on without what can be done without.
+    ends_before = (ended(pod, stage) for stage in PHASES if stage != names.STAGE_EVALUATE)
+    killed = next((end for end in ends_before if end is not None and end.reason == OOM_KILLED), None)
     if killed is not None:
         return _out_of_memory(killed, seen)
     try:
@@ -143,11 +141,10 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
     if result.outcome not in (FAILED, DATA_REJECTED):
         # It said that it published and then failed: success needs exit code 0 as well.
         return _failed("StageFailed", exited, seen.attempts, seen.finished)
-    if failure.container == names.STAGE_TRAIN:
-        # Any image can leave a result: it may say why it failed, and states no facts.
-        result = StageResult(result.outcome, result.reason, result.reasons)
     message = f"{exited}: {' '.join(result.reasons) or result.reason}"
-    return RunEnded(result, seen.attempts, seen.finished, _cause(result), message)
+    # A tenant's code can write it, in train and evaluate: it may say why it failed, and states no facts.
+    told = StageResult(result.outcome, result.reason, result.reasons)
+    return RunEnded(told, seen.attempts, seen.finished, _cause(told), message)
 
 
 def _out_of_memory(end: Ended, seen: jobs.Complete | jobs.Failed) -> RunEnded:
@@ -166,7 +163,7 @@ def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
         message = f"trying again: {seen.previous.describe()}"
     phase = _phase(seen.pod) if seen.pod is not None else "Pending"
     done = (
-        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in COUNTED) if seen.pod else 0
+        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in PHASES) if seen.pod else 0
     )
     remedy = f"{HELP.get(seen.obstacle, 'correct it')}: {ANEW}" if seen.obstacle else ""
     return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, remedy, done, look_again)

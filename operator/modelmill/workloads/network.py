@@ -16,9 +16,12 @@ from modelmill.kube.labels import MANAGED_BY, MANAGED_BY_LABEL
 
 ANYWHERE: Final[Sequence[Mapping[str, Any]]] = (
     {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]},
-    {"cidr": "::/0", "except": ["fe80::/10"]},
+    {"cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128"]},
 )
-"""Every address but those of the link, behind which clouds have the credentials of their machines."""
+"""Every address but those of the link, behind which clouds have the credentials of their machines, and that of Amazon's.
+
+Source: Amazon EC2 user guide, Access instance metadata for an EC2 instance.
+"""
 HTTPS: Final = 443
 HTTP: Final = 80
 DNS: Final = ({"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53})

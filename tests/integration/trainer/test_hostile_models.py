@@ -250,6 +250,14 @@ FORGED: dict[str, tuple[str, str]] = {
         "(artifact / ONNX).unlink(); manifest['files'] = [f for f in manifest['files'] if f['name'] != ONNX]",
         "no file of",
     ),
+    "an outcome that makes no artifact": (
+        "result.write_text(result.read_text().replace('\"Published\"', '\"Unchanged\"'))",
+        "outcome 'Unchanged'",
+    ),
+    "another champion": (
+        "told = json.loads(result.read_text()) | {'champion': {'name': 'theirs'}}; result.write_text(json.dumps(told))",
+        "its champion",
+    ),
     "a huge result": ("result.write_bytes(b' ' * 5000)", "left no valid result"),
     "a result that is a link": ("result.unlink(); result.symlink_to('/proc/self/environ')", "is a link"),
 }
@@ -276,7 +284,7 @@ def test_what_a_process_forged_is_not_published(
     before = json.dumps(manifest)
     told, rows, ending_file = artifact / names.MANIFEST_FILE, artifact / names.ROWS_FILE, folder / "result.json"
     places = {"told": told, "rows": rows, "result": ending_file, "artifact": artifact}
-    exec(code, {"os": os, "ONNX": ONNX, "manifest": manifest, **places})
+    exec(code, {"os": os, "json": json, "ONNX": ONNX, "manifest": manifest, **places})
     if json.dumps(manifest) != before:
         told.write_bytes(canonical(manifest))
         ending = json.loads(ending_file.read_bytes())

@@ -71,5 +71,6 @@ def test_a_part_reads_both_spellings_and_cannot_be_changed() -> None:
     ref = {"name": "keys"}
     store = base.Store.model_validate({"uri": "s3://b", "secretRef": ref, "ofAnotherRelease": 1})
     assert store == base.Store.model_validate({"uri": "s3://b", "secret_ref": ref})
+    assert base.Store.model_validate({"uri": "s3://b", "secretRef": ref, "serviceAccountName": ""}) == store
     with pytest.raises(ValidationError):
         store.uri = "s3://c"

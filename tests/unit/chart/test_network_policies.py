@@ -80,6 +80,7 @@ def test_a_training_pod_reaches_names_and_its_store() -> None:
     assert reached(policies, training_pod(), STORE) == DNS | {("TCP", 7070)}
     assert reached(policies, training_pod(), AMAZON) == DNS | {("TCP", 7070)}
     assert reached(policies, training_pod(), METADATA) == DNS
+    assert reached(policies, training_pod(), Peer("fd00:ec2::254")) == DNS
 
 
 def test_nobody_reaches_a_training_pod() -> None:

@@ -14,7 +14,8 @@ TEXT = PAGE.read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", TEXT)))
 BOUNDARIES = (
     "Client → server",
-    "Artifact → server, and model → publish",
+    "Artifact → server",
+    "Tenant's code → keys of its training pod",
     "Tenant → operator",
     "Tenant → tenant",
     "Alertmanager → operator",

@@ -69,16 +69,16 @@ def world() -> World:
 async def test_everything_is_done_in_the_order_of_the_plan(world: World) -> None:
     old = world.api.put(CONFIG_MAPS, {"metadata": {"name": "old"}})
     plan = Plan(
-        create=[JOB],
         apply=[level()],
+        create=[JOB],
         delete=[Delete(CONFIG_MAPS, "ml", "old", old["metadata"]["uid"])],
         finalizer=True,
         status={"phase": "Running"},
         events=[Event("Normal", "Started", "run 1")],
     )
     assert await world.execute(plan) == [
-        "POST jobs/j",
         "APPLY deployments/d",
+        "POST jobs/j",
         "DELETE configmaps/old",
         "PATCH widgets/w",
         "PUT widgets/w/status",
@@ -398,7 +398,7 @@ async def test_neighbours_are_made_together_but_changed_one_after_the_other(worl
 async def test_others_are_told_of_our_own_writes_once(world: World) -> None:
     told: list[str] = []
     world.executor.on_written = lambda resource, obj, parent: told.append(f"{resource.kind} {obj['metadata']['name']}")
-    plan = Plan(create=[JOB], apply=[level()], status={"phase": "x"})
+    plan = Plan(apply=[level()], create=[JOB], status={"phase": "x"})
     await world.execute(plan)
     await world.execute(plan)
-    assert told == ["Job j", "Deployment d", "Widget w"]
+    assert told == ["Deployment d", "Job j", "Widget w"]

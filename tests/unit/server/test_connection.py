@@ -40,6 +40,7 @@ class Transport:
 
     def __init__(self, address: str = "192.0.2.1") -> None:
         self.address = address
+        self.high = 64 * 1024
         self.sent = b""
         self.closing = False
 
@@ -60,6 +61,9 @@ class Transport:
 
     def abort(self) -> None:
         self.closing = True
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
 
     def write_eof(self) -> None:
         pass
@@ -262,3 +266,53 @@ async def test_no_more_is_parsed_of_what_came_than_may_wait() -> None:
     await settled(connections)
     assert transport.sent.count(b"HTTP/1.1 200") == 5001
     assert transport.closing
+
+
+class Untaken(Transport):
+    """Takes nothing until it is told to."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self.connection = connection
+        self.unsent = 0
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.unsent += len(data)
+        if self.unsent > self.high:
+            self.connection.pause_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def take(self) -> None:
+        self.unsent = 0
+        self.connection.resume_writing()
+
+
+class Telling(Handler):
+    """Answers with a long text."""
+
+    def handle(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+        return 200, b"a" * 60_000, []
+
+
+async def test_answers_that_are_not_taken_are_charged() -> None:
+    connections = Connections(Telling(), ConnectionBounds(100, 30.0, 65.0, held_bytes=400_000))
+    full = []
+    for _ in range(20):
+        connection = connections.make()
+        transport = Untaken(connection)
+        connection.connection_made(transport)
+        connection.data_received(LIVE * 5)
+        full.append((connection, transport))
+    assert [transport.sent[9:12] for _, transport in full] == [b"200"] * 4 + [b"503"] * 16
+    assert 240_000 < connections.budget.held <= 300_000
+    full[0][0].connection_lost(None)
+    for connection, transport in full[1:4]:
+        for _ in range(5):
+            transport.take()
+            await asyncio.sleep(0)
+        assert transport.sent.count(b"HTTP/1.1 200") == 5
+        assert connection.in_request is False
+    assert connections.budget.held == 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +19,9 @@ from modelmill_server.core.service import ModelService
 from modelmill_server.http.messages import Answer, Request
 from modelmill_server.lifecycle import load
 from modelmill_server.protocols.application import Application
+from modelmill_server.protocols.bodies import decompressed
+from modelmill_server.protocols.v2 import Reader
+from modelmill_server.queries.query import Query
 from modelmill_server.settings import Settings
 
 NOT_THERE = (404, 405)
@@ -31,8 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def attached(folder: Path, name: str) -> Application:
-    settings = Settings(folder, model_name=name, warmup_requests=1)
+def attached(folder: Path, name: str, **more: Any) -> Application:
+    settings = Settings(folder, model_name=name, warmup_requests=1, **more)
     service = ModelService(settings)
     application = Application(service, settings)
     loaded, dialects = load(settings)
@@ -43,8 +49,12 @@ def attached(folder: Path, name: str) -> Application:
 
 
 def answer(application: Application, method: str, path: str) -> Answer:
+    return answered(application, Request(method, path, {}, b"", 0.0))
+
+
+def answered(application: Application, request: Request) -> Answer:
     async def given() -> Answer:
-        made = application.handle(Request(method, path, {}, b"", 0.0))
+        made = application.handle(request)
         return made if isinstance(made, tuple) else await made
 
     return asyncio.run(given())
@@ -79,3 +89,52 @@ def test_before_a_model_is_loaded_only_the_server_answers(folder: Path) -> None:
     assert {status for path, status in statuses.items() if path not in waiting} == {200}
     assert answer(application, "POST", "/invocations")[0] == 503
     assert answer(application, "GET", "/openapi.json")[0] == 503
+
+
+BODY = json.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]}).encode()
+
+
+@pytest.mark.parametrize(("spaces", "beside"), [(1, False), (2_000_000, True)])
+def test_large_compressed_bodies_are_decompressed_beside_the_event_loop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, spaces: int, beside: bool
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def noted(*given: Any) -> bytes:
+        threads.append(threading.current_thread())
+        return decompressed(*given)
+
+    monkeypatch.setattr("modelmill_server.protocols.application.decompressed", noted)
+    sizes: list[int] = []
+    sent = gzip.compress(BODY + b" " * spaces)
+    request = Request("POST", "/v2/models/demo/infer", {"content-encoding": "gzip"}, sent, 0.0, len(sent))
+    request.grown = lambda: sizes.append(request.size)
+    assert answered(attached(folder, "demo"), request)[0] == 200
+    assert [thread is not threading.main_thread() for thread in threads] == [beside]
+    assert request.size == len(sent) + len(BODY) + spaces
+    assert sizes == ([request.size] if beside else [])
+
+
+def test_bodies_that_are_no_inference_become_no_large_ones(folder: Path) -> None:
+    sent = gzip.compress(bytes(1_000_000))
+    request = Request("POST", "/feedback", {"content-encoding": "gzip"}, sent, 0.0)
+    status, body, _ = answered(attached(folder, "demo"), request)
+    assert (status, json.loads(body)["error"]) == (413, "the decompressed request is larger than 65536 bytes")
+
+
+@pytest.mark.parametrize(("spaces", "beside"), [(1, False), (2_000_000, True)])
+def test_large_bodies_are_read_beside_the_event_loop_where_requests_are_joined(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, spaces: int, beside: bool
+) -> None:
+    threads: list[threading.Thread] = []
+    read = Reader.read
+
+    def noted(reader: Reader, *given: Any) -> Query:
+        threads.append(threading.current_thread())
+        return read(reader, *given)
+
+    application = attached(folder, "demo", batching="on")
+    monkeypatch.setattr(Reader, "read", noted)
+    request = Request("POST", "/v2/models/demo/infer", {}, BODY + b" " * spaces, 0.0)
+    assert answered(application, request)[0] == 200
+    assert [thread is not threading.main_thread() for thread in threads] == [beside]

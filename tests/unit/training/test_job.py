@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from modelmill.contracts.result import CONTAINERS
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, view
 
@@ -21,6 +22,11 @@ def stages(**spec: Any) -> dict[str, dict[str, Any]]:
 
 def volumes(stage: dict[str, Any]) -> set[str]:
     return {mount["name"] for mount in stage["volumeMounts"]}
+
+
+@pytest.mark.parametrize("spec", TRAINS)
+def test_the_kubelet_keeps_the_longest_message_of_every_container(spec: dict[str, Any]) -> None:
+    assert len(stages(**spec)) == CONTAINERS
 
 
 @pytest.mark.parametrize("spec", TRAINS)

@@ -161,7 +161,8 @@ def test_planning_twice_changes_nothing() -> None:
         ([], [], "Pending"),
         ([o.running("fetch")], [], "Fetching"),
         ([o.ended("fetch", 0), o.running("train")], [], "Training"),
-        ([o.ended("fetch", 0), o.ended("train", 0)], [o.running("publish")], "Publishing"),
+        ([o.ended("fetch", 0), o.ended("train", 0), o.running("evaluate")], [], "Evaluating"),
+        ([o.ended("fetch", 0), o.ended("train", 0), o.ended("evaluate", 0)], [o.running("publish")], "Publishing"),
     ],
 )
 def test_phase_is_the_stage_that_runs(init: list[Any], main: list[Any], phase: str) -> None:
@@ -518,3 +519,29 @@ def test_exit_code_0_is_no_success_when_the_kernel_killed_a_process_of_the_stage
     last = status_of(made)["lastRun"]
     assert (last["outcome"], last["cause"]) == ("Failed", "OutOfMemory")
     assert f"container {stage}" in last["message"]
+
+
+def test_a_champion_that_the_kernel_killed_is_the_evaluate_stages_to_judge() -> None:
+    """It watches the process in which models run, and ends well only when there is something to publish all the same."""
+    parent, manifest = started()
+    message = result.encode(o.published())
+    evaluate = o.ended("evaluate", 0, "", "OOMKilled")
+    pod = o.pod(
+        "p", [o.ended("fetch", 0), o.ended("train", 0), evaluate], [o.ended("publish", 0, message)], "Succeeded"
+    )
+    name = manifest["metadata"]["name"]
+    made = plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods={name: [pod]}), IMAGE)
+    assert status_of(made)["lastRun"]["outcome"] == "Published"
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_a_stage_in_which_a_tenants_code_runs_states_no_facts_when_it_fails(stage: str) -> None:
+    parent, manifest = started()
+    forged = replace(o.published(), outcome=result.FAILED, reason="MyReason", reasons=("it is broken",))
+    pod = o.pod("p", [o.ended("fetch", 0), o.ended(stage, 1, result.encode(forged))], [])
+    name = manifest["metadata"]["name"]
+    job = o.job(manifest, o.condition("Failed", "BackoffLimitExceeded"), failed=1)
+    last = status_of(plan(view(parent, jobs={name: job}, pods={name: [pod]}), IMAGE))["lastRun"]
+    assert (last["outcome"], last["cause"]) == ("Failed", "MyReason")
+    assert "metrics" not in last
+    assert "dataDigest" not in last

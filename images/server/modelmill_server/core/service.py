@@ -11,7 +11,7 @@ from modelmill_server.core.admission import Admission
 from modelmill_server.core.batching import Batcher
 from modelmill_server.core.execution import Dialect, Execution, Given, Made
 from modelmill_server.core.model import ServedModel
-from modelmill_server.core.warmup import Pace
+from modelmill_server.core.warmup import INLINE_BYTES, Pace
 from modelmill_server.core.workers import Workers
 from modelmill_server.queries.columns import RejectedError
 from modelmill_server.settings import Settings
@@ -98,7 +98,7 @@ class ModelService:
         """
         assert self.loaded is not None
         execution = self.loaded.execution
-        if self._batcher is not None:
+        if self._batcher is not None and size <= INLINE_BYTES:
             return execution.perform_joined(dialect, given, self._batcher)
         if size <= self._inline_bytes:
             return execution.perform(dialect, given)

@@ -10,9 +10,10 @@ empty, nothing runs and the client takes what is written. After it, as after eve
 our half only: a client that is still sending would otherwise get a reset, which throws the refusal away before it is
 read (RFC 9112, 9.6). What it still sends is dropped until it closes or its time is over.
 
-*Memory.* What is kept between two callbacks (a part of a request, requests that wait, the one that the model works on) is
-charged to the budget of all connections by `_settle`, and given back there: the sum is computed anew each time, so that no
-way out can forget a part of it.
+*Memory.* What is kept between two callbacks (a part of a request, requests that wait, the one that the model works on, answers
+of more than SMALL_BYTES that their client does not take) is charged to the budget of all connections by `_settle`, and given
+back there: the sum is computed anew each time, so that no way out can forget a part of it. A large answer for which there is
+no room is not begun: its client gets 503.
 
 *Time.* `deadline` is the one clock of a connection, looked at by `Connections.sweep`: a client's own time runs only
 while it owes something (the head, the body, taking its answers), never while the model works. A client that takes its
@@ -29,7 +30,8 @@ from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from modelmill_server.http.messages import CLIENT_LEFT, JSON, RETRY_AFTER, Answer, Request, write_error
+from modelmill_server.http.budget import SMALL_BYTES
+from modelmill_server.http.messages import CLIENT_LEFT, JSON, Answer, Request, write_busy, write_error
 from modelmill_server.http.reading import NOT_HANDLED, RequestReader
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._queued = 0  # bytes of the requests that wait
         self._task: asyncio.Task[None] | None = None
-        self._worked_on = 0  # bytes of the request of the task
+        self._worked_on: Request | None = None  # by the task
         self._charged = 0
         self._refusing = False  # nothing that still comes is looked at
         self._refusal: tuple[Request, Answer] | None = None  # to be written behind the answers that are due
@@ -82,6 +84,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
         self._transport = transport
+        transport.set_write_buffer_limits(high=SMALL_BYTES)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if peer else ""  # none: it has left already
         self.deadline = time.monotonic() + self._bounds.idle_seconds
@@ -92,6 +95,7 @@ class Connection(asyncio.Protocol):
         """Forget the connection; a request of which a part is here counts as left by its client."""
         self._owner.open.discard(self)
         self.deadline = NEVER
+        self._blocked = False
         left = self._reader.stop()
         if left is not None:
             self._handler.refused(left, CLIENT_LEFT)
@@ -103,7 +107,14 @@ class Connection(asyncio.Protocol):
         """Parse what came, and answer the requests that it completes."""
         reader = self._reader
         reader.feed(data)
-        if self._charged or self._queued or self._worked_on or reader.incoming is not None or reader.rest:
+        if (
+            self._charged
+            or self._queued
+            or self._worked_on
+            or self._blocked
+            or reader.incoming is not None
+            or reader.rest
+        ):
             self._settle()
 
     def eof_received(self) -> bool:
@@ -172,10 +183,8 @@ class Connection(asyncio.Protocol):
         begun = self._reader.stop() or whole
         if begun is not None:
             self._handler.refused(begun, status)
-        code, body, headers = write_error(status, message)
-        if status == 503:
-            headers.append(RETRY_AFTER)
-        self._refusal = begun or Request("", "", {}, b"", 0.0), (code, body, headers)
+        answer = write_busy(message) if status == 503 else write_error(status, message)
+        self._refusal = begun or Request("", "", {}, b"", 0.0), answer
         if not self._blocked:
             self.deadline = NEVER
         self._settle()
@@ -190,7 +199,7 @@ class Connection(asyncio.Protocol):
             self._queued -= request.size
             answer = self._handler.handle(request)
             if not isinstance(answer, tuple):
-                self._worked_on = request.size
+                self._worked_on, request.grown = request, self._settle
                 self._task = asyncio.get_running_loop().create_task(self._later(request, keep, answer))
                 return
             self._write(request, keep, answer)
@@ -205,7 +214,7 @@ class Connection(asyncio.Protocol):
             log.exception("a request could not be handled")
             answer = write_error(500, NOT_HANDLED)
         self._task = None
-        self._worked_on = 0
+        self._worked_on = None
         if self._transport.is_closing():
             self._settle()
             return
@@ -256,6 +265,8 @@ class Connection(asyncio.Protocol):
 
     def _write(self, request: Request, keep: bool, answer: Answer) -> None:
         status, body, headers = answer
+        if len(body) > SMALL_BYTES and not self._budget.allows(self._charged, self._charged + len(body)):
+            keep, (status, body, headers) = False, write_busy(BUSY)
         keep = keep and not self._handler.draining and not self._owner.closing
         parts = [FIRST_LINES[status], self._owner.date(), b"content-length: %d\r\n" % len(body)]
         for header in headers:
@@ -280,7 +291,11 @@ class Connection(asyncio.Protocol):
     def _settle(self) -> None:
         """Charge to the budget what is kept; where that is too much, keep no more of what is not whole."""
         budget, before = self._budget, self._charged
-        keeps = self._reader.holds + self._queued + self._worked_on
+        keeps = self._reader.holds + self._queued
+        if self._worked_on is not None:
+            keeps += self._worked_on.size
+        if self._blocked:
+            keeps += self._transport.get_write_buffer_size()
         if keeps > before and not self._refusing and not budget.allows(before, keeps):
             self.refuse(503, BUSY)
             return

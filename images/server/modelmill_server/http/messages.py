@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,12 +19,16 @@ CLIENT_LEFT = 499  # never written: the status under which a request counts whos
 encode = msgspec.json.Encoder().encode
 
 
+def nobody() -> None:
+    """Take no note."""
+
+
 @dataclass(slots=True)
 class Request:
     """A request whose body is here. path: without query, percent-decoded. headers: by lower-case name, as text.
 
     begin: when its head was complete, by time.perf_counter. size: bytes that it holds until it is answered; who makes more of
-    them adds to it.
+    them adds to it, and calls `grown` where that is not within Handler.handle, on the event loop.
     """
 
     method: str
@@ -33,6 +37,7 @@ class Request:
     body: bytes
     begin: float
     size: int = 0
+    grown: Callable[[], None] = nobody
 
 
 class Handler(Protocol):
@@ -52,3 +57,9 @@ class Handler(Protocol):
 def write_error(status: int, message: str) -> Answer:
     """Return an answer with the body that every error has: `{"error": message}`."""
     return status, encode({"error": message}), [JSON]
+
+
+def write_busy(message: str) -> Answer:
+    """Return a 503 that asks its client to come back."""
+    status, body, headers = write_error(503, message)
+    return status, body, [*headers, RETRY_AFTER]

@@ -7,10 +7,11 @@ from typing import Any
 
 from modelmill_server.core.admission import TOO_MANY
 from modelmill_server.core.service import Loaded, ModelService
-from modelmill_server.http.messages import CLIENT_LEFT, RETRY_AFTER, Answer, Headers, Request, write_error
+from modelmill_server.http.messages import CLIENT_LEFT, Answer, Headers, Request, write_busy, write_error
 from modelmill_server.protocols import table
 from modelmill_server.protocols.bodies import (
     INLINE_BYTES,
+    INLINE_COMPRESSED,
     LEAST_BYTES,
     chosen_encoding,
     compressed,
@@ -26,6 +27,7 @@ from modelmill_server.queries.columns import RejectedError
 from modelmill_server.settings import Settings
 from modelmill_server.telemetry.exposition import Exposition
 
+INTAKE_BYTES = 64 * 1024  # of a body that is no inference, decompressed on the event loop
 VARY = ("vary", "accept-encoding")
 
 
@@ -95,12 +97,12 @@ class Application:
 
     def _take(self, request: Request, intake: Intake) -> Answer:
         try:
-            return intake.answer(self._plain_body(request))
+            return intake.answer(self._plain_body(request, min(INTAKE_BYTES, self._settings.max_request_bytes)))
         except RejectedError as error:
             return write_error(error.status, error.message)
 
-    def _plain_body(self, request: Request) -> bytes:
-        """Return the body, decompressed, when it is of a type that is read. Raises RejectedError."""
+    def _plain_body(self, request: Request, most: int) -> bytes:
+        """Return the body, decompressed to `most` bytes, when it is of a type that is read. Raises RejectedError."""
         headers = request.headers
         content_type = headers.get("content-type")
         if content_type is not None and not is_read(content_type):
@@ -108,17 +110,20 @@ class Application:
         encoding = headers.get("content-encoding")
         if encoding is None:
             return request.body
-        plain = decompressed(request.body, encoding, self._settings.max_request_bytes)
+        plain = decompressed(request.body, encoding, most)
         request.size += len(plain)
         return plain
 
     def _infer(self, request: Request, inference: Inference) -> Answer | Coroutine[Any, Any, Answer]:
         if not self._admission.begin():
             self._admission.refuse(request.begin, 503)
-            status, content, extra = write_error(503, TOO_MANY)
-            return status, content, [*extra, RETRY_AFTER]
+            return write_busy(TOO_MANY)
+        made: Answer | Awaitable[Answer]
         try:
-            made = inference.answer(request, self._plain_body(request))
+            if len(request.body) > INLINE_COMPRESSED and "content-encoding" in request.headers:
+                made = self._decompressed(request, inference)
+            else:
+                made = inference.answer(request, self._plain_body(request, self._settings.max_request_bytes))
         except Exception as error:
             made = self._refusal(error)
         encoded = self._encoded(request, made)
@@ -126,6 +131,13 @@ class Application:
             self._admission.end(request.begin, encoded[0])
             return encoded
         return self._coming(request.begin, encoded)
+
+    async def _decompressed(self, request: Request, inference: Inference) -> Answer:
+        """Answer a request whose body is decompressed beside the event loop."""
+        body = await self._service.in_pool(lambda: self._plain_body(request, self._settings.max_request_bytes))
+        request.grown()
+        made = inference.answer(request, body)
+        return made if isinstance(made, tuple) else await made
 
     def _encoded(self, request: Request, made: Answer | Awaitable[Answer]) -> Answer | Coroutine[Any, Any, Answer]:
         """Return the answer in the encoding that the client prefers; a large one is compressed beside the event loop."""
