@@ -11,9 +11,8 @@ MAX_LINES = 512
 MAX_PAGE_LINES = 100_000  # needed or not: looking at each costs time of the event loop
 MAX_LINE = 4096
 MAX_CODE = 16
-MAX_COUNT = (
-    1e12  # three thousand requests a second for ten years; sums over all series and pods stay whole numbers of 64 bits
-)
+MAX_COUNT = 1e12  # 3,000 requests a second for ten years; a sum over all series and pods fits into 64 bits
+MAX_BOUND = 1e9  # s, of a bucket but the last: what is computed from it stays finite
 _BUCKET = f"{names.METRIC_REQUEST_DURATION}_bucket"
 _NEEDED = (f"{names.METRIC_REQUESTS}{{".encode(), f"{_BUCKET}{{".encode())
 
@@ -72,7 +71,7 @@ def parse(text: str) -> Sample:
 
 
 def _count(value: float) -> float:
-    if not 0 <= value <= MAX_COUNT:  # NaN is not either
+    if not 0 <= value <= MAX_COUNT:  # nor is NaN
         raise ValueError(f"a counter is {value}")
     return value
 
@@ -80,6 +79,6 @@ def _count(value: float) -> float:
 def _bound(text: str) -> float:
     """Return the upper bound of a bucket, s; infinity for the last. Raises ValueError when it is missing or no duration."""
     bound = float(text)
-    if not bound >= 0:  # NaN is not either
+    if not (0 <= bound <= MAX_BOUND or bound == float("inf")):  # NaN is neither
         raise ValueError(f"a bucket's bound is {bound}")
     return bound
