@@ -46,6 +46,9 @@ class FakeTransport:
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("192.0.2.1", 1) if name == "peername" else default
 
+    def set_write_buffer_limits(self, high: int) -> None:
+        """Change nothing: `taken` says how much may be unsent."""
+
     def get_write_buffer_size(self) -> int:
         return self._unsent
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from modelmill_trainer.golden import differences
 from modelmill_trainer.kinds import TEXT
-from modelmill_trainer.models import CLASSIFICATION, PROBABILITIES, OnnxModel, Outputs, SklearnModel
+from modelmill_trainer.model_document import CLASSIFICATION
+from modelmill_trainer.models import PROBABILITIES, OnnxModel, Outputs, SklearnModel
 from modelmill_trainer.probes import probes
 
 OPSET = 17  # old enough for every onnxruntime that the server may have

@@ -26,7 +26,8 @@ from modelmill_trainer.kinds import BOOLEAN, NUMBER, model_frame, target_values
 from modelmill_trainer.lineage import lineage
 from modelmill_trainer.measured import Measured
 from modelmill_trainer.metrics import evaluate, own_metrics, primary_of, require_finite
-from modelmill_trainer.models import CLASSIFICATION, PREDICT, Model, Outputs, SklearnModel, find_model, load_left
+from modelmill_trainer.model_document import CLASSIFICATION
+from modelmill_trainer.models import PREDICT, Model, Outputs, SklearnModel, find_model, load_left
 from modelmill_trainer.phases import ARTIFACT_FOLDER, FIRST_ROWS, Phase
 from modelmill_trainer.plain_files import NotPlain, open_plain
 from modelmill_trainer.reference import make_profile, permutation_importance
@@ -111,7 +112,7 @@ def measure(
     # A hold-out that is given apart may number its rows anew.
     whole = [train] if facts.holdout_uri else [train, holdout]
     identifiers = identifiers_note(whole, model.features, kinds)
-    notes = [left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
+    notes = [left.note, left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
     if rows_file is None:
         notes.append(
             f"there is no {names.ROWS_FILE}: the names of the columns are too long to keep which rows were trained on"

@@ -9,7 +9,8 @@ import pandas as pd
 
 from modelmill.contracts.artifact import Golden
 from modelmill_trainer.kinds import BOOLEAN
-from modelmill_trainer.models import PREDICT, REGRESSION, Outputs
+from modelmill_trainer.model_document import REGRESSION
+from modelmill_trainer.models import PREDICT, Outputs
 
 MAX_ROWS = 20
 MAX_CATEGORIES_SHOWN = 8

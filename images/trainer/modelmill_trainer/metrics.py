@@ -13,7 +13,8 @@ import numpy as np
 from sklearn import metrics
 
 from modelmill_trainer.failure import StageError
-from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Outputs
+from modelmill_trainer.model_document import CLASSIFICATION
+from modelmill_trainer.models import PREDICT, PROBABILITIES, Outputs
 from modelmill_trainer.plain_files import NotPlain, is_left, open_plain
 
 LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,13 +17,12 @@ from modelmill.contracts import names
 from modelmill.contracts.artifact import MODEL_FILES, Manifest
 from modelmill_trainer.confinement import MAX_FILE
 from modelmill_trainer.failure import StageError
-from modelmill_trainer.plain_files import NotPlain, is_left, open_plain, read_plain
+from modelmill_trainer.model_document import CLASSIFICATION, MODEL_DOCUMENT, REGRESSION, Said, invalid, read_document
+from modelmill_trainer.plain_files import NotPlain, is_left, open_plain
 
-REGRESSION, CLASSIFICATION = "regression", "classification"
 PREDICT, PROBABILITIES = "predict", "predict_proba"
-MODEL_DOCUMENT = "model.json"
-MAX_DOCUMENT = 1 << 20
 MAX_THREADS = 4  # of a session; left out, one for each core of the node, whatever the container may use
+NOTHING_SAID = Said()
 MISSING_TEXT = ""  # ONNX strings have no missing value
 
 Outputs = dict[str, np.ndarray]
@@ -44,35 +42,26 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What the train stage left. file: the model. form: skops or onnx. said: the content of model.json.
+    """What the train stage left. file: the model. form: skops or onnx. said: what model.json says.
 
-    modified: when the file was written, in seconds since 1970.
+    modified: when the file was written, in seconds since 1970. note: what is not used, in a sentence; may be empty.
     """
 
     file: Path
     form: str
-    said: dict[str, Any]
+    said: Said
     modified: float
+    note: str = ""
 
 
 def find_model(output: Path) -> Left:
     """Return the model that the train stage left. Raises StageError: ModelMissing, ModelInvalid."""
-    said: dict[str, Any] = {}
     document = output / MODEL_DOCUMENT
     if is_left(document):
-        try:
-            said = json.loads(read_plain(document, MAX_DOCUMENT))
-            form, file = str(said["format"]), output / str(said.get("file") or f"model.{said['format']}")
-        except NotPlain as error:
-            raise StageError("ModelInvalid", str(error)) from None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise StageError(
-                "ModelInvalid", f"{MODEL_DOCUMENT}: {type(error).__name__}: {error}; it needs a format"
-            ) from None
-        if form not in ("skops", "onnx"):
-            raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: format {form!r} is none of skops, onnx")
+        form, name, said = read_document(document)
+        file = output / name
         if file.parent != output or file.name in ("", ".."):
-            raise StageError("ModelInvalid", f"{MODEL_DOCUMENT}: file {file.name!r} must be a plain name")
+            raise invalid(f"file {file.name!r} must be a plain name")
         if not is_left(file):
             raise StageError(
                 "ModelMissing", f"{MODEL_DOCUMENT} names {file.name!r}, which the train stage did not leave"
@@ -80,7 +69,7 @@ def find_model(output: Path) -> Left:
         return _left(file, form, said)
     for name, form in ((names.SKOPS_FILE, "skops"), (names.ONNX_FILE, "onnx")):
         if is_left(output / name):
-            return _left(output / name, form, said)
+            return replace(_left(output / name, form, NOTHING_SAID), note=_unused_note(output, name))
     found = (
         ", ".join(sorted(ascii(path.name)[1:-1] for path in islice(output.iterdir(), 10))) if output.is_dir() else ""
     )
@@ -91,7 +80,13 @@ def find_model(output: Path) -> Left:
     )
 
 
-def _left(file: Path, form: str, said: dict[str, Any]) -> Left:
+def _unused_note(output: Path, taken: str) -> str:
+    if taken == names.ONNX_FILE or not is_left(output / names.ONNX_FILE):
+        return ""
+    return f"{names.ONNX_FILE} was left beside {taken} and is not used: leave one model, or name it in {MODEL_DOCUMENT}"
+
+
+def _left(file: Path, form: str, said: Said) -> Left:
     # A link could lead to a file of this container that the train stage may not read.
     try:
         with open_plain(file, MAX_FILE) as stream:
@@ -107,10 +102,14 @@ def load_left(left: Left, features: list[str], labels: list[Any]) -> Model:
     if left.form == "skops":
         from modelmill_trainer import skops_file
 
-        return SklearnModel(skops_file.load(left.file), features)
-    chosen = [str(name) for name in left.said.get("features") or features]
-    classes = tuple(left.said.get("classes") or labels)
-    return OnnxModel(left.file.read_bytes(), chosen, left.said.get("task"), classes)
+        return SklearnModel(skops_file.load(left.file), features, left.said)
+    said = left.said
+    classes = tuple(labels) if said.classes is None else said.classes
+    model = OnnxModel(left.file.read_bytes(), list(said.features or features), said.task, classes, said)
+    said.require_task(model.task)
+    if set(model.input_names) <= set(features):
+        said.require_inputs(model.input_names)
+    return model
 
 
 def load_artifact(folder: Path, manifest: Manifest) -> Model:
@@ -136,25 +135,35 @@ def require_sound(file: Path, form: str) -> None:
 class SklearnModel:
     """A fitted scikit-learn estimator."""
 
-    def __init__(self, estimator: Any, features: list[str]) -> None:
-        """Take the features that the estimator names, or all `features` when it was fitted without names."""
+    def __init__(self, estimator: Any, features: list[str], said: Said = NOTHING_SAID) -> None:
+        """Take the features that the estimator names; without names those that are said, or else all `features`."""
         from sklearn.base import is_classifier, is_regressor
+        from sklearn.exceptions import NotFittedError
+        from sklearn.utils.validation import check_is_fitted
 
         self.estimator = estimator
         if not hasattr(estimator, "predict") or not (is_classifier(estimator) or is_regressor(estimator)):
             raise StageError(
                 "ModelInvalid", f"the model is a {type(estimator).__name__}: no classifier and no regressor"
             )
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError:
+            raise StageError(
+                "ModelInvalid", f"the {type(estimator).__name__} is not fitted: call fit before it is stored"
+            ) from None
         self.task = CLASSIFICATION if is_classifier(estimator) else REGRESSION
+        said.require_task(self.task)
         named = getattr(estimator, "feature_names_in_", None)
         self._named = named is not None
-        self.features = [str(name) for name in named] if named is not None else list(features)
-        count = getattr(estimator, "n_features_in_", len(self.features))
-        if count != len(self.features):
-            raise StageError(
-                "ModelInvalid", f"the model takes {count} features without names, the data has {len(features)}"
-            )
+        if named is not None:
+            self.features = [str(name) for name in named]
+            said.require_features(self.features)
+        else:
+            self.features = list(said.features or features)
+            _require_count(getattr(estimator, "n_features_in_", len(self.features)), said, features)
         self.classes = tuple(np.asarray(estimator.classes_).tolist()) if self.task == CLASSIFICATION else ()
+        said.require_classes(self.classes)
 
     def outputs(self, frame: pd.DataFrame) -> Outputs:
         """Return `predict`, and `predict_proba` for classifiers that have it."""
@@ -165,11 +174,29 @@ class SklearnModel:
         return found
 
 
+def _require_count(count: int, said: Said, features: list[str]) -> None:
+    takes = f"the model takes {count} features without names"
+    if said.features is not None and count != len(said.features):
+        raise StageError("ModelInvalid", f"{takes}, features of {MODEL_DOCUMENT} names {len(said.features)}")
+    if said.features is None and count != len(features):
+        raise StageError(
+            "ModelInvalid",
+            f"{takes}, the data has {len(features)}: name those that it takes in features of {MODEL_DOCUMENT}, in its order",
+        )
+
+
 class OnnxModel:
     """An ONNX graph on the CPU: one input for each feature, of shape [rows, 1], or one of [rows, features]."""
 
-    def __init__(self, content: bytes, features: list[str], task: str | None, classes: tuple[Any, ...]) -> None:
-        """Load the graph. Without `task` two outputs, or labels, mean classification."""
+    def __init__(
+        self,
+        content: bytes,
+        features: list[str],
+        task: str | None,
+        classes: tuple[Any, ...],
+        said: Said = NOTHING_SAID,
+    ) -> None:
+        """Load the graph. Without `task` two outputs, or labels, mean classification. said: what the graph must agree with."""
         import onnxruntime
 
         from modelmill_trainer.onnx_file import require_whole
@@ -183,6 +210,7 @@ class OnnxModel:
         except Exception as error:  # onnxruntime's errors have no public base
             raise StageError("ModelInvalid", f"the ONNX model cannot be loaded: {error}") from None
         self.features = list(features)
+        self._said = said
         self._inputs = self._session.get_inputs()
         self._named = {item.name for item in self._inputs} == set(features)
         self._matrix = len(self._inputs) == 1 and len(features) > 1
@@ -194,10 +222,6 @@ class OnnxModel:
         found = self._session.get_outputs()
         labels = len(found) > 1 or "string" in found[0].type or "int" in found[0].type or "bool" in found[0].type
         self.task = task or (CLASSIFICATION if labels else REGRESSION)
-        if self.task not in (REGRESSION, CLASSIFICATION):
-            raise StageError(
-                "ModelInvalid", f"{MODEL_DOCUMENT}: task {task!r} is none of {REGRESSION}, {CLASSIFICATION}"
-            )
         self.classes = tuple(classes) if self.task == CLASSIFICATION else ()
         # The label comes first and its probabilities second, as the converters have it.
         wanted = 1 if self.task == REGRESSION else 2
@@ -209,7 +233,13 @@ class OnnxModel:
         made = {PREDICT: self._labels(_flat(found[0]))}
         if len(found) > 1:
             made[PROBABILITIES] = self._probabilities(found[1])
+        self._require_labels(made[PREDICT])
         return made
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the graph's inputs, one for each feature; empty when one input takes them all."""
+        return [] if self._matrix else [item.name for item in self._inputs]
 
     def _feed(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
         if self._matrix:
@@ -229,8 +259,18 @@ class OnnxModel:
         truths = bool(self.classes) and all(isinstance(label, bool) for label in self.classes)
         return predicted.astype(np.bool_) if truths and predicted.dtype.kind in "biu" else predicted
 
+    def _require_labels(self, predicted: np.ndarray) -> None:
+        strange = sorted(set(predicted.tolist()) - set(self.classes), key=str) if self.classes else []
+        if strange:
+            raise StageError(
+                "ModelInvalid",
+                f"the ONNX model predicts {strange[0]!r}, which is none of the classes {list(self.classes)[:10]}: "
+                f"name its classes in {MODEL_DOCUMENT}, or say the task {REGRESSION} there",
+            )
+
     def _probabilities(self, raw: Any) -> np.ndarray:
         if isinstance(raw, list):  # ZipMap: one dictionary per row
+            self._said.require_classes(tuple(raw[0]))
             self.classes = tuple(raw[0])
             return np.array([[row[label] for label in self.classes] for row in raw])
         made = np.asarray(raw)

@@ -9,7 +9,8 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, mean_squared_error
 
 from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile, category_text
-from modelmill_trainer.models import CLASSIFICATION, PREDICT, Model
+from modelmill_trainer.model_document import CLASSIFICATION
+from modelmill_trainer.models import PREDICT, Model
 
 BINS = 10
 MAX_CATEGORIES = 20

@@ -10,7 +10,8 @@ from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, Signature, Tensor
 from modelmill_trainer.facts import Facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.kinds import BOOLEAN, NUMBER, TEXT
-from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES, Model, Outputs
+from modelmill_trainer.model_document import CLASSIFICATION
+from modelmill_trainer.models import PREDICT, PROBABILITIES, Model, Outputs
 from modelmill_trainer.preprocessing import unusable
 
 # Numbers are always FP64: a column that happens to be whole in the training data may not be tomorrow.

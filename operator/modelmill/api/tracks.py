@@ -6,11 +6,15 @@ also read for each version of its namespace, where validation of the whole would
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelmill.kube.conditions import FALSE
 from modelmill.kube.objects import Manifest
+
+GIVEN_UP = ("RolledBack", "Superseded")
+"""Outcomes in `status.history` of a version that did not come to serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,8 @@ class Tracks:
     """The versions of a service by name, and how many pods of each are ready. canary_percent: recorded share of the canary.
 
     reason, message: why no pod of the stable version is ready, as its Ready condition says; empty when one is, and beside a
-    canary, since the condition may then be about that.
+    canary, since the condition may then be about that. deploying: the service has never served the stable version.
+    given_up: versions that it neither wants nor served after it gave them up, with when (RFC 3339) and why.
     """
 
     service: str
@@ -29,6 +34,8 @@ class Tracks:
     canary_ready: int = 0
     reason: str = ""
     message: str = ""
+    deploying: bool = False
+    given_up: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def wants(self, version: str) -> bool:
         """Whether pods of the version are wanted, if only for a share of zero."""
@@ -58,6 +65,8 @@ def read_tracks(service: Manifest) -> Tracks:
         min(_count(canary, "actualWeight"), 100),
         _count(stable, "ready"),
         _count(canary, "ready"),
+        deploying=status.get("phase") == "Deploying",
+        given_up=_given_up(status, {_version(stable), _version(canary)}),
     )
     if tracks.stable is None or tracks.canary is not None or tracks.stable_ready:
         return tracks
@@ -73,9 +82,27 @@ def read_tracks(service: Manifest) -> Tracks:
 def versions_of(service: Manifest) -> set[str]:
     """Return the versions that an InferenceService serves or served lately."""
     status = _fields(service.get("status"))
-    history = status.get("history")
-    tracks = [status.get("stable"), status.get("canary"), *(history if isinstance(history, list) else ())]
+    tracks = [status.get("stable"), status.get("canary"), *_history(status)]
     return {name for name in (_version(_fields(track)) for track in tracks) if name is not None}
+
+
+def _given_up(status: dict[str, Any], wanted: set[str | None]) -> dict[str, tuple[str, str]]:
+    last: dict[str, dict[str, Any]] = {}
+    for entry in _history(status):
+        name = _version(entry)
+        if name is not None and name not in wanted:
+            last.setdefault(name, entry)
+    return {
+        name: (str(entry.get("endTime", "")), str(entry.get("message", "")))
+        for name, entry in last.items()
+        if entry.get("outcome") in GIVEN_UP
+    }
+
+
+def _history(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the service served, newest first."""
+    history = status.get("history")
+    return [_fields(entry) for entry in history] if isinstance(history, list) else []
 
 
 def _fields(value: Any) -> dict[str, Any]:

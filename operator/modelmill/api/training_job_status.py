@@ -33,7 +33,9 @@ class CurrentRun(StatusPart):
     version: Annotated[Word, Field(description="Name of the ModelVersion that it makes.")]
     job: Annotated[Word, Field(description="Name of its Job.")]
     champion: Annotated[Word | None, Field(description="Version that it is compared with.")] = None
-    phase: Annotated[Literal["Pending", "Fetching", "Training", "Publishing"], Field(description="What it does now.")]
+    phase: Annotated[
+        Literal["Pending", "Fetching", "Training", "Evaluating", "Publishing"], Field(description="What it does now.")
+    ]
     attempt: Annotated[int, Field(ge=1, description="Which try this is.")]
     start_time: Annotated[Timestamp, Field(description="When it started.")]
     message: Annotated[Message | None, Field(description="What it waits for, if anything.")] = None
@@ -75,7 +77,7 @@ class FinishedRun(StatusPart):
         ),
     ] = ()
     trained_hash: Annotated[Word | None, Field(description="Hash of the fields that it trained.")] = None
-    data_digest: Annotated[Digest | None, Field(description="Digest of the data that it trained on.")] = None
+    data_digest: Annotated[Digest | None, Field(description="Digest of the data that it fetched to train on.")] = None
     metrics: Annotated[
         Mapping[str, Word], Field(description="Measured on the hold-out.", json_schema_extra={"maxProperties": 64})
     ] = field(default_factory=dict)

@@ -52,10 +52,15 @@ def champion(versions: Iterable[ModelVersion], services: Iterable[InferenceServi
 
     One that is being deleted counts while it serves: it is held until another has replaced it.
     """
-    serving = {one.status.stable.version for one in services if one.status.stable is not None}
+    serving = stable_versions(services)
     return _newest(
         one for one in versions if one.spec.approval == APPROVED and (not one.metadata.deleting or one.name in serving)
     )
+
+
+def stable_versions(services: Iterable[InferenceService]) -> set[str]:
+    """Return the names of the versions that services serve, or deploy as their first."""
+    return {one.status.stable.version for one in services if one.status.stable is not None}
 
 
 def _newest(versions: Iterable[ModelVersion]) -> ModelVersion | None:

@@ -1,9 +1,10 @@
-"""JSON of a stranger: bounded in size and depth, each name once."""
+"""JSON of a stranger: UTF-8 (RFC 8259, 8.1), bounded in size and depth, each name once."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def parse_document(content: bytes, name: str, limits: Limits = LIMITS) -> dict[s
     """Return a JSON object. Raises ArtifactInvalid naming the document `name`."""
     require_depth(content, name, limits.depth)
     try:
-        document = json.loads(content, object_pairs_hook=_once)
+        document = json.loads(content.decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise ArtifactInvalid(f"{name} is not valid JSON: {error}") from None
     if not isinstance(document, dict):
@@ -46,6 +47,6 @@ def require_depth(content: bytes, name: str, most: int) -> None:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{twice!r} is there twice")
     return made

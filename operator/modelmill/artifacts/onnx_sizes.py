@@ -25,7 +25,6 @@ _SHAPED = {
     "Pad": (1,),
 }
 _ALIKE = {
-    "Identity",
     "Cast",
     "Reshape",
     "Squeeze",
@@ -35,7 +34,6 @@ _ALIKE = {
     "Neg",
     "Abs",
     "Not",
-    "Gather",
     "Slice",
     "Shape",
 }
@@ -63,11 +61,11 @@ class Sizes:
         given = [name for name in node.inputs if name]
         if problem or not given or not all(name in self.known for name in given) or kind in ("If", "Scan"):
             return problem
-        made = self._made(kind, [self.known[name] for name in given])
+        made = self._made(node, [self.known[name] for name in given])
         if made.elements > self._most:
             return f"makes {made.elements} elements out of constants: at most {self._most} are made"
         for name in node.outputs:
-            self.known[name] = Tensor(name, made.sides, made.values if len(node.outputs) == 1 else None)
+            self.known[name] = Tensor(name, made.sides, made.values if len(node.outputs) == 1 else None, made.exact)
         return ""
 
     def _see_constant(self, node: Node, held: Sequence[Tensor]) -> None:
@@ -110,7 +108,12 @@ class Sizes:
                     return f"makes a side more than {MAX_SCALE:g} times as long"
                 continue
             stated.extend(tensor.values)
-        total = math.prod(max(abs(value), 1) for value in stated) if kind != "Pad" else sum(map(abs, stated))
+        if kind == "Pad":  # so many before each side, then so many behind each
+            half = len(stated) // 2
+            stated = [
+                1 + abs(before) + abs(behind) for before, behind in zip(stated[:half], stated[half:], strict=False)
+            ]
+        total = math.prod(max(abs(value), 1) for value in stated)
         if kind in _SHAPED and not total <= self._most:
             return f"makes {total:.3g} elements of each: at most {self._most} are made"
         return ""
@@ -136,22 +139,41 @@ class Sizes:
             return f"makes {abs(end - begin) / abs(step):.3g} elements: at most {self._most} are made"
         return ""
 
-    def _made(self, kind: str, given: list[Tensor]) -> Tensor:
+    def _made(self, node: Node, given: list[Tensor]) -> Tensor:
         """Return what is made of constants: of at most that size, with values where they are the first one's."""
+        kind, first = node.kind, given[0]
         values = _values(kind, given)
         if values is not None:
-            return Tensor("", given[0].sides if kind == "Identity" else (len(values),), values)
-        if kind in _ALIKE:
-            return Tensor("", (given[0].elements,) if kind != "Identity" else given[0].sides)
-        shape = next((tensor.values for tensor in given[-1:] if kind in ("Expand", "Tile") and tensor.values), None)
-        if kind == "ConstantOfShape":
-            return Tensor("", tuple(int(side) for side in given[0].values or ()))
-        if shape is not None:
-            return Tensor("", (given[0].elements, *(max(int(abs(side)), 1) for side in shape)))
-        try:
-            return Tensor("", np.broadcast_shapes(*(tensor.sides for tensor in given)))
-        except ValueError:
-            return Tensor("", (math.prod(max(tensor.elements, 1) for tensor in given),))
+            return Tensor("", first.sides if kind == "Identity" else (len(values),), values, exact=kind == "Identity")
+        if kind == "Identity":
+            return first
+        return Tensor("", _sides(node, given), exact=False)
+
+
+def _sides(node: Node, given: list[Tensor]) -> tuple[int, ...]:
+    """Return sides of at least as many elements as are made."""
+    kind, first = node.kind, given[0]
+    if kind == "ConstantOfShape":
+        return tuple(int(side) for side in first.values or ())
+    if kind == "Concat":
+        return (sum(tensor.elements for tensor in given),)
+    if kind == "Gather" and len(given) == 2:
+        taken = first.elements
+        axis = node.integer("axis", 0)
+        if first.exact and -len(first.sides) <= axis < len(first.sides):
+            taken //= max(first.sides[axis], 1)
+        return (taken * given[1].elements,)
+    if kind == "Einsum":
+        return (math.prod(max(tensor.elements, 1) for tensor in given),)
+    if kind in _ALIKE:
+        return (first.elements,)
+    shape = given[-1].values if kind in ("Expand", "Tile") else None
+    if shape:
+        return (first.elements, *(max(int(abs(side)), 1) for side in shape))
+    try:
+        return np.broadcast_shapes(*(tensor.sides for tensor in given))
+    except ValueError:
+        return (math.prod(max(tensor.elements, 1) for tensor in given),)
 
 
 def _values(kind: str, given: list[Tensor]) -> tuple[float, ...] | None:

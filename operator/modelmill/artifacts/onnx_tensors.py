@@ -25,11 +25,15 @@ _SMALL = 64  # elements of tensors whose values are kept: shapes, repeats, limit
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor in the file. values: of small tensors of numbers, else None."""
+    """A tensor in the file, or one made of these. values: of small tensors of numbers, else None.
+
+    exact: it has these sides, and not only as many elements at most.
+    """
 
     name: str
     sides: tuple[int, ...]
     values: tuple[float, ...] | None = None
+    exact: bool = True
 
     @property
     def elements(self) -> int:

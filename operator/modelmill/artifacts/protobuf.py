@@ -5,6 +5,7 @@ Source: protobuf.dev, "Encoding". A field that a message has once is refused whe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,15 @@ Message = dict[int, list[Any]]
 """By number of the field: its values in order, int for varints, bytes-like for all others."""
 
 
-def parse_message(content: memoryview) -> Message:
-    """Return the fields of a message. Raises ValueError when it is none."""
-    found: Message = {}
+def fields(content: memoryview) -> Iterator[tuple[int, Any]]:
+    """Yield number and value of each field of a message. Raises ValueError when it is none."""
     at, end = 0, len(content)
     while at < end:
         tag, at = _varint(content, at)
         field, wire = tag >> 3, tag & 7
         if wire == VARINT:
             value, at = _varint(content, at)
-            found.setdefault(field, []).append(value)
+            yield field, value
             continue
         if wire == BYTES:
             length, at = _varint(content, at)
@@ -35,8 +35,15 @@ def parse_message(content: memoryview) -> Message:
             raise ValueError(f"unknown type {wire} of a field at byte {at}")
         if field < 1 or length > end - at:
             raise ValueError(f"field {field} is longer than its message")
-        found.setdefault(field, []).append(content[at : at + length])
+        yield field, content[at : at + length]
         at += length
+
+
+def parse_message(content: memoryview) -> Message:
+    """Return the fields of a message. Raises ValueError when it is none."""
+    found: Message = {}
+    for field, value in fields(content):
+        found.setdefault(field, []).append(value)
     return found
 
 

@@ -1,6 +1,7 @@
-"""The result of a stage: its container's termination message, JSON of at most 4,096 bytes.
+"""The result of a stage: its container's termination message, JSON of at most 3,072 bytes.
 
 `publish` leaves one on every ending; `fetch`, the built-in `train` and `evaluate` leave one when they fail.
+A `fetch` that went well leaves the data that it found.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 RESULT_VERSION: Final = 1
-MAX_BYTES: Final = 4096  # the kubelet cuts longer messages, kubelet/container API: terminationMessagePath
+CONTAINERS: Final = 4
+"""Containers of a training pod, which share what the kubelet keeps of their messages."""
+MAX_BYTES: Final = 12 * 1024 // CONTAINERS
+"""Longest message. The kubelet keeps 12 KiB of a pod, in equal shares, and 4 KiB of a container at most (kubelet/container:
+MaxPodTerminationMessageLogLength). A container that a cluster adds to the pod makes the shares smaller."""
 
 PUBLISHED: Final = "Published"  # artifact stored, gates passed
 GATE_FAILED: Final = "GateFailed"  # artifact stored, at least one gate failed
@@ -116,7 +121,10 @@ def decode(text: str) -> StageResult:
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ResultError(f"the termination message is not JSON: {error}") from None
+        size = len(text.encode(errors="replace"))
+        shares = {12 * 1024 // containers: containers for containers in range(CONTAINERS + 1, 17)}
+        cut = f"; the kubelet has cut it: the pod has {shares[size]} containers" if size in shares else ""
+        raise ResultError(f"the termination message is not JSON: {error}{cut}") from None
     if not isinstance(raw, dict) or raw.get("v") != RESULT_VERSION:
         raise ResultError(f"the termination message is not a result of version {RESULT_VERSION}")
     if not isinstance(raw.get("outcome"), str) or raw["outcome"] not in OUTCOMES:
@@ -139,6 +147,21 @@ def decode(text: str) -> StageResult:
     if result.outcome in (PUBLISHED, GATE_FAILED) and (result.artifact is None or result.data is None):
         raise ResultError(f"outcome {result.outcome} needs artifact and data")
     return result
+
+
+def encode_data(facts: DataFacts) -> str:
+    """Return the termination message of a fetch that went well: the data, whatever becomes of the run."""
+    return json.dumps({"v": RESULT_VERSION, "data": asdict(facts)}, separators=(",", ":"))
+
+
+def decode_data(text: str) -> DataFacts | None:
+    """Return the data that a termination message of `encode_data` tells; None when it is another message."""
+    try:
+        raw = json.loads(text)
+        data: DataFacts | None = _known(DataFacts, raw["data"]) if raw["v"] == RESULT_VERSION else None
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+    return data
 
 
 def _known(cls: type[Any], raw: Any) -> Any:

@@ -21,12 +21,11 @@ async def contribute(parent: Manifest, world: World, now: datetime) -> Contribut
     """Return what the ModelVersion needs; see `engine.parts.Contribute`."""
     meta = read_meta(parent)
     services = [read_tracks(one) for one in world.list(INFERENCE_SERVICES, meta.namespace)]
-    using = [one for one in services if one.wants(meta.name)]
-    if meta.deleting and not using and not foreign_finalizers(meta):
+    if meta.deleting and not any(one.wants(meta.name) for one in services) and not foreign_finalizers(meta):
         # It goes with our finalizer: no status is written to what is gone. Before it is read, since a version that another
         # release made must be able to go, too.
         return Contribution(finalizer=False)
-    return plan(View(read_model_version(parent), using, writer_of(parent, APPROVAL)))
+    return plan(View(read_model_version(parent), services, writer_of(parent, APPROVAL)))
 
 
 def reduced(version: Manifest) -> Manifest:

@@ -22,6 +22,8 @@ from modelmill.kube.texts import fitted
 
 UNLOADABLE = ("DigestMismatch", "ArtifactMissing", "ArtifactCorrupt")
 """What a service says of an artifact that is at fault itself, whoever fetches it."""
+LOADING = ("ModelLoadFailed", "GoldenMismatch", "ModelTooSlow", "Crashed")
+"""What a service says of a model that it could not load. Another one, with more memory or CPU, may."""
 HELD = "DeletionHeld"
 OVERRIDDEN = "GateOverridden"
 VERIFIED = "Verified"
@@ -35,7 +37,7 @@ CONDITIONS = ("Ready", "Approved", OVERRIDDEN, "Deletable")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One ModelVersion, the InferenceServices of its namespace that use it, and who set its approval if that is known."""
+    """One ModelVersion, the InferenceServices of its namespace, and who set its approval if that is known."""
 
     version: ModelVersion
     services: Sequence[Tracks]
@@ -46,7 +48,7 @@ class View:
 class Use:
     """An InferenceService that wants pods of the version. share: of its traffic, in percent. answers: a pod is ready.
 
-    reason, message: why none is, where the service's Ready condition is about this version.
+    reason, message: why none is, where the service's Ready condition is about this version. deploying: none ever was.
     """
 
     service: str
@@ -54,14 +56,16 @@ class Use:
     answers: bool
     reason: str
     message: str
+    deploying: bool
 
 
 def uses(view: View) -> list[Use]:
     """Return who serves or deploys the version, the greatest share first."""
     name = view.version.name
     using = [
-        Use(tracks.service, tracks.share(name), tracks.answers(name), tracks.reason, tracks.message)
+        Use(tracks.service, tracks.share(name), tracks.answers(name), tracks.reason, tracks.message, tracks.deploying)
         for tracks in view.services
+        if tracks.wants(name)
     ]
     return sorted(using, key=lambda use: (-use.share, use.service))
 
@@ -79,7 +83,7 @@ def plan(view: View) -> Contribution:
     if overridden is not None and _before(version, OVERRIDDEN, OVERRIDDEN) is None:
         events.append(Event("Warning", OVERRIDDEN, overridden.message))
     conditions = [
-        _ready(version, using, overridden),
+        _ready(version, using, _unloadable(view, using), overridden),
         _approved(version.spec),
         overridden,
         _deletable(using, deleting=deleting),
@@ -163,16 +167,34 @@ def _column(text: str, end: str) -> str:
     return fitted(text, MAX_COLUMN - len(end)) + end
 
 
-def _ready(version: ModelVersion, using: Sequence[Use], overridden: Condition | None) -> Condition:
+def _unloadable(view: View, using: Sequence[Use]) -> Condition | None:
+    """Return what a service says that could not load the version; a model that a pod has loaded is not at fault."""
+    loaded = any(use.answers for use in using)
+    for use in using:
+        if use.reason in UNLOADABLE or (use.reason in LOADING and use.deploying and not loaded):
+            return Condition("Ready", FALSE, use.reason, f"InferenceService {use.service}: {fitted(use.message, 3000)}")
+    version = view.version
+    for tracks in () if loaded else view.services:
+        ended, why = tracks.given_up.get(version.name, ("", ""))
+        reason, colon, words = why.partition(": ")
+        # What ended before the version was made was said of an older one of its name.
+        if colon and reason in (*UNLOADABLE, *LOADING) and ended >= version.metadata.creation_timestamp:
+            return Condition(
+                "Ready", FALSE, reason, f"InferenceService {tracks.service} took it back: {fitted(words, 3000)}"
+            )
+    return None
+
+
+def _ready(
+    version: ModelVersion, using: Sequence[Use], unloadable: Condition | None, overridden: Condition | None
+) -> Condition:
     if version.metadata.deleting:
         if using:
             return Condition("Ready", TRUE, HELD, f"{_named(using)}; {GOES}")
         holders = fitted(", ".join(foreign_finalizers(version.metadata)), 1024)
         return Condition("Ready", TRUE, "Deleting", f"being deleted; finalizers of others hold it: {holders}")
-    unloadable = next((use for use in using if use.reason in UNLOADABLE), None)
     if unloadable is not None:
-        message = f"InferenceService {unloadable.service}: {fitted(unloadable.message, 3000)}"
-        return Condition("Ready", FALSE, unloadable.reason, message)
+        return unloadable
     if overridden is not None:
         return Condition("Ready", TRUE, OVERRIDDEN, overridden.message)
     if version.spec.approval == REJECTED and using:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
+from modelmill.engine.interface import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition, find
 from modelmill.kube.labels import RETRY_ANNOTATION, SERVICE_LABEL
+from modelmill.kube.texts import fitted
 from modelmill.serving.health import Trouble, trouble
 from modelmill.serving.rollout.analysis import FAIL
 from modelmill.serving.rollout.decision import Decision
@@ -15,6 +18,7 @@ from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.view import View
 
 CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack")
+MAX_EVENT = 1000
 Track = StableTrack | CanaryTrack
 
 
@@ -60,6 +64,21 @@ def conditions(view: View, decision: Decision) -> list[Condition]:
     return told
 
 
+def warnings(view: View, decision: Decision, told: Sequence[Condition]) -> tuple[Event, ...]:
+    """Return the Event of a first version that has come to a standstill, once for each reason; a rollout has its own.
+
+    told: the conditions of the decision.
+    """
+    stable = decision.status.stable
+    stalled = next(one for one in told if one.type == "Stalled")
+    known = {(one.type, one.status, one.reason) for one in view.status.conditions}
+    if stable is None or decision.status.phase != "Deploying" or stalled.status != TRUE:
+        return ()
+    if (stalled.type, stalled.status, stalled.reason) in known:
+        return ()
+    return (Event("Warning", stalled.reason, fitted(f"{stable.version}: {stalled.message}", MAX_EVENT)),)
+
+
 def _ready(
     view: View, decision: Decision, stable: StableTrack, canary: CanaryTrack | None, seen: Trouble | None
 ) -> Condition:
@@ -78,8 +97,15 @@ def _ready(
     if canary is not None and phase == "RollingOut":
         return Condition("Ready", TRUE, "RollingOut", f"{text}; {canary.version} is being rolled out")
     if phase == "RolledBack":
-        return Condition("Ready", TRUE, "RolledBack", f"{text}; what should serve was taken back")
+        return Condition("Ready", TRUE, "RolledBack", f"{text}; {_taken_back(decision.status)}")
     return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable))
+
+
+def _taken_back(status: InferenceServiceStatus) -> str:
+    """Return which version was taken back, if the history still has it, and why."""
+    failed = (one.version for one in status.history if one.revision == status.failed_revision)
+    name = next(failed, "what should serve")
+    return f"{name} was taken back: {fitted(status.failed_message or '', 3000)}"
 
 
 def _grounds(status: InferenceServiceStatus, stable: StableTrack) -> str:

@@ -24,7 +24,7 @@ from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, ObjectInvalid
 from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
 from modelmill.serving.children import children
-from modelmill.serving.conditions import CONDITIONS, conditions, status_of
+from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
 from modelmill.serving.rollout.decide import SOON, decide
 from modelmill.serving.rollout.position import Position, position_of
@@ -74,12 +74,13 @@ def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServic
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)
+    described = conditions(view, decision)
     contribution = Contribution(
         apply=made.apply if made is not None else None,
         keep=made.keep if made is not None else (),
         status={name: told[name] for name in FIELDS if name in told},
-        conditions=conditions(view, decision),
-        events=decision.events,
+        conditions=described,
+        events=(*decision.events, *warnings(view, decision, described)),
         requeue_after=decision.again,
     )
     if made is not None and made.waits:

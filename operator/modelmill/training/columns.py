@@ -7,14 +7,17 @@ from typing import Final, Literal
 
 from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job_status import FinishedRun, TrainingJobStatus
-from modelmill.api.versions import REJECTED, gain, number, version_number
+from modelmill.api.versions import REJECTED, gain, number, stable_versions, version_number
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED, UNCHANGED
 from modelmill.kube.texts import fitted
-from modelmill.training.observation import COUNTED, REPLACED, RunActive
+from modelmill.training.observation import PHASES, REPLACED, RunActive
 from modelmill.training.view import View
 
 MAX_WORD: Final = 64
-STAGES: Final = {"Pending": "0/3", "Fetching": "1/3 fetch", "Training": "2/3 train", "Publishing": "3/3 publish"}
+STAGES: Final = {
+    "Pending": f"0/{len(PHASES)}",
+    **{phase: f"{place}/{len(PHASES)} {stage}" for place, (stage, phase) in enumerate(PHASES.items(), 1)},
+}
 NOT_TERMINAL: Final = (PUBLISHED, GATE_FAILED, UNCHANGED)
 """Outcomes after which the TrainingJob is in order."""
 
@@ -37,7 +40,7 @@ def needs_mending(last: FinishedRun) -> bool:
 def progress(status: TrainingJobStatus, seen: RunActive | None) -> str:
     """Return which stage runs; of a run that cannot go on, how many are done and what is in the way."""
     if seen is not None and seen.obstacle:
-        return fitted(f"{seen.done}/{len(COUNTED)} {seen.obstacle}", MAX_WORD)
+        return fitted(f"{seen.done}/{len(PHASES)} {seen.obstacle}", MAX_WORD)
     return STAGES[status.current_run.phase] if status.current_run is not None else "-"
 
 
@@ -51,17 +54,18 @@ def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
     """Return the best value of the primary metric and whose it is; None when no version has it, or the model is another's.
 
     Values are of different hold-outs; where a version was compared with its champion on the same rows, that counts: one that
-    was worse is not the best while its champion may be.
+    was worse is not the best while its champion may be. One that is being deleted counts while it serves, as in `champion`.
     made: versions that this plan makes, which the view does not have yet.
     """
     primary = view.spec.evaluation.primary
     sign = 1 if primary.direction == "Maximize" else -1
     known = {one.name: one for one in [*made, *view.versions]}
+    serving = stable_versions(view.services)
     values = {
         name: value
         for name, one in known.items()
         if one.spec.approval != REJECTED
-        and not one.metadata.deleting
+        and (not one.metadata.deleting or name in serving)
         and (value := number(one.spec.metrics.get(primary.metric))) is not None
     }
     if not values or view.owner is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -14,9 +14,11 @@ from modelmill.contracts.result import (
     GATE_FAILED,
     PUBLISHED,
     UNCHANGED,
+    DataFacts,
     ResultError,
     StageResult,
     decode,
+    decode_data,
 )
 from modelmill.kube.objects import Manifest
 from modelmill.kube.texts import word
@@ -24,15 +26,13 @@ from modelmill.training.view import View
 from modelmill.workloads import jobs, refusals
 from modelmill.workloads.pod_status import OOM_KILLED, Ended, container_statuses, ended
 
-Phase = Literal["Pending", "Fetching", "Training", "Publishing"]
+Phase = Literal["Pending", "Fetching", "Training", "Evaluating", "Publishing"]
 PHASES: dict[str, Phase] = {
     names.STAGE_FETCH: "Fetching",
     names.STAGE_TRAIN: "Training",
-    names.STAGE_EVALUATE: "Publishing",
+    names.STAGE_EVALUATE: "Evaluating",
     names.STAGE_PUBLISH: "Publishing",
 }
-COUNTED: Final = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
-"""The stages that a person counts: to evaluate belongs to publishing."""
 REPLACED: Final = "Replaced"
 """Cause of a run that was given up for the next one: the operator's own word, which no stage can say."""
 HELP: Final = {
@@ -98,7 +98,9 @@ def observe(view: View, run: CurrentRun) -> RunActive | RunEnded:
     if isinstance(seen, jobs.Complete):
         return _completed(seen, pods)
     if isinstance(seen, jobs.Failed):
-        return _job_failed(seen)
+        failed = _job_failed(seen)
+        # A tenant's program has a part in the later stages' words, and none in those of fetch.
+        return failed if failed.result.data else replace(failed, result=replace(failed.result, data=_fetched(pods)))
     waited = refusals.waiting_for_pod(job, pods, view.now)
     return _active(seen, refusals.look_again(waited) if waited is not None else None)
 
@@ -149,6 +151,13 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
     return RunEnded(told, seen.attempts, seen.finished, _cause(told), message)
 
 
+def _fetched(pods: jobs.Pods) -> DataFacts | None:
+    """Return the data that the last fetch which went well found."""
+    ends = (ended(pod, names.STAGE_FETCH) for pod in jobs.newest_first(pods))
+    found = (decode_data(end.message) for end in ends if end is not None and end.exit_code == 0)
+    return next((data for data in found if data is not None), None)
+
+
 def _out_of_memory(end: Ended, seen: jobs.Complete | jobs.Failed) -> RunEnded:
     text = f"{end.describe()}; raise spec.podTemplate.resources.limits.memory"
     return _failed("OutOfMemory", text, seen.attempts, seen.finished)
@@ -165,7 +174,7 @@ def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
         message = f"trying again: {seen.previous.describe()}"
     phase = _phase(seen.pod) if seen.pod is not None else "Pending"
     done = (
-        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in COUNTED) if seen.pod else 0
+        sum((end := ended(seen.pod, stage)) is not None and end.exit_code == 0 for stage in PHASES) if seen.pod else 0
     )
     remedy = f"{HELP.get(seen.obstacle, 'correct it')}: {ANEW}" if seen.obstacle else ""
     return RunActive(phase, seen.attempt, message, seen.obstacle, seen.needs_help, remedy, done, look_again)

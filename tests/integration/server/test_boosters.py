@@ -302,7 +302,7 @@ def test_a_predictor_is_served_where_it_is_allowed(launch: Launcher, tmp_path: P
     frame, want = write_predictor(tmp_path / "one")
     refused = launch(tmp_path / "one", wait=False)
     assert refused.process.wait(60) == 3
-    assert "ModelLoadFailed: predictor.py is Python code" in refused.log.read_text()
+    assert "ConfigInvalid: predictor.py is Python code" in refused.log.read_text()
     assert "MODELMILL_ALLOW_PYTHON=1" in refused.log.read_text()
     server = launch(tmp_path / "one", ALLOW_PYTHON="1")
     answer = server.post("/v2/models/demo/infer", {"inputs": tensors(frame)})

@@ -94,6 +94,43 @@ _sized(
     constant("a", np.ones((1 << 16, 1), np.float32)),
     constant("b", np.ones((1, 1 << 16), np.float32)),
 )
+_sized("pad-sides", "elements of each", "Pad", ["x", "s"], constant("s", np.array([1 << 24] * 2 + [0] * 2, np.int64)))
+_sized(
+    "gather",
+    "out of constants",
+    "Gather",
+    ["a", "b"],
+    constant("a", np.ones((1, 1 << 16), np.float32)),
+    constant("b", np.zeros(1 << 16, np.int64)),
+)
+_add(
+    "gather-reshaped",
+    "out of constants",
+    graph(
+        [helper.make_node("Reshape", ["a", "s"], ["c"]), helper.make_node("Gather", ["c", "b"], ["y"])],
+        [
+            constant("a", np.ones(1 << 16, np.float32)),
+            constant("s", np.array([1, 1 << 16], np.int64)),
+            constant("b", np.zeros(1 << 16, np.int64)),
+        ],
+    ),
+)
+_add(
+    "einsum",
+    "out of constants",
+    graph(
+        [helper.make_node("Einsum", ["a", "a"], ["y"], equation="i,j->ij")],
+        [constant("a", np.ones(1 << 16, np.float32))],
+    ),
+)
+_add(
+    "concat-doubling",
+    "out of constants",
+    graph(
+        [helper.make_node("Concat", [f"a{at}"] * 2, [f"a{at + 1}"], axis=0) for at in range(30)],
+        [constant("a0", np.ones(1 << 16, np.float32))],
+    ),
+)
 _sized("random", "none of the operators", "RandomNormalLike", ["x"])
 _sized("sequence", "none of the operators", "SplitToSequence", ["x"])
 _add("random-shape", "none of the operators", graph([helper.make_node("RandomNormal", [], ["y"], shape=[1 << 30])]))

@@ -46,7 +46,7 @@ def test_a_message_of_before_has_no_notes() -> None:
 
 
 def test_notes_give_way_before_reasons_and_gates() -> None:
-    gates = tuple(f"{place} {'g' * 230}" for place in range(16))
+    gates = tuple(f"{place} {'g' * 165}" for place in range(16))
     text = encode(replace(WHOLE, gates=gates, notes=("n" * 5000, "m" * 400)))
     assert len(text.encode()) <= MAX_BYTES
     found = decode(text)
@@ -91,6 +91,13 @@ def test_a_champion_without_finite_numbers_is_refused(where: str) -> None:
 def test_a_message_of_another_form_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ResultError):
         decode(json.dumps(json.loads(encode(WHOLE)) | change))
+
+
+@pytest.mark.parametrize("containers", [5, 6, 12])
+def test_a_message_that_the_kubelet_has_cut_says_so(containers: int) -> None:
+    whole = encode(replace(WHOLE, notes=("n" * 2000,))) + " " * MAX_BYTES
+    with pytest.raises(ResultError, match=f"the pod has {containers} containers"):
+        decode(whole.replace("}", "")[: 12 * 1024 // containers])
 
 
 def test_a_message_that_is_nested_without_end_is_refused() -> None:

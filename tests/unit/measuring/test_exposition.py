@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelmill.measuring.exposition import MAX_LINE, MAX_LINES, NeededLines, parse
-from modelmill.measuring.samples import Sample
+from modelmill.measuring.exposition import MAX_COUNT, MAX_LABELS, MAX_LINE, MAX_LINES, NeededLines, parse
+from modelmill.measuring.samples import MEASURES, Sample
 from tests.support.expositions import PAGE
 
 INF = float("inf")
+MANY_LABELS = ",".join(f'l{number}=""' for number in range(MAX_LABELS))
 
 
 def read(*pieces: bytes) -> Sample:
@@ -52,17 +54,76 @@ def test_last_line_needs_no_end() -> None:
         'modelmill_requests_total{code="200"} +Inf',
         'modelmill_requests_total{code="200"} -1',
         'modelmill_requests_total{code="200"} 1e999',
+        'modelmill_requests_total{code="200"} 1e300',
+        f'modelmill_requests_total{{code="200"}} {"9" * 400}',
+        f'modelmill_requests_total{{code="200"}} {MAX_COUNT + 1}',
+        f'modelmill_requests_total{{code="503"}} {MAX_COUNT - 7}',  # one too many, with those of PAGE
+        'modelmill_requests_total{code="200"} 0x10',
+        'modelmill_requests_total{code="200"} ',
+        'modelmill_requests_total{code="200"',
+        'modelmill_requests_total{code="200} 1',
+        'modelmill_requests_total{code="200\\"} 1',
+        "modelmill_requests_total{code=200} 1",
+        'modelmill_requests_total{code="200"code="500"} 1',
+        f'modelmill_requests_total{{{MANY_LABELS},code="200"}} 1',
+        'modelmill_requests_total{code="200"} 1e308',
+        'modelmill_requests_total{code="200"} 1000000000001',
         f'modelmill_requests_total{{code="{"2" * 17}"}} 1',
         'modelmill_request_duration_seconds_bucket{model_name="m"} 1',
+        'modelmill_request_duration_seconds_bucket{le=""} 1',
         'modelmill_request_duration_seconds_bucket{le="NaN"} 1',
+        'modelmill_request_duration_seconds_bucket{le="-Inf"} 1',
+        'modelmill_request_duration_seconds_bucket{le="-0.5"} 1',
+        'modelmill_request_duration_seconds_bucket{le="1e308"} 1',
         'modelmill_request_duration_seconds_bucket{le="soon"} 1',
         'modelmill_request_duration_seconds_bucket{le="0.1"} NaN',
+        'modelmill_request_duration_seconds_bucket{le="0.1"} 1e300',
         f'modelmill_requests_total{{model_name="{"m" * MAX_LINE}",code="200"}} 1',
     ],
 )
 def test_line_that_no_server_tells_refuses_the_page(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         read(PAGE.encode(), line.encode())
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "count"),
+    [
+        ('modelmill_requests_total{code="503"} 2.0', "503", 2),
+        ('modelmill_requests_total{code="503"}\t 2e+00', "503", 2),
+        ('modelmill_requests_total{code="503",} 2 1700000000000', "503", 2),
+        ('modelmill_requests_total{model_name="a \\"b\\", {c}=\\\\",code="503"} 2', "503", 2),
+        ('modelmill_requests_total{model_name=",code=\\"500\\"",code="503"} 2', "503", 2),
+        ('modelmill_requests_total{status_code="500",code="503"} 2', "503", 2),
+        ('modelmill_requests_total{model_name="m\x85\x0bn\xff",code="503"} 2', "503", 2),
+        (f'modelmill_requests_total{{code="503"}} {MAX_COUNT - 8}', "503", MAX_COUNT - 8),
+        ("modelmill_requests_total{} 2", "", 2),
+    ],
+)
+def test_every_form_of_a_line_is_read(line: str, code: str, count: float) -> None:
+    assert read(PAGE.encode(), line.encode("latin-1")).codes == {"200": 7, "500": 1, code: count}
+
+
+LABELS = st.tuples(
+    st.sampled_from(["code", "le", "model_name", "0", ""]),
+    st.sampled_from(["200", "503", "0.1", "+Inf", "NaN", "-1", "1e308", "9" * 400, '"', "\\"]) | st.text(max_size=4),
+).map(lambda label: f'{label[0]}="{label[1]}"')
+VALUES = st.floats().map(str) | st.integers(0, 10**400).map(str) | st.text(max_size=4)
+LINES = st.tuples(
+    st.sampled_from(["modelmill_requests_total", "modelmill_request_duration_seconds_bucket"]),
+    st.lists(LABELS, max_size=3).map(",".join),
+    VALUES,
+).map(lambda line: f"{line[0]}{{{line[1]}}} {line[2]}\n")
+
+
+@given(st.lists(LINES, max_size=4).map("".join))
+def test_a_page_is_refused_or_counts_what_a_status_can_tell(page: str) -> None:
+    try:
+        sample = read(page.encode(errors="surrogatepass"))
+    except ValueError:
+        return
+    assert 0 <= sample.requests <= MAX_COUNT
+    assert all(math.isfinite(measure(sample)) for measure in MEASURES.values())
 
 
 def test_more_lines_than_any_server_tells_refuse_the_page() -> None:
@@ -86,3 +147,35 @@ def test_a_page_of_nothing_but_line_ends_is_refused() -> None:
     lines.feed(b"\n" * 65536)
     with pytest.raises(ValueError, match="more than 100000 lines"):
         lines.feed(b"\n" * 65536)
+
+
+counts = st.sampled_from(["0", "1", "7", "50", "1e12", "NaN", "+Inf", "-1", "1e308", "1e999", "x"])
+series = st.one_of(
+    st.builds('modelmill_requests_total{{code="{}"}} {}\n'.format, st.sampled_from(["200", "500", ""]), counts),
+    st.builds(
+        'modelmill_request_duration_seconds_bucket{{le="{}"}} {}\n'.format,
+        st.sampled_from(["0.1", "1", "+Inf", "-Inf", "NaN", "", "0", "1e9", "1e308"]),
+        counts,
+    ),
+    st.just("modelmill_request_duration_seconds_bucket{} 3\n"),
+)
+pages = st.lists(series, max_size=6).map(lambda lines: "".join(lines).encode())
+
+
+def sample_of(page: bytes) -> Sample:
+    """Return what a page counts; nothing when it is refused, as for a pod that did not answer."""
+    try:
+        return read(page)
+    except ValueError:
+        return Sample()
+
+
+@given(st.lists(st.tuples(pages, pages), min_size=1, max_size=4))
+def test_whatever_pods_count_there_is_a_judgement_that_can_be_written(pods: list[tuple[bytes, bytes]]) -> None:
+    """Counters of any value, that grow, shrink or vanish between two readings."""
+    total = Sample()
+    for before, after in pods:
+        total = total.plus(sample_of(after).minus(sample_of(before)))
+    assert 0 <= int(total.requests) < 2**63
+    for measure in MEASURES.values():
+        assert 0 <= measure(total) < math.inf

@@ -449,6 +449,71 @@ def test_an_artifact_that_a_service_cannot_load_is_not_ready(make: Any, reason: 
     assert told == ("False", reason, "InferenceService svc: cars-1: 0 of 1 pods ready: manifest.json has digest x")
 
 
+LOADING = ["ModelLoadFailed", "GoldenMismatch", "ModelTooSlow", "Crashed"]
+
+
+def in_phase(used: dict[str, Any], phase: str) -> dict[str, Any]:
+    return {**used, "status": {**used["status"], "phase": phase}}
+
+
+def ended(used: dict[str, Any], *history: tuple[str, str, str], time: str = "2026-09-01T00:00:00Z") -> dict[str, Any]:
+    told = [
+        {"version": name, "outcome": outcome, "message": message, "endTime": time} for name, outcome, message in history
+    ]
+    return {**used, "status": {**used["status"], "history": told}}
+
+
+@pytest.mark.parametrize("reason", LOADING)
+def test_a_model_that_a_service_cannot_load_is_not_ready(reason: str) -> None:
+    tries = reporting(service("cars-1", ready=(0, 0)), reason, "cars-1: 0 of 1 pods ready: row 3 differs")
+    told = ready_of(planned(o.model_version("cars-1"), in_phase(tries, "Deploying")))
+    assert told == ("False", reason, "InferenceService svc: cars-1: 0 of 1 pods ready: row 3 differs")
+
+
+@pytest.mark.parametrize("reason", [*LOADING, "DigestMismatch"])
+@pytest.mark.parametrize("outcome", ["RolledBack", "Superseded"])
+def test_a_version_that_was_taken_back_because_it_cannot_be_loaded_is_not_ready(outcome: str, reason: str) -> None:
+    used = ended(service("cars-1"), ("cars-2", outcome, f"{reason}: row 3 differs"), ("cars-2", "Replaced", "older"))
+    made = planned(from_a_run("cars-2"), used)
+    assert ready_of(made) == ("False", reason, "InferenceService svc took it back: row 3 differs")
+    assert made.finalizer is False
+    assert made.status is not None
+    assert made.status["stage"] == "Approved"
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        # It was loaded once: the pods, not the version, are at fault, or it is a matter of requests.
+        [in_phase(reporting(service("cars-1", ready=(0, 0)), "Crashed", "SIGSEGV"), "Stable")],
+        # Another service's pods have loaded it.
+        [
+            in_phase(reporting(service("cars-1", ready=(0, 0)), "ModelTooSlow", "100 s"), "Deploying"),
+            service("cars-1", name="other"),
+        ],
+        [in_phase(reporting(service("cars-1", ready=(0, 0)), "ConfigInvalid", "python is off"), "Deploying")],
+        [ended(service("cars-2"), ("cars-1", "RolledBack", "AnalysisFailed: ErrorRatio 0.5 > 0.01"))],
+        [ended(service("cars-2"), ("cars-1", "RolledBack", "GoldenMismatch"))],
+        [ended(service("cars-2"), ("cars-1", "Replaced", "GoldenMismatch: x"))],
+        [ended(service("cars-2"), ("cars-1", "Replaced", "by cars-2"), ("cars-1", "RolledBack", "GoldenMismatch: x"))],
+        # It is being tried again.
+        [ended(service("cars-2", "cars-1", ready=(2, 0)), ("cars-1", "RolledBack", "GoldenMismatch: x"))],
+        [ended(service("cars-2"), ("cars-3", "RolledBack", "GoldenMismatch: x"))],
+        # It was an older version of the same name.
+        [ended(service("cars-2"), ("cars-1", "RolledBack", "GoldenMismatch: x"), time="2025-01-01T00:00:00Z")],
+        [ended(service("cars-2"), ("cars-1", "RolledBack", "GoldenMismatch: x")), service("cars-1", name="other")],
+        [
+            {
+                **service("cars-2"),
+                "status": {"history": [None, {"version": "cars-1", "outcome": "RolledBack", "message": 1}]},
+            }
+        ],
+    ],
+)
+def test_what_a_service_says_of_itself_leaves_the_version_ready(used: list[dict[str, Any]]) -> None:
+    assert ready_of(planned(from_a_run("cars-1"), *used))[:2] == ("True", "Published")
+
+
 @pytest.mark.parametrize(
     "used",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 from functools import partial
 
@@ -118,3 +119,16 @@ def test_body_that_is_not_what_it_says_or_becomes_too_much_is_refused(encoding: 
 )
 def test_types_of_bodies_that_are_read(content_type: str, read: bool) -> None:
     assert is_read(content_type) is read
+
+
+def test_nothing_of_a_long_header_is_remembered() -> None:
+    """A stranger may send as many as are remembered, of 64 KiB each."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for place in range(256):
+            assert is_read(f"application/json; {place}{'x' * 60_000}")
+            assert chosen_encoding(f"gzip, {place}{'x' * 60_000}") == "gzip"
+        assert tracemalloc.get_traced_memory()[0] - before < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -270,7 +270,24 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     assert "no engine for the format 'pickle'" in refusal("pickle", tmp_path, frame_with_gaps())
 
 
-def test_onnx_gives_the_memory_of_a_large_request_back(tmp_path: Path) -> None:
+def test_the_runtime_of_graphs_collects_nothing_to_send(tmp_path: Path) -> None:
+    """It would keep an identifier of the device and a queue of events in the home, or complain that it cannot."""
+    onnx_of_whole_numbers(tmp_path / "model.onnx")
+    home = tmp_path / "home"
+    home.mkdir()
+    code = (
+        "import sys; from pathlib import Path; from modelmill.contracts.artifact import Tensor\n"
+        "from modelmill_server.queries.columns import features_of; from modelmill_server.engines import load_engine\n"
+        "features = features_of([Tensor(name, 'INT64', (-1,)) for name in 'ab'])\n"
+        "load_engine('onnx', Path(sys.argv[1]), features, [Tensor('total', 'INT32', (-1,))], 1)\n"
+    )
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "HOME": str(home)}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "model.onnx"], env=environment, check=True)
+    assert list(home.iterdir()) == []
+
+
+def onnx_that_is_wide(path: Path) -> None:
+    """Write a graph with 8,000 bytes for each row between its two nodes."""
     from onnx import TensorProto, helper, numpy_helper, save_model
 
     wide = numpy_helper.from_array(np.ones((1, 2000), np.float32), "wide")
@@ -282,9 +299,11 @@ def test_onnx_gives_the_memory_of_a_large_request_back(tmp_path: Path) -> None:
         nodes, "wide", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
         [helper.make_tensor_value_info("predict", TensorProto.FLOAT, [None])], [wide],
     )  # fmt: skip
-    save_model(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "model.onnx"
-    )
+    save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def test_onnx_gives_the_memory_of_a_large_request_back(tmp_path: Path) -> None:
+    onnx_that_is_wide(tmp_path / "model.onnx")
     features = features_of((Tensor("x", "FP32", (-1,)),))
     engine = load_engine("onnx", tmp_path / "model.onnx", features, (Tensor("predict", "FP32", (-1,)),), 1)
 
@@ -296,3 +315,24 @@ def test_onnx_gives_the_memory_of_a_large_request_back(tmp_path: Path) -> None:
     (found,) = engine.run([[1.0] * 20_000], ("predict",))  # 160 MB between its two nodes
     assert found.tolist() == [1.0] * 20_000
     assert resident() - before < 80 << 20
+
+
+def test_onnx_takes_no_more_memory_than_the_container_has(tmp_path: Path) -> None:
+    onnx_that_is_wide(tmp_path / "model.onnx")
+    code = (
+        "from pathlib import Path; import modelmill_server.settings as settings\n"
+        "settings.memory_limit = lambda: 128 << 20\n"
+        "from modelmill.contracts.artifact import Tensor; from modelmill_server.queries.columns import features_of\n"
+        "from modelmill_server.engines import load_engine\n"
+        f"path, features = Path({str(tmp_path / 'model.onnx')!r}), features_of([Tensor('x', 'FP32', (-1,))])\n"
+        "engines = [load_engine('onnx', path, features, [Tensor('predict', 'FP32', (-1,))], 1) for _ in range(2)]\n"
+        "for engine in engines:\n"
+        "    for rows in (1, 20_000, 1_000):\n"
+        "        try:\n"
+        "            print(rows, len(engine.run([[1.0] * rows], ('predict',))[0]))\n"
+        "        except Exception as error:\n"
+        "            print(rows, 'vailable memory' in str(error))\n"
+    )
+    environment = {"PYTHONPATH": ":".join(place for place in sys.path if place)}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout == "1 1\n20000 True\n1000 1000\n" * 2

@@ -76,6 +76,49 @@ def test_first_version_that_never_served_is_in_the_history_too() -> None:
     assert told == [("cars-2", "Serving"), ("cars-1", "Superseded")]
 
 
+def test_first_version_that_cannot_load_is_an_event_with_the_reason_once() -> None:
+    world = World()
+    world.broken = {"cars-1"}
+    world.run(5)
+    assert world.events == ["Deploying", "GoldenMismatch"]
+    assert world.messages[1] == "cars-1: container server exited with code 3: row 3 differs"
+    world.add("cars-2")
+    world.run(3)
+    assert world.events[2:] == ["Deploying", "Serving"]
+
+
+def test_first_version_whose_pods_are_refused_is_an_event() -> None:
+    world = World()
+    world.reconcile()
+    refuse(world, world.status["stable"]["revision"])
+    world.reconcile()
+    world.reconcile()
+    assert world.events == ["Deploying", "PodsRefused"]
+
+
+def test_history_of_a_first_version_that_could_not_load_says_why() -> None:
+    world = World()
+    world.broken = {"cars-1"}
+    world.run(3)
+    world.add("cars-2")
+    world.run(3)
+    why = world.status["history"][1]["message"]
+    assert why == "GoldenMismatch: container server exited with code 3: row 3 differs; cars-2 is deployed instead"
+
+
+def test_service_that_took_a_version_back_says_which_and_why() -> None:
+    world = World().serving()
+    world.broken = {"cars-2"}
+    world.add("cars-2")
+    world.run(5)
+    assert condition(world, "Ready") == (
+        "True",
+        "RolledBack",
+        "cars-1 serves with 4 of 4 pods ready; cars-2 was taken back: "
+        "GoldenMismatch: container server exited with code 3: row 3 differs",
+    )
+
+
 def test_object_that_another_schema_let_through_is_told_and_left_as_it_is() -> None:
     world = World().serving()
     children = str(world.children)

@@ -76,6 +76,21 @@ def test_versions_without_the_metric_and_those_going_do_not_count() -> None:
     assert "best" not in status_of(plan(view(o.training_job(), versions=odd), IMAGE))
 
 
+def serving(name: str) -> dict[str, Any]:
+    service = o.inference_service()
+    track = {"version": name, "digest": o.DIGEST, "revision": "a", "replicas": 1, "ready": 1}
+    return o.with_status(service, {"stable": track})
+
+
+def test_a_version_in_deletion_counts_while_it_serves() -> None:
+    going = version("cars-1", "0.8")
+    going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    versions = [going, WORSE]
+    assert status_of(plan(view(o.training_job(), versions=versions), IMAGE))["best"] == "r2=0.95 (cars-2)"
+    held = view(o.training_job(), versions=versions, services=[serving("cars-1")])
+    assert status_of(plan(held, IMAGE))["best"] == "r2=0.8 (cars-1)"
+
+
 def test_long_names_fit() -> None:
     metric = "m" * 64
     parent = o.training_job(evaluation={"primary": {"metric": metric, "direction": "Maximize"}})

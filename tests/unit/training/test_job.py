@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from modelmill.contracts.result import CONTAINERS
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, view
 
@@ -21,6 +22,11 @@ def stages(**spec: Any) -> dict[str, dict[str, Any]]:
 
 def volumes(stage: dict[str, Any]) -> set[str]:
     return {mount["name"] for mount in stage["volumeMounts"]}
+
+
+@pytest.mark.parametrize("spec", TRAINS)
+def test_the_kubelet_keeps_the_longest_message_of_every_container(spec: dict[str, Any]) -> None:
+    assert len(stages(**spec)) == CONTAINERS
 
 
 @pytest.mark.parametrize("spec", TRAINS)
@@ -66,6 +72,15 @@ def test_each_stage_has_a_tmp_that_it_may_write(spec: dict[str, Any]) -> None:
 def test_every_stage_requests_compute(spec: dict[str, Any]) -> None:
     for stage in stages(**spec).values():
         assert set(stage["resources"]["requests"]) == {"cpu", "memory"}
+
+
+def test_what_a_program_of_the_user_prints_and_why_it_fails_stay_in_order() -> None:
+    """Held back until the exit, a printed line would come after the error and be told as the reason."""
+    own = {"image": "mine:1"}
+    named = {"env": [{"name": "PYTHONUNBUFFERED", "value": ""}]}
+    for container, wanted in ((own, "1"), (own | named, "")):
+        env = {one["name"]: one.get("value") for one in stages(train={"container": container})["train"]["env"]}
+        assert env["PYTHONUNBUFFERED"] == wanted
 
 
 def test_pull_policy_of_the_installation_is_that_of_the_built_in_stages() -> None:

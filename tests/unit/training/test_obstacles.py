@@ -10,6 +10,7 @@ from modelmill.kube.conditions import find
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, started, status_of, view
 
+STAGES = ("fetch", "train", "evaluate")
 NO_NODE = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available: insufficient memory"}
 
 
@@ -102,14 +103,21 @@ def test_job_without_a_pod_is_looked_at_again() -> None:
 @pytest.mark.parametrize(
     ("pod", "progress"),
     [
-        (o.pod("p", [o.waiting("fetch", "CreateContainerConfigError")], []), "0/3 ContainerConfigInvalid"),
-        (o.pod("p", [o.ended("fetch", 0), o.waiting("train", "ImagePullBackOff")], []), "1/3 ImagePullFailed"),
+        (o.pod("p", [o.waiting("fetch", "CreateContainerConfigError")], []), "0/4 ContainerConfigInvalid"),
+        (o.pod("p", [o.ended("fetch", 0), o.waiting("train", "ImagePullBackOff")], []), "1/4 ImagePullFailed"),
         (
-            o.pod("p", [o.ended("fetch", 0), o.ended("train", 0)], [o.waiting("publish", "ErrImagePull")]),
-            "2/3 ImagePullFailed",
+            o.pod("p", [o.ended("fetch", 0), o.ended("train", 0), o.waiting("evaluate", "ErrImagePull")], []),
+            "2/4 ImagePullFailed",
         ),
-        (o.pod("p", [o.ended("fetch", 0)], []), "1/3 fetch"),
-        (o.pod("p", [], []), "0/3"),
+        (
+            o.pod("p", [o.ended(one, 0) for one in STAGES], [o.waiting("publish", "ErrImagePull")]),
+            "3/4 ImagePullFailed",
+        ),
+        (o.pod("p", [o.ended("fetch", 0), o.running("train")], []), "2/4 train"),
+        (o.pod("p", [o.ended("fetch", 0), o.ended("train", 0), o.running("evaluate")], []), "3/4 evaluate"),
+        (o.pod("p", [o.ended(one, 0) for one in STAGES], [o.running("publish")]), "4/4 publish"),
+        (o.pod("p", [o.ended("fetch", 0)], []), "1/4 fetch"),
+        (o.pod("p", [], []), "0/4"),
     ],
 )
 def test_progress_tells_the_stages_that_are_done_and_what_is_in_the_way(pod: dict[str, Any], progress: str) -> None:
@@ -125,7 +133,7 @@ def test_progress_of_a_run_whose_pods_are_refused_or_find_no_node() -> None:
     manifest["metadata"]["creationTimestamp"] = "2026-01-02T03:04:05Z"
     jobs = {name: o.job(manifest)}
     refused = view(parent, jobs=jobs, events=[told("quota")], now=o.later(10))
-    assert status_of(plan(refused, IMAGE))["progress"] == "0/3 PodsRefused"
+    assert status_of(plan(refused, IMAGE))["progress"] == "0/4 PodsRefused"
     pod = o.pod("p", [], [], "Pending")
     pod["status"]["conditions"] = [NO_NODE]
-    assert status_of(plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE))["progress"] == "0/3 Unschedulable"
+    assert status_of(plan(view(parent, jobs=jobs, pods={name: [pod]}), IMAGE))["progress"] == "0/4 Unschedulable"

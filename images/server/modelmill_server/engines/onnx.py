@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from modelmill.contracts.artifact import Tensor
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.matrix import numbers
 from modelmill_server.queries.columns import Column, Feature, bad
+from modelmill_server.settings import memory_limit
 
 NUMPY_TYPES: dict[str, Any] = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(bool)": np.bool_,
@@ -22,6 +24,7 @@ NUMPY_TYPES: dict[str, Any] = {
 }  # fmt: skip
 FLOATS = (np.float32, np.float64, np.float16)
 ROWS_KEPT = 4096  # the memory that more rows needed is given back after the run, which costs taking it anew
+ARENA_SHARE = 0.75  # of the container's memory limit, for weights and what a run needs
 MISSING_TEXT = ""  # ONNX strings have no missing value; the converters read the empty one as missing
 
 
@@ -35,6 +38,10 @@ class OnnxEngine:
         options.log_severity_level = 3
         # A spinning thread burns the CPU limit of the pod between requests.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        limit = memory_limit()
+        if limit is not None:
+            _bound_arena(int(ARENA_SHARE * limit))
+            options.add_session_config_entry("session.use_env_allocators", "1")
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._giving_back = onnxruntime.RunOptions()
@@ -79,6 +86,18 @@ class OnnxEngine:
             return numbers(columns, kind)
         pairs = zip(columns, self._features, strict=True)
         return np.concatenate([_tensor(column, kind, feature) for column, feature in pairs], axis=1)
+
+
+@cache
+def _bound_arena(most: int) -> None:
+    """Let all sessions of this process together take at most `most` bytes: a run that needs more fails, and no other.
+
+    How large a tensor becomes may depend on the request, which no look at the file tells.
+    """
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": most}))
 
 
 def _tensor(column: Column, kind: Any, feature: Feature) -> Any:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from modelmill.contracts.artifact import Tensor
 from modelmill_server.engines.engine import unloadable
+from modelmill_server.failure import StartError
 from modelmill_server.queries.columns import BOOL, INT, TEXT, Column, Feature
 
 CLASS = "Predictor"
@@ -34,9 +35,10 @@ class PythonEngine:
         allowed: bool = False,
     ) -> None:
         if not allowed:
-            raise unloadable(
+            raise StartError(
+                "ConfigInvalid",
                 f"{path.name} is Python code, which could do whatever this server can: it is executed only where "
-                "MODELMILL_ALLOW_PYTHON=1 is set, by somebody who trusts whoever publishes models"
+                "MODELMILL_ALLOW_PYTHON=1 is set, by somebody who trusts whoever publishes models",
             )
         threadpool_limits(threads, user_api="blas")  # numpy's was loaded before the threads were known
         self.name = f"python {sys.version_info.major}.{sys.version_info.minor}"

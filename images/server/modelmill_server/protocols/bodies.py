@@ -14,7 +14,9 @@ LEAST_BYTES: Final = 2048  # of an answer: a smaller one gains less than a packe
 INLINE_BYTES: Final = 32 * 1024  # compressed within a millisecond; more does not belong on the event loop
 INLINE_COMPRESSED: Final = 1024  # of a request: it becomes a thousand times as much at most
 LEVEL: Final = 1  # a third of the time of the usual 6, for a tenth more bytes of JSON
-MOST_ACCEPTED: Final = 200  # characters of Accept-Encoding that are read: there are some ten codings in the world
+MOST_READ: Final = (
+    200  # characters of a header that are looked at and remembered: there are some ten codings in the world
+)
 MOST_MEMBERS: Final = 1024  # of a gzip body
 BLOCK_BYTES: Final = 64 * 1024
 READ_TYPES: Final = {"application/octet-stream", "application/x-www-form-urlencoded", "text/plain"}
@@ -22,9 +24,13 @@ READ_TYPES: Final = {"application/octet-stream", "application/x-www-form-urlenco
 ENCODINGS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
-@lru_cache(256)
 def is_read(content_type: str) -> bool:
     """Return whether a body of this type (a value of Content-Type) is looked at."""
+    return _known_type(content_type[:MOST_READ])
+
+
+@lru_cache(256)
+def _known_type(content_type: str) -> bool:
     kind = content_type.partition(";")[0].strip().lower()
     return kind in READ_TYPES or kind.endswith(("/json", "+json"))
 
@@ -74,14 +80,18 @@ def _member(body: bytes, at: int, bits: int, most: int) -> tuple[bytearray, int]
     return plain, at
 
 
-@lru_cache(256)
 def chosen_encoding(accepted: str) -> str | None:
     """Return the encoding for an answer, gzip before deflate of the same weight; None for none.
 
     accepted: the request's Accept-Encoding, whatever it holds. Source: RFC 9110 §12.5.3.
     """
+    return _known_choice(accepted[:MOST_READ])
+
+
+@lru_cache(256)
+def _known_choice(accepted: str) -> str | None:
     weights: dict[str, float] = {}
-    for part in accepted[:MOST_ACCEPTED].lower().split(","):
+    for part in accepted.lower().split(","):
         name, _, rest = part.partition(";")
         weights[name.strip().removeprefix("x-")] = _weight(rest)
     other = weights.get("*", 0.0)

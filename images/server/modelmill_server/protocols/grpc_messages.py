@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from modelmill.artifacts.protobuf import fields
 from modelmill_server.core.model import Output
 from modelmill_server.protocols import binary
 from modelmill_server.protocols import inference_pb2 as pb
@@ -28,7 +30,6 @@ SMALL_BYTES = 64 * 1024
 """An empty tensor is two bytes of a message and 80 in memory: larger messages have their fields counted first."""
 SPARE_FIELDS = 64  # of a request, beside its tensors: name, version, id, parameters
 SHOWN_DIMENSIONS = 8
-VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 
 class MalformedError(RejectedError):
@@ -54,43 +55,14 @@ def parse_request(reader: Reader, data: bytes) -> pb.ModelInferRequest:
     """Return an inference request. Raises RejectedError for one of more fields than it can have, MalformedError."""
     if len(data) > SMALL_BYTES:
         most = 2 * reader.most_inputs + reader.most_outputs + SPARE_FIELDS
-        if _fields(data, most) > most:
+        try:
+            more = next(islice(fields(memoryview(data)), most, None), None)
+        except ValueError as error:
+            raise MalformedError(400, f"the message is malformed: {error}") from None
+        if more is not None:
             raise bad(f"the request has more than {most} fields: send each input and output once")
     request: pb.ModelInferRequest = parse(pb.ModelInferRequest, data)
     return request
-
-
-def _fields(data: bytes, most: int) -> int:
-    """Return how many fields a message has on its first level, most + 1 when there are more. Raises MalformedError.
-
-    Source: protobuf.dev, encoding. Groups are no part of proto3.
-    """
-    at, end, count = 0, len(data), 0
-    while at < end and count <= most:
-        tag, at = _varint(data, at)
-        form = tag & 7
-        if form == VARINT:
-            _, at = _varint(data, at)
-        elif form == LENGTH:
-            size, at = _varint(data, at)
-            at += size
-        elif form in (FIXED64, FIXED32):
-            at += 8 if form == FIXED64 else 4
-        else:
-            raise MalformedError(400, "the message has a field of a form that is not known")
-        count += 1
-    return count
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at] if at < len(data) else 0x80
-        value |= (byte & 0x7F) << shift
-        at += 1
-        if byte < 0x80:
-            return value, at
-    raise MalformedError(400, "the message ends within a number, or has one of more than 64 bits")
 
 
 def read_message(reader: Reader, request: pb.ModelInferRequest) -> Query:

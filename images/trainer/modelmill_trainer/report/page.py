@@ -11,7 +11,8 @@ from modelmill.contracts.artifact import Profile, Signature
 from modelmill_trainer.gates import improvement
 from modelmill_trainer.measured import Measured
 from modelmill_trainer.metrics import LESS_IS_BETTER
-from modelmill_trainer.models import CLASSIFICATION, PREDICT, PROBABILITIES
+from modelmill_trainer.model_document import CLASSIFICATION
+from modelmill_trainer.models import PREDICT, PROBABILITIES
 from modelmill_trainer.report import figures
 from modelmill_trainer.report.columns import left_out, reference
 from modelmill_trainer.report.quality import Quality, of_classes, of_regression

@@ -79,7 +79,8 @@ def _server(inputs: Inputs, image: Image) -> Container:
         folders={"model": FOLDER},
         server_fields={
             "ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
-            "startupProbe": _probe("/v2/health/ready", period=1, failures=120),
+            # The server itself ends what takes longer, with words: 100 s each for loading, golden rows and warm-up.
+            "startupProbe": _probe("/v2/health/ready", period=1, failures=330),
             "readinessProbe": _probe("/v2/health/ready", period=2, failures=2),
             "livenessProbe": _probe("/v2/health/live", period=10, failures=6),
             # The pod leaves the endpoints when it is told to stop; other nodes need a moment to hear of it.

@@ -98,7 +98,9 @@ def _first(view: View, target: Target | Problem) -> Decision:
     )
     for track in (status.stable, status.canary):
         if track is not None and track.revision != target.revision:
-            history = with_superseded(view, track, f"never ready; {target.version} is deployed instead")
+            seen = trouble(view, track.revision)
+            why = f"{seen.reason}: {seen.message}" if seen is not None else "never ready"
+            history = with_superseded(view, track, f"{why}; {target.version} is deployed instead")
             status = replace(status, history=history)
     return Decision(
         replace(status, phase="Deploying", stable=stable, canary=None),
