@@ -405,6 +405,7 @@ def test_probes_are_answered_while_strangers_hold_calls(served: Served, path: st
         for _ in range(20):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", served.port), 10))
             connection.sendall(HELLO + b"".join(opened(place, held_call) for place in range(100)))
+            settle(connection)
         if path in PROBES:
             wait_until(lambda: answers_live(served))  # while they come all at once, grpcio leaves some of any method
         else:
@@ -437,6 +438,16 @@ def test_calls_that_stay_open_are_bounded(served: Served) -> None:
 def answers_with(served: Served, code: grpc.StatusCode | None) -> bool:
     error = served.channel.unary_unary(INFER).future(message().SerializeToString(), timeout=30).exception()
     return (error.code() if error is not None else None) == code
+
+
+def settle(connection: socket.socket) -> None:
+    """Wait until the server has read every frame that was sent: it answers a ping behind them."""
+    connection.sendall(frame(PING, payload=b"12345678"))
+    come = b""
+    while frame(PING, 1, payload=b"12345678") not in come:
+        part = connection.recv(65536)
+        assert part, "the server ended the connection"
+        come += part
 
 
 def answers_live(served: Served) -> bool:
