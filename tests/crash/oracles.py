@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from tests.crash.faults import Strike, Write
 from tests.crash.logs import recorded_logs
 from tests.crash.memory_api import MemoryApi
 from tests.crash.scenarios import Scenario
-from tests.crash.world import World
+from tests.crash.world import BEGIN, World
 from tests.support.virtual_time import run
 
 MASKED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "observedGeneration"})
@@ -27,11 +28,15 @@ MOST_WRITES = 3
 
 @dataclass
 class Outcome:
-    """A scenario that came to rest, or how it failed to. end: all objects, masked. problems: sentences."""
+    """A scenario that came to rest, or how it failed to. end: all objects, masked. problems: sentences.
+
+    seconds: virtual ones until it was played, the rest after it left out.
+    """
 
     end: Mapping[str, Any] = field(default_factory=dict)
     writes: list[Write] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def play(scenario: Scenario, strike: Strike = lambda _: None, **settings: Any) -> Outcome:
@@ -40,6 +45,7 @@ def play(scenario: Scenario, strike: Strike = lambda _: None, **settings: Any) -
     settings: attributes of the world, e.g. `skew` or `copies`.
     """
     outcome = Outcome()
+    random.seed(scenario.name)  # the jitter of back-offs
     with recorded_logs() as logs:
         run(_play(scenario, strike, settings, outcome))
     outcome.problems += [f"in the log: {line}" for line in logs]
@@ -54,6 +60,7 @@ async def _play(scenario: Scenario, strike: Strike, settings: Mapping[str, Any],
         world.restart()
     try:
         await scenario.play(world)
+        outcome.seconds = (world.clock() - BEGIN).total_seconds()
         await world.settle()
         outcome.writes = list(world.log)
         outcome.end = dict(masked_objects(world.api))

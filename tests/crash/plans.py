@@ -65,7 +65,10 @@ class CrashPlan:
 @cache
 def clean(scenario: Scenario) -> Outcome:
     """Return the undisturbed run."""
-    return play(scenario)
+    outcome = play(scenario)
+    if outcome.seconds > scenario.within:
+        outcome.problems.append(f"it took {outcome.seconds:.0f} s instead of {scenario.within}")
+    return outcome
 
 
 def every_plan() -> Iterator[CrashPlan]:

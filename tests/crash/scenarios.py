@@ -27,11 +27,15 @@ STEPS = [{"weight": 50}, {"pauseSeconds": 10}]
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is done, and how the training pods end meanwhile."""
+    """What is done, and how the training pods end meanwhile.
+
+    within: seconds that it may take without faults. What waits for a timer that nobody set is done by the next resync only.
+    """
 
     name: str
     play: Callable[[World], Awaitable[None]]
     endings: Callable[[Object, int], Ending]
+    within: int
 
 
 def digest_of(job: Manifest) -> str:
@@ -201,16 +205,16 @@ def stage_is(world: World, version: str, stage: str) -> bool:
 
 
 SCENARIOS = (
-    Scenario("whole life", whole_life, publishes),
-    Scenario("everything deleted", everything_deleted, publishes),
-    Scenario("first pod fails", one_run, first_pod_fails),
-    Scenario("gates fail", one_run, gates_fail),
-    Scenario("data rejected", one_run, data_rejected),
-    Scenario("canary taken back", canary_taken_back, publishes),
-    Scenario("two jobs of one model", two_jobs_of_one_model, publishes),
-    Scenario("deleted in the run", deleted_in_the_run, publishes),
-    Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes),
-    Scenario("store edited in the run", store_edited_in_the_run, publishes),
-    Scenario("monitoring taken away", monitoring_taken_away, publishes),
-    Scenario("canary replaced", canary_replaced, publishes),
+    Scenario("whole life", whole_life, publishes, 720),
+    Scenario("everything deleted", everything_deleted, publishes, 720),
+    Scenario("first pod fails", one_run, first_pod_fails, 20),
+    Scenario("gates fail", one_run, gates_fail, 15),
+    Scenario("data rejected", one_run, data_rejected, 10),
+    Scenario("canary taken back", canary_taken_back, publishes, 660),
+    Scenario("two jobs of one model", two_jobs_of_one_model, publishes, 15),
+    Scenario("deleted in the run", deleted_in_the_run, publishes, 80),
+    Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes, 640),
+    Scenario("store edited in the run", store_edited_in_the_run, publishes, 30),
+    Scenario("monitoring taken away", monitoring_taken_away, publishes, 30),
+    Scenario("canary replaced", canary_replaced, publishes, 60),
 )
