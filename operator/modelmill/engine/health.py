@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from modelmill.engine import metrics
@@ -17,6 +20,17 @@ MAX_BODY = 1024 * 1024
 MAX_LAG = 20.0
 MAX_CLOSED = 180.0
 """Seconds; kopf tries a stream again with growing pauses for about a minute, then ends the process by itself."""
+
+log = logging.getLogger(__name__)
+
+
+def _ours(record: logging.LogRecord) -> bool:
+    """Tell whether aiohttp logs a defect of ours: of bytes that are no request it logs a trace too, and strangers send many."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (HttpProcessingError, RequestPayloadError))
+
+
+log.addFilter(_ours)
 
 
 class Health:
@@ -57,7 +71,7 @@ class Health:
 async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Handler]]) -> web.AppRunner:
     """Start the server on all addresses; routes are (method, path, handler).
 
-    The body limit is 1 MiB; connections are bounded in number and life.
+    The body limit is 1 MiB; connections are bounded in number and life. Requests that are none are answered, not logged.
     """
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_get("/healthz", health.healthz)
@@ -65,7 +79,7 @@ async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Hand
     app.router.add_get("/metrics", _metrics)
     for method, path, handler in routes:
         app.router.add_route(method, path, handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=5)
 
     async def bounded(_: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(Bounds().keep(lambda: runner.server))

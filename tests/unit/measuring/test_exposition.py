@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelmill.measuring.exposition import MAX_LINE, MAX_LINES, NeededLines, parse
+from modelmill.measuring.exposition import MAX_COUNT, MAX_LABELS, MAX_LINE, MAX_LINES, NeededLines, parse
 from modelmill.measuring.samples import MEASURES, Sample
 from tests.support.expositions import PAGE
 
 INF = float("inf")
+MANY_LABELS = ",".join(f'l{number}=""' for number in range(MAX_LABELS))
 
 
 def read(*pieces: bytes) -> Sample:
@@ -53,6 +54,18 @@ def test_last_line_needs_no_end() -> None:
         'modelmill_requests_total{code="200"} +Inf',
         'modelmill_requests_total{code="200"} -1',
         'modelmill_requests_total{code="200"} 1e999',
+        'modelmill_requests_total{code="200"} 1e300',
+        f'modelmill_requests_total{{code="200"}} {"9" * 400}',
+        f'modelmill_requests_total{{code="200"}} {MAX_COUNT + 1}',
+        f'modelmill_requests_total{{code="503"}} {MAX_COUNT - 7}',  # one too many, with those of PAGE
+        'modelmill_requests_total{code="200"} 0x10',
+        'modelmill_requests_total{code="200"} ',
+        'modelmill_requests_total{code="200"',
+        'modelmill_requests_total{code="200} 1',
+        'modelmill_requests_total{code="200\\"} 1',
+        "modelmill_requests_total{code=200} 1",
+        'modelmill_requests_total{code="200"code="500"} 1',
+        f'modelmill_requests_total{{{MANY_LABELS},code="200"}} 1',
         'modelmill_requests_total{code="200"} 1e308',
         'modelmill_requests_total{code="200"} 1000000000001',
         f'modelmill_requests_total{{code="{"2" * 17}"}} 1',
@@ -61,14 +74,56 @@ def test_last_line_needs_no_end() -> None:
         'modelmill_request_duration_seconds_bucket{le="NaN"} 1',
         'modelmill_request_duration_seconds_bucket{le="-Inf"} 1',
         'modelmill_request_duration_seconds_bucket{le="-0.5"} 1',
+        'modelmill_request_duration_seconds_bucket{le="1e308"} 1',
         'modelmill_request_duration_seconds_bucket{le="soon"} 1',
         'modelmill_request_duration_seconds_bucket{le="0.1"} NaN',
+        'modelmill_request_duration_seconds_bucket{le="0.1"} 1e300',
         f'modelmill_requests_total{{model_name="{"m" * MAX_LINE}",code="200"}} 1',
     ],
 )
 def test_line_that_no_server_tells_refuses_the_page(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         read(PAGE.encode(), line.encode())
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "count"),
+    [
+        ('modelmill_requests_total{code="503"} 2.0', "503", 2),
+        ('modelmill_requests_total{code="503"}\t 2e+00', "503", 2),
+        ('modelmill_requests_total{code="503",} 2 1700000000000', "503", 2),
+        ('modelmill_requests_total{model_name="a \\"b\\", {c}=\\\\",code="503"} 2', "503", 2),
+        ('modelmill_requests_total{model_name=",code=\\"500\\"",code="503"} 2', "503", 2),
+        ('modelmill_requests_total{status_code="500",code="503"} 2', "503", 2),
+        ('modelmill_requests_total{model_name="m\x85\x0bn\xff",code="503"} 2', "503", 2),
+        (f'modelmill_requests_total{{code="503"}} {MAX_COUNT - 8}', "503", MAX_COUNT - 8),
+        ("modelmill_requests_total{} 2", "", 2),
+    ],
+)
+def test_every_form_of_a_line_is_read(line: str, code: str, count: float) -> None:
+    assert read(PAGE.encode(), line.encode("latin-1")).codes == {"200": 7, "500": 1, code: count}
+
+
+LABELS = st.tuples(
+    st.sampled_from(["code", "le", "model_name", "0", ""]),
+    st.sampled_from(["200", "503", "0.1", "+Inf", "NaN", "-1", "1e308", "9" * 400, '"', "\\"]) | st.text(max_size=4),
+).map(lambda label: f'{label[0]}="{label[1]}"')
+VALUES = st.floats().map(str) | st.integers(0, 10**400).map(str) | st.text(max_size=4)
+LINES = st.tuples(
+    st.sampled_from(["modelmill_requests_total", "modelmill_request_duration_seconds_bucket"]),
+    st.lists(LABELS, max_size=3).map(",".join),
+    VALUES,
+).map(lambda line: f"{line[0]}{{{line[1]}}} {line[2]}\n")
+
+
+@given(st.lists(LINES, max_size=4).map("".join))
+def test_a_page_is_refused_or_counts_what_a_status_can_tell(page: str) -> None:
+    try:
+        sample = read(page.encode(errors="surrogatepass"))
+    except ValueError:
+        return
+    assert 0 <= sample.requests <= MAX_COUNT
+    assert all(math.isfinite(measure(sample)) for measure in MEASURES.values())
 
 
 def test_more_lines_than_any_server_tells_refuse_the_page() -> None:
@@ -99,7 +154,7 @@ series = st.one_of(
     st.builds('modelmill_requests_total{{code="{}"}} {}\n'.format, st.sampled_from(["200", "500", ""]), counts),
     st.builds(
         'modelmill_request_duration_seconds_bucket{{le="{}"}} {}\n'.format,
-        st.sampled_from(["0.1", "1", "+Inf", "-Inf", "NaN", "", "0", "1e308"]),
+        st.sampled_from(["0.1", "1", "+Inf", "-Inf", "NaN", "", "0", "1e9", "1e308"]),
         counts,
     ),
     st.just("modelmill_request_duration_seconds_bucket{} 3\n"),

@@ -76,12 +76,39 @@ async def test_page_that_comes_in_pieces_is_read_to_its_end(serve: Serve) -> Non
     assert counted["u"].codes == {"200": 7.0, "500": 1.0, "503": 2.0}
 
 
-@pytest.mark.parametrize("answer", [(500, "down"), (200, "modelmill_requests_total{ broken\n"), (204, "")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, "down"),
+        (200, "modelmill_requests_total{ broken\n"),
+        (200, f'modelmill_requests_total{{code="200"}} {"9" * 4000}\n'),
+        (200, 'modelmill_requests_total{code="200"} 1e300\n'),
+        (200, 'modelmill_requests_total{code="200"} 1e308\nmodelmill_requests_total{code="500"} 1e308\n'),
+        (204, ""),
+    ],
+    ids=["500", "broken", "digits", "1e300", "sum", "204"],
+)
 async def test_pod_with_a_bad_answer_is_left_out(serve: Serve, answer: tuple[int, str]) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(status=answer[0], text=answer[1])
 
     assert await answers(await serve(handler), pod()) == {}
+
+
+async def test_whatever_reading_a_pod_raises_concerns_that_pod_only(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that reads a stranger's bytes may raise anything."""
+    asked = []
+
+    def fragile(text: str) -> Sample:
+        asked.append(text)
+        if len(asked) == 1:
+            raise OverflowError
+        return Sample()
+
+    monkeypatch.setattr(scrape, "parse", fragile)
+    assert len(await answers(await serve(page), pod(uid="a"), pod(uid="b"))) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

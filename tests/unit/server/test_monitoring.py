@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from modelmill.contracts import names
 from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile, Tensor
+from modelmill.measuring.exposition import NeededLines, parse
 from modelmill_server.queries.columns import VECTOR_ROWS, features_of
 from modelmill_server.queries.query import Query
 from modelmill_server.telemetry.bins import BinCounter
@@ -159,6 +160,21 @@ def test_text_is_read_by_prometheus_with_every_name_as_it_was(accept: str) -> No
     buckets = {labels["le"]: value for labels, value in found[f"{names.METRIC_REQUEST_DURATION}_bucket"]}
     assert (buckets["0.001"], buckets["0.0025"], buckets["10.0"], buckets["+Inf"]) == (0, 1, 1, 2)
     assert found[f"{names.METRIC_REQUEST_DURATION}_count"][0][1] == 2
+
+
+@pytest.mark.parametrize("accept", ["", PROMETHEUS])
+def test_text_is_read_by_the_operator(accept: str) -> None:
+    made = monitor()
+    for _ in range(100_000):
+        made.observe(200, 0.002)
+    made.observe(503, 100.0)
+    lines = NeededLines()
+    lines.feed(rendered(made, accept)[0].encode())
+    sample = parse(lines.text())
+    assert sample.codes == {"200": 1e5, "503": 1}
+    assert sample.buckets[0.0025] == 1e5
+    assert sample.buckets[float("inf")] == 1e5 + 1
+    assert len(sample.buckets) == len(names.DURATION_BUCKETS) + 1
 
 
 def test_all_metrics_of_the_contract_are_there_before_any_request() -> None:

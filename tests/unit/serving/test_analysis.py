@@ -8,7 +8,9 @@ import pytest
 
 from modelmill.api.inference_service import Analysis
 from modelmill.contracts.names import DURATION_BUCKETS
+from modelmill.measuring.exposition import MAX_COUNT
 from modelmill.measuring.samples import Sample, error_ratio, quantile
+from modelmill.measuring.windows import Window
 from modelmill.serving.rollout.analysis import Samples, judge
 from modelmill.serving.rollout.canary import CAREFUL_ANALYSIS
 
@@ -67,6 +69,16 @@ def test_few_requests_conclude_nothing() -> None:
     verdict = judge(analysis(maximum="0.2"), Samples(latency(9.0, 5), Sample()))
     assert verdict.verdict == "Insufficient"
     assert "5 of 10" in verdict.message
+
+
+def test_a_thousand_pods_that_tell_the_most_are_counted_exactly() -> None:
+    """JSON numbers are exact below 2**53, and the API server refuses a status with an integer above 2**63."""
+    told = {
+        str(uid): Sample({"200": float(MAX_COUNT)}, {0.1: float(MAX_COUNT), INF: float(MAX_COUNT)})
+        for uid in range(1000)
+    }
+    samples = Samples(Window().since(told, told), Sample())
+    assert judge(analysis(maximum="0.2"), samples).requests == 1000 * MAX_COUNT < 2**53
 
 
 def test_pods_without_figures_are_told_beside_the_others() -> None:
