@@ -14,6 +14,7 @@ MAX_LABELS = 16
 MAX_CODE = 16
 MAX_COUNT = 10**12
 """Of one pod: three thousand requests a second for ten years. The sum of a thousand pods is below 2**53, exact in JSON."""
+MAX_SECONDS = 86_400.0  # of a bucket that is not the last
 _BUCKET = f"{names.METRIC_REQUEST_DURATION}_bucket"
 _NEEDED = (f"{names.METRIC_REQUESTS}{{".encode(), f"{_BUCKET}{{".encode())
 # Prometheus, text-based exposition format 0.0.4. No text is matched twice (`*+`): a line costs what its length is.
@@ -91,6 +92,6 @@ def _series(line: str) -> tuple[str, dict[str, str], float]:
 def _bound(text: str) -> float:
     """Return the upper bound of a bucket, s; infinity for the last. Raises ValueError when it is missing or no duration."""
     bound = float(text)
-    if not bound >= 0:  # NaN is not either
+    if not (0 <= bound <= MAX_SECONDS or bound == float("inf")):  # NaN is not either
         raise ValueError(f"a bucket's bound is {bound}")
     return bound

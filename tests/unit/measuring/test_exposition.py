@@ -75,6 +75,7 @@ def test_last_line_needs_no_end() -> None:
         'modelmill_request_duration_seconds_bucket{le="-Inf"} 1',
         'modelmill_request_duration_seconds_bucket{le="-0.5"} 1',
         'modelmill_request_duration_seconds_bucket{le="soon"} 1',
+        'modelmill_request_duration_seconds_bucket{le="1e308"} 1',
         'modelmill_request_duration_seconds_bucket{le="0.1"} NaN',
         'modelmill_request_duration_seconds_bucket{le="0.1"} 1e300',
         f'modelmill_requests_total{{model_name="{"m" * MAX_LINE}",code="200"}} 1',
