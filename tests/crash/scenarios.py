@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
@@ -12,6 +13,7 @@ from modelmill.contracts.names import EXIT_FINAL
 from modelmill.kube import labels
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.objects import Manifest
+from modelmill.kube.resources import CONFIG_MAPS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -165,6 +167,43 @@ async def service_deleted_in_the_canary(world: World) -> None:
     world.api.delete(INFERENCE_SERVICES, "ml", "cars")
 
 
+async def store_edited_in_the_run(world: World) -> None:
+    """The version is where its run published it; the next run publishes to the new store."""
+    created = world.api.create(TRAINING_JOBS, training_job())
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").keys() & {"currentRun", "lastRun"}, "a run")
+    store = {**created["spec"]["store"], "endpoint": "http://other:7070", "secretRef": {"name": "other"}}
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"store": store}})
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the version of the new store")
+    first, second = (world.api.get(MODEL_VERSIONS, "ml", name)["spec"]["store"] for name in ("cars-1", "cars-2"))
+    assert first == created["spec"]["store"], "the first version has the address or the keys of another store"
+    assert second == store
+
+
+async def monitoring_taken_away(world: World) -> None:
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service())
+    await world.until(lambda: world.api.of(CONFIG_MAPS) and serves(world, "cars-1"), "the rules are there")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"monitoring": None}})
+    await world.until(lambda: not world.api.of(CONFIG_MAPS), "the rules are gone")
+
+
+async def canary_replaced(world: World) -> None:
+    """A candidate that makes way for a newer version half-way serves no more. The scenario ends in the next canary."""
+    steps = [{"weight": 50}, {"pauseSeconds": 86_400}]
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout={"strategy": "Canary", "steps": steps}))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    for version in ("cars-2", "cars-3"):
+        asked = {"metadata": {"annotations": {labels.RUN_ANNOTATION: version}}}
+        world.api.patch(TRAINING_JOBS, "ml", "cars", asked)
+        await world.until(partial(stage_is, world, version, "Serving"), f"{version} is the candidate")
+    await world.until(partial(stage_is, world, "cars-2", "Approved"), "the candidate of before serves no more")
+
+
+def stage_is(world: World, version: str, stage: str) -> bool:
+    return world.status(MODEL_VERSIONS, version).get("stage") == stage
+
+
 SCENARIOS = (
     Scenario("whole life", whole_life, publishes, 720),
     Scenario("everything deleted", everything_deleted, publishes, 720),
@@ -175,4 +214,7 @@ SCENARIOS = (
     Scenario("two jobs of one model", two_jobs_of_one_model, publishes, 15),
     Scenario("deleted in the run", deleted_in_the_run, publishes, 80),
     Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes, 640),
+    Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
+    Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
+    Scenario("canary replaced", canary_replaced, publishes, 55),
 )

@@ -11,9 +11,11 @@ from modelmill.contracts import names
 from modelmill.contracts.artifact import (
     FORMATS,
     MODEL_FILES,
+    NUMERIC,
     Golden,
     Manifest,
     Profile,
+    Signature,
     digest,
     parse_golden,
     parse_manifest,
@@ -71,7 +73,26 @@ def open_folder(path: Path, expected_digest: str | None = None) -> ArtifactFolde
         golden = parse_golden(_read(path / names.GOLDEN_FILE))
     except ValueError as error:
         raise StartError("ArtifactCorrupt", str(error)) from None
+    _require_profiled(manifest.signature, profile)
     return ArtifactFolder(path, manifest_digest, manifest, profile, golden, path / model_file)
+
+
+def _require_profiled(signature: Signature, profile: Profile) -> None:
+    """Raise StartError (ArtifactCorrupt) for a profile of other features: their drift would never be seen.
+
+    One that knows only some of the inputs, and nothing else, is taken: it contradicts nothing.
+    """
+    inputs = {tensor.name: tensor for tensor in signature.inputs}
+    lacking = [name for name in inputs if name not in profile.features]
+    strange = [name for name in profile.features if name not in inputs and name not in signature.ignored]
+    if lacking and (strange or len(lacking) == len(inputs)):
+        beside = f" and has {strange[0][:100]!r}, which is none" if strange else ""
+        raise _corrupt(names.PROFILE_FILE, f"features lacks {lacking[0][:100]!r}, an input of the signature{beside}")
+    for name in inputs.keys() & profile.features.keys():
+        if inputs[name].datatype == "BYTES" and profile.features[name].kind == NUMERIC:
+            raise _corrupt(
+                names.PROFILE_FILE, f"features[{name[:100]!r}].kind is {NUMERIC}, the input has datatype BYTES"
+            )
 
 
 def verify_files(path: Path, manifest: Manifest) -> None:

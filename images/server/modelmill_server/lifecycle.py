@@ -27,7 +27,7 @@ from modelmill_server.payloads.log import open_log
 from modelmill_server.protocols.application import Application
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.settings import Settings
-from modelmill_server.supervisor import STOPPED, Phase, enter
+from modelmill_server.supervisor import CRASHED, STOPPED, Phase, enter
 from modelmill_server.telemetry.counters import Monitor
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ async def serve(settings: Settings) -> int:
         log.info(
             "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
         )
-        await _answer(service, settings, stop)
+        await _answer(service, settings, stop, grpc)
         await _tell_grpc(grpc, serving=False)
         code = await _drain(service, settings)
         await _close_payloads(loaded)
@@ -149,7 +149,7 @@ async def serve(settings: Settings) -> int:
         await _show(service, failure)
     watching.cancel()
     if grpc is not None:
-        await grpc.server.stop(STOP_SECONDS)
+        await grpc.stop(STOP_SECONDS)
     await asyncio.sleep(0)  # a connection that is made already is accepted before the port is closed
     server.close()
     await connections.close(STOP_SECONDS)
@@ -157,8 +157,11 @@ async def serve(settings: Settings) -> int:
     return code
 
 
-async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event) -> None:
-    """Answer requests until SIGTERM. Raises StartError (ModelStuck) when calls of the model keep every thread for ever."""
+async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event, grpc: GrpcServer | None) -> None:
+    """Answer requests until SIGTERM.
+
+    Raises StartError: ModelStuck when calls of the model keep every thread for ever, Crashed when gRPC has ended by itself.
+    """
     phase = _serving(settings)
     while not stop.is_set():
         enter(phase)
@@ -166,6 +169,10 @@ async def _answer(service: ModelService, settings: Settings, stop: asyncio.Event
         if service.workers.stuck():
             words = f"{service.workers.busy} calls of the model, as many as can run at once, have not returned"
             raise StartError(STUCK, f"{words} for more than {settings.request_seconds} s", final=False)
+        if grpc is not None and grpc.ended:
+            raise StartError(
+                CRASHED, "the gRPC server has ended though nobody stopped it; the log has more", final=False
+            )
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), SWEEP_SECONDS)
 

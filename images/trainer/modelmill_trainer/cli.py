@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from modelmill.contracts import names
+from modelmill.contracts import names, result
 from modelmill.contracts.stage import STAGE_VERSION, StageSpec, decode
 from modelmill.store.keys import hide_keys
 from modelmill_trainer.failure import StageError, explained, leave
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             traceback.print_exc()
         failure = explained(error, options.stage)
-        leave(failure.result())
+        leave(result.encode(failure.result()))
         print(f"{options.stage}: {failure.line()}", file=sys.stderr)
         return failure.exit_code
     return 0
@@ -50,7 +50,7 @@ def _run(stage: str, spec: StageSpec, where: Folders) -> None:
     if stage == names.STAGE_FETCH:
         from modelmill_trainer.fetch import fetch
 
-        fetch(spec, where)
+        leave(result.encode_data(fetch(spec, where).told()))
     elif stage == names.STAGE_TRAIN:
         from modelmill_trainer.train import train
 
@@ -66,7 +66,7 @@ def _run(stage: str, spec: StageSpec, where: Folders) -> None:
     else:
         from modelmill_trainer.publish import publish
 
-        leave(publish(spec, where))
+        leave(result.encode(publish(spec, where)))
 
 
 def _spec(path: Path | None) -> StageSpec:

@@ -112,7 +112,7 @@ def measure(
     # A hold-out that is given apart may number its rows anew.
     whole = [train] if facts.holdout_uri else [train, holdout]
     identifiers = identifiers_note(whole, model.features, kinds)
-    notes = [left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
+    notes = [left.note, left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
     if rows_file is None:
         notes.append(
             f"there is no {names.ROWS_FILE}: the names of the columns are too long to keep which rows were trained on"

@@ -78,13 +78,13 @@ def rejected(reason: str, *messages: str) -> StageError:
     return StageError(reason, *messages, rejected=True)
 
 
-def leave(ending: result.StageResult) -> None:
-    """Write the result as the container's termination message, where there is a place for one."""
+def leave(message: str) -> None:
+    """Write the container's termination message, of `modelmill.contracts.result`, where there is a place for one."""
     path = Path(os.environ.get(names.ENV_TERMINATION_PATH, DEFAULT_TERMINATION_PATH))
     if names.ENV_TERMINATION_PATH not in os.environ and not path.exists():
         return  # outside Kubernetes
     try:
-        path.write_text(result.encode(ending), encoding="utf-8")
+        path.write_text(message, encoding="utf-8")
     except OSError as error:
         print(f"the result could not be written to {path}: {error}", file=sys.stderr)
 

@@ -20,11 +20,15 @@ from modelmill_trainer.stores import open_folder
 FORMATS = ("csv", "parquet", "jsonl")
 
 
-def fetch(spec: StageSpec, folders: Folders) -> None:
-    """Fill the input and hold-out folders. Raises StageError; Unchanged when the data need no training."""
+def fetch(spec: StageSpec, folders: Folders) -> Facts:
+    """Fill the input and hold-out folders and return what is known of the data.
+
+    Raises StageError; Unchanged when the data need no training.
+    """
     begin = time.monotonic()
     if spec.data.format not in FORMATS:
         raise StageError("SpecInvalid", f"data.train.format {spec.data.format!r} is none of {', '.join(FORMATS)}")
+    _check_store(spec)
     for folder in (folders.input / "train", folders.champion):
         shutil.rmtree(folder, ignore_errors=True)
     if spec.champion is not None:
@@ -46,6 +50,18 @@ def fetch(spec: StageSpec, folders: Folders) -> None:
         f"data {facts.digest[:19]}, {time.monotonic() - begin:.2f} s",
         flush=True,
     )
+    return facts
+
+
+def _check_store(spec: StageSpec) -> None:
+    """Look whether there is a bucket to publish to: after the training, which may take hours, it would be late."""
+    store = spec.store
+    try:
+        open_folder(store.uri, store.endpoint, store.region, "store.uri").check_bucket()
+    except StageError as error:
+        if error.reason == "SpecInvalid":
+            raise  # it names the field
+        raise StageError(error.reason, f"store.uri: {' '.join(error.messages)}", final=error.final) from None
 
 
 def _download(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:

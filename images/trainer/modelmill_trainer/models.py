@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,13 +44,14 @@ class Model(Protocol):
 class Left:
     """What the train stage left. file: the model. form: skops or onnx. said: what model.json says.
 
-    modified: when the file was written, in seconds since 1970.
+    modified: when the file was written, in seconds since 1970. note: what is not used, in a sentence; may be empty.
     """
 
     file: Path
     form: str
     said: Said
     modified: float
+    note: str = ""
 
 
 def find_model(output: Path) -> Left:
@@ -68,7 +69,7 @@ def find_model(output: Path) -> Left:
         return _left(file, form, said)
     for name, form in ((names.SKOPS_FILE, "skops"), (names.ONNX_FILE, "onnx")):
         if is_left(output / name):
-            return _left(output / name, form, NOTHING_SAID)
+            return replace(_left(output / name, form, NOTHING_SAID), note=_unused_note(output, name))
     found = (
         ", ".join(sorted(ascii(path.name)[1:-1] for path in islice(output.iterdir(), 10))) if output.is_dir() else ""
     )
@@ -77,6 +78,12 @@ def find_model(output: Path) -> Left:
         f"the train stage left no {names.SKOPS_FILE} and no {names.ONNX_FILE} in {names.ENV_OUTPUT} ({output}), which has "
         f"{found or 'nothing'}",
     )
+
+
+def _unused_note(output: Path, taken: str) -> str:
+    if taken == names.ONNX_FILE or not is_left(output / names.ONNX_FILE):
+        return ""
+    return f"{names.ONNX_FILE} was left beside {taken} and is not used: leave one model, or name it in {MODEL_DOCUMENT}"
 
 
 def _left(file: Path, form: str, said: Said) -> Left:

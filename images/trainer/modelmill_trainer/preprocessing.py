@@ -15,7 +15,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from modelmill_trainer.kinds import BOOLEAN, NUMBER, TEXT
 
 MAX_CATEGORIES = 50
-NO_VALUE, DATES, FREE_TEXT, ALL_DIFFERENT = "no value", "dates", "free text", "texts that are all different"
+NO_VALUE, DATES = "no value", "dates"
+MOSTLY_DIFFERENT, ALL_DIFFERENT = "texts that mostly differ", "texts that are all different"
 COMMAS = "decimals with a comma; write 1234.5 for 1.234,5"
 WRITTEN = {
     COMMAS: re.compile(r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*"),
@@ -53,7 +54,7 @@ def unusable(column: pd.Series, kind: str) -> str:
     for why, form in WRITTEN.items():
         if all(form.fullmatch(value) for value in present):
             return why
-    return ALL_DIFFERENT if different == len(present) else FREE_TEXT
+    return ALL_DIFFERENT if different == len(present) else MOSTLY_DIFFERENT
 
 
 def choose(frame: pd.DataFrame, kinds: dict[str, str], features: list[str]) -> Plan:

@@ -29,6 +29,11 @@ class Folder:
         with _told():
             return self._opened.entries()
 
+    def check_bucket(self) -> None:
+        """Raise when it is certain that nothing can be written: BucketNotFound, StoreAuthFailed."""
+        with _told():
+            self._opened.check_bucket()
+
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield an object's content; with `etag`, only while it is still that content."""
         with _told():

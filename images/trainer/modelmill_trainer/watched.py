@@ -102,6 +102,7 @@ def bare_environment(keep: Sequence[str] = ()) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(roots),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
+        "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime else collects events about sessions, and sends them where it can
     }
     return made | {name: os.environ[name] for name in keep if name in os.environ}
 

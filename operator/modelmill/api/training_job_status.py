@@ -77,7 +77,7 @@ class FinishedRun(StatusPart):
         ),
     ] = ()
     trained_hash: Annotated[Word | None, Field(description="Hash of the fields that it trained.")] = None
-    data_digest: Annotated[Digest | None, Field(description="Digest of the data that it trained on.")] = None
+    data_digest: Annotated[Digest | None, Field(description="Digest of the data that it fetched to train on.")] = None
     metrics: Annotated[
         Mapping[str, Word], Field(description="Measured on the hold-out.", json_schema_extra={"maxProperties": 64})
     ] = field(default_factory=dict)

@@ -14,6 +14,7 @@ import json
 import math
 from bisect import bisect_right
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from modelmill.contracts.names import BIN_MISSING, BIN_OTHER, ONNX_FILE, REPORT_FILE, SKOPS_FILE
@@ -264,8 +265,8 @@ def parse_profile(content: bytes) -> Profile:
     """Return the profile. Raises ValueError naming the field when it is not one of this version."""
     raw = _document(content, "profile.json")
     try:
-        features = {name: _feature(item) for name, item in raw["features"].items()}
-        prediction = None if raw["prediction"] is None else _feature(raw["prediction"])
+        features = {name: _feature(item, f"features[{name[:100]!r}]") for name, item in raw["features"].items()}
+        prediction = None if raw["prediction"] is None else _feature(raw["prediction"], "prediction")
         return Profile(features=features, prediction=prediction, rows=raw["rows"], target=_range(raw.get("target")))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"profile.json lacks or has a wrong {error}") from None
@@ -311,7 +312,24 @@ def _range(raw: Any) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _feature(raw: dict[str, Any]) -> FeatureProfile:
+def _feature(raw: dict[str, Any], place: str) -> FeatureProfile:
+    """Return the profile of one feature. Raises ValueError when its values could not be counted by it."""
     tuples = {name: tuple(raw.get(name) or ()) for name in ("ratios", "edges", "categories")}
     feature: FeatureProfile = _known(FeatureProfile, {**raw, **tuples})
+    place = f"profile.json: {place}"
+    if feature.kind not in (NUMERIC, CATEGORICAL):
+        raise ValueError(f"{place}.kind must be {NUMERIC} or {CATEGORICAL}")
+    shares = (*feature.ratios, feature.missing_ratio, feature.other_ratio)
+    for name, values in (("edges", feature.edges), ("ratios", shares), ("importance", (feature.importance,))):
+        if not all(type(value) in (int, float) and -math.inf < value < math.inf for value in values):
+            raise ValueError(f"{place}.{name} must be finite numbers")
+    if any(low > high for low, high in pairwise(feature.edges)):
+        raise ValueError(f"{place}.edges must ascend")
+    if not all(isinstance(category, str) for category in feature.categories):
+        raise ValueError(f"{place}.categories must be texts")
+    bins = len(feature.categories) if feature.kind == CATEGORICAL else len(feature.edges) + 1
+    if len(feature.ratios) != bins:
+        raise ValueError(f"{place}.ratios has {len(feature.ratios)} shares: there must be {bins}, one for each bin")
+    if len(set(feature.categories)) != len(feature.categories):
+        raise ValueError(f"{place}.categories has one of them twice")
     return feature

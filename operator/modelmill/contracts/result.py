@@ -1,6 +1,7 @@
 """The result of a stage: its container's termination message, JSON of at most 3,072 bytes.
 
 `publish` leaves one on every ending; `fetch`, the built-in `train` and `evaluate` leave one when they fail.
+A `fetch` that went well leaves the data that it found.
 """
 
 from __future__ import annotations
@@ -146,6 +147,21 @@ def decode(text: str) -> StageResult:
     if result.outcome in (PUBLISHED, GATE_FAILED) and (result.artifact is None or result.data is None):
         raise ResultError(f"outcome {result.outcome} needs artifact and data")
     return result
+
+
+def encode_data(facts: DataFacts) -> str:
+    """Return the termination message of a fetch that went well: the data, whatever becomes of the run."""
+    return json.dumps({"v": RESULT_VERSION, "data": asdict(facts)}, separators=(",", ":"))
+
+
+def decode_data(text: str) -> DataFacts | None:
+    """Return the data that a termination message of `encode_data` tells; None when it is another message."""
+    try:
+        raw = json.loads(text)
+        data: DataFacts | None = _known(DataFacts, raw["data"]) if raw["v"] == RESULT_VERSION else None
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+    return data
 
 
 def _known(cls: type[Any], raw: Any) -> Any:

@@ -14,7 +14,7 @@ MAX_LABELS = 16
 MAX_CODE = 16
 MAX_COUNT = 10**12
 """Of one pod: three thousand requests a second for ten years. The sum of a thousand pods is below 2**53, exact in JSON."""
-MAX_SECONDS = 86_400.0  # of a bucket that is not the last
+MAX_BOUND = 1e9  # s, of a bucket but the last: what is computed from it stays finite
 _BUCKET = f"{names.METRIC_REQUEST_DURATION}_bucket"
 _NEEDED = (f"{names.METRIC_REQUESTS}{{".encode(), f"{_BUCKET}{{".encode())
 # Prometheus, text-based exposition format 0.0.4. No text is matched twice (`*+`): a line costs what its length is.
@@ -92,6 +92,6 @@ def _series(line: str) -> tuple[str, dict[str, str], float]:
 def _bound(text: str) -> float:
     """Return the upper bound of a bucket, s; infinity for the last. Raises ValueError when it is missing or no duration."""
     bound = float(text)
-    if not (0 <= bound <= MAX_SECONDS or bound == float("inf")):  # NaN is not either
+    if not (0 <= bound <= MAX_BOUND or bound == float("inf")):  # NaN is neither
         raise ValueError(f"a bucket's bound is {bound}")
     return bound

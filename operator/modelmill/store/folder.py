@@ -48,6 +48,9 @@ class Folder(Protocol):
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield an object's content, CHUNK bytes at most at a time; with `etag`, only while it is still that content."""
 
+    def check_bucket(self) -> None:
+        """Raise StoreError when it is certain that nothing can be written: BucketNotFound, StoreAuthFailed. It asks once."""
+
     def create(self, name: str, source: bytes | Path) -> bool:
         """Write an object whole that must not exist yet and return True, or False when it exists already.
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from modelmill.contracts import names
-from modelmill.store.errors import ADDRESS_INVALID, TOO_MANY_OBJECTS, StoreError, not_s3, of_exception, of_response
+from modelmill.store.errors import (
+    ADDRESS_INVALID,
+    AUTH_FAILED,
+    BUCKET_NOT_FOUND,
+    TOO_MANY_OBJECTS,
+    StoreError,
+    not_s3,
+    of_exception,
+    of_response,
+)
 from modelmill.store.folder import CHUNK, MAX_OBJECTS, Connection, Entry
 from modelmill.store.uri import S3Uri, check_name
 
@@ -25,6 +34,10 @@ EXISTS_STATUS = frozenset({304, 412})
 # Another writer is just doing the same; other codes with the status 409 mean other things.
 EXISTS_CODES = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 UNSUPPORTED_STATUS = 501
+# What is wrong with the keys themselves; other codes with the status 403 are about what they may do.
+KEY_CODES = frozenset(
+    {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
+)
 
 
 class S3Folder:
@@ -64,6 +77,25 @@ class S3Folder:
                 if len(found) > MAX_OBJECTS:
                     raise self._too_many()
         return sorted(found.values(), key=lambda entry: entry.name)
+
+    def check_bucket(self) -> None:
+        """Raise StoreError when there is no such bucket (BucketNotFound) or the keys are none of the store's (StoreAuthFailed).
+
+        It lists one object. Keys that may write need not be allowed to list, so that a refusal of this request says nothing,
+        as a failure of the store's does.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            with self._told(""):
+                try:
+                    self._page(Prefix=self._prefix, MaxKeys=1)
+                except ClientError as error:
+                    if _status(error) != 403 or _code(error) in KEY_CODES:
+                        raise
+        except StoreError as error:
+            if error.reason in (BUCKET_NOT_FOUND, AUTH_FAILED):
+                raise
 
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield the object's content; a connection that is cut is an error and never a short object."""

@@ -103,7 +103,7 @@ def _finished(current: CurrentRun | None, last: FinishedRun | None) -> Condition
 def _data_valid(last: FinishedRun | None) -> Condition:
     if last is not None and last.outcome == DATA_REJECTED:
         return Condition("DataValid", FALSE, _cause(last), last.message or "")
-    if last is not None and last.outcome in NOT_TERMINAL:
+    if last is not None and (last.outcome in NOT_TERMINAL or last.data_digest is not None):
         text = "; ".join((f"run {last.number} read data with digest {last.data_digest or '?'}", *last.notes))
         return Condition("DataValid", TRUE, "Valid", text)
     text = NONE_ENDED if last is None else f"run {last.number} did not get as far as checking the data"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -14,9 +14,11 @@ from modelmill.contracts.result import (
     GATE_FAILED,
     PUBLISHED,
     UNCHANGED,
+    DataFacts,
     ResultError,
     StageResult,
     decode,
+    decode_data,
 )
 from modelmill.kube.objects import Manifest
 from modelmill.kube.texts import word
@@ -96,7 +98,9 @@ def observe(view: View, run: CurrentRun) -> RunActive | RunEnded:
     if isinstance(seen, jobs.Complete):
         return _completed(seen, pods)
     if isinstance(seen, jobs.Failed):
-        return _job_failed(seen)
+        failed = _job_failed(seen)
+        # A tenant's program has a part in the later stages' words, and none in those of fetch.
+        return failed if failed.result.data else replace(failed, result=replace(failed.result, data=_fetched(pods)))
     waited = refusals.waiting_for_pod(job, pods, view.now)
     return _active(seen, refusals.look_again(waited) if waited is not None else None)
 
@@ -145,6 +149,13 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
     # A tenant's code can write it, in train and evaluate: it may say why it failed, and states no facts.
     told = StageResult(result.outcome, result.reason, result.reasons)
     return RunEnded(told, seen.attempts, seen.finished, _cause(told), message)
+
+
+def _fetched(pods: jobs.Pods) -> DataFacts | None:
+    """Return the data that the last fetch which went well found."""
+    ends = (ended(pod, names.STAGE_FETCH) for pod in jobs.newest_first(pods))
+    found = (decode_data(end.message) for end in ends if end is not None and end.exit_code == 0)
+    return next((data for data in found if data is not None), None)
 
 
 def _out_of_memory(end: Ended, seen: jobs.Complete | jobs.Failed) -> RunEnded:

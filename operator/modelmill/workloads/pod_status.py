@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,8 +49,9 @@ class Ended:
             return f"{exited}: {': '.join(said)[:_SHOWN_OF_RESULT]}"
         lines = [line.strip() for line in self.message.strip().splitlines() if line.strip()]
         last = f": {lines[-1][:500]}" if lines else ""
-        reason = f" ({self.reason})" if self.reason and self.reason not in ("Error", "Completed") else ""
-        return f"{exited}{reason}{last}"
+        word = self.reason if self.reason not in ("Error", "Completed") else ""
+        word = word or _signal(self.exit_code)
+        return f"{exited}{f' ({word})' if word else ''}{last}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,12 @@ def is_ready(pod: Mapping[str, Any]) -> bool:
         return False
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _signal(exit_code: int) -> str:
+    """Return the name of the signal that ended a container, of which its exit code tells as a shell's: 128 + its number."""
+    known = {int(one): one.name for one in signal.Signals}
+    return known.get(exit_code - 128, "")
 
 
 def _ended(container: str, state: Mapping[str, Any]) -> Ended:

@@ -19,6 +19,7 @@ from sklearn.linear_model import Ridge
 
 from hack.artifacts import write_artifact
 from modelmill_server.protocols import inference_pb2 as pb
+from modelmill_server.protocols.grpc_server import PROBES
 from modelmill_server.protocols.grpc_service import MOST_CALLS
 from modelmill_server.telemetry.logs import MOST_ENTRIES
 from tests.support.fitted import cars, on_columns
@@ -286,18 +287,28 @@ def literal(name: bytes, value: bytes) -> bytes:
 
 DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS = 1, 4
-CALL = b"".join(
-    literal(name, value)
-    for name, value in (
-        (b":method", b"POST"), (b":scheme", b"http"), (b":path", INFER.encode()), (b":authority", b"x"),
-        (b"content-type", b"application/grpc"), (b"te", b"trailers"),
-    )
-)  # fmt: skip
+
+
+def call_of(path: bytes, authority: bytes = b"x", *more: tuple[bytes, bytes]) -> bytes:
+    """Return the header fields of a call."""
+    fields = (
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", authority),
+        (b"content-type", b"application/grpc"), (b"te", b"trailers"), *more,
+    )  # fmt: skip
+    return b"".join(literal(name, value) for name, value in fields)
+
+
+CALL = call_of(INFER.encode())
 HELLO = PREFACE + frame(SETTINGS)
 
 
-def opened(place: int) -> bytes:
-    return frame(HEADERS, END_HEADERS, 2 * place + 1, CALL)
+def opened(place: int, call: bytes = CALL) -> bytes:
+    return frame(HEADERS, END_HEADERS, 2 * place + 1, call)
+
+
+def sent(place: int, call: bytes) -> bytes:
+    """Return a call with an empty message, which ends the client's half of it."""
+    return opened(place, call) + frame(DATA, END_STREAM, 2 * place + 1, bytes(5))
 
 
 HOSTILE_FRAMES = {
@@ -329,6 +340,11 @@ HOSTILE_FRAMES = {
     ],
     "messages of one byte each": [
         HELLO, opened(0), *([frame(DATA, 0, 1, b"\x00\x00\x00\x00\x01\xff")] * 20_000),
+    ],
+    "paths that are not UTF-8": [HELLO, *(sent(place, call_of(b"/\xff\xfe/\xc3")) for place in range(2000))],
+    "open calls of paths that are not UTF-8": [HELLO, *(opened(place, call_of(b"/\xff")) for place in range(2000))],
+    "hosts and values that are not UTF-8": [
+        HELLO, *(sent(place, call_of(INFER.encode(), b"\xff", (b"x-odd", b"\xff\xfe"))) for place in range(500)),
     ],
     "going away": [HELLO, *([frame(GOAWAY, payload=bytes(8) + b"x" * 1000)] * 1000)],
 }  # fmt: skip
@@ -368,6 +384,40 @@ def flood(connection: socket.socket, parts: list[bytes]) -> None:
         return
 
 
+def test_a_path_that_is_not_utf8_is_unimplemented(served: Served) -> None:
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", served.port), 10) as connection:
+            connection.sendall(HELLO + sent(0, call_of(b"/\xff")))
+            answer = b""
+            while b"not supported" not in answer:
+                part = connection.recv(65536)
+                assert part, "the server ended the connection"
+                answer += part
+            assert b"grpc-status\x0212" in answer  # UNIMPLEMENTED
+            served.require_good()
+    assert "Traceback" not in served.running.log.read_text()
+
+
+@pytest.mark.parametrize("path", [STREAM, INFER, "/inference.GRPCInferenceService/ServerLive"])
+def test_probes_are_answered_while_strangers_hold_calls(served: Served, path: str) -> None:
+    held_call = call_of(path.encode())
+    with ExitStack() as stack:
+        for _ in range(20):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", served.port), 10))
+            connection.sendall(HELLO + b"".join(opened(place, held_call) for place in range(100)))
+        if path in PROBES:
+            wait_until(lambda: answers_live(served))  # while they come all at once, grpcio leaves some of any method
+        else:
+            wait_until(lambda: answers_with(served, CODES.RESOURCE_EXHAUSTED))
+        for _ in range(20):
+            with grpc.insecure_channel(f"127.0.0.1:{served.port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+                assert Stub(channel)("ServerLive", pb.ServerLiveRequest()).live
+                assert Stub(channel)("ServerReady", pb.ServerReadyRequest()).ready
+                assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=30) == b"\x08\x01"
+    wait_until(lambda: answers_with(served, None))
+    served.require_good()
+
+
 def test_calls_that_stay_open_are_bounded(served: Served) -> None:
     before = served.memory_mib()
     with ExitStack() as stack:
@@ -387,6 +437,13 @@ def test_calls_that_stay_open_are_bounded(served: Served) -> None:
 def answers_with(served: Served, code: grpc.StatusCode | None) -> bool:
     error = served.channel.unary_unary(INFER).future(message().SerializeToString(), timeout=30).exception()
     return (error.code() if error is not None else None) == code
+
+
+def answers_live(served: Served) -> bool:
+    try:
+        return bool(served.good("ServerLive", pb.ServerLiveRequest()).live)
+    except grpc.RpcError:
+        return False
 
 
 def wait_until(reached: Callable[[], bool]) -> None:

@@ -71,6 +71,13 @@ def spoil_number(folder: Path) -> None:
     rewrite(folder, "golden.json", change)
 
 
+def rename_profiled(folder: Path) -> None:
+    def change(document: Any) -> None:
+        document["features"] = {f"old_{name}": feature for name, feature in document["features"].items()}
+
+    rewrite(folder, "profile.json", change)
+
+
 def spoil_signature(folder: Path) -> None:
     manifest = artifact.parse_manifest((folder / "manifest.json").read_bytes())
     inputs = manifest.signature.inputs[:2]
@@ -85,6 +92,17 @@ SPOILT = {
         lambda folder: rewrite(folder, "profile.json", lambda d: d.update(v=99)),
         "ArtifactCorrupt",
         "profile",
+    ),
+    "profile of other features": (rename_profiled, "ArtifactCorrupt", "profile.json: features lacks 'power', an input"),
+    "profile of no features": (
+        lambda folder: rewrite(folder, "profile.json", lambda d: d.update(features={})),
+        "ArtifactCorrupt",
+        "profile.json: features lacks 'power', an input of the signature",
+    ),
+    "profile without order": (
+        lambda folder: rewrite(folder, "profile.json", lambda d: d["features"]["power"]["edges"].reverse()),
+        "ArtifactCorrupt",
+        "profile.json: features['power'].edges must ascend",
     ),
     "model": (spoil_model, "ModelLoadFailed", "model.onnx"),
     "signature": (spoil_signature, "ModelLoadFailed", "3 inputs, the manifest's signature 2"),

@@ -56,6 +56,15 @@ def test_a_bucket_that_is_not_there(make_run: MakeRun, store: Store) -> None:
     assert "'nowhere'" in text
 
 
+def test_a_bucket_to_publish_to_that_is_not_there_is_told_before_the_training(make_run: MakeRun, store: Store) -> None:
+    put_cars(store)
+    run = make_run(**parts(store, store={"uri": "s3://nowhere/models", "endpoint": store.endpoint}))
+    text = told(run.stage("fetch"), "BucketNotFound")
+    assert "store.uri" in text
+    assert "'nowhere'" in text
+    assert not run.input.exists()
+
+
 def test_wrong_credentials(make_run: MakeRun, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put_cars(store)
     monkeypatch.setenv(names.ENV_SECRET_KEY, "wrong-secret")

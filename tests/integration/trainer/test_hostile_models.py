@@ -189,7 +189,7 @@ raise ValueError(b" ".join(found))
 STAGE = """
 import json, os, sys
 from pathlib import Path
-from modelmill.contracts import stage
+from modelmill.contracts import result, stage
 from modelmill.store.keys import hide_keys
 from modelmill_trainer import watched
 from modelmill_trainer.artifact_folder import fetch_artifact
@@ -203,7 +203,7 @@ assert os.environ["AWS_SECRET_ACCESS_KEY"]
 try:
     evaluate(stage.decode(os.environ["MODELMILL_STAGE"]), folders(work), into, Evaluator([sys.executable, "-P", program]))
 except Exception as error:
-    leave(explained(error, "evaluate").result())
+    leave(result.encode(explained(error, "evaluate").result()))
 """
 
 

@@ -9,14 +9,17 @@ import pytest
 
 from modelmill.contracts.artifact import (
     CATEGORICAL,
+    NUMERIC,
     FeatureProfile,
     File,
     Manifest,
+    Profile,
     Signature,
     Tensor,
     canonical,
     category_text,
     parse_manifest,
+    parse_profile,
 )
 
 MANIFEST = Manifest(
@@ -71,3 +74,42 @@ def test_a_category_called_like_a_reserved_bin_has_a_bin_of_its_own() -> None:
     assert [bins[name] for name in named] == list(shares)
     assert (bins[profile.bin_of(None)], bins[profile.bin_of("new")]) == (0.05, 0.15)
     assert (profile.bin_of(None), profile.bin_of("new"), named[-1]) == ("missing", "other", "other ")
+
+
+PROFILE = Profile(
+    {"x": FeatureProfile(NUMERIC, (0.5, 0.25, 0.25), edges=(1, 2.5)), "y": FeatureProfile(NUMERIC, (1.0,))},
+    FeatureProfile(CATEGORICAL, (0.9, 0.1), categories=("a", "b")),
+    10,
+)
+
+
+def test_a_profile_comes_back() -> None:
+    assert parse_profile(canonical(PROFILE)) == PROFILE
+
+
+@pytest.mark.parametrize(
+    ("place", "field", "value", "words"),
+    [
+        ("x", "kind", "other", "kind must be numeric or categorical"),
+        ("x", "kind", ["numeric"], "kind must be numeric or categorical"),
+        ("x", "edges", [float("nan"), 1e308], "edges must be finite numbers"),
+        ("x", "edges", [1.0, float("inf")], "edges must be finite numbers"),
+        ("x", "edges", ["1", "2"], "edges must be finite numbers"),
+        ("x", "edges", [True, 2], "edges must be finite numbers"),
+        ("x", "edges", [1e308, -1e308], "edges must ascend"),
+        ("x", "edges", [1.0], "ratios has 3 shares: there must be 2"),
+        ("x", "ratios", [0.5, 0.5, None], "ratios must be finite numbers"),
+        ("x", "missing_ratio", float("nan"), "ratios must be finite numbers"),
+        ("x", "importance", "much", "importance must be finite numbers"),
+        (None, "categories", ["a"], "ratios has 2 shares: there must be 1"),
+        (None, "categories", ["a", 5], "categories must be texts"),
+        (None, "categories", ["a", "a"], "categories has one of them twice"),
+        (None, "kind", "numeric", "ratios has 2 shares: there must be 1"),
+    ],
+)
+def test_a_profile_that_cannot_be_counted_by_is_refused(place: str | None, field: str, value: Any, words: str) -> None:
+    raw = json.loads(canonical(PROFILE))
+    (raw["prediction"] if place is None else raw["features"][place])[field] = value
+    with pytest.raises(ValueError, match=r"profile\.json: (features\['x'\]|prediction)\.") as refused:
+        parse_profile(json.dumps(raw).encode())
+    assert words in str(refused.value)

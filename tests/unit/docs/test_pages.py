@@ -6,6 +6,8 @@ import json
 import math
 import re
 import shlex
+import subprocess
+import sys
 import textwrap
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +23,13 @@ from modelmill.kube import labels
 from tests.support.pages import blocks
 from tests.support.programs import ROOT
 from tests.support.schema import unknown_fields, validate
+from tests.unit.serving.simulated import World
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 VERBS = {"annotate", "apply", "create", "delete", "describe", "explain", "get", "label", "patch", "logs"}
 ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION}
+SERVER = ROOT / "docs" / "reference" / "server.md"
+STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
 DRIFT = ROOT / "docs" / "how-to" / "choose-a-drift-threshold.md"
 
 
@@ -97,6 +102,62 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             heads = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
             assert anchor in [re.sub(r"[^\w\- ]", "", head).strip().lower().replace(" ", "-") for head in heads], target
+
+
+def programs(page: Path) -> list[str]:
+    return [block for block in blocks(page) if "python -m modelmill_server" in block]
+
+
+def test_the_pages_start_the_server() -> None:
+    assert {page.name for page in PAGES if programs(page)} == {"server.md", "bring-a-model.md", "serve-a-booster.md"}
+
+
+@pytest.mark.parametrize("block", cases(programs))
+def test_the_server_starts_from_a_checkout_as_it_is_told(block: str, tmp_path: Path) -> None:
+    environ = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "FOLDER": str(tmp_path / "none")}
+    environ["MODELMILL_TERMINATION_PATH"] = str(tmp_path / "told")
+    command = textwrap.dedent(block).replace("FOLDER", '"$FOLDER"')
+    done = subprocess.run(
+        ["sh", "-ec", command], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 3, done.stderr
+    assert "ArtifactMissing" in (tmp_path / "told").read_text(), done.stderr
+
+
+def settings_of_the_server() -> dict[str, str]:
+    """Return each setting of docs/reference/server.md with what it says that an InferenceService sets it by."""
+    section = SERVER.read_text().split("\n## Environment\n", 1)[1].split("\n## ", 1)[0]
+    found = {}
+    for line in re.findall(r"^\| `.*\|$", section, re.MULTILINE):
+        name, _, sets, _ = line.strip("| ").replace("||", "| |").split("|", 3)
+        found |= {one: sets.strip() for one in re.findall(r"`(\w+)`", name)}
+    return found
+
+
+def test_the_page_of_the_server_says_which_settings_an_inference_service_sets() -> None:
+    world = World()
+    world.settle()
+    (deployment,) = world.deployments.values()
+    pod = deployment["spec"]["template"]["spec"]
+    made = {one["name"] for container in [*pod["initContainers"], *pod["containers"]] for one in container["env"]}
+    told = settings_of_the_server()
+    assert len(told) > 25
+    assert {name for name, sets in told.items() if not re.match("no(,|$)", sets)} - made <= STORE
+    assert {name for name, sets in told.items() if re.match("no(,|$)", sets)} & made == set()
+    service = next(one for one in definitions() if one["spec"]["names"]["kind"] == "InferenceService")
+    schema = service["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for path in re.findall(r"`(spec\.(?:model|monitoring|runtime\.[lw])[\w.]+)`", " ".join(told.values())):
+        fields = schema
+        for name in path.split("."):
+            fields = fields["properties"][name]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tables_are_whole(page: Path) -> None:
+    lines = ["", *re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE).splitlines(), ""]
+    for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+        if line.startswith("|") and not before.startswith("|"):
+            assert re.fullmatch(r"\|(:?-+:?\|)+", after.replace(" ", "")), line
 
 
 def psi(expected: list[float], found: list[float]) -> float:

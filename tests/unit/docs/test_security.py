@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import base64
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from modelmill.monitoring.intake import namespace_token
+from tests.support.pages import blocks
 from tests.support.programs import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "security.md"
@@ -47,3 +52,17 @@ def test_no_other_test_is_named_without_its_path() -> None:
         path.count("test_") + function.count("test_")
         for path, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", TEXT)
     )
+
+
+@pytest.mark.parametrize("token", ["secret-of-the-operator", ""])
+def test_the_recipe_of_a_namespaces_token_makes_it_and_ends_without_the_operators(token: str, tmp_path: Path) -> None:
+    (recipe,) = (block for block in blocks(PAGE) if "openssl" in block)
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f"#!/bin/sh\nprintf %s {base64.b64encode(token.encode()).decode()}\n")
+    kubectl.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["sh", "-c", recipe], env=environ, capture_output=True, text=True, check=False, timeout=60)
+    if token:
+        assert done.stdout == f"{namespace_token(token.encode(), 'ml')}\n"
+    else:
+        assert (done.stdout, "no token" in done.stderr) == ("", True)

@@ -54,7 +54,7 @@ def test_without_monitoring_there_is_nothing_to_do(service: Any) -> None:
     parent = service(alerts=[alert()])
     del parent["spec"]["monitoring"]
     result = planned(parent)
-    assert not result.apply
+    assert result.apply == (), "None would keep the rules of before"
     assert not result.conditions
     assert status_after(parent, result) == {
         "phase": "Stable",

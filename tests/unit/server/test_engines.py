@@ -270,6 +270,22 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     assert "no engine for the format 'pickle'" in refusal("pickle", tmp_path, frame_with_gaps())
 
 
+def test_the_runtime_of_graphs_collects_nothing_to_send(tmp_path: Path) -> None:
+    """It would keep an identifier of the device and a queue of events in the home, or complain that it cannot."""
+    onnx_of_whole_numbers(tmp_path / "model.onnx")
+    home = tmp_path / "home"
+    home.mkdir()
+    code = (
+        "import sys; from pathlib import Path; from modelmill.contracts.artifact import Tensor\n"
+        "from modelmill_server.queries.columns import features_of; from modelmill_server.engines import load_engine\n"
+        "features = features_of([Tensor(name, 'INT64', (-1,)) for name in 'ab'])\n"
+        "load_engine('onnx', Path(sys.argv[1]), features, [Tensor('total', 'INT32', (-1,))], 1)\n"
+    )
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "HOME": str(home)}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "model.onnx"], env=environment, check=True)
+    assert list(home.iterdir()) == []
+
+
 def onnx_that_is_wide(path: Path) -> None:
     """Write a graph with 8,000 bytes for each row between its two nodes."""
     from onnx import TensorProto, helper, numpy_helper, save_model

@@ -315,6 +315,43 @@ def test_missing_credentials(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> N
     assert store.asked == []
 
 
+def test_a_bucket_is_looked_at_once_and_cheaply(serve: Serve) -> None:
+    store = serve(Bucket())
+    opened(store).check_bucket()
+    assert [(asked.method, asked.key, asked.query["max-keys"]) for asked in store.asked] == [("GET", "", "1")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (refusal(404, "NoSuchBucket"), "BucketNotFound"),
+        (refusal(403, "InvalidAccessKeyId"), "StoreAuthFailed"),
+        (refusal(403, "SignatureDoesNotMatch"), "StoreAuthFailed"),
+        (refusal(404, "XAdminUserNotFound"), "StoreAuthFailed"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used(serve: Serve, answer: Answer, reason: str) -> None:
+    store = serve(lambda asked: answer)
+    assert "s3://mill/cars" in told(reason, opened(store).check_bucket)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal(403, "AccessDenied"),
+        Answer(403),
+        refusal(405, "MethodNotAllowed"),
+        refusal(501, "NotImplemented"),
+        refusal(503, "SlowDown"),
+        Answer(200, b"a page"),
+    ],
+)
+def test_a_bucket_that_may_not_be_listed_may_be_used_all_the_same(serve: Serve, answer: Answer) -> None:
+    store = serve(lambda asked: answer)
+    opened(store).check_bucket()
+    assert len(store.asked) == 1
+
+
 @pytest.mark.parametrize("endpoint", ["nonsense", "http://", "ftp//x"])
 def test_an_endpoint_that_is_none(endpoint: str) -> None:
     assert "S3 client" in told("AddressInvalid", lambda: opened(endpoint))

@@ -24,6 +24,9 @@ class Fake:
         self.asked = 0
         self.etags: list[str] = []
 
+    def check_bucket(self) -> None:
+        return
+
     def entries(self) -> list[Entry]:
         raise AssertionError
 

@@ -58,7 +58,7 @@ def test_a_missing_or_unknown_category_and_a_missing_number_are_predicted() -> N
         (["2026-01-31", "soon"], "text", ""),
         (list(pd.to_datetime(["2026-01-31"])), "date", "dates"),
         ([f"text {place}" for place in range(MAX_CATEGORIES + 1)], "text", "texts that are all different"),
-        ([*(f"text {place}" for place in range(MAX_CATEGORIES + 1)), "text 0"], "text", "free text"),
+        ([*(f"text {place}" for place in range(MAX_CATEGORIES + 1)), "text 0"], "text", "texts that mostly differ"),
         ([f"{place},{place:02d}" for place in range(MAX_CATEGORIES + 1)], "text",
          "decimals with a comma; write 1234.5 for 1.234,5"),
         ([f"-1.{place:03d},5" for place in range(MAX_CATEGORIES + 1)], "text",

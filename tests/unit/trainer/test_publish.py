@@ -138,6 +138,16 @@ def test_a_column_that_the_model_does_not_take_is_told(where: Folders) -> None:
     assert publish(spec, where).notes == ("columns left out: z, day (dates)",)
 
 
+def test_a_second_model_that_is_not_taken_is_told(where: Folders) -> None:
+    spec = fetched(where, table())
+    leave(where, LinearRegression(), "x", "z")
+    (where.output / "model.onnx").write_bytes(b"garbage")
+    (note,) = measure(spec, where).notes
+    assert note.startswith("model.onnx was left beside model.skops and is not used")
+    (where.output / "model.json").write_text('{"format": "skops"}')
+    assert measure(spec, where).notes == ()
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [(table()["y"] > 0, "has true and false"), (np.where(table()["y"] > 0, "up", "down"), "has labels")],

@@ -25,7 +25,7 @@ def fetched(folder: Path, unless: str | None) -> tuple[int, result.StageResult |
     }
     (folder / "stage.json").write_text(json.dumps(spec))
     code = main(["fetch", "--stage-file", str(folder / "stage.json"), "--work", str(work)])
-    left = result.decode(message.read_text()) if message.exists() else None
+    left = result.decode(message.read_text()) if code else None
     facts = next(work.rglob(names.DATA_FILE), None)
     return code, left, json.loads(facts.read_bytes()) if facts is not None else None
 
@@ -39,6 +39,8 @@ def test_same_data_end_the_run(tmp_path: Path) -> None:
     code, left, facts = fetched(tmp_path, None)
     assert (code, left) == (0, None)
     assert facts is not None
+    told = result.decode_data((tmp_path / "message").read_text())
+    assert told == result.DataFacts(facts["digest"], facts["rows"], facts["holdout_rows"])
     code, left, _ = fetched(tmp_path, facts["digest"])
     assert code == names.EXIT_FINAL
     assert left is not None

@@ -74,6 +74,15 @@ def test_every_stage_requests_compute(spec: dict[str, Any]) -> None:
         assert set(stage["resources"]["requests"]) == {"cpu", "memory"}
 
 
+def test_what_a_program_of_the_user_prints_and_why_it_fails_stay_in_order() -> None:
+    """Held back until the exit, a printed line would come after the error and be told as the reason."""
+    own = {"image": "mine:1"}
+    named = {"env": [{"name": "PYTHONUNBUFFERED", "value": ""}]}
+    for container, wanted in ((own, "1"), (own | named, "")):
+        env = {one["name"]: one.get("value") for one in stages(train={"container": container})["train"]["env"]}
+        assert env["PYTHONUNBUFFERED"] == wanted
+
+
 def test_pull_policy_of_the_installation_is_that_of_the_built_in_stages() -> None:
     assert [one["imagePullPolicy"] for one in stages().values()] == ["Always"] * 4
 

@@ -217,6 +217,45 @@ def test_failure_names_container_code_and_last_line(pod: dict[str, Any], cause: 
     assert "latestVersion" not in status
 
 
+FETCHED = result.encode_data(result.DataFacts(o.DIGEST, 100, 20))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [o.ended("train", 1, "KeyError: 'x'\n")],
+        [o.ended("train", 137, "", "OOMKilled")],
+        [
+            o.ended("train", 0),
+            o.ended("evaluate", 3, result.encode(result.StageResult("Failed", "MetricInvalid", ("no r3",)))),
+        ],
+    ],
+    ids=["train", "memory", "evaluate"],
+)
+def test_the_data_of_a_run_that_failed_later_are_known(later: list[dict[str, Any]]) -> None:
+    parent, manifest = started()
+    status = status_of(failed(parent, manifest, o.pod("p", [o.ended("fetch", 0, FETCHED, "Completed"), *later], [])))
+    data = find(status, "DataValid")
+    assert data is not None
+    assert (data["status"], data["reason"]) == ("True", "Valid")
+    assert o.DIGEST in data["message"]
+    assert status["lastRun"]["dataDigest"] == o.DIGEST
+    assert status["lastRun"]["outcome"] == "Failed"
+
+
+@pytest.mark.parametrize("end", [(1, FETCHED), (0, "a line of its log"), (0, "{}")])
+def test_data_that_were_not_fetched_are_not_checked(end: tuple[int, str]) -> None:
+    parent, manifest = started()
+    code, message = end
+    status = status_of(
+        failed(parent, manifest, o.pod("p", [o.ended("fetch", code, message), o.ended("train", 1, FETCHED)], []))
+    )
+    data = find(status, "DataValid")
+    assert data is not None
+    assert (data["status"], data["reason"]) == ("Unknown", "NotChecked")
+    assert "dataDigest" not in status["lastRun"]
+
+
 def test_rejected_data_is_a_condition_of_its_own() -> None:
     parent, manifest = started()
     data = find(status_of(failed(parent, manifest, FAILURES[2][0])), "DataValid")

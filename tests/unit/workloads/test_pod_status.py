@@ -26,6 +26,13 @@ def crashing(name: str, code: int, message: str, reason: str = "Error") -> dict[
             "container train exited with code 1: ValueError: no",
         ),
         (pods.Ended("train", 137, "OOMKilled", ""), "container train exited with code 137 (OOMKilled)"),
+        (
+            pods.Ended("train", 139, "Error", "loading C library\n"),
+            "container train exited with code 139 (SIGSEGV): loading C library",
+        ),
+        (pods.Ended("train", 134, "", ""), "container train exited with code 134 (SIGABRT)"),
+        (pods.Ended("train", 255, "Error", ""), "container train exited with code 255"),
+        (pods.Ended("train", 128, "Error", ""), "container train exited with code 128"),
         (pods.Ended("train", 0, "Completed", "done"), "container train exited with code 0: done"),
         (pods.Ended("train", 1, "", " \n "), "container train exited with code 1"),
     ],

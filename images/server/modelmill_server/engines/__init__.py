@@ -34,6 +34,8 @@ def load_engine(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, str(threads))
+    # onnxruntime else collects events about sessions in the home, and sends them where it can.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         check_model(path, format_)
         return _load(format_, path, features, outputs, threads, trusted, allow_python)

@@ -6,6 +6,7 @@ extensions of Triton; for health and reflection grpc, doc/health-checking.md and
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -32,6 +33,7 @@ from modelmill_server.protocols.grpc_messages import (
     parse_small,
     read_message,
 )
+from modelmill_server.protocols.grpc_server import MOST_PROBES, PROBES, Places, Probes, Server
 from modelmill_server.protocols.pages import ModelPages, server_metadata
 from modelmill_server.protocols.v2 import Reader
 from modelmill_server.queries.columns import RejectedError
@@ -212,22 +214,11 @@ class Methods:
         return await refusal.tell(context)
 
 
-class _Refusals(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Says of every method that is not there that this server does not have it, in words."""
-
-    def service(self, details: Any) -> Any:
-        async def refuse(_: Any, context: Context) -> None:
-            words = f"{details.method[:200]} is not supported: this server has one model, which never changes"
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, words)
-
-        return grpc.stream_stream_rpc_method_handler(refuse)
-
-
 @dataclass(frozen=True, slots=True)
 class GrpcServer:
-    """A server that listens. server: a grpc.aio.Server. health: the standard health service."""
+    """A server that listens. health: the standard health service."""
 
-    server: Any
+    server: Server
     methods: Methods
     health: Any
 
@@ -236,6 +227,15 @@ class GrpcServer:
         state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", SERVICE):
             await self.health.set(name, state)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it does not take calls any more, be it that it was stopped or that it ended by itself."""
+        return not self.server.is_running()
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more calls, and end those that run after so long."""
+        await self.server.shutdown(seconds)
 
 
 async def start(service: ModelService, settings: Settings) -> GrpcServer:
@@ -246,7 +246,9 @@ async def start(service: ModelService, settings: Settings) -> GrpcServer:
         ("grpc.max_connection_idle_ms", 1000 * settings.idle_seconds),
         ("grpc.so_reuseport", 0),
     ]
-    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS + settings.max_concurrent)
+    probes = Probes(MOST_PROBES // 2, settings.body_seconds)
+    places = Places(MOST_CALLS + settings.max_concurrent, MOST_PROBES)
+    server = Server(asyncio.get_running_loop(), None, (), (places,), options, None)
     made = GrpcServer(server, Methods(service), health_aio.HealthServicer())
     names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
     targets = (
@@ -254,23 +256,25 @@ async def start(service: ModelService, settings: Settings) -> GrpcServer:
         (health_pb2, made.health, str),
         (reflection_pb2, reflection.aio.ReflectionServicer(names), str),
     )
-    handlers = [_handlers(module, target, spelling) for module, target, spelling in targets]
-    server.add_generic_rpc_handlers((*handlers, _Refusals()))
+    for module, target, spelling in targets:
+        server.add_registered_method_handlers(_handlers(module, target, spelling, probes))
     await made.tell(serving=False)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    try:
-        server.add_insecure_port(f"{host}:{settings.grpc_port}")
-    except RuntimeError as error:
-        raise OSError(str(error)) from None
+    if not server.add_insecure_port(f"{host}:{settings.grpc_port}".encode()):
+        raise OSError("the port cannot be had")
     await server.start()
     return made
 
 
-def _handlers(module: Any, target: Any, spelling: Callable[[str], str]) -> Any:
-    """Return the handlers of a module's one service. target: has its methods, by `spelling` of their names."""
+def _handlers(module: Any, target: Any, spelling: Callable[[str], str], probes: Probes) -> dict[str, Any]:
+    """Return the handlers of a module's one service by path. target: has its methods, by `spelling` of their names."""
     (service,) = module.DESCRIPTOR.services_by_name.values()
-    handlers = {method.name: _handler(getattr(target, spelling(method.name)), method) for method in service.methods}
-    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+    handlers = {}
+    for method in service.methods:
+        path = f"/{service.full_name}/{method.name}"
+        handler = _handler(getattr(target, spelling(method.name)), method)
+        handlers[path] = probes.handler(handler) if path in PROBES else handler
+    return handlers
 
 
 def _handler(function: Any, method: Any) -> Any:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from modelmill.contracts.artifact import FeatureProfile, Tensor
 from modelmill_trainer.facts import Facts
 from modelmill_trainer.kinds import EMPTY
-from modelmill_trainer.preprocessing import ALL_DIFFERENT, COMMAS, DATES, FREE_TEXT, NO_VALUE
+from modelmill_trainer.preprocessing import ALL_DIFFERENT, COMMAS, DATES, MOSTLY_DIFFERENT, NO_VALUE
 
 REASONS = {
     NO_VALUE: "no value in the rows to train on",
     DATES: "dates; give their parts as numbers to use them",
-    FREE_TEXT: "free text: it differs in most rows, like a name",
+    MOSTLY_DIFFERENT: "texts that mostly differ, like a name, an identifier or free text",
     ALL_DIFFERENT: "texts that are all different, like a name or an identifier",
     COMMAS: COMMAS,
 }

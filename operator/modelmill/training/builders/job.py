@@ -120,7 +120,9 @@ def _train(view: View, image: Image, env: dict[str, str], told: str) -> Containe
     if container is None:
         return _stage(view, names.STAGE_TRAIN, image, {**env, names.ENV_STAGE: told}, folders)
     own = {item.name: item.value for item in container.env}
-    built = _stage(view, names.STAGE_TRAIN, Image(container.image), {**env, **own}, folders)
+    # Python keeps back what it prints to a pipe: its last words would come after those of the error that ended it.
+    plain = {**env, "PYTHONUNBUFFERED": "1"}
+    built = _stage(view, names.STAGE_TRAIN, Image(container.image), {**plain, **own}, folders)
     return replace(built, args=container.args, command=container.command, read_only_root=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelmill_trainer.kinds import BOOLEAN, DATE, EMPTY, NUMBER, TEXT
-from modelmill_trainer.preprocessing import ALL_DIFFERENT, COMMAS, DATES, FREE_TEXT, NO_VALUE
+from modelmill_trainer.preprocessing import ALL_DIFFERENT, COMMAS, DATES, MOSTLY_DIFFERENT, NO_VALUE
 from modelmill_trainer.report.columns import left_out
 
 KINDS = {"id": NUMBER, "day": DATE, "x": NUMBER, "remark": TEXT, "void": EMPTY, "late": BOOLEAN, "y": NUMBER}
@@ -17,12 +17,12 @@ def facts(kinds: dict[str, str], *excluded: str) -> Any:
 
 
 def test_each_column_that_the_model_does_not_take_has_a_reason() -> None:
-    why = {"day": DATES, "remark": FREE_TEXT, "late": NO_VALUE}
+    why = {"day": DATES, "remark": MOSTLY_DIFFERENT, "late": NO_VALUE}
     told = {column.name: column.why for column in left_out(facts(KINDS, "id"), ["x"], why)}
     assert list(told) == ["id", "day", "remark", "void", "late"]
     assert told["id"] == "excluded by data.features.exclude"
     assert told["day"].startswith("dates; give their parts as numbers")
-    assert told["remark"].startswith("free text")
+    assert told["remark"].startswith("texts that mostly differ, like a name, an identifier or free text")
     assert told["void"] == "no value in any row"
     assert told["late"] == "no value in the rows to train on"
 
