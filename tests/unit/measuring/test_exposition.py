@@ -66,8 +66,6 @@ def test_last_line_needs_no_end() -> None:
         "modelmill_requests_total{code=200} 1",
         'modelmill_requests_total{code="200"code="500"} 1',
         f'modelmill_requests_total{{{MANY_LABELS},code="200"}} 1',
-        'modelmill_requests_total{code="200"} 1e308',
-        'modelmill_requests_total{code="200"} 1000000000001',
         f'modelmill_requests_total{{code="{"2" * 17}"}} 1',
         'modelmill_request_duration_seconds_bucket{model_name="m"} 1',
         'modelmill_request_duration_seconds_bucket{le=""} 1',

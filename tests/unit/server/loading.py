@@ -69,7 +69,8 @@ def load(form: str, path: Path, frame: pd.DataFrame, classes: tuple[Any, ...] = 
 
 
 def refusal(form: str, path: Path, frame: pd.DataFrame, classes: tuple[Any, ...] = (), **options: Any) -> str:
+    reason = options.pop("reason", "ModelLoadFailed")
     with pytest.raises(StartError) as caught:
         load(form, path, frame, classes, **options)
-    assert caught.value.reason == "ModelLoadFailed"
+    assert caught.value.reason == reason
     return caught.value.message

@@ -116,7 +116,7 @@ def test_a_predictor_runs_only_where_it_is_allowed(tmp_path: Path) -> None:
     frame = frame_with_gaps()
     marker = tmp_path / "executed"
     path = write_predictor(tmp_path, PREDICTOR + f"\nopen({str(marker)!r}, 'w').close()\n")
-    assert "MODELMILL_ALLOW_PYTHON=1" in refusal("python", path, frame)
+    assert "MODELMILL_ALLOW_PYTHON=1" in refusal("python", path, frame, reason="ConfigInvalid")
     assert not marker.exists()
     engine = load("python", path, frame, allow_python=True)
     assert marker.exists()

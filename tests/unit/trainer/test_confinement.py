@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,6 @@ from modelmill_trainer.folders import folders
 from modelmill_trainer.phases import STEPS, Asked, Phase
 from modelmill_trainer.watched import bare_environment
 from tests.unit.trainer.runs import spec_of
-from tests.unit.trainer.test_onnx_file import graph_of, model_of
 
 NODE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 OWN, OTHER = 42, 1
@@ -56,17 +53,6 @@ def test_a_process_has_an_environment_of_its_own(monkeypatch: pytest.MonkeyPatch
     }
     assert set(bare_environment()) == names
     assert set(bare_environment(("KEPT", "ABSENT"))) == {*names, "KEPT"}
-
-
-def test_the_runtime_of_graphs_collects_nothing_to_send(tmp_path: Path) -> None:
-    """It would keep an identifier of the device and a queue of events in the home, or complain that it cannot."""
-    (tmp_path / "model.onnx").write_bytes(model_of(graph_of()).SerializeToString())
-    home = tmp_path / "home"
-    home.mkdir()
-    program = "import sys, onnxruntime; onnxruntime.InferenceSession(sys.argv[1])"
-    command = [sys.executable, "-P", "-c", program, str(tmp_path / "model.onnx")]
-    subprocess.run(command, env=bare_environment() | {"HOME": str(home)}, check=True, timeout=120)
-    assert list(home.iterdir()) == []
 
 
 def test_what_is_asked_names_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
@@ -9,6 +13,7 @@ from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.models import OnnxModel
 from modelmill_trainer.onnx_file import require_whole
+from modelmill_trainer.watched import bare_environment
 
 
 def outside() -> TensorProto:
@@ -67,3 +72,14 @@ def test_what_is_no_graph_is_refused(content: bytes) -> None:
     with pytest.raises(StageError, match="cannot be loaded") as caught:
         OnnxModel(content, ["x"], None, ())
     assert caught.value.reason == "ModelInvalid"
+
+
+def test_the_runtime_of_graphs_collects_nothing_to_send(tmp_path: Path) -> None:
+    """It would keep an identifier of the device and a queue of events in the home, or complain that it cannot."""
+    (tmp_path / "model.onnx").write_bytes(model_of(graph_of()).SerializeToString())
+    home = tmp_path / "home"
+    home.mkdir()
+    program = "import sys, onnxruntime; onnxruntime.InferenceSession(sys.argv[1])"
+    command = [sys.executable, "-P", "-c", program, str(tmp_path / "model.onnx")]
+    subprocess.run(command, env=bare_environment() | {"HOME": str(home)}, check=True, timeout=120)
+    assert list(home.iterdir()) == []
