@@ -58,11 +58,11 @@ def test_an_address_that_would_name_something_else(make_run: MakeRun, store: Sto
     assert "hidden" not in text
 
 
-def test_data_behind_a_link_out_of_its_volume(make_run: MakeRun, tmp_path: Path) -> None:
+def test_data_behind_a_link_out_of_its_volume(make_run: MakeRun, store: Store, tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     cars().to_csv(tmp_path / "secret.csv", index=False)
     (tmp_path / "rows" / "a.csv").symlink_to(tmp_path / "secret.csv")
-    text = failed(run_on(make_run, None, f"file://{tmp_path}/rows"), "fetch", "StoreAuthFailed")
+    text = failed(run_on(make_run, store.endpoint, f"file://{tmp_path}/rows"), "fetch", "StoreAuthFailed")
     assert "leads out of" in text
 
 

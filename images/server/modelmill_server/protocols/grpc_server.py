@@ -27,7 +27,10 @@ PROBES = frozenset(
 )
 MOST_PROBES = 1000  # open at once; a stranger's wait for their messages, or do not take their answers
 MOST_REFUSALS = 1000  # of methods that are not there, on their way at once
-NO_METHOD = "this method is not supported: this server has one model, which never changes"
+NO_METHOD = (
+    "this method is not supported: this server has one model, which never changes, no shared memory, and no settings of "
+    "traces and logs"
+)
 
 
 def _as_info(record: logging.LogRecord) -> bool:
