@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from modelmill.workloads.pod_status import is_ready
 from tests.support.cluster import SYSTEM, Cluster
 from tests.support.flows import Flow, Listener
 from tests.support.lines import inference_service, predict, table, training_job
@@ -121,13 +122,21 @@ def said(story: Story) -> Iterator[tuple[str, str]]:
             run("kubectl", "logs", "-n", cluster.namespace, name, "--all-containers", "--ignore-errors"),
         )
     yield "log of the operator", run("kubectl", "logs", "-n", SYSTEM, "deploy/modelmill-operator")
-    for address, pod in story.pods.items():
-        name = (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name")
-        if name in ("modelmill-server", "modelmill-operator"):
-            yield f"metrics of {name}", page(address)
+    for server in cluster.list("Pod", "app.kubernetes.io/name=modelmill-server"):
+        if is_ready(server):
+            yield "metrics of modelmill-server", page(server["status"]["podIP"])
+    yield "metrics of modelmill-operator", cluster.wait("the operator's metrics", lambda: operator_page(cluster))
     for item in cluster.s3.list_objects_v2(Bucket=cluster.bucket)["Contents"]:
         body = cluster.s3.get_object(Bucket=cluster.bucket, Key=item["Key"])["Body"].read()
         yield item["Key"], body.decode("latin-1")
+
+
+def operator_page(cluster: Cluster) -> str:
+    """Return the operator's metrics, "" while it is being started anew: another test kills it."""
+    try:
+        return "".join(page(pod["status"]["podIP"]) for pod in cluster.kube.list("Pod", SYSTEM) if is_ready(pod))
+    except OSError:
+        return ""
 
 
 def page(address: str) -> str:
