@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -76,11 +77,10 @@ def run(
     with child, os.fdopen(reading, "rb", buffering=0) as progress:
         try:
             assert child.stdin is not None
-            try:
+            # A child that ended before it read what is asked is told by how it ended.
+            with contextlib.suppress(BrokenPipeError):
                 child.stdin.write(told(writing))
                 child.stdin.close()
-            except BrokenPipeError:
-                pass
             return _watch(child, progress.fileno(), steps, said)
         finally:
             _end(child)
