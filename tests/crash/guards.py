@@ -50,8 +50,8 @@ GUARDS = (
     Guard(
         "everything is looked at after a start",
         "engine/runtime.py",
-        "                queue.add(_key(obj))\n",
-        "                pass\n",
+        "            self._queues[resource].add(_key(obj))\n",
+        "            pass\n",
     ),
     Guard(
         "a parent that was planned on when it was out of date is read again",
