@@ -361,9 +361,9 @@ async def test_no_server_is_waited_for(unused_tcp_port: int) -> None:
     app.router.add_route("*", "/{path:.*}", rig.api.handle)
     async with TestServer(app, port=unused_tcp_port):
         await rig.until(LISTED)
-    task.cancel()
-    await asyncio.wait((task,))
-    await client.close()
+        task.cancel()
+        await asyncio.wait((task,))
+        await client.close()
 
 
 def _one(jitter: float = 0.5, **more: Any) -> Reflector:
@@ -445,7 +445,7 @@ async def test_what_nobody_reads_is_not_there() -> None:
 
 
 async def test_streams_take_no_connection_of_the_requests() -> None:
-    """Three hundred streams are open, and more requests at a time than the pool has connections are answered."""
+    """A hundred streams are open, and more requests at a time than the pool has connections are answered."""
     api, heard = Api(), Heard()
 
     async def other(_: web.Request) -> web.Response:
@@ -456,13 +456,13 @@ async def test_streams_take_no_connection_of_the_requests() -> None:
     app.router.add_route("*", "/{path:.*}", api.handle)
     async with TestServer(app) as http:
         client = Client(Login(str(http.make_url("")).rstrip("/"), None))
-        namespaces = [f"team-{number}" for number in range(300)]
+        namespaces = [f"team-{number}" for number in range(100)]
         unwatched = Unwatched()
         group = Reflectors(client, [Watch(PODS)], namespaces, heard, unwatched)
         task = asyncio.create_task(group.run())
-        assert len(group) == 300
+        assert len(group) == 100
         for _ in range(2000):
-            if sum(one.startswith("watch") for one in api.requests) == 300:
+            if sum(one.startswith("watch") for one in api.requests) == 100:
                 break
             await asyncio.sleep(0.01)
         async with asyncio.timeout(30):
@@ -471,7 +471,7 @@ async def test_streams_take_no_connection_of_the_requests() -> None:
         task.cancel()
         await asyncio.wait((task,))
         await client.close()
-        assert len(heard.events) == 300
+        assert len(heard.events) == 100
 
 
 def test_for_how_long_a_stream_has_been_closed() -> None:
