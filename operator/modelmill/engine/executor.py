@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from modelmill.engine.cache import Cache
 from modelmill.engine.children import check_applied, check_created, made_for, only_existing, only_new
-from modelmill.engine.client import FIELD_MANAGER, Client
+from modelmill.engine.client import FIELD_MANAGER
 from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
 from modelmill.engine.events import EventRecorder
-from modelmill.engine.interface import Delete, Event, Plan
+from modelmill.engine.interface import Delete, Event, Plan, Requests
 from modelmill.engine.ownership import lost_fields
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Manifest, Resource
@@ -35,7 +35,7 @@ class _Seen:
 class Executor:
     """Carries plans out for parents of any kind. `resources` finds the Resource of a manifest."""
 
-    def __init__(self, client: Client, cache: Cache, events: EventRecorder, resources: list[Resource]) -> None:
+    def __init__(self, client: Requests, cache: Cache, events: EventRecorder, resources: list[Resource]) -> None:
         self.on_written: OnWritten = lambda _resource, _obj, _parent: None
         self._client = client
         self._cache = cache

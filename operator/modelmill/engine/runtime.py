@@ -14,7 +14,6 @@ import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache, version_number, version_of
-from modelmill.engine.client import Client
 from modelmill.engine.errors import (
     PASSES_BY_ITSELF,
     ApiError,
@@ -25,7 +24,7 @@ from modelmill.engine.errors import (
     TooManyRequests,
 )
 from modelmill.engine.executor import Executor
-from modelmill.engine.interface import Event, Watch
+from modelmill.engine.interface import Event, Requests, Watch
 from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Controller
@@ -54,7 +53,7 @@ class ControlLoop:
 
     def __init__(
         self,
-        client: Client,
+        client: Requests,
         cache: Cache,
         executor: Executor,
         controllers: Sequence[Controller],
