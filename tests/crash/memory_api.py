@@ -5,7 +5,6 @@ tests/integration/engine compares the engine with the real one; what is said her
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -62,7 +61,7 @@ class MemoryApi:
         place = _place(resource, body)
         if place[1:] in self.objects[resource]:
             raise AlreadyExists(409, "AlreadyExists", f'{resource.plural} "{place[2]}" already exists')
-        new = copy.deepcopy(dict(body))
+        new = copied(body)
         self.made[place] += 1
         meta = new["metadata"]
         meta.pop("resourceVersion", None)
@@ -88,7 +87,7 @@ class MemoryApi:
             return self.create(resource, {**body, "metadata": {**body["metadata"], "managedFields": managed}})
         kept = {**before["metadata"], **body["metadata"], "managedFields": managed}
         kept["resourceVersion"] = before["metadata"]["resourceVersion"]
-        merged = {**before, **copy.deepcopy(dict(body)), "metadata": kept}
+        merged = {**before, **copied(body), "metadata": kept}
         if merged == before:
             return before
         return self._changed(place, before, merged)
@@ -96,7 +95,7 @@ class MemoryApi:
     def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         place = _place(resource, body)
         before = self._current(place, body["metadata"])
-        return self._changed(place, before, {**before, "status": copy.deepcopy(body["status"])})
+        return self._changed(place, before, {**before, "status": copied(body["status"])})
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Object:
         """JSON merge patch. An object that is being deleted goes with its last finalizer."""
@@ -205,6 +204,15 @@ def _closed(schema: Any) -> Any:
     return {"anyOf": [closed, {"type": "null"}]} if schema.get("nullable") else closed
 
 
+def copied(value: Any) -> Any:
+    """Return a deep copy of what JSON can say."""
+    if isinstance(value, Mapping):
+        return {name: copied(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [copied(part) for part in value]
+    return value
+
+
 def _has_status(resource: Resource) -> bool:
     return resource.group in ("modelmill.dev", "batch", "apps") or resource.kind == "Pod"
 
@@ -216,7 +224,7 @@ def _place(resource: Resource, body: Mapping[str, Any]) -> Place:
 def _merged(before: Any, patch: Any) -> Any:
     """RFC 7396."""
     if not isinstance(patch, Mapping):
-        return copy.deepcopy(patch)
+        return copied(patch)
     merged = dict(before) if isinstance(before, Mapping) else {}
     for name, value in patch.items():
         if value is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,8 @@ STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_EVALUATE, names.STAG
 STAGE_SECONDS = 2
 READY_SECONDS = 3
 INFINITE = float("inf")
+AGES = 15
+"""Seconds after the last change by which everything that only waits for its time has happened."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,19 @@ class Surroundings:
     rate: int = 20
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
+    _changed: tuple[int, datetime] | None = None
+    _asked: list[tuple[str, str]] = field(default_factory=list)
 
     def step(self) -> None:
+        """Let everybody do what is due. Where nothing has changed for `AGES` seconds nothing is, which saves the looking."""
+        if self._changed is None or self._changed[0] != self.api.version:
+            self._changed = self.api.version, self.clock()
+        if (self.clock() - self._changed[1]).total_seconds() <= AGES:
+            self._work()
+        for uid, code in self._asked:
+            self.codes.setdefault(uid, Counter())[code] += self.rate
+
+    def _work(self) -> None:
         self._collect_garbage()
         for job in self.api.of(JOBS):
             self._job(job)
@@ -62,7 +75,7 @@ class Surroundings:
                 self._serving_pod(pod)
             else:
                 self._training_pod(pod)
-        self._traffic()
+        self._asked = list(self._traffic())
 
     async def counted(self, key: Key, pods: Sequence[Manifest]) -> Mapping[str, Sample]:
         """Stand in the place of the scraper."""
@@ -229,14 +242,14 @@ class Surroundings:
             },
         )
 
-    def _traffic(self) -> None:
+    def _traffic(self) -> Iterator[tuple[str, str]]:
+        """Yield who answers requests, and with which code."""
         for service in self.api.of(SERVICES):
             selector = service["spec"]["selector"].items()
             for pod in self.api.of(PODS):
                 if selector <= pod["metadata"]["labels"].items() and is_ready(pod):
-                    version = pod["metadata"]["labels"][labels.VERSION_LABEL]
-                    code = "500" if version in self.errors else "200"
-                    self.codes.setdefault(pod["metadata"]["uid"], Counter())[code] += self.rate
+                    broken = pod["metadata"]["labels"][labels.VERSION_LABEL] in self.errors
+                    yield pod["metadata"]["uid"], "500" if broken else "200"
 
 
 def _container(stage: str, *, running: bool, ending: Ending) -> Object:
