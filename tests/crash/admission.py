@@ -1,4 +1,4 @@
-"""What the API server does with an object of ours before it stores it: defaults, schema, kinds of lists, CEL rules.
+"""What the API server does with an object before it stores it. Of our kinds: defaults, schema, kinds of lists, CEL rules.
 
 tests/integration/engine/test_memory_admission.py compares the verdicts with those of the real one. Two differences are
 wanted: a field that the schema does not know is refused, as with `fieldValidation=Strict`, where the API server by itself
@@ -19,6 +19,7 @@ import jsonschema_rs
 
 from modelmill.api.schema import definitions
 from modelmill.engine.errors import Invalid
+from tests.crash.validity import refusals
 
 Object = dict[str, Any]
 Schema = Mapping[str, Any]
@@ -27,12 +28,15 @@ ABSENT = object()
 
 
 def admitted(obj: Object, before: Mapping[str, Any] | None = None) -> Object:
-    """Return the object with the defaults of its CRD; objects of other kinds as they are.
+    """Return the object, one of our kinds with the defaults of its CRD.
 
     before: the stored object that it replaces. Raises Invalid with every reason.
     """
     schema = schemas().get((obj["apiVersion"], obj["kind"]))
     if schema is None:
+        refused = list(refusals(obj))
+        if refused:
+            raise Invalid(422, "Invalid", f"{obj['kind']} {obj['metadata']['name']}: {'; '.join(refused)}")
         return obj
     changed = [name for name in PARTS if name in obj and (before is None or obj[name] != before.get(name))]
     full = {**obj, **{name: defaulted(obj[name], schema["properties"][name]) for name in changed}}
