@@ -30,11 +30,12 @@ AGES = 15
 
 @dataclass(frozen=True)
 class Ending:
-    """How a training pod ends: at `stage`, with an exit code and, from a stage of ours, a result."""
+    """How a training pod ends: at `stage`, with an exit code and, from a stage of ours, a result; else with a message."""
 
     result: StageResult | None
     stage: str = names.STAGE_PUBLISH
     code: int = 0
+    message: str = ""
 
 
 @dataclass
@@ -256,7 +257,7 @@ def _container(stage: str, *, running: bool, ending: Ending) -> Object:
     if running:
         return {"name": stage, "state": {"running": {}}}
     last = stage == ending.stage
-    told = encode(ending.result) if last and ending.result is not None else ""
+    told = (encode(ending.result) if ending.result is not None else ending.message) if last else ""
     code = ending.code if last else 0
     word = "Error" if code else "Completed"
     return {"name": stage, "state": {"terminated": {"exitCode": code, "reason": word, "message": told}}}
