@@ -164,14 +164,7 @@ class Surroundings:
         if job is None:
             return
         ending = self.endings(job, int(number))
-        begun = STAGES[: 1 + min(int(self._age(pod)) // STAGE_SECONDS, len(STAGES) - 1)]
-        over = int(self._age(pod)) >= STAGE_SECONDS * (1 + STAGES.index(ending.stage))
-        begun = begun[: 1 + STAGES.index(ending.stage)]
-        statuses = [_container(stage, running=stage == begun[-1] and not over, ending=ending) for stage in begun]
-        phase = ("Failed" if ending.code else "Succeeded") if over else "Running"
-        inits = [status for status in statuses if status["name"] != names.STAGE_PUBLISH]
-        mains = [status for status in statuses if status["name"] == names.STAGE_PUBLISH]
-        self._status(PODS, pod, {"phase": phase, "initContainerStatuses": inits, "containerStatuses": mains})
+        self._status(PODS, pod, training_status(ending, int(self._age(pod)) // STAGE_SECONDS))
 
     def _deployment(self, deployment: Object) -> None:
         template, wanted = deployment["spec"]["template"], deployment["spec"]["replicas"]
@@ -227,21 +220,8 @@ class Surroundings:
         ready = "True" if self._age(pod) >= READY_SECONDS and not broken else "False"
         before = (pod.get("status") or {}).get("conditions") or [{}]
         moment = before[0]["lastTransitionTime"] if before[0].get("status") == ready else timestamp(self.clock())
-        state: Object = {"running": {}}
-        if broken:
-            told = encode(StageResult("Failed", "GoldenMismatch", ("row 3 differs",)))
-            state = {"terminated": {"exitCode": 3, "reason": "Error", "message": told}}
-        container = {"name": "server", "state": state}
-        self._status(
-            PODS,
-            pod,
-            {
-                "phase": "Running",
-                "podIP": "10.0.0.1",
-                "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": moment}],
-                "containerStatuses": [container],
-            },
-        )
+        condition = {"type": "Ready", "status": ready, "lastTransitionTime": moment}
+        self._status(PODS, pod, serving_status("10.0.0.1", condition, broken=broken))
 
     def _traffic(self) -> Iterator[tuple[str, str]]:
         """Yield who answers requests, and with which code."""
@@ -251,6 +231,33 @@ class Surroundings:
                 if selector <= pod["metadata"]["labels"].items() and is_ready(pod):
                     broken = pod["metadata"]["labels"][labels.VERSION_LABEL] in self.errors
                     yield pod["metadata"]["uid"], "500" if broken else "200"
+
+
+def training_status(ending: Ending, stages: int) -> Object:
+    """Return the status of a training pod in which so many stages are over."""
+    last = STAGES.index(ending.stage)
+    over = stages > last
+    begun = STAGES[: 1 + min(stages, last)]
+    statuses = [_container(stage, running=stage == begun[-1] and not over, ending=ending) for stage in begun]
+    return {
+        "phase": ("Failed" if ending.code else "Succeeded") if over else "Running",
+        "initContainerStatuses": [status for status in statuses if status["name"] != names.STAGE_PUBLISH],
+        "containerStatuses": [status for status in statuses if status["name"] == names.STAGE_PUBLISH],
+    }
+
+
+def serving_status(address: str, ready: Object, *, broken: bool) -> Object:
+    """Return the status of a serving pod with its condition Ready; a broken one has ended with a message."""
+    state: Object = {"running": {}}
+    if broken:
+        told = encode(StageResult("Failed", "GoldenMismatch", ("row 3 differs",)))
+        state = {"terminated": {"exitCode": 3, "reason": "Error", "message": told}}
+    return {
+        "phase": "Running",
+        "podIP": address,
+        "conditions": [ready],
+        "containerStatuses": [{"name": "server", "state": state}],
+    }
 
 
 def _container(stage: str, *, running: bool, ending: Ending) -> Object:
