@@ -19,8 +19,10 @@ from modelmill.engine.client import Client
 from modelmill.engine.election import Election
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
+from modelmill.engine.fence import Fenced, set_alarm
 from modelmill.engine.health import Handler, Health, serve
 from modelmill.engine.interface import Watch
+from modelmill.engine.known import Known
 from modelmill.engine.login import login
 from modelmill.engine.reflector import Reflectors
 from modelmill.engine.runtime import ControlLoop
@@ -109,7 +111,7 @@ async def _main(
     client = Client(login())
     health = Health()
     server = await serve(health, settings.port, routes(client))
-    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity)
+    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity, alarm=set_alarm)
     process = _Process(client, election, health, settings, stop)
     process.handle_signals()
     work = asyncio.create_task(process.lead(controllers(client), watches))
@@ -147,21 +149,21 @@ class _Process:
             index_fields={watch.resource: watch.index_fields for watch in watches},
             reduced={watch.resource: watch.reduced for watch in watches},
         )
-        events = EventRecorder(self.client, self.settings.identity)
-        executor = Executor(self.client, cache, events, [watch.resource for watch in watches])
+        fenced = Fenced(self.client, self.election.fence)
+        events = EventRecorder(fenced, self.settings.identity)
+        executor = Executor(fenced, cache, events, [watch.resource for watch in watches])
         own_kinds = {controller.resource for controller in controllers}
         own = [watch for watch in watches if watch.resource in own_kinds]
         others = [watch for watch in watches if watch.resource not in own_kinds]
         namespaces = self.settings.namespaces
-        control = ControlLoop(self.client, cache, executor, controllers, own, namespaces)
+        control = ControlLoop(fenced, cache, executor, controllers, own, namespaces)
         unwatched = Unwatched()
         streams = Streams(own, namespaces, control.on_relisted, unwatched)
         frame = Frame(self.client, own, namespaces, control.on_event, streams, unwatched)
         reflectors = Reflectors(self.client, others, namespaces, control, unwatched)
         _allow_open_files(len(streams) + len(reflectors) + OTHER_FILES)
         self.health.ready = lambda: (
-            self.election.reached
-            and (not self.election.leading or (control.works and not control.waits_for() - unwatched.places))
+            self.election.reached and (not self.election.leading or _can_work(control.known, unwatched))
         )
         self.health.closed_seconds = lambda: max(streams.closed_seconds(), reflectors.closed_seconds())
         self.health.unwatched = unwatched.words
@@ -177,6 +179,11 @@ class _Process:
             await control.resync()
             _tune_garbage_collection()
             group.create_task(control.run())
+
+
+def _can_work(known: Known, unwatched: Unwatched) -> bool:
+    """Tell whether the start is over: some objects can be planned, and for the others nothing is waited for but a person."""
+    return bool(known.planned) and not known.missing() - unwatched.places
 
 
 def _allow_open_files(needed: int) -> None:

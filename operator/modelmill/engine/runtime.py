@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,6 @@ import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache, version_number, version_of
-from modelmill.engine.client import Client
 from modelmill.engine.errors import (
     PASSES_BY_ITSELF,
     ApiError,
@@ -26,7 +25,8 @@ from modelmill.engine.errors import (
     TooManyRequests,
 )
 from modelmill.engine.executor import Executor
-from modelmill.engine.interface import Event, Watch
+from modelmill.engine.interface import Event, Requests, Watch
+from modelmill.engine.known import Known
 from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Controller
@@ -49,11 +49,7 @@ def utc_now() -> datetime:
 
 
 class ControlLoop:
-    """Controllers over one cache.
-
-    Nothing is reconciled before every kind that its plan looks at was listed: its own, its children, and those of its maps, in
-    its namespace when only some are watched. So a kind that may not be listed stops who would plan without it, and nobody else.
-    A kind that is not installed has no objects, and is known by that.
+    """Controllers over one cache. Nothing is reconciled before every kind that its plan looks at is `known`.
 
     watches: the kinds that the loop lists itself, since their streams do not tell what was deleted while they were closed; the
     end of every other list is told by `on_listed`.
@@ -62,7 +58,7 @@ class ControlLoop:
 
     def __init__(
         self,
-        client: Client,
+        client: Requests,
         cache: Cache,
         executor: Executor,
         controllers: Sequence[Controller],
@@ -85,12 +81,7 @@ class ControlLoop:
         self._queues: dict[Resource, WorkQueue[Key]] = {
             controller.resource: WorkQueue(controller.name) for controller in controllers
         }
-        self._needs = {
-            resource: {resource, *self._owned[resource], *controller.maps}
-            for resource, controller in self._controllers.items()
-        }
-        self._known: set[Place] = set()
-        self._working: set[Place] = set()
+        self.known = Known(controllers, namespaces)
         self._to_list: set[Place] = set()
         self._relisted = asyncio.Event()
         executor.on_written = self._on_written
@@ -101,33 +92,31 @@ class ControlLoop:
         if kind == "DELETED":
             self._gone(resource, obj)
             return
-        before = self._cache.get(resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        before = self._cached(resource, obj)
         if self._cache.put(resource, obj) and (before is None or _matters(resource, before, obj)):
-            self._wake(resource, obj)
+            self._wake(resource, before, obj)
 
     def _gone(self, resource: Resource, obj: Manifest, version: int = 0) -> None:
+        before = self._cached(resource, obj)
         self._cache.drop(resource, obj, version)
         self._executor.forget(resource, obj)
-        self._wake(resource, obj)
+        for gone in (obj,) if before is None else (before, obj):
+            self._wake(resource, None, gone)
 
     def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None:
         """Take the end of a list whose objects have been told: a cached one that it lacks, and that is not younger, is gone."""
         listed_at = version_number(version)
         for gone in self._cache.missing_from(resource, uids, namespace, listed_at):
             self._gone(resource, gone, listed_at)
-        self._know(resource, namespace)
+        self._know((resource, namespace))
 
     def on_absent(self, resource: Resource, namespace: str | None) -> None:
         """Take that the kind is not installed. Its objects went with their events; what the cache has is not touched."""
-        self._know(resource, namespace)
+        self._know((resource, namespace))
 
-    def _know(self, resource: Resource, namespace: str | None) -> None:
-        self._known.add((resource, namespace))
-        for kind, needed in self._needs.items():
-            place = (kind, namespace)
-            if place not in self._working and all((one, namespace) in self._known for one in needed):
-                self._working.add(place)
-                self._look_at_all(place)
+    def _know(self, place: Place) -> None:
+        for planned in self.known.add(place):
+            self._look_at_all(planned)
 
     def _look_at_all(self, place: Place) -> None:
         resource, namespace = place
@@ -145,7 +134,7 @@ class ControlLoop:
         in whichever order they come.
         """
         self._relisted.clear()
-        before = set(self._working)
+        before = set(self.known.planned)
         self._to_list = {(resource, one) for resource in self._watches for one in self._namespaces or (None,)}
         await self._list_the_rest()
         for place in before:
@@ -193,23 +182,6 @@ class ControlLoop:
                 await self.resync()
             else:
                 await self._list_the_rest()
-
-    def waits_for(self) -> Set[Place]:
-        """Return the kinds without which some objects cannot be planned yet: needed, and neither listed nor absent."""
-        places = {
-            (one, where) for needed in self._needs.values() for one in needed for where in self._namespaces or (None,)
-        }
-        return places - self._known
-
-    @property
-    def works(self) -> bool:
-        """Whether objects of any kind are planned."""
-        return bool(self._working)
-
-    @property
-    def listed(self) -> bool:
-        """Whether every kind that plans look at is known."""
-        return not self.waits_for()
 
     def on_relisted(self) -> None:
         """Note that a watch stream began anew with a list."""
@@ -290,8 +262,9 @@ class ControlLoop:
             # Mostly the object has changed meanwhile, so that its key waits already.
             log.info("refusal not told", controller=controller.name, object=str(_key(parent)), error=str(failure))
             return
+        before = self._cached(controller.resource, written)
         if self._cache.put(controller.resource, written):
-            self._wake(controller.resource, written, but=(controller.resource, _key(parent)))
+            self._wake(controller.resource, before, written, but=(controller.resource, _key(parent)))
 
     async def _refresh(self, controller: Controller, queue: WorkQueue[Key], parent: Manifest, error: ApiError) -> None:
         """Read a parent anew after a refused write, then plan again: at once when it has changed, else after a backoff."""
@@ -304,8 +277,9 @@ class ControlLoop:
         except ApiError as failure:
             self._failed(controller, queue, key, failure)
             return
+        before = self._cached(controller.resource, current)
         if self._cache.put(controller.resource, current):
-            self._wake(controller.resource, current)
+            self._wake(controller.resource, before, current)
         if version_of(current) != version_of(parent):
             queue.add(key)
         else:
@@ -319,7 +293,7 @@ class ControlLoop:
         words = str(error) if isinstance(error, EngineError) else repr(error)
         log.warning("will try again", controller=controller.name, object=str(key), error=words, seconds=round(delay, 1))
 
-    def _on_written(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
+    def _on_written(self, resource: Resource, before: Manifest | None, obj: Manifest, parent: Manifest) -> None:
         """Tell the keys that a write of our own concerns, as a watch event of it would.
 
         The answer of a write is put into the cache at once, so that the next plan knows it. When the watch event of the same
@@ -342,17 +316,25 @@ class ControlLoop:
         writer = (self._owners[parent["kind"], parent["apiVersion"].partition("/")[0]], _key(parent))
         self._queues[writer[0]].forget(writer[1])
         own = obj["metadata"]["uid"] == parent["metadata"]["uid"]
-        self._wake(resource, obj, but=None if own else writer)
+        self._wake(resource, before, obj, but=None if own else writer)
 
-    def _wake(self, resource: Resource, obj: Manifest, but: tuple[Resource, Key] | None = None) -> None:
-        """Add every key that the change of `obj` concerns and that can be planned, but one."""
-        if not self._working:
+    def _cached(self, resource: Resource, obj: Manifest) -> Manifest | None:
+        return self._cache.get(resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+    def _wake(
+        self, resource: Resource, before: Manifest | None, obj: Manifest, but: tuple[Resource, Key] | None = None
+    ) -> None:
+        """Add every key that the change of `obj` concerns and that can be planned, but one.
+
+        before: the same as it was; None for one that came or went.
+        """
+        if not self.known.planned:
             return
-        for kind, key in self._concerned(resource, obj):
-            if (kind, key) != but and (kind, key.namespace if self._namespaces else None) in self._working:
+        for kind, key in self._concerned(resource, before, obj):
+            if (kind, key) != but and self.known.plans(kind, key):
                 self._queues[kind].add(key)
 
-    def _concerned(self, resource: Resource, obj: Manifest) -> Iterator[tuple[Resource, Key]]:
+    def _concerned(self, resource: Resource, before: Manifest | None, obj: Manifest) -> Iterator[tuple[Resource, Key]]:
         if resource in self._queues:
             yield resource, _key(obj)
         for owner in obj["metadata"].get("ownerReferences") or ():
@@ -360,9 +342,9 @@ class ControlLoop:
             if owner.get("controller") and kind is not None and resource in self._owned[kind]:
                 yield kind, Key(obj["metadata"]["namespace"], owner["name"])
         for controller in self._controllers.values():
-            keys = controller.maps.get(resource)
-            if keys is not None:
-                for key in keys(obj, self._cache):
+            concern = controller.concerns.get(resource)
+            if concern is not None:
+                for key in concern.of_change(before, obj, self._cache):
                     yield controller.resource, key
 
 
