@@ -33,7 +33,8 @@ class Owner(msgspec.Struct):
 class Meta(msgspec.Struct, rename="camel"):
     """What is read of an object's metadata."""
 
-    name: str
+    name: str = ""
+    resource_version: str = ""
     owner_references: list[Owner] = []
 
 
@@ -61,50 +62,67 @@ class Event(msgspec.Struct):
 DECODER = msgspec.json.Decoder(Event)
 
 
-async def watch(
-    client: Client, resource: Resource, namespace: str, out: TextIO, opened: asyncio.Event, *, statuses: bool
-) -> None:
-    """Write a line for each object that is added from now on and, when asked, for the first status of each."""
-    _, version = await client.list(resource, namespace)
-    query = {"watch": "true", "resourceVersion": version}
-    timeout = aiohttp.ClientTimeout(total=None)
-    url = client.server + resource.path(namespace)
-    seen: set[str] = set()
-    async with client.session.get(url, params=query, timeout=timeout) as response:
-        response.raise_for_status()
-        opened.set()
-        buffer = bytearray()
-        async for chunk in response.content.iter_any():
-            now = time.monotonic()
-            buffer += chunk
-            *lines, rest = buffer.split(b"\n")
-            buffer = bytearray(rest)
-            for line in lines:
-                event = DECODER.decode(line)
-                name, status = event.object.metadata.name, event.object.status
-                if event.type == "ADDED":
-                    owner = next((one.name for one in event.object.metadata.owner_references), "-")
-                    out.write(f"seen {resource.plural} {name} {owner} {now:.6f}\n")
-                if statuses and name not in seen and (status.conditions or status.start_time):
-                    seen.add(name)
-                    out.write(f"status {resource.plural} {name} - {now:.6f}\n")
-            out.flush()
-    raise RuntimeError(f"the watch of {resource.plural} ended: what came later was not seen")
+class Watch:
+    """One kind's watch. statuses: whether the first status of each object is written down too."""
+
+    def __init__(self, client: Client, resource: Resource, namespace: str, out: TextIO, *, statuses: bool) -> None:
+        self.opened = asyncio.Event()
+        self._client = client
+        self._resource = resource
+        self._namespace = namespace
+        self._out = out
+        self._statuses = statuses
+        self._with_status: set[str] = set()
+        self._version = ""
+
+    async def run(self) -> None:
+        """Watch until the process is ended. Raises RuntimeError when events are lost."""
+        _, self._version = await self._client.list(self._resource, self._namespace)
+        url = self._client.server + self._resource.path(self._namespace)
+        timeout = aiohttp.ClientTimeout(total=None)
+        # The API server ends a watch whose reader falls behind; the next one goes on where it ended.
+        while True:
+            query = {"watch": "true", "resourceVersion": self._version}
+            async with self._client.session.get(url, params=query, timeout=timeout) as response:
+                response.raise_for_status()
+                self.opened.set()
+                buffer = bytearray()
+                async for chunk in response.content.iter_any():
+                    now = time.monotonic()
+                    buffer += chunk
+                    *lines, rest = buffer.split(b"\n")
+                    buffer = bytearray(rest)
+                    for line in lines:
+                        self._see(DECODER.decode(line), now)
+                    self._out.flush()
+
+    def _see(self, event: Event, now: float) -> None:
+        if event.type == "ERROR":
+            raise RuntimeError(f"the watch of {self._resource.plural} lost events")
+        meta, status = event.object.metadata, event.object.status
+        self._version = meta.resource_version
+        if event.type == "ADDED":
+            owner = next((one.name for one in meta.owner_references), "-")
+            self._out.write(f"seen {self._resource.plural} {meta.name} {owner} {now:.6f}\n")
+        written = status.conditions or status.start_time
+        if self._statuses and written and meta.name not in self._with_status:
+            self._with_status.add(meta.name)
+            self._out.write(f"status {self._resource.plural} {meta.name} - {now:.6f}\n")
 
 
 async def main(out: TextIO, namespace: str, kinds: list[str]) -> None:
     """Watch until the process is ended."""
     client = Client(login())
-    opened = [asyncio.Event() for _ in kinds]
     watches = []
-    for kind, event in zip(kinds, opened, strict=True):
+    for kind in kinds:
         group, version, plural = kind.split("/")
         resource = Resource(group, version, plural, plural)
-        watches.append(asyncio.create_task(watch(client, resource, namespace, out, event, statuses=kind == kinds[0])))
-    for event in opened:
-        await event.wait()
+        watches.append(Watch(client, resource, namespace, out, statuses=kind == kinds[0]))
+    running = [asyncio.create_task(one.run()) for one in watches]
+    for one in watches:
+        await one.opened.wait()
     print("ready", flush=True)
-    await asyncio.gather(*watches)
+    await asyncio.gather(*running)
 
 
 if __name__ == "__main__":

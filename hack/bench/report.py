@@ -17,8 +17,8 @@ Clients' rate limits of the peers are lifted, their controllers have ten workers
 First child: from the moment in which a watch shows the object to the moment in which a watch of the same process shows its \
 child, 20 objects a second, all rounds together. CPU: of the process tree, from the first object of that series until the \
 process rests. Burst: from first sight of the first object until all have a child and a status with conditions; the median \
-of the rounds. Writes are counted in the API server's audit log by the loop's user, Leases left out. Memory in the first table is the \
-growth over one paced series and one burst, scaled up: coarse, as runtimes keep what they have freed."""
+of the rounds. Writes are counted in the API server's audit log by the loop's user, Leases left out. Memory in the first \
+table is the growth over one paced series and one burst, scaled up: coarse, as runtimes keep what they have freed."""
 
 
 @dataclass(frozen=True)
