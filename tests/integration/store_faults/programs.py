@@ -1,0 +1,174 @@
+"""The programs that use a store, each in a process of its own that is forked from one where they are imported already.
+
+Their waits are short here, by the modules' own constants, which no person can set: a pod waits as long as the modules say.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.loaders import Loader
+from botocore.retries import standard
+
+import modelmill_server.__main__
+import modelmill_server.fetch
+import modelmill_trainer.dataset
+import modelmill_trainer.fetch
+import modelmill_trainer.publish
+import modelmill_trainer.tables
+from modelmill.contracts import names, result
+from modelmill.contracts.stage import decode
+from modelmill.store import s3, transfer
+from modelmill_server.payloads.log import LogBounds, PayloadLog
+from modelmill_server.payloads.targets import open_target
+from modelmill_trainer import cli
+from modelmill_trainer.folders import folders
+
+FETCH, TRAIN, EVALUATE, PUBLISH = "fetch", "train", "evaluate", "publish"
+SERVER_FETCH, LOG = "server-fetch", "payload-log"
+READ_SECONDS = 0.4
+PAUSES = (0.01, 0.02)
+LOG_PAUSES = (0.01,) * 6
+RECORDS = 5
+LIMIT = 90  # seconds; against hanging
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+@dataclass
+class Ended:
+    """How a program ended. message: its termination message as it stands."""
+
+    code: int
+    message: str
+    out: str
+    err: str
+
+    @property
+    def failure(self) -> result.StageResult:
+        """The termination message of a failure. Raises ResultError when it is none."""
+        return result.decode(self.message)
+
+
+@dataclass
+class Program:
+    """A program with its environment, whose folder has its outputs."""
+
+    name: str
+    environment: dict[str, str]
+    folder: Path
+    started: Callable[[int], None] | None = field(default=None)
+
+    def run(self) -> Ended:
+        """Run it to its end. An end by a signal has that as a negative code; one that hangs is ended and fails the test."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp").mkdir(exist_ok=True)
+        message = self.folder / "termination"
+        message.unlink(missing_ok=True)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder / "tmp"),
+            names.ENV_TERMINATION_PATH: str(message),
+            **self.environment,
+        }
+        process = CONTEXT.Process(target=play, args=(self.name, environment, str(self.folder)))
+        process.start()
+        if self.started is not None and process.pid is not None:
+            self.started(process.pid)
+        process.join(LIMIT)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise AssertionError(f"{self.name} did not end within {LIMIT} s: {(self.folder / 'err').read_text()}")
+        told = message.read_text() if message.exists() else ""
+        return Ended(process.exitcode, told, (self.folder / "out").read_text(), (self.folder / "err").read_text())
+
+
+def preload() -> None:
+    """Let the process that programs are forked from import this module, before there is one."""
+    CONTEXT.set_forkserver_preload([__name__])
+
+
+def play(name: str, environment: Mapping[str, str], folder: str) -> None:
+    """Be the program. Runs in the forked process."""
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.stdin.close()
+    for number, file in ((1, "out"), (2, "err")):
+        descriptor = os.open(Path(folder, file), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(descriptor, number)
+    sys.stdout = os.fdopen(1, "w", buffering=1)
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    _hasten()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code = PROGRAMS[name]()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _hasten() -> None:
+    """Make the waits short, and read the description of S3 once for all clients of the process."""
+    s3.CONNECT_SECONDS = s3.READ_SECONDS = READ_SECONDS  # type: ignore[assignment]
+    transfer.PAUSES = PAUSES  # type: ignore[misc]
+    standard.ExponentialBackoff.delay_amount = lambda *_: 0.01  # type: ignore[method-assign]
+
+
+def _payload_log() -> int:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    target = open_target(os.environ["MODELMILL_PAYLOAD_LOG"])
+    bounds = LogBounds(object_seconds=0.05, object_records=3, pauses=LOG_PAUSES)
+    written = PayloadLog(target, "demo", "demo-1", 1.0, "pod", bounds)
+    for number in range(RECORDS):
+        written.offer(lambda number=number: {"id": str(number), "inputs": {"x": [number]}})  # type: ignore[misc]
+    written.close(30.0)
+    counts = {
+        sample.labels.get("reason", "written"): sample.value
+        for family in written.families()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    print(json.dumps(counts))
+    return 0
+
+
+def _evaluate() -> int:
+    from tests.support.evaluated import evaluate_here
+
+    spec, into = decode(os.environ[names.ENV_STAGE]), Path(os.environ[names.ENV_EVALUATED])
+    into.mkdir(parents=True, exist_ok=True)
+    evaluate_here(spec, folders(None), into)
+    return 0
+
+
+PROGRAMS: dict[str, Callable[[], int]] = {
+    FETCH: lambda: cli.main([FETCH]),
+    TRAIN: lambda: cli.main([TRAIN]),
+    PUBLISH: lambda: cli.main([PUBLISH]),
+    EVALUATE: _evaluate,
+    SERVER_FETCH: lambda: modelmill_server.__main__.main(["fetch"]),
+    LOG: _payload_log,
+}
+
+# Each client reads the description of S3 anew, a tenth of a second.
+_read: dict[tuple[Any, ...], Any] = {}
+_load = Loader.load_service_model
+
+
+def _load_once(self: Loader, *arguments: Any, **options: Any) -> Any:
+    key = (arguments, tuple(sorted(options.items())))
+    if key not in _read:
+        _read[key] = _load(self, *arguments, **options)
+    return _read[key]
+
+
+Loader.load_service_model = _load_once
