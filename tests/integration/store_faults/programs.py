@@ -5,6 +5,7 @@ Their waits are short here, by the modules' own constants, which no person can s
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import multiprocessing
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from botocore.loaders import Loader
+from botocore.loaders import JSONFileLoader
 from botocore.retries import standard
 
 import modelmill_server.__main__
@@ -28,6 +29,8 @@ import modelmill_trainer.tables
 from modelmill.contracts import names, result
 from modelmill.contracts.stage import decode
 from modelmill.store import s3, transfer
+from modelmill.store.folder import Connection
+from modelmill_server.payloads import log
 from modelmill_server.payloads.log import LogBounds, PayloadLog
 from modelmill_server.payloads.targets import open_target
 from modelmill_trainer import cli
@@ -117,8 +120,9 @@ def play(name: str, environment: Mapping[str, str], folder: str) -> None:
 
 
 def _hasten() -> None:
-    """Make the waits short, and read the description of S3 once for all clients of the process."""
+    """Make the waits short."""
     s3.CONNECT_SECONDS = s3.READ_SECONDS = READ_SECONDS  # type: ignore[assignment]
+    log.COLLECT_SECONDS = 0.05
     transfer.PAUSES = PAUSES  # type: ignore[misc]
     standard.ExponentialBackoff.delay_amount = lambda *_: 0.01  # type: ignore[method-assign]
 
@@ -160,15 +164,6 @@ PROGRAMS: dict[str, Callable[[], int]] = {
 }
 
 # Each client reads the description of S3 anew, a tenth of a second.
-_read: dict[tuple[Any, ...], Any] = {}
-_load = Loader.load_service_model
-
-
-def _load_once(self: Loader, *arguments: Any, **options: Any) -> Any:
-    key = (arguments, tuple(sorted(options.items())))
-    if key not in _read:
-        _read[key] = _load(self, *arguments, **options)
-    return _read[key]
-
-
-Loader.load_service_model = _load_once
+_load_file = functools.cache(JSONFileLoader().load_file)
+JSONFileLoader.load_file = lambda _, path: _load_file(path)  # type: ignore[method-assign]
+s3.connect(Connection("http://127.0.0.1:1"))

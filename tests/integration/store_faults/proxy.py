@@ -175,12 +175,9 @@ class Proxy:
 
     def _exchange(self, client: socket.socket) -> bool:
         """Handle one request and return whether another may follow."""
-        head = b""
-        while HEAD_END not in head:
-            chunk = client.recv(1)
-            if not chunk:
-                return False
-            head += chunk
+        head = _head(client)
+        if not head:
+            return False
         method, target = head.split(b" ", 2)[:2]
         parts = urlsplit(target.decode())
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
@@ -215,6 +212,18 @@ class Proxy:
         with self._lock:
             self._seen[operation, name] += 1
             return Call(operation, name, self._seen[operation, name])
+
+
+def _head(client: socket.socket) -> bytes:
+    """Read a request's head and not a byte more; empty when the client has ended."""
+    head = b""
+    while HEAD_END not in head:
+        seen = client.recv(16384, socket.MSG_PEEK)
+        if not seen:
+            return b""
+        end = (head + seen).find(HEAD_END)
+        head += client.recv(len(seen) if end < 0 else end + len(HEAD_END) - len(head))
+    return head
 
 
 def flipped(content: bytes, place: int) -> bytes:
