@@ -13,9 +13,9 @@ from typing import Any
 
 from modelmill.contracts import names
 from modelmill.contracts.artifact import parse_manifest
+from modelmill.contracts.stage import Champion
 from modelmill_server.folder import open_folder
 from modelmill_trainer.artifact_folder import verified_manifest
-from modelmill.contracts.stage import Champion
 from tests.integration.store_faults import programs
 from tests.integration.store_faults.programs import Ended, Program
 from tests.integration.store_faults.proxy import Proxy, Strike
@@ -244,7 +244,7 @@ def always(work: Work, name: str, played: Played) -> Iterator[str]:
     """Yield what is wrong however a program ended."""
     ended, client = played.ended, work.surroundings.client
     text = ended.out + ended.err + ended.message
-    for secret in (SECRET, "Signature=", "Traceback", "File \""):
+    for secret in (SECRET, "Signature=", "Traceback", 'File "'):
         if secret in text:
             yield f"the words have {secret!r}"
     if ACCESS in text.replace("XAdminUser", ""):
@@ -253,7 +253,7 @@ def always(work: Work, name: str, played: Played) -> Iterator[str]:
         yield f"requests went elsewhere: {played.proxy.strays}"
     if left := list((work.folder / "tmp").iterdir()):
         yield f"files are left: {left}"
-    if left := [path for path in work.folder.rglob("*.part")]:
+    if left := list(work.folder.rglob("*.part")):
         yield f"files are left: {left}"
     if uploads := client.list_multipart_uploads(Bucket=BUCKET).get("Uploads"):
         yield f"uploads are left: {uploads}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -18,8 +17,8 @@ __all__ = ["gateway"]
 
 
 @pytest.fixture(scope="session")
-def surroundings(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
-    """Yield what all cells share."""
+def surroundings(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Surroundings:
+    """Return what all cells share."""
     # The process that the programs are forked from finds its modules by the environment alone.
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
@@ -30,4 +29,4 @@ def surroundings(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     else:
         os.environ["PYTHONPATH"] = before
     s3_client(gateway).create_bucket(Bucket=BUCKET)
-    yield Surroundings(gateway, Path(tmp_path_factory.mktemp("cells")))
+    return Surroundings(gateway, Path(tmp_path_factory.mktemp("cells")))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from modelmill.contracts import names
 from tests.integration.store_faults.faults import Kind, Row
 from tests.integration.store_faults.programs import FETCH, LOG, PUBLISH, SERVER_FETCH
-from tests.integration.store_faults.proxy import GET, HEAD, LIST, PUT, Call
+from tests.integration.store_faults.proxy import HEAD, LIST, Call
+
 
 @dataclass(frozen=True)
 class End:
@@ -64,7 +65,9 @@ def _lasting(program: str, call: Call, row: Row) -> End:
             return WELL
         return CHAMPION
     if row.name == "another ETag":
-        return WELL if program != FETCH or call.operation == LIST and call.name.endswith("first") else CHANGED[program]
+        return (
+            WELL if program != FETCH or (call.operation == LIST and call.name.endswith("first")) else CHANGED[program]
+        )
     if row.name == "412" and call.operation == LIST:
         return OUT
     return CHANGED[program]

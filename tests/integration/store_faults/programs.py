@@ -12,10 +12,10 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from botocore.loaders import JSONFileLoader
 from botocore.retries import standard
@@ -25,7 +25,7 @@ import modelmill_server.fetch
 import modelmill_trainer.dataset
 import modelmill_trainer.fetch
 import modelmill_trainer.publish
-import modelmill_trainer.tables
+import modelmill_trainer.tables  # noqa: F401 - imported late where it is used
 from modelmill.contracts import names, result
 from modelmill.contracts.stage import decode
 from modelmill.store import s3, transfer
@@ -33,7 +33,7 @@ from modelmill.store.folder import Connection
 from modelmill_server.payloads import log
 from modelmill_server.payloads.log import LogBounds, PayloadLog
 from modelmill_server.payloads.targets import open_target
-from modelmill_trainer import cli
+from modelmill_trainer import cli, snapshot
 from modelmill_trainer.folders import folders
 
 FETCH, TRAIN, EVALUATE, PUBLISH = "fetch", "train", "evaluate", "publish"
@@ -123,7 +123,8 @@ def _hasten() -> None:
     """Make the waits short."""
     s3.CONNECT_SECONDS = s3.READ_SECONDS = READ_SECONDS  # type: ignore[assignment]
     log.COLLECT_SECONDS = 0.05
-    transfer.PAUSES = PAUSES  # type: ignore[misc]
+    transfer.repeat.__defaults__ = (PAUSES, time.sleep)
+    snapshot.PAUSES = PAUSES  # type: ignore[misc]
     standard.ExponentialBackoff.delay_amount = lambda *_: 0.01  # type: ignore[method-assign]
 
 

@@ -232,4 +232,3 @@ def flipped(content: bytes, place: int) -> bytes:
         return content
     at = (len(content) // 2 + 7 * place) % len(content)
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
-
