@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -143,8 +144,13 @@ class Played:
     problems: list[str] = field(default_factory=list)
 
 
-def play(surroundings: Surroundings, name: str, strike: Strike | None = None) -> tuple[Work, Played]:
-    """Run a program through a proxy on a part of the bucket of its own."""
+def play(
+    surroundings: Surroundings,
+    name: str,
+    strike: Strike | None = None,
+    started: Callable[[int], None] = lambda process: None,
+) -> tuple[Work, Played]:
+    """Run a program through a proxy on a part of the bucket of its own. started: is told the process id."""
     surroundings.count += 1
     own = f"cell{surroundings.count:05d}/"
     trained = surroundings.trained
@@ -158,7 +164,7 @@ def play(surroundings: Surroundings, name: str, strike: Strike | None = None) ->
     champion = Champion("fuel-1", f"s3://{BUCKET}/{own}{artifact.rstrip('/')}", trained.champion.digest)
     with Proxy(surroundings.endpoint, own, strike) as proxy:
         work = Work(surroundings, folder, own, proxy.endpoint, champion if name == programs.FETCH else None)
-        ended = work.program(name).run()
+        ended = work.program(name).run(started)
     return work, Played(ended, proxy)
 
 
@@ -201,8 +207,6 @@ def right_bytes(work: Work, name: str) -> Iterator[str]:
 
 
 def _data(work: Work) -> Iterator[str]:
-    import hashlib
-
     facts = json.loads((work.folder / "holdout" / names.DATA_FILE).read_text())
     told = {
         f"{place}/{item['name']}": item["sha256"]
@@ -228,7 +232,8 @@ def _logged(work: Work) -> Iterator[str]:
     ]
     if len(set(lines)) != len(lines):
         yield f"records are stored twice: {lines}"
-    if sum(counts.values()) != programs.RECORDS:
+    told = "were not stored before the end" in (work.folder / "err").read_text()
+    if sum(counts.values()) != programs.RECORDS and not told:
         yield f"of {programs.RECORDS} records, {counts} were counted"
     if counts["written"] > len(lines):
         yield f"{counts['written']} records count as written, {len(lines)} are there"
@@ -268,13 +273,11 @@ def always(work: Work, name: str, played: Played) -> Iterator[str]:
         manifest = parse_manifest((work.surroundings.trained.artifact / names.MANIFEST_FILE).read_bytes())
         right = {file.name: file.sha256 for file in manifest.files}
         yield from _whole(work.folder / "model", right)
-    if name not in (programs.LOG,) and ended.code != 0:
+    if name != programs.LOG and ended.code > 0:
         yield from _told(work, ended)
 
 
 def _whole(folder: Path, right: dict[str, str]) -> Iterator[str]:
-    import hashlib
-
     for path in folder.iterdir():
         if path.name != names.MANIFEST_FILE and hashlib.sha256(path.read_bytes()).hexdigest() != right.get(path.name):
             yield f"{path.name} lies in the folder and is not what the manifest says"
@@ -293,6 +296,3 @@ def _told(work: Work, ended: Ended) -> Iterator[str]:
         yield f"the words name no object: {words}"
     if len(ended.err.strip().splitlines()[-1]) > 3072:
         yield "the line is too long"
-
-
-Check = Callable[[Work, Played], Iterator[str]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.integration.store_faults.proxy import GET, HEAD, LIST, PUT, Answer, Call, Exchange, Fault, flipped
+from tests.support.stages import BUCKET, s3_client
 
 WORDS = "words of the store"
 ALL = frozenset({LIST, GET, HEAD, PUT})
@@ -32,10 +33,12 @@ class Row:
     operations: frozenset[str] = ALL
     needs_body: bool = False
     code: str = ""
+    below: tuple[str, ...] = ("",)  # what the names of calls begin with
 
     def fits(self, call: Call, answered: int) -> bool:
         """Whether the fault can strike the call, whose answer has a body of so many bytes."""
-        return call.operation in self.operations and (answered > 0 or not self.needs_body)
+        fitting = call.operation in self.operations and call.name.startswith(self.below)
+        return fitting and (answered > 0 or not self.needs_body)
 
 
 def refusal(status: int, code: str, **headers: str) -> Answer:
@@ -177,6 +180,42 @@ def redirected(exchange: Exchange) -> None:
     exchange.send(Answer(307, [("Location", f"{exchange.proxy.endpoint}/elsewhere/x")], b""))
 
 
+def overwrite(exchange: Exchange) -> None:
+    """Put other rows in the object's place."""
+    place = {"Bucket": BUCKET, "Key": exchange.key}
+    client = s3_client("http://{}:{}".format(*exchange.proxy.store))
+    rows = client.get_object(**place)["Body"].read().splitlines()
+    client.put_object(**place, Body=b"\n".join(rows[:-1]))
+
+
+def overwritten(exchange: Exchange) -> None:
+    """Let somebody overwrite the object before it is read."""
+    overwrite(exchange)
+    exchange.send(exchange.forward())
+
+
+def overwritten_within(exchange: Exchange) -> None:
+    """Let somebody overwrite the object while it is read, and cut the connection."""
+    answer = exchange.forward()
+    overwrite(exchange)
+    exchange.client.sendall(answer.head() + answer.body[: len(answer.body) // 2])
+    exchange.reset()
+
+
+def deleted(exchange: Exchange) -> None:
+    """Let somebody delete the object before it is read."""
+    s3_client("http://{}:{}".format(*exchange.proxy.store)).delete_object(Bucket=BUCKET, Key=exchange.key)
+    exchange.send(exchange.forward())
+
+
+def listed_smaller(exchange: Exchange) -> None:
+    """List objects with fewer bytes than they have."""
+    answer = exchange.forward()
+    answer.body = re.sub(rb"<Size>(\d+)</Size>", lambda found: b"<Size>%d</Size>" % (int(found[1]) - 1), answer.body)
+    exchange.send(answer)
+
+
+DATA = ("data/", "held/")
 FAULTS = (
     Row("silent", Kind.OUTAGE, silent),
     Row("stall in the head", Kind.OUTAGE, stall_in_head),
@@ -206,6 +245,10 @@ FAULTS = (
     Row("412", Kind.CHANGE, answering(412, "PreconditionFailed"), code="412"),
     Row("409", Kind.OUTAGE, answering(409, "OperationAborted"), code="409"),
     Row("another ETag", Kind.CHANGE, etag("0" * 32)),
+    Row("overwritten", Kind.CHANGE, overwritten, frozenset({GET}), below=DATA),
+    Row("overwritten within", Kind.CHANGE, overwritten_within, frozenset({GET}), below=DATA),
+    Row("deleted", Kind.HARMLESS, deleted, frozenset({GET}), below=("data/",)),
+    Row("listed smaller", Kind.CHANGE, listed_smaller, frozenset({LIST}), below=DATA),
     Row("no ETag", Kind.HARMLESS, etag("")),
 )
 BY_NAME = {row.name: row for row in FAULTS}

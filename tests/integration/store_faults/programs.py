@@ -10,11 +10,12 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.loaders import JSONFileLoader
@@ -29,7 +30,7 @@ import modelmill_trainer.tables  # noqa: F401 - imported late where it is used
 from modelmill.contracts import names, result
 from modelmill.contracts.stage import decode
 from modelmill.store import s3, transfer
-from modelmill.store.folder import Connection
+from modelmill.store.folder import Connection, open_folder
 from modelmill_server.payloads import log
 from modelmill_server.payloads.log import LogBounds, PayloadLog
 from modelmill_server.payloads.targets import open_target
@@ -37,7 +38,8 @@ from modelmill_trainer import cli, snapshot
 from modelmill_trainer.folders import folders
 
 FETCH, TRAIN, EVALUATE, PUBLISH = "fetch", "train", "evaluate", "publish"
-SERVER_FETCH, LOG = "server-fetch", "payload-log"
+SERVER_FETCH, LOG, CARRY = "server-fetch", "payload-log", "carry"
+CARRIED = 128 << 20  # bytes
 READ_SECONDS = 0.4
 PAUSES = (0.01, 0.02)
 LOG_PAUSES = (0.01,) * 6
@@ -68,10 +70,12 @@ class Program:
     name: str
     environment: dict[str, str]
     folder: Path
-    started: Callable[[int], None] | None = field(default=None)
 
-    def run(self) -> Ended:
-        """Run it to its end. An end by a signal has that as a negative code; one that hangs is ended and fails the test."""
+    def run(self, started: Callable[[int], None] = lambda process: None) -> Ended:
+        """Run it to its end. An end by a signal has that as a negative code; one that hangs is ended and fails the test.
+
+        started: is told the process id.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "tmp").mkdir(exist_ok=True)
         message = self.folder / "termination"
@@ -85,8 +89,8 @@ class Program:
         }
         process = CONTEXT.Process(target=play, args=(self.name, environment, str(self.folder)))
         process.start()
-        if self.started is not None and process.pid is not None:
-            self.started(process.pid)
+        assert process.pid is not None
+        started(process.pid)
         process.join(LIMIT)
         if process.exitcode is None:
             process.kill()
@@ -135,7 +139,7 @@ def _payload_log() -> int:
     written = PayloadLog(target, "demo", "demo-1", 1.0, "pod", bounds)
     for number in range(RECORDS):
         written.offer(lambda number=number: {"id": str(number), "inputs": {"x": [number]}})  # type: ignore[misc]
-    written.close(30.0)
+    written.close(2.0)
     counts = {
         sample.labels.get("reason", "written"): sample.value
         for family in written.families()
@@ -143,6 +147,17 @@ def _payload_log() -> int:
         if sample.name.endswith("_total")
     }
     print(json.dumps(counts))
+    return 0
+
+
+def _carry() -> int:
+    """Write the file `sparse` to the store and bring it back, and print by how many bytes the peak of the memory grew."""
+    folder = open_folder(os.environ[names.ENV_ARTIFACT_URI], Connection())
+    place = Path(os.environ["HOME"])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    transfer.write_verified(folder, "sparse", place / "sparse")
+    transfer.save(folder, "sparse", place / "back", CARRIED, said_by="it was written with")
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10)
     return 0
 
 
@@ -162,6 +177,7 @@ PROGRAMS: dict[str, Callable[[], int]] = {
     EVALUATE: _evaluate,
     SERVER_FETCH: lambda: modelmill_server.__main__.main(["fetch"]),
     LOG: _payload_log,
+    CARRY: _carry,
 }
 
 # Each client reads the description of S3 anew, a tenth of a second.
