@@ -5,6 +5,7 @@ Scenarios say `ml`, whatever the namespace is called.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelmill.engine.errors import NotFound, api_error
+from modelmill.engine.errors import Conflict, NotFound, api_error
 from modelmill.engine.login import Login
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import PODS
@@ -76,6 +77,11 @@ class LiveApi:
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         options = {"propagationPolicy": "Background", **({"gracePeriodSeconds": 0} if resource == PODS else {})}
         self.ask("DELETE", resource.path(self._real(namespace), name), options)
+
+    def drop_namespace(self) -> None:
+        """Delete the namespace with all that is in it, if it is there."""
+        with contextlib.suppress(NotFound, Conflict):
+            self.ask("DELETE", f"/api/v1/namespaces/{self.namespace}")
 
     def _real(self, namespace: str) -> str:
         return self.namespace if namespace == "ml" else namespace
