@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,15 +24,18 @@ STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_EVALUATE, names.STAG
 STAGE_SECONDS = 2
 READY_SECONDS = 3
 INFINITE = float("inf")
+AGES = 15
+"""Seconds after the last change by which everything that only waits for its time has happened."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a training pod ends: at `stage`, with an exit code and, from a stage of ours, a result."""
+    """How a training pod ends: at `stage`, with an exit code and, from a stage of ours, a result; else with a message."""
 
     result: StageResult | None
     stage: str = names.STAGE_PUBLISH
     code: int = 0
+    message: str = ""
 
 
 @dataclass
@@ -50,8 +53,19 @@ class Surroundings:
     rate: int = 20
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
+    _changed: tuple[int, datetime] | None = None
+    _asked: list[tuple[str, str]] = field(default_factory=list)
 
     def step(self) -> None:
+        """Let everybody do what is due. Where nothing has changed for `AGES` seconds nothing is, which saves the looking."""
+        if self._changed is None or self._changed[0] != self.api.version:
+            self._changed = self.api.version, self.clock()
+        if (self.clock() - self._changed[1]).total_seconds() <= AGES:
+            self._work()
+        for uid, code in self._asked:
+            self.codes.setdefault(uid, Counter())[code] += self.rate
+
+    def _work(self) -> None:
         self._collect_garbage()
         for job in self.api.of(JOBS):
             self._job(job)
@@ -62,7 +76,7 @@ class Surroundings:
                 self._serving_pod(pod)
             else:
                 self._training_pod(pod)
-        self._traffic()
+        self._asked = list(self._traffic())
 
     async def counted(self, key: Key, pods: Sequence[Manifest]) -> Mapping[str, Sample]:
         """Stand in the place of the scraper."""
@@ -209,14 +223,14 @@ class Surroundings:
         condition = {"type": "Ready", "status": ready, "lastTransitionTime": moment}
         self._status(PODS, pod, serving_status("10.0.0.1", condition, broken=broken))
 
-    def _traffic(self) -> None:
+    def _traffic(self) -> Iterator[tuple[str, str]]:
+        """Yield who answers requests, and with which code."""
         for service in self.api.of(SERVICES):
             selector = service["spec"]["selector"].items()
             for pod in self.api.of(PODS):
                 if selector <= pod["metadata"]["labels"].items() and is_ready(pod):
-                    version = pod["metadata"]["labels"][labels.VERSION_LABEL]
-                    code = "500" if version in self.errors else "200"
-                    self.codes.setdefault(pod["metadata"]["uid"], Counter())[code] += self.rate
+                    broken = pod["metadata"]["labels"][labels.VERSION_LABEL] in self.errors
+                    yield pod["metadata"]["uid"], "500" if broken else "200"
 
 
 def training_status(ending: Ending, stages: int) -> Object:
@@ -250,7 +264,7 @@ def _container(stage: str, *, running: bool, ending: Ending) -> Object:
     if running:
         return {"name": stage, "state": {"running": {}}}
     last = stage == ending.stage
-    told = encode(ending.result) if last and ending.result is not None else ""
+    told = (encode(ending.result) if ending.result is not None else ending.message) if last else ""
     code = ending.code if last else 0
     word = "Error" if code else "Completed"
     return {"name": stage, "state": {"terminated": {"exitCode": code, "reason": word, "message": told}}}
