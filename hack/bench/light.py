@@ -57,11 +57,14 @@ class LightServer:
         kept = [one for one in documents if one and one["kind"] not in unwanted]
         self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(kept))
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        return self.operator_login(folder / "operator.kubeconfig")
+
+    def operator_login(self, path: Path) -> Path:
+        """Write a kubeconfig with the operator's identity and a token of its own, which the audit log names; return it."""
         token = self.kubectl("-n", NAMESPACE, "create", "token", "modelmill-operator", "--duration=24h").strip()
         config = yaml.safe_load(self.admin.read_text())
         for user in config["users"]:
             user["user"] = {"token": token}
-        path = folder / "operator.kubeconfig"
         path.write_text(yaml.safe_dump(config))
         path.chmod(0o600)
         return path
@@ -110,6 +113,15 @@ class AuditLog:
             for entry in self.requests()
             if entry["verb"] in WRITES and entry["objectRef"]["resource"] != "leases"
         ]
+
+    def write_times(self) -> dict[str, list[str]]:
+        """Return when writes came since the mark, in RFC 3339 and UTC, by the token that they came with; Leases left out."""
+        times: dict[str, list[str]] = {}
+        for entry in self.requests():
+            if entry["verb"] in WRITES and entry["objectRef"]["resource"] != "leases":
+                (token,) = entry["user"]["extra"]["authentication.kubernetes.io/credential-id"]
+                times.setdefault(token, []).append(entry["requestReceivedTimestamp"])
+        return times
 
 
 def _tool(*arguments: str, check: bool = True) -> str:
