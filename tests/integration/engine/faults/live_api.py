@@ -9,10 +9,12 @@ import contextlib
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelmill.api.resources import TRAINING_JOBS
 from modelmill.engine.errors import Conflict, NotFound, api_error
 from modelmill.engine.login import Login
 from modelmill.kube.objects import Resource
@@ -60,6 +62,9 @@ class LiveApi:
         return found
 
     def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        """Make an object. TrainingJobs come in different seconds, since the older one of a model goes first."""
+        if resource == TRAINING_JOBS:
+            time.sleep(1)
         meta = {**body["metadata"], "namespace": self.namespace}
         named = {"apiVersion": resource.api_version, "kind": resource.kind}
         return self.ask("POST", resource.path(self.namespace), {**named, **_shortened(body), "metadata": meta})
