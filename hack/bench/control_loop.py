@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -197,6 +198,8 @@ def options_from(argv: list[str]) -> argparse.Namespace:
 
 if __name__ == "__main__":
     chosen = options_from(sys.argv[1:])
+    # SIGTERM ends the run like Ctrl-C does: with everything that it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     text = asyncio.run(run(chosen))
     print(text)
     if chosen.write:
