@@ -22,6 +22,7 @@ class OperatorProcess:
     """One operator.
 
     log: file that its standard error goes to. server_image: the server of its release. settings: more of its environment.
+    module: the program, `modelmill.app` or one that starts it in another way.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class OperatorProcess:
         identity: str = "operator",
         server_image: str = "localhost/modelmill-server:bench",
         settings: Mapping[str, str] | None = None,
+        module: str = "modelmill.app",
     ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -49,7 +51,7 @@ class OperatorProcess:
             **(settings or {}),
         }
         with log.open("ab") as output:
-            argv = [sys.executable, "-m", "modelmill.app"]
+            argv = [sys.executable, "-m", module]
             self.process = subprocess.Popen(argv, env=environment, stdout=output, stderr=output)
         self.started = time.monotonic()
 

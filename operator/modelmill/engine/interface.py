@@ -99,6 +99,25 @@ class Reads(Protocol):
         """Return all objects that are selected, and the resourceVersion of the list. Raises ApiError."""
 
 
+class Requests(Reads, Protocol):
+    """Reads and writes of the control loop; every error is an ApiError. `engine.client.Client` says what each one does."""
+
+    async def create(self, resource: Resource, body: Manifest) -> Manifest:
+        """POST the object. Raises AlreadyExists."""
+
+    async def apply(self, resource: Resource, body: Manifest) -> Manifest:
+        """Server-side apply with force. Raises Conflict, Invalid."""
+
+    async def replace_status(self, resource: Resource, body: Manifest) -> Manifest:
+        """PUT the status of the object with its resourceVersion. Raises Conflict."""
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Manifest) -> Manifest:
+        """JSON merge patch. Raises Conflict."""
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+        """Delete the object of this uid; return whether it is gone. Raises NotFound, Conflict."""
+
+
 class Reconciler(Protocol):
     """Decides what one object needs. Called never concurrently with the same key; raising means retry with backoff."""
 
