@@ -52,7 +52,7 @@ class Operator:
             {watch.resource: watch.index_labels for watch in self._watches.values()},
             loop_time,
             {watch.resource: watch.unread for watch in self._watches.values()},
-            {watch.resource: watch.index_fields for watch in self._watches.values()},
+            {watch.resource: watch.indexes for watch in self._watches.values()},
             {watch.resource: watch.reduced for watch in self._watches.values()},
         )
         self._events = EventRecorder(self.client, "operator", loop_time)  # type: ignore[arg-type]
