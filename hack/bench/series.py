@@ -116,7 +116,7 @@ class Series:
         return Outcome(count, found, self._program.cpu_seconds() - cpu, self.audit.tally())
 
     async def grow(self, count: int) -> float:
-        """Make `count` objects with what they need at once; return the program's growth in MiB per 1,000, NaN when it was late."""
+        """Make `count` objects with what they need at once; return the growth in MiB per 1,000, NaN when it was late."""
         await self.run("warm", WARM, RATE)
         before = self._program.rss_mib()
         found = await self.run("many", count, None)
