@@ -93,3 +93,11 @@ class AuditLog:
             f"{entry['verb']} {entry['requestURI']} {entry.get('responseStatus', {}).get('code')}"
             for entry in filter(writing, self.requests())
         ]
+
+    def write_times(self) -> dict[str, list[str]]:
+        """Return when writes came since the mark, in RFC 3339 and UTC, by the token that they came with."""
+        times: dict[str, list[str]] = {}
+        for entry in filter(writing, self.requests()):
+            (token,) = entry["user"]["extra"]["authentication.kubernetes.io/credential-id"]
+            times.setdefault(token, []).append(entry["requestReceivedTimestamp"])
+        return times

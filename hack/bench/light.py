@@ -57,7 +57,11 @@ class LightServer:
         kept = [one for one in documents if one and one["kind"] not in unwanted]
         self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(kept))
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        return self._kubeconfig(NAMESPACE, "modelmill-operator", folder / "operator.kubeconfig")
+        return self.operator_login(folder / "operator.kubeconfig")
+
+    def operator_login(self, path: Path) -> Path:
+        """Write a kubeconfig with the operator's identity and a token of its own, which the audit log names; return it."""
+        return self._kubeconfig(NAMESPACE, "modelmill-operator", path)
 
     def administrator(self, namespace: str, name: str, folder: Path) -> Path:
         """Make a service account that may do everything; return a kubeconfig in `folder` with its identity."""

@@ -18,6 +18,7 @@ class OperatorProcess(Program):
     """One operator.
 
     log: file that its standard error goes to. server_image: the server of its release. settings: more of its environment.
+    module: the program, `modelmill.app` or one that starts it in another way.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class OperatorProcess(Program):
         identity: str = "operator",
         server_image: str = "localhost/modelmill-server:bench",
         settings: Mapping[str, str] | None = None,
+        module: str = "modelmill.app",
     ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -43,7 +45,7 @@ class OperatorProcess(Program):
             "MODELMILL_LEASE_NAMESPACE": NAMESPACE,
             **(settings or {}),
         }
-        super().__init__([sys.executable, "-m", "modelmill.app"], environment, log)
+        super().__init__([sys.executable, "-m", module], environment, log)
 
     def metrics(self) -> dict[str, float]:
         """Return the samples of /metrics by their name with labels; nothing while it does not answer."""

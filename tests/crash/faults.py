@@ -43,7 +43,7 @@ class FaultyClient:
     """The methods of `engine.client.Client` that the engine calls, on the API server in memory.
 
     strike: asked before each write but those of Events. kill: ends the operator whose client this is; nothing that it asked
-    for is answered then.
+    for is answered then. behind: resourceVersion of the lists that are answered; None for those of now.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class FaultyClient:
         self._strike = strike
         self._kill = kill
         self._count = count
+        self.behind: int | None = None
         self.dead = False
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
@@ -63,8 +64,9 @@ class FaultyClient:
         self, resource: Resource, namespace: str | None = None, label_selector: str | None = None, **_: Any
     ) -> tuple[list[Object], str]:
         await self._way()
-        objects = [obj for obj in self._api.of(resource) if selected(obj, label_selector)]
-        return objects, str(self._api.version)
+        there = self._api.of(resource) if self.behind is None else self._api.before(resource, self.behind)
+        objects = [obj for obj in there if selected(obj, label_selector)]
+        return objects, str(self._api.version if self.behind is None else self.behind)
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         if resource in (EVENTS, CORE_EVENTS):

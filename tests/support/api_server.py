@@ -114,8 +114,10 @@ def start(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Start]:
     """Start operators; each is killed at the end of the test."""
     running: list[OperatorProcess] = []
 
-    def one(identity: str = "first", *, leading: bool = True, **more: Any) -> OperatorProcess:
-        operator = OperatorProcess(cluster.kubeconfig, tmp_path / f"{identity}.log", identity, **more)
+    def one(
+        identity: str = "first", *, leading: bool = True, kubeconfig: Path | None = None, **more: Any
+    ) -> OperatorProcess:
+        operator = OperatorProcess(kubeconfig or cluster.kubeconfig, tmp_path / f"{identity}.log", identity, **more)
         running.append(operator)
         if leading:
             operator.wait_leading(60)

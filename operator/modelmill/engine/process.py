@@ -20,6 +20,7 @@ from modelmill.engine.client import Client
 from modelmill.engine.election import Election
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
+from modelmill.engine.fence import Fenced, set_alarm
 from modelmill.engine.health import Handler, Health, serve
 from modelmill.engine.interface import Watch
 from modelmill.engine.login import login
@@ -108,7 +109,7 @@ async def _main(
     client = Client(login())
     health = Health()
     server = await serve(health, settings.port, routes(client))
-    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity)
+    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity, alarm=set_alarm)
     process = _Process(client, election, health, settings, stop)
     process.handle_signals()
     work = asyncio.create_task(process.lead(controllers(client), watches))
@@ -143,12 +144,13 @@ class _Process:
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
             unread={watch.resource: watch.unread for watch in watches},
-            index_fields={watch.resource: watch.index_fields for watch in watches},
+            indexes={watch.resource: watch.indexes for watch in watches},
             reduced={watch.resource: watch.reduced for watch in watches},
         )
-        events = EventRecorder(self.client, self.settings.identity)
-        executor = Executor(self.client, cache, events, [watch.resource for watch in watches])
-        control = ControlLoop(self.client, cache, executor, controllers, watches, self.settings.namespaces)
+        fenced = Fenced(self.client, self.election.fence)
+        events = EventRecorder(fenced, self.settings.identity)
+        executor = Executor(fenced, cache, events, [watch.resource for watch in watches])
+        control = ControlLoop(fenced, cache, executor, controllers, watches, self.settings.namespaces)
         streams = Streams(watches, self.settings.namespaces, control.on_relisted)
         _allow_open_files(len(streams) + OTHER_FILES)
         self.health.ready = lambda: self.election.reached and (control.listed or not self.election.leading)
