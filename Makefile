@@ -79,7 +79,7 @@ proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodi
 	@$(PYTHON) hack/bench/serving/sigterm.py
 	@$(PYTHON) hack/bench/serving/memory.py
 
-bench: venv ## Measure the control loop on a real API server without a kubelet
+bench: venv ## Measure the control loop beside its peers on a real API server without a kubelet
 	@$(PYTHON) hack/bench/control_loop.py
 
 .PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock proof bench
