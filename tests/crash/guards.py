@@ -136,7 +136,7 @@ GUARDS = (
     Guard(
         "a version that was made is not made by another run",
         "training/part.py",
-        "max([last.number if last is not None else 0, *numbers]) + 1",
+        "max([ran, *numbers]) + 1",
         "1",
     ),
     Guard(
