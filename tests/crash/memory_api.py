@@ -101,6 +101,11 @@ class MemoryApi:
             return before
         return self._changed(place, before, merged)
 
+    def replace(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        place = _place(resource, body)
+        before = self._current(place, body["metadata"])
+        return self._changed(place, before, copied(body))
+
     def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         place = _place(resource, body)
         before = self._current(place, body["metadata"])

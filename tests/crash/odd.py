@@ -69,7 +69,9 @@ def odd_message(pick: random.Random, job: Object) -> str:
     assert told is not None
     whole = json.loads(encode(told))
     field = pick.choice(sorted(whole))
-    value = pick.choice((*TEXTS[:20], *NUMBERS, None, [], {}, [None], {"a": None}, True, -1, 2**70, 1e308, [["a"]], ["x" * 4000]))
+    value = pick.choice(
+        (*TEXTS[:20], *NUMBERS, None, [], {}, [None], {"a": None}, True, -1, 2**70, 1e308, [["a"]], ["x" * 4000])
+    )
     inner = {"": value, "r2": value}
     return pick.choice(
         (
@@ -85,7 +87,9 @@ def odd_message(pick: random.Random, job: Object) -> str:
     )
 
 
-def lived(play: Callable[[World, Witness], Awaitable[None]], endings: Callable[[Object, int], Ending], seed: object) -> list[str]:
+def lived(
+    play: Callable[[World, Witness], Awaitable[None]], endings: Callable[[Object, int], Ending], seed: object
+) -> list[str]:
     """Let a life be lived in a world of its own and return what was wrong with it."""
     problems: list[str] = []
     random.seed(str(seed))  # the jitter of back-offs
@@ -113,7 +117,11 @@ async def at_restart(world: World) -> list[str]:
     world.restart()
     await world.settle(3600)
     after = versions(world)
-    return [f"left undone until a restart: {name}" for name in after.keys() | before.keys() if after.get(name) != before.get(name)]
+    return [
+        f"left undone until a restart: {name}"
+        for name in after.keys() | before.keys()
+        if after.get(name) != before.get(name)
+    ]
 
 
 def versions(world: World) -> dict[str, str]:

@@ -66,7 +66,9 @@ def _metadata(meta: Mapping[str, Any], path: str) -> Iterator[str]:
         if not _is_label_value(value):
             yield f"{path}.labels.{name}: Invalid value: {value!r}"
     annotations = meta.get("annotations") or {}
-    yield from (f"{path}.annotations: Invalid value: {name!r}" for name in annotations if not _is_qualified(name.lower()))
+    yield from (
+        f"{path}.annotations: Invalid value: {name!r}" for name in annotations if not _is_qualified(name.lower())
+    )
     if sum(len(name.encode()) + len(value.encode()) for name, value in annotations.items()) > MOST_ANNOTATIONS:
         yield f"{path}.annotations: Too long"
 
@@ -117,7 +119,11 @@ def _resources(resources: Mapping[str, Mapping[str, str]], path: str) -> Iterato
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     for group, amounts in (("limits", limits), ("requests", requests)):
         for name, amount in amounts.items():
-            if name not in _STANDARD and not name.startswith("hugepages-") and ("/" not in name or not _is_qualified(name)):
+            if (
+                name not in _STANDARD
+                and not name.startswith("hugepages-")
+                and ("/" not in name or not _is_qualified(name))
+            ):
                 yield f"{path}.{group}[{name}]: Invalid value: {name!r}"
             elif "/" in name and _quantity(amount) % 1:
                 yield f"{path}.{group}[{name}]: Invalid value: {amount!r}: must be an integer"

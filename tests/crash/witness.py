@@ -45,7 +45,9 @@ class Witness:
     def at_rest(self) -> Iterator[str]:
         """Yield what was wrong, and what is with the world, which has come to rest."""
         yield from self.problems
-        spoiled = {one["metadata"]["name"] for _, one in self._world.api.every() if one["metadata"]["uid"] in self.spoiled}
+        spoiled = {
+            one["metadata"]["name"] for _, one in self._world.api.every() if one["metadata"]["uid"] in self.spoiled
+        }
         yield from (told for told in judged(self._world) if not any(f" {name} " in f"{told} " for name in spoiled))
         yield from (f"run {run} of {uid} has {count} Jobs" for (uid, run), count in self._runs.items() if count > 1)
         for service in self._world.api.of(INFERENCE_SERVICES):
