@@ -57,7 +57,7 @@ class Operator:
             {watch.resource: watch.index_labels for watch in watches},
             loop_time,
             {watch.resource: watch.unread for watch in watches},
-            {watch.resource: watch.index_fields for watch in watches},
+            {watch.resource: watch.indexes for watch in watches},
             {watch.resource: watch.reduced for watch in watches},
         )
         events = EventRecorder(client, "operator", loop_time)

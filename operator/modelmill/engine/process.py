@@ -144,7 +144,7 @@ class _Process:
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
             unread={watch.resource: watch.unread for watch in watches},
-            index_fields={watch.resource: watch.index_fields for watch in watches},
+            indexes={watch.resource: watch.indexes for watch in watches},
             reduced={watch.resource: watch.reduced for watch in watches},
         )
         fenced = Fenced(self.client, self.election.fence)
