@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hack.bench.light import NAMESPACE, ROOT
@@ -22,6 +22,7 @@ class OperatorProcess:
     """One operator.
 
     log: file that its standard error goes to. server_image: the server of its release. settings: more of its environment.
+    program: what Python runs.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class OperatorProcess:
         identity: str = "operator",
         server_image: str = "localhost/modelmill-server:bench",
         settings: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "modelmill.app"),
     ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -49,7 +51,7 @@ class OperatorProcess:
             **(settings or {}),
         }
         with log.open("ab") as output:
-            argv = [sys.executable, "-m", "modelmill.app"]
+            argv = [sys.executable, *program]
             self.process = subprocess.Popen(argv, env=environment, stdout=output, stderr=output)
         self.started = time.monotonic()
 

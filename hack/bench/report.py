@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hack.bench.light import ROOT
 
-BEGIN, END = "<!-- control loop: begin -->", "<!-- control loop: end -->"
+PERFORMANCE = ROOT / "docs" / "performance.md"
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -128,15 +128,15 @@ def details(kinds: list[Kind]) -> str:
     return "\n".join(lines)
 
 
-def write_page(text: str) -> Path:
-    """Put the text into the control loop's section of docs/performance.md; other sections stay."""
-    page = ROOT / "docs" / "performance.md"
+def write_page(text: str, page: Path = PERFORMANCE, section: str = "control loop") -> Path:
+    """Put the text into this section of the page; others stay."""
+    begin, end = (f"<!-- {section}: {word} -->" for word in ("begin", "end"))
     before = page.read_text() if page.exists() else "# Performance\n"
-    if BEGIN in before:
-        head, rest = before.split(BEGIN, 1)
-        tail = rest.split(END, 1)[1]
+    if begin in before:
+        head, rest = before.split(begin, 1)
+        tail = rest.split(end, 1)[1]
     else:
         head, tail = before.rstrip("\n") + "\n\n", "\n"
     page.parent.mkdir(exist_ok=True)
-    page.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    page.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
     return page
