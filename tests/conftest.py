@@ -23,8 +23,10 @@ class ByModule(LoadScopeScheduling):
         return next((folder for folder in TOGETHER if path.startswith(f"{folder}/")), path)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
-    """Share the tests out by module, in the order in which they were collected."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule | None:
+    """Share the tests out by module, in the order in which they were collected; one by one with `--dist load`."""
+    if config.option.dist == "load":
+        return None
     config.option.loadscopereorder = False
     return ByModule(config, log)
 

@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.request
 
-from hack.bench.report import percentile
+from hack.bench.results import percentile
 
 EVERY_SECONDS = 0.1
 
@@ -38,7 +38,7 @@ class Probes:
         """End, and return median, p99 and longest in ms, and how many failed."""
         self._stop.set()
         self._thread.join()
-        found = self._milliseconds or [float("nan")]
+        found = self._milliseconds
         middle, p99 = (percentile(found, share) for share in (0.5, 0.99))
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{middle:.0f} / {p99:.0f} / {max(found):.0f} ms{failed}"
+        return f"{middle:.0f} / {p99:.0f} / {max(found, default=float('nan')):.0f} ms{failed}"

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
 from hack.bench import churn, load, report  # noqa: E402 - after the path
-from hack.bench.light import AuditLog, LightServer  # noqa: E402 - after the path
+from hack.bench.audit import AuditLog, Tally  # noqa: E402 - after the path
+from hack.bench.light import USER, LightServer  # noqa: E402 - after the path
 from hack.bench.machine import Machine  # noqa: E402 - after the path
 from hack.bench.operator_process import OperatorProcess  # noqa: E402 - after the path
 from hack.bench.probes import Probes  # noqa: E402 - after the path
@@ -41,14 +42,6 @@ KINDS: list[tuple[Resource, Callable[[str, str], dict[str, Any]]]] = [
     (TRAINING_JOBS, load.training_job),
     (INFERENCE_SERVICES, load.inference_service),
 ]
-# kopf imports the one and structlog the other where they are installed, as for the tests: in the operator's image they are not.
-AS_IN_IMAGE = "import sys; sys.modules.update(dict.fromkeys(('kubernetes', 'rich'))); from modelmill import app; "
-PROGRAM = ("-c", AS_IN_IMAGE + "sys.exit(app.main())")
-OFTEN_RESYNCED = (
-    "-c",
-    AS_IN_IMAGE
-    + f"from modelmill.engine import runtime; runtime.RESYNC_SECONDS = {RESYNC_SECONDS}; sys.exit(app.main())",
-)
 
 
 class Scale:
@@ -60,14 +53,16 @@ class Scale:
         self._client = client
         self._count = count
         self._kubeconfig = server.install(folder)
-        self._audit = AuditLog(server.audit_log)
+        self._audit = AuditLog(server.audit_log, USER)
         self._namespaces = [server.new_namespace(f"scale-{number}") for number in range(NAMESPACES)]
         self._quiet = server.new_namespace("scale-empty")
         self.rows: list[tuple[str, str]] = []
         self.operator: OperatorProcess | None = None
 
-    def _start(self, program: Sequence[str] = PROGRAM, **more: Any) -> OperatorProcess:
-        self.operator = OperatorProcess(self._kubeconfig, self._folder / "operator.log", program=program, **more)
+    def _start(self, **settings: str) -> OperatorProcess:
+        environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}", **settings}
+        log = self._folder / "operator.log"
+        self.operator = OperatorProcess(self._kubeconfig, log, settings=environment, module="hack.bench.slim_operator")
         return self.operator
 
     def _row(self, title: str, text: str) -> None:
@@ -76,7 +71,7 @@ class Scale:
 
     def empty(self) -> float:
         """Return the memory of an operator without objects: one that looks after an empty namespace."""
-        operator = self._start(settings={"MODELMILL_NAMESPACES": self._quiet})
+        operator = self._start(MODELMILL_NAMESPACES=self._quiet)
         operator.wait_leading(120)
         time.sleep(10)
         memory = operator.rss_mib()
@@ -99,11 +94,9 @@ class Scale:
                 say(f"{resource.plural}: {first + len(part):,} of {len(missing):,} made")
                 await asyncio.to_thread(operator.wait_quiet, PATIENCE)
         took, used = time.monotonic() - began, operator.cpu_seconds() - cpu
-        writes = sum(self._audit.writes().values())
+        tally = self._audit.tally()
         if made:
-            self._row(
-                f"{made:,} objects made, until all was done", f"{took:.0f} s, CPU {used:.0f} s, {writes:,} writes"
-            )
+            self._row(f"{made:,} objects made, until all was done", f"{took:.0f} s, CPU {used:.0f} s, {_told(tally)}")
         self._row("memory then", f"{operator.rss_mib():.0f} MiB")
         operator.terminate(120)
 
@@ -122,7 +115,7 @@ class Scale:
         before.wait_leading(600)
         before.kill()
         self._audit.mark()
-        operator = self._start(program=OFTEN_RESYNCED)
+        operator = self._start(BENCH_RESYNC_SECONDS=str(RESYNC_SECONDS))
         probes = Probes(operator.port)
         namespace = self._server.new_namespace(f"scale-new-{os.getpid()}")
         await self._client.create(TRAINING_JOBS, load.training_job(namespace, "new"))
@@ -130,9 +123,8 @@ class Scale:
         first = time.monotonic() - operator.started
         self._row("kill -9 and start anew, until the first child of a new object", f"{first:.1f} s")
         quiet = await asyncio.to_thread(operator.wait_quiet, PATIENCE) - operator.started
-        writes = sum(count for name, count in self._audit.writes().items() if name != "events")
         self._row("until every object was looked at", f"{quiet:.1f} s, CPU {operator.cpu_seconds():.1f} s")
-        self._row("writes meanwhile, Events left out, those for the new object among them", str(writes))
+        self._row("writes meanwhile, those for the new object among them", _told(self._audit.tally()))
         memory = operator.rss_mib()
         grown = (memory - empty) / self._count * 1000
         self._row("memory; per 1,000 of each kind", f"{memory:.0f} MiB; {grown:.1f} MiB")
@@ -158,7 +150,7 @@ class Scale:
         used = operator.cpu_seconds() - cpu
         each = f"{used / resyncs:.1f} s each" if resyncs >= 1 else "none went through"
         self._row("resyncs; their CPU", f"{resyncs:g}; {each}")
-        self._row("writes of the resyncs", str(sum(self._audit.writes().values())))
+        self._row("writes of the resyncs", _told(self._audit.tally()))
         self._row("probes meanwhile, median / p99 / longest", await asyncio.to_thread(probes.stop))
         self._row("memory after the resyncs", f"{operator.rss_mib():.0f} MiB")
 
@@ -178,6 +170,10 @@ class Scale:
         text = ", ".join(f"{one:.0f}" for one in steps)
         self._row(f"memory in {minutes} minutes of churn, {changes:,} changes", f"{text} MiB")
         self._row("probes meanwhile, median / p99 / longest", await asyncio.to_thread(probes.stop))
+
+
+def _told(tally: Tally) -> str:
+    return f"{tally.writes():,} and {tally.events():,} Events, {tally.refusals():,} refused"
 
 
 def say(text: str) -> None:

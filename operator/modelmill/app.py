@@ -17,7 +17,7 @@ from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError, NotFound
 from modelmill.engine.interface import Reads, Watch
 from modelmill.engine.process import Routes, Settings, run
-from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
+from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import (
@@ -67,6 +67,7 @@ def config_from(environment: Mapping[str, str]) -> Config:
         settings=Settings(
             namespaces=_listed(environment, "MODELMILL_NAMESPACES"),
             lease_namespace=environment.get("MODELMILL_LEASE_NAMESPACE", "default"),
+            lease_name=environment.get("MODELMILL_LEASE_NAME", "modelmill-operator"),
             identity=environment.get("MODELMILL_POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
             port=int(environment.get("MODELMILL_PORT", "8080")),
         ),
@@ -116,28 +117,28 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
             "trainingjob",
             TRAINING_JOBS,
             [*of_runs, training.training_part(Image(config.trainer_image, config.image_pull_policy), reads)],
-            maps={
-                PODS: training.keys_of_pod,
-                INFERENCE_SERVICES: training.keys_of_service,
-                MODEL_VERSIONS: training.keys_of_version,
-                TRAINING_JOBS: training.keys_of_same_model,
+            concerns={
+                PODS: Concern(training.keys_of_pod),
+                INFERENCE_SERVICES: training.SERVICES,
+                MODEL_VERSIONS: training.VERSIONS,
+                TRAINING_JOBS: training.SAME_MODEL,
             },
         ),
         Controller(
             "modelversion",
             MODEL_VERSIONS,
             [registry.REGISTRY],
-            maps={INFERENCE_SERVICES: registry.keys_of_service},
+            concerns={INFERENCE_SERVICES: registry.SERVICES},
         ),
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
             [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART],
-            maps={
-                PODS: serving.keys_of_pod,
-                REPLICA_SETS: serving.keys_of_pod,
-                MODEL_VERSIONS: serving.keys_of_version,
-                TRAINING_JOBS: monitoring.keys_of_training_job,
+            concerns={
+                PODS: Concern(serving.keys_of_pod),
+                REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
+                MODEL_VERSIONS: serving.VERSIONS,
+                TRAINING_JOBS: monitoring.RETRAINING,
             },
         ),
     ]

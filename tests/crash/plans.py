@@ -94,6 +94,7 @@ class Refusal:
     began: float | None = None
     tries: int = 0
     told: float | None = None
+    seen: int = 0
 
     def __str__(self) -> str:
         return f"{self.scenario.name}: {self.write}: {self.status} for {REFUSED_SECONDS} s"
@@ -122,8 +123,9 @@ class Refusal:
         return self.status
 
     def _look(self, world: World) -> None:
-        if self.began is None or self.told is not None:
+        if self.began is None or self.told is not None or world.api.version == self.seen:
             return
+        self.seen = world.api.version
         texts = [
             condition.get("message", "")
             for _, obj in world.api.every()

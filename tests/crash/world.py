@@ -191,4 +191,4 @@ def _with_pods(row: Controller, server: Image, pods: Surroundings) -> Controller
     if row.resource != INFERENCE_SERVICES:
         return row
     parts = [serving_part(server, pods) if part.name == "serving" else part for part in row.parts]  # type: ignore[arg-type]
-    return Controller(row.name, row.resource, parts, row.maps)
+    return Controller(row.name, row.resource, parts, row.concerns)

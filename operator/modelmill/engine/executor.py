@@ -20,8 +20,8 @@ from modelmill.kube.objects import Manifest, Resource
 
 _Child = tuple[Resource, str, str]
 
-OnWritten = Callable[[Resource, Manifest, Manifest], None]
-"""Told of every object that was written: its kind, the object, and the parent whose plan it was."""
+OnWritten = Callable[[Resource, Manifest | None, Manifest, Manifest], None]
+"""Told of every object that was written: its kind, the object as it was cached and as it is, the parent whose plan it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Executor:
     """Carries plans out for parents of any kind. `resources` finds the Resource of a manifest."""
 
     def __init__(self, client: Requests, cache: Cache, events: EventRecorder, resources: list[Resource]) -> None:
-        self.on_written: OnWritten = lambda _resource, _obj, _parent: None
+        self.on_written: OnWritten = lambda _resource, _before, _obj, _parent: None
         self._client = client
         self._cache = cache
         self._events = events
@@ -202,8 +202,9 @@ class Executor:
 
     def _take(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
         """Cache our own write. Its watch event will be no news any more, so those whom it concerns are told now."""
+        before = self._cache.get(resource, obj["metadata"]["namespace"], obj["metadata"]["name"])
         if self._cache.put(resource, obj):
-            self.on_written(resource, obj, parent)
+            self.on_written(resource, before, obj, parent)
 
     def _resource(self, manifest: Manifest) -> Resource:
         return self._resources[manifest["apiVersion"], manifest["kind"]]

@@ -86,14 +86,16 @@ class ControlLoop:
         if kind == "DELETED":
             self._gone(resource, obj)
             return
-        before = self._cache.get(resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        before = self._cached(resource, obj)
         if self._cache.put(resource, obj) and (before is None or _matters(resource, before, obj)):
-            self._wake(resource, obj)
+            self._wake(resource, before, obj)
 
     def _gone(self, resource: Resource, obj: Manifest, version: int = 0) -> None:
+        before = self._cached(resource, obj)
         self._cache.drop(resource, obj, version)
         self._executor.forget(resource, obj)
-        self._wake(resource, obj)
+        for gone in (obj,) if before is None else (before, obj):
+            self._wake(resource, None, gone)
 
     async def resync(self) -> None:
         """List every kind, forget what is gone, and look at every object again.
@@ -228,8 +230,9 @@ class ControlLoop:
             # Mostly the object has changed meanwhile, so that its key waits already.
             log.info("refusal not told", controller=controller.name, object=str(_key(parent)), error=str(failure))
             return
+        before = self._cached(controller.resource, written)
         if self._cache.put(controller.resource, written):
-            for resource, key in self._concerned(controller.resource, written):
+            for resource, key in self._concerned(controller.resource, before, written):
                 if (resource, key) != (controller.resource, _key(parent)):
                     self._queues[resource].add(key)
 
@@ -244,8 +247,9 @@ class ControlLoop:
         except ApiError as failure:
             self._failed(controller, queue, key, failure)
             return
+        before = self._cached(controller.resource, current)
         if self._cache.put(controller.resource, current):
-            self._wake(controller.resource, current)
+            self._wake(controller.resource, before, current)
         if version_of(current) != version_of(parent):
             queue.add(key)
         else:
@@ -259,7 +263,7 @@ class ControlLoop:
         words = str(error) if isinstance(error, EngineError) else repr(error)
         log.warning("will try again", controller=controller.name, object=str(key), error=words, seconds=round(delay, 1))
 
-    def _on_written(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
+    def _on_written(self, resource: Resource, before: Manifest | None, obj: Manifest, parent: Manifest) -> None:
         """Tell the keys that a write of our own concerns, as a watch event of it would.
 
         The answer of a write is put into the cache at once, so that the next plan knows it. When the watch event of the same
@@ -282,17 +286,20 @@ class ControlLoop:
         writer = (self._owners[parent["kind"], parent["apiVersion"].partition("/")[0]], _key(parent))
         self._queues[writer[0]].forget(writer[1])
         own = obj["metadata"]["uid"] == parent["metadata"]["uid"]
-        for kind, key in self._concerned(resource, obj):
+        for kind, key in self._concerned(resource, before, obj):
             if own or (kind, key) != writer:
                 self._queues[kind].add(key)
 
-    def _wake(self, resource: Resource, obj: Manifest) -> None:
-        """Add every key that the change of `obj` concerns."""
+    def _cached(self, resource: Resource, obj: Manifest) -> Manifest | None:
+        return self._cache.get(resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+    def _wake(self, resource: Resource, before: Manifest | None, obj: Manifest) -> None:
+        """Add every key that the change of `obj` concerns. before: the same as it was; None for one that came or went."""
         if self._listed:
-            for kind, key in self._concerned(resource, obj):
+            for kind, key in self._concerned(resource, before, obj):
                 self._queues[kind].add(key)
 
-    def _concerned(self, resource: Resource, obj: Manifest) -> Iterator[tuple[Resource, Key]]:
+    def _concerned(self, resource: Resource, before: Manifest | None, obj: Manifest) -> Iterator[tuple[Resource, Key]]:
         if resource in self._queues:
             yield resource, _key(obj)
         for owner in obj["metadata"].get("ownerReferences") or ():
@@ -300,9 +307,9 @@ class ControlLoop:
             if owner.get("controller") and kind is not None and resource in self._owned[kind]:
                 yield kind, Key(obj["metadata"]["namespace"], owner["name"])
         for controller in self._controllers.values():
-            keys = controller.maps.get(resource)
-            if keys is not None:
-                for key in keys(obj, self._cache):
+            concern = controller.concerns.get(resource)
+            if concern is not None:
+                for key in concern.of_change(before, obj, self._cache):
                     yield controller.resource, key
 
 

@@ -9,14 +9,21 @@ from typing import Final
 from modelmill.api.base import Alert
 from modelmill.api.inference_service import Monitoring
 from modelmill.api.inference_service_status import InferenceServiceStatus, MonitoringStatus
-from modelmill.api.objects import InferenceService, read_inference_service, read_training_job, status_manifest
+from modelmill.api.objects import (
+    InferenceService,
+    read_inference_service,
+    read_training_job,
+    status_manifest,
+    without_status,
+)
 from modelmill.api.references import retraining_job
 from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
 from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
+from modelmill.engine.table import Concern
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.kube.labels import RULES_LABEL
-from modelmill.kube.objects import Key, Manifest, ObjectInvalid
+from modelmill.kube.objects import Key, Manifest, ObjectInvalid, beside_status
 from modelmill.kube.resources import CONFIG_MAPS
 from modelmill.monitoring.alertmanager import DRIFT
 from modelmill.monitoring.rules import build_rules, rules_name
@@ -71,6 +78,10 @@ def keys_of_training_job(job: Manifest, world: World) -> Iterable[Key]:
         for service in world.list(INFERENCE_SERVICES, namespace)
         if retraining_job(service) == name
     ]
+
+
+RETRAINING: Final = Concern(keys_of_training_job, reads=beside_status)
+"""Whether a TrainingJob takes alerts is in its spec."""
 
 
 def _fields(status: InferenceServiceStatus) -> dict[str, object]:
@@ -150,7 +161,7 @@ def _broken_loop(name: str, job: Manifest | None) -> Condition | None:
         )
         return Condition("MonitoringReady", FALSE, "TrainingJobNotFound", f"{text}; create it, or name another one")
     try:
-        enabled = read_training_job(job).spec.triggers.alerts.enabled
+        enabled = read_training_job(without_status(job)).spec.triggers.alerts.enabled
     except ObjectInvalid as error:
         text = f"TrainingJob {name} cannot be read ({error}): an alert starts nothing; mend it"
         return Condition("MonitoringReady", FALSE, "TrainingJobInvalid", text)

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from modelmill.api.objects import read_meta, read_model_version
 from modelmill.api.resources import INFERENCE_SERVICES
-from modelmill.api.tracks import read_tracks, versions_of
+from modelmill.api.tracks import read_tracks
 from modelmill.engine.interface import World
 from modelmill.engine.parts import Contribution, Part
+from modelmill.engine.table import Concern
 from modelmill.kube.managed_fields import with_entries_of, writer_of
 from modelmill.kube.objects import Key, Manifest
 from modelmill.registry.plan import CONDITIONS, FIELDS, View, foreign_finalizers, plan
@@ -34,8 +35,10 @@ def reduced(version: Manifest) -> Manifest:
 
 
 def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
-    """Return the versions that a service serves or served lately: its change may bind or free them."""
-    return [Key(service["metadata"]["namespace"], name) for name in sorted(versions_of(service))]
+    """Return the versions that a service wants or gave up."""
+    return [Key(service["metadata"]["namespace"], name) for name in sorted(read_tracks(service).versions)]
 
 
+SERVICES = Concern(keys_of_service, reads=read_tracks)
+"""A version is bound and freed by what services say of it."""
 REGISTRY = Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS, finalizer=True)

@@ -21,8 +21,9 @@ from modelmill.api.versions import version_number
 from modelmill.engine.events import events_about
 from modelmill.engine.interface import Reads, World
 from modelmill.engine.parts import Child, Contribution, Part
+from modelmill.engine.table import Concern
 from modelmill.kube import labels
-from modelmill.kube.objects import Key, Manifest
+from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
 from modelmill.training.conditions import TYPES
 from modelmill.training.ownership import owner
@@ -105,6 +106,16 @@ def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
     return [Key(service["metadata"]["namespace"], name)] if name else []
 
 
+def _read_by_runs(service: Manifest) -> object:
+    """Return what the plan of a TrainingJob looks at of an InferenceService; None of one that cannot be read."""
+    found = readable_inference_services([service])
+    if not found:
+        return None
+    spec, status = found[0].spec, found[0].status
+    stable = status.stable.version if status.stable is not None else None
+    return spec.model, spec.monitoring, stable, status.alerts, status.failed_revision
+
+
 def _concerns(service: Manifest, training_job: TrainingJob) -> bool:
     serves = (service["spec"].get("model") or {}).get("name") == training_job.spec.model
     return serves or _retrains_by(service) == training_job.name
@@ -144,3 +155,9 @@ def keys_of_same_model(training_job: Manifest, world: World) -> Iterable[Key]:
         return []
     same = world.with_field(TRAINING_JOBS, meta["namespace"], MODEL_FIELD, model)
     return [Key(meta["namespace"], one["metadata"]["name"]) for one in same if one["metadata"]["uid"] != meta["uid"]]
+
+
+SERVICES = Concern(keys_of_service, reads=_read_by_runs)
+VERSIONS = Concern(keys_of_version, reads=beside_status)
+SAME_MODEL = Concern(keys_of_same_model, reads=beside_status)
+"""What runs where, and how it ended, is in the statuses of versions and of other TrainingJobs; no plan looks at it."""
