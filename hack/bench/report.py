@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hack.bench.goals import Goal
 from hack.bench.light import ROOT
 from hack.bench.results import Measured, percentile
 
-BEGIN, END = "<!-- control loop: begin -->", "<!-- control loop: end -->"
+PERFORMANCE = ROOT / "docs" / "performance.md"
 
 METHOD = """One API server and etcd, no kubelet, and no controller manager but the Job controller while it is measured. Every \
 loop runs alone, in a process of its own that is new in every round; rounds are interleaved (every loop once, then again). \
@@ -77,14 +78,15 @@ def writes_text(measured: Iterable[Measured]) -> str:
     )
 
 
-def write_page(text: str) -> None:
-    """Put the text into the control loop's section of docs/performance.md; other sections stay."""
-    page = ROOT / "docs" / "performance.md"
+def write_page(text: str, page: Path = PERFORMANCE, section: str = "control loop") -> Path:
+    """Put the text into this section of the page; others stay."""
+    begin, end = (f"<!-- {section}: {word} -->" for word in ("begin", "end"))
     before = page.read_text() if page.exists() else "# Performance\n"
-    if BEGIN in before:
-        head, rest = before.split(BEGIN, 1)
-        tail = rest.split(END, 1)[1]
+    if begin in before:
+        head, rest = before.split(begin, 1)
+        tail = rest.split(end, 1)[1]
     else:
         head, tail = before.rstrip("\n") + "\n\n", "\n"
     page.parent.mkdir(exist_ok=True)
-    page.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    page.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+    return page
