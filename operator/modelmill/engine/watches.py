@@ -212,16 +212,26 @@ class Frame:
     async def _operator(self, on_started: Callable[[], None]) -> None:
         namespaced = bool(self._namespaces)
         started = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_call_when(started, on_started))
-            await kopf.operator(
-                registry=build_registry(self._client, self._watches, self._on_event, self._streams),
-                settings=build_settings(self._watches, namespaced=namespaced),
-                standalone=True,
-                clusterwide=not namespaced,
-                namespaces=list(self._namespaces),
-                ready_flag=started,
-            )
+        # Not `kopf.operator`: it ends with every task of the process that began after it, the workers of the control loop too.
+        tasks = await kopf.spawn_tasks(
+            registry=build_registry(self._client, self._watches, self._on_event, self._streams),
+            settings=build_settings(self._watches, namespaced=namespaced),
+            standalone=True,
+            clusterwide=not namespaced,
+            namespaces=list(self._namespaces),
+            ready_flag=started,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                telling = group.create_task(_call_when(started, on_started))
+                ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                telling.cancel()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in ended:
+            task.result()
 
     async def _missing(self) -> Resource:
         """Return a kind that the API server has listed twice while kopf did not look for it."""

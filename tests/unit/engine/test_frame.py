@@ -47,10 +47,13 @@ class Rig:
         self._lives = list(lives)
         self.unwatched = Unwatched(now)
         self.streams = Streams([Watch(JOBS), Watch(PODS)], (), lambda: None, self.unwatched, now)
-        monkeypatch.setattr(kopf, "operator", self._operator)
+        monkeypatch.setattr(kopf, "spawn_tasks", self._spawn)
         self.frame = Frame(
             cast(Any, Client(answers)), [Watch(JOBS), Watch(PODS)], (), lambda *_: None, self.streams, self.unwatched
         )
+
+    async def _spawn(self, **settings: Any) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self._operator(**settings))]
 
     async def _operator(self, ready_flag: asyncio.Event, **_: Any) -> None:
         self.starts.append(now() - 1000)
@@ -94,6 +97,25 @@ def test_kopf_is_started_again_with_growing_pauses_and_never_ends_the_process(mo
         assert rig.ends == ["cancelled"]  # with the frame
 
     run(body())
+
+
+def test_what_began_after_kopf_goes_on_when_kopf_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kopf takes every younger task for one of its own when it runs itself: workers of the control loop, questions to pods."""
+
+    async def body() -> None:
+        tasks = kopf.spawn_tasks
+        rig = Rig(monkeypatch, [None])
+        monkeypatch.setattr(kopf, "spawn_tasks", tasks)
+        task = asyncio.create_task(rig.frame.run(lambda: None))
+        await asyncio.sleep(0.5)
+        worker = asyncio.create_task(asyncio.sleep(1e9))
+        task.cancel()
+        await asyncio.wait((task,))
+        await asyncio.sleep(5)
+        assert not worker.done()
+        worker.cancel()
+
+    asyncio.run(body())
 
 
 def test_a_kind_that_is_there_and_that_kopf_does_not_look_for_makes_it_look_again(
