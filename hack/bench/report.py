@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ Clients' rate limits of the peers are lifted, their controllers have ten workers
 First child: from the moment in which a watch shows the object to the moment in which a watch of the same process shows its \
 child, 20 objects a second, all rounds together. CPU: of the process tree, from the first object of that series until the \
 process rests. Burst: from first sight of the first object until all have a child and a status with conditions; the median \
-of the rounds. Writes are counted in the API server's audit log by the loop's user, Leases left out. Memory in the first \
-table is the growth over one paced series and one burst, scaled up: coarse, as runtimes keep what they have freed."""
+of the rounds. Writes are counted in the API server's audit log by the loop's user, Leases left out. Memory is \
+the growth of the resident set, after the first few objects, over a thousand (or as many as the command says) made at once."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def loops_table(measured: Iterable[Measured]) -> str:
             f"{one.burst_count()} in {one.burst_seconds():.1f} s",
             f"{one.writes():.2f} + {one.events():.2f}",
             f"{one.refused():.2f}",
-            f"{one.memory_mib():.0f} MiB",
+            "-" if math.isnan(one.memory_mib) else f"{one.memory_mib:.1f} MiB",
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -44,4 +44,4 @@ class Sightings:
 
     def seconds(self) -> float:
         """Return the time from first sight of the first parent to the last child or status. Raises ValueError when empty."""
-        return max(*self.children.values(), *self.statuses.values()) - min(self.parents.values())
+        return max([*self.children.values(), *self.statuses.values()]) - min(self.parents.values())

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from modelmill import __version__
+from modelmill.api import references
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
@@ -84,7 +85,8 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
         table,
         [
             Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
-            Watch(TRAINING_JOBS, index_fields=[training.MODEL_FIELD], unread=[MANAGED_FIELDS]),
+            Watch(TRAINING_JOBS, indexes=references.OF_JOBS, unread=[MANAGED_FIELDS]),
+            Watch(INFERENCE_SERVICES, indexes=references.OF_SERVICES, unread=[MANAGED_FIELDS]),
             Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],

@@ -26,13 +26,15 @@ OnChange = Callable[[Resource, str, Object], None]
 class MemoryApi:
     """All objects of a cluster, handed out as they are stored: an object is replaced by its next version, never changed.
 
-    clock: the server's time of day, for creationTimestamp and deletionTimestamp. A uid follows from kind, name and how often
-    that name was made, so that runs of a scenario can be compared.
+    history: every change, with its resourceVersion. clock: the server's time of day, for creationTimestamp and
+    deletionTimestamp. A uid follows from kind, name and how often that name was made, so that runs of a scenario can be
+    compared.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.objects: dict[Resource, dict[tuple[str, str], Object]] = defaultdict(dict)
         self.listeners: list[OnChange] = []
+        self.history: list[tuple[int, Resource, str, Object]] = []
         self.version = 100
         self.made: Counter[Place] = Counter()
         self._clock = clock
@@ -40,6 +42,17 @@ class MemoryApi:
     def of(self, resource: Resource) -> list[Object]:
         """Return the objects of a kind, in the order of their names."""
         return [obj for _, obj in sorted(self.objects[resource].items())]
+
+    def before(self, resource: Resource, version: int) -> list[Object]:
+        """Return the objects of a kind as they were at a resourceVersion, in the order of their names."""
+        objects: dict[tuple[str, str], Object] = {}
+        for written, kind, change, obj in self.history:
+            if kind == resource and written <= version:
+                place = _place(kind, obj)[1:]
+                objects.pop(place, None)
+                if change != "DELETED":
+                    objects[place] = obj
+        return [obj for _, obj in sorted(objects.items())]
 
     def every(self) -> Iterator[tuple[Resource, Object]]:
         """Yield all objects with their kinds."""
@@ -88,6 +101,11 @@ class MemoryApi:
         if merged == before:
             return before
         return self._changed(place, before, merged)
+
+    def replace(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        place = _place(resource, body)
+        before = self._current(place, body["metadata"])
+        return self._changed(place, before, copied(body))
 
     def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         place = _place(resource, body)
@@ -143,6 +161,7 @@ class MemoryApi:
         return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
 
     def _tell(self, resource: Resource, change: str, obj: Object) -> None:
+        self.history.append((self.version, resource, change, obj))
         for listener in tuple(self.listeners):
             listener(resource, change, obj)
 

@@ -91,12 +91,17 @@ class Surroundings:
         return Sample({code: float(count) for code, count in codes.items()}, {0.1: total, INFINITE: total})
 
     def _collect_garbage(self) -> None:
+        """Delete whose owners are all gone, and then what those have owned."""
         alive = self.api.uids()
-        for resource, obj in self.api.every():
-            meta = obj["metadata"]
-            owners = meta.get("ownerReferences") or ()
-            if owners and not any(owner["uid"] in alive for owner in owners):
-                self.api.delete(resource, meta["namespace"], meta["name"])
+        orphans = [
+            (resource, obj["metadata"])
+            for resource, obj in self.api.every()
+            if (owners := obj["metadata"].get("ownerReferences")) and not any(one["uid"] in alive for one in owners)
+        ]
+        for resource, meta in orphans:
+            self.api.delete(resource, meta["namespace"], meta["name"])
+        if orphans:
+            self._collect_garbage()
 
     def _age(self, obj: Object) -> float:
         return (self.clock() - parse_timestamp(obj["metadata"]["creationTimestamp"])).total_seconds()
@@ -134,7 +139,7 @@ class Surroundings:
         if status.get("conditions"):
             return
         pods = sorted(self._owned(PODS, job), key=lambda pod: pod["metadata"]["name"])
-        ended = [pod for pod in pods if pod["status"]["phase"] in ("Succeeded", "Failed")]
+        ended = [pod for pod in pods if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")]
         failed = [pod for pod in ended if pod["status"]["phase"] == "Failed"]
         if len(ended) == len(pods):
             done = self._conditions(job, ended, failed)

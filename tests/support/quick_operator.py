@@ -1,7 +1,8 @@
 """The operator with shorter waits, whose pods are on loopback: `python -m tests.support.quick_operator`.
 
-Plans of faults wait for its back-offs hundreds of times. `MODELMILL_POD_PORT` is where the stubbed pods answer; the operator
-asks no pod on loopback otherwise. Nothing else is different from `python -m modelmill.app`.
+Plans of faults wait for its back-offs hundreds of times; with `MODELMILL_REAL_WAITS` waits stay as they are.
+`MODELMILL_POD_PORT` is where the stubbed pods answer; the operator asks no pod on loopback otherwise. Nothing else is different
+from `python -m modelmill.app`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def main() -> int:
     """Run the operator until SIGTERM; return the exit code."""
     addresses = (scrape, "host_of", lambda pod: (pod.get("status") or {}).get("podIP"))
     scraper = (app, "Scraper", partial(scrape.Scraper, int(os.environ["MODELMILL_POD_PORT"])))
-    for module, name, value in (*SHORTER, addresses, scraper):
+    shorter = () if "MODELMILL_REAL_WAITS" in os.environ else SHORTER
+    for module, name, value in (*shorter, addresses, scraper):
         _replace(module, name, value)
     return app.main()
 

@@ -16,7 +16,7 @@ from modelmill.api.objects import (
     status_manifest,
     without_status,
 )
-from modelmill.api.references import retraining_job
+from modelmill.api.references import RETRAINS
 from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
 from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
@@ -73,11 +73,8 @@ PART: Final = Part("monitoring", contribute, FIELDS, ("DriftDetected", "Monitori
 def keys_of_training_job(job: Manifest, world: World) -> Iterable[Key]:
     """Return the InferenceServices whose alerts start the TrainingJob: whether it takes them is in their conditions."""
     namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
-    return [
-        Key(namespace, service["metadata"]["name"])
-        for service in world.list(INFERENCE_SERVICES, namespace)
-        if retraining_job(service) == name
-    ]
+    started = world.found_by(INFERENCE_SERVICES, namespace, RETRAINS, name)
+    return [Key(namespace, service["metadata"]["name"]) for service in started]
 
 
 RETRAINING: Final = Concern(keys_of_training_job, reads=beside_status)

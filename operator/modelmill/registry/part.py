@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from modelmill.api.objects import read_meta, read_model_version
+from modelmill.api.references import VERSION
 from modelmill.api.resources import INFERENCE_SERVICES
 from modelmill.api.tracks import read_tracks
 from modelmill.engine.interface import World
@@ -21,7 +22,7 @@ APPROVAL = ("spec", "approval")
 async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
     """Return what the ModelVersion needs; see `engine.parts.Contribute`."""
     meta = read_meta(parent)
-    services = [read_tracks(one) for one in world.list(INFERENCE_SERVICES, meta.namespace)]
+    services = [read_tracks(one) for one in world.found_by(INFERENCE_SERVICES, meta.namespace, VERSION, meta.name)]
     if meta.deleting and not any(one.wants(meta.name) for one in services) and not foreign_finalizers(meta):
         # It goes with our finalizer: no status is written to what is gone. Before it is read, since a version that another
         # release made must be able to go, too.

@@ -15,7 +15,7 @@ from modelmill.api.objects import (
     readable_model_versions,
     status_manifest,
 )
-from modelmill.api.references import followed_model, named_versions, version_model
+from modelmill.api.references import MODEL, VERSION, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.versions import newest_approved
 from modelmill.engine.interface import World
@@ -143,12 +143,9 @@ def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
 def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
     """Return the InferenceServices that follow the version's model or name the version."""
     namespace, name = version["metadata"]["namespace"], version["metadata"]["name"]
-    model = version_model(version)
-    return [
-        Key(namespace, service["metadata"]["name"])
-        for service in world.list(INFERENCE_SERVICES, namespace)
-        if followed_model(service) == model or name in named_versions(service)
-    ]
+    following = world.found_by(INFERENCE_SERVICES, namespace, MODEL, version_model(version))
+    naming = world.found_by(INFERENCE_SERVICES, namespace, VERSION, name)
+    return [Key(namespace, service["metadata"]["name"]) for service in (*following, *naming)]
 
 
 VERSIONS: Final = Concern(keys_of_version, reads=beside_status)

@@ -21,6 +21,8 @@ from tests.integration.engine.api_requests import refusal, write_in
 _HOP = {"host", "connection", "content-length", "transfer-encoding", "content-encoding"}
 SILENCE = "timeout"
 """A mode of a strike beside those of tests.crash.faults: there is no answer, and the API server never hears of the write."""
+NO_ANSWER = 0
+"""In place of a status: the connection ends."""
 
 Relay = Callable[[str, bytes, web.StreamResponse], Awaitable[bool]]
 """Given path and line of a watch, and where to pass it on; returns whether the stream goes on."""
@@ -75,11 +77,15 @@ class FaultProxy:
             streams = list(self._streams)
             if expired:
                 self._expired.update(streams)
-            for stream in streams:
-                stream.cancel()
+            self.end_streams()
             return len(streams)
 
         return asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
+
+    def end_streams(self) -> None:
+        """End all watch streams; called in the proxy's own thread, from its hooks."""
+        for stream in self._streams:
+            stream.cancel()
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -100,7 +106,9 @@ class FaultProxy:
         status = self.refuse(request.method, request.path_qs)
         if status is not None:
             self.refused += 1
-            return refusal(status, "fault")
+            if status == NO_ANSWER and request.transport is not None:
+                request.transport.abort()
+            return refusal(status or 503, "fault")
         body = await request.read()
         write = self._write(request, body)
         mode = self.strike(write) if write is not None else None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from modelmill.api.objects import readable_model_versions
+from modelmill.api.references import OF_SERVICES
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.app import watches
 from modelmill.engine.cache import Cache
@@ -47,7 +48,7 @@ def service(
 
 
 def planned(version: dict[str, Any], *services: dict[str, Any]) -> Plan:
-    cache = Cache()
+    cache = Cache(indexes={INFERENCE_SERVICES: OF_SERVICES})
     for one in services:
         cache.put(INFERENCE_SERVICES, one)
     return asyncio.run(Composed([REGISTRY])(version, cache, o.NOW))

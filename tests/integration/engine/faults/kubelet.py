@@ -16,7 +16,7 @@ from modelmill.kube import labels
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.resources import JOBS, PODS
 from tests.crash.surroundings import STAGES, Ending, serving_status, training_status
-from tests.integration.engine.plans.live_api import LiveApi, Object
+from tests.integration.engine.faults.live_api import LiveApi, Object
 
 JOB_LABEL = "batch.kubernetes.io/job-name"
 RATE = 50.0
@@ -26,6 +26,7 @@ RATE = 50.0
 class Kubelet:
     """Steps when it is told to. endings, errors, broken: as in tests.crash.surroundings.
 
+    endless: TrainingJobs whose pods go on training.
     port: where serving pods answer with their counters, each on an address of its own.
     """
 
@@ -33,6 +34,7 @@ class Kubelet:
         self.api = api
         self.errors: set[str] = set()
         self.broken: set[str] = set()
+        self.endless: set[str] = set()
         self.writes = 0
         self._endings = endings
         self._port = port
@@ -64,10 +66,13 @@ class Kubelet:
         seen = self._seen.setdefault(name, [])
         if uid not in seen:
             seen.append(uid)
+        endless = pod["metadata"]["labels"].get(labels.TRAINING_JOB_LABEL) in self.endless
+        if endless and (pod.get("status") or {}).get("phase") == "Running":
+            return
         job = self.api.find(JOBS, name)
         if job is not None:
             # In one step, so that every run writes the same: what is told of stages depends on when one looks.
-            self._status(pod, training_status(self._endings(job, seen.index(uid)), len(STAGES)))
+            self._status(pod, training_status(self._endings(job, seen.index(uid)), 1 if endless else len(STAGES)))
 
     def _serving_pod(self, pod: Object, uid: str) -> None:
         if uid in self._servers or uid in self._seen:

@@ -15,12 +15,14 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import DEPLOYMENTS, JOBS, PODS
 from tests.crash.faults import KILLED_AFTER, KILLED_BEFORE, REPLY_LOST, Write
-from tests.integration.engine.fault_proxy import SILENCE, FaultProxy, expired_line
+from tests.integration.engine.fault_proxy import NO_ANSWER, SILENCE, FaultProxy, expired_line
 
 DEATHS = (KILLED_BEFORE, KILLED_AFTER, REPLY_LOST)
 STATUSES = ("403", "409", "422", "429", "500", "503")
 FOR_EVER_SECONDS = 12.0
-"""How long `for ever` is. What a person must mend has to be told by then; afterwards it has to heal."""
+"""How long `for ever` is; afterwards it has to heal."""
+TOLD_SECONDS = 60.0
+"""How long `for ever` is at most while what a person must mend is not told, for a slow machine."""
 MANY = 10
 STALL_SECONDS = 8.0
 
@@ -54,9 +56,13 @@ class WriteFault:
 
 
 class Strikes:
-    """A fault at work. count: how often it struck. began: its first, by `time.monotonic()`."""
+    """A fault at work. count: how often it struck. began: its first time, by `time.monotonic()`.
+
+    told: whether a condition has told it.
+    """
 
     def __init__(self, fault: WriteFault) -> None:
+        self.told = False
         self.fault = fault
         self.count = 0
         self.began: float | None = None
@@ -78,7 +84,8 @@ class Strikes:
         return self.fault.times == 0 and self.began is not None and not self._late(self.began)
 
     def _late(self, began: float) -> bool:
-        return time.monotonic() > began + FOR_EVER_SECONDS
+        seconds = FOR_EVER_SECONDS if self.told or not self.fault.told else TOLD_SECONDS
+        return time.monotonic() > began + seconds
 
 
 STALLED = f"stalled for {STALL_SECONDS:.0f} s"
@@ -119,6 +126,8 @@ class WatchFault:
 
 class Streams:
     """A fault of a watch at work. count: how often it struck."""
+
+    lasting = False
 
     def __init__(self, fault: WatchFault) -> None:
         self.fault = fault
@@ -169,7 +178,65 @@ class Streams:
         return path.endswith(f"/{self.fault.kind.plural}")
 
 
-Fault = WriteFault | WatchFault
+GONE, THROTTLED = "gone", "429"
+
+
+@dataclass(frozen=True)
+class Outage:
+    """From a write on the API server answers nothing (`gone`) or the same status to everything, for a time."""
+
+    write: Write
+    mode: str
+    seconds: float
+
+    told = False
+
+    @property
+    def number(self) -> str:
+        """Where docs/reliability.md has it."""
+        return {GONE: "F14", THROTTLED: "F4"}[self.mode]
+
+    def __str__(self) -> str:
+        return f"{self.write}: API server {self.mode} for {self.seconds:.0f} s"
+
+    def strike(self, proxy: FaultProxy) -> Outages:
+        """Let the outage begin with the write; return the count of requests that it struck."""
+        return Outages(self, proxy)
+
+
+class Outages:
+    """An outage at work. count: requests that it struck."""
+
+    def __init__(self, fault: Outage, proxy: FaultProxy) -> None:
+        self.fault = fault
+        self.count = 0
+        self.began: float | None = None
+        self._proxy = proxy
+        proxy.strike = self._begin
+        proxy.refuse = self._refuse
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it has begun and not ended yet."""
+        return self.began is not None and time.monotonic() < self.began + self.fault.seconds
+
+    def _begin(self, write: Write) -> str | None:
+        if write == self.fault.write and self.began is None:
+            self.began = time.monotonic()
+            if self.fault.mode == GONE:
+                self._proxy.end_streams()
+                return REPLY_LOST
+        return None
+
+    def _refuse(self, _method: str, _path: str) -> int | None:
+        if not self.lasting:
+            return None
+        self.count += 1
+        return NO_ANSWER if self.fault.mode == GONE else int(self.fault.mode)
+
+
+Fault = WriteFault | WatchFault | Outage
+AtWork = Strikes | Streams | Outages
 
 
 def sample(writes: Sequence[Write], kinds: Sequence[str], count: int, seed: str) -> list[Fault]:

@@ -5,14 +5,17 @@ Scenarios say `ml`, whatever the namespace is called.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelmill.engine.errors import NotFound, api_error
+from modelmill.api.resources import TRAINING_JOBS
+from modelmill.engine.errors import Conflict, NotFound, api_error
 from modelmill.engine.login import Login
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import PODS
@@ -59,6 +62,9 @@ class LiveApi:
         return found
 
     def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        """Make an object. TrainingJobs come in different seconds, since the older one of a model goes first."""
+        if resource == TRAINING_JOBS:
+            time.sleep(1)
         meta = {**body["metadata"], "namespace": self.namespace}
         named = {"apiVersion": resource.api_version, "kind": resource.kind}
         return self.ask("POST", resource.path(self.namespace), {**named, **_shortened(body), "metadata": meta})
@@ -76,6 +82,11 @@ class LiveApi:
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         options = {"propagationPolicy": "Background", **({"gracePeriodSeconds": 0} if resource == PODS else {})}
         self.ask("DELETE", resource.path(self._real(namespace), name), options)
+
+    def drop_namespace(self) -> None:
+        """Delete the namespace with all that is in it, if it is there."""
+        with contextlib.suppress(NotFound, Conflict):
+            self.ask("DELETE", f"/api/v1/namespaces/{self.namespace}")
 
     def _real(self, namespace: str) -> str:
         return self.namespace if namespace == "ml" else namespace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +19,11 @@ from modelmill.engine.login import Login
 from modelmill.kube.objects import Resource
 from tests.crash.surroundings import Ending
 from tests.integration.engine.fault_proxy import FaultProxy, kubeconfig_through
-from tests.integration.engine.plans.kubelet import Kubelet
-from tests.integration.engine.plans.live_api import LiveApi, Object
+from tests.integration.engine.faults.kubelet import Kubelet
+from tests.integration.engine.faults.live_api import LiveApi, Object
 
 STEP_SECONDS = 0.25
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 240
 """Longest wait for what a scenario waits for: for an operator that does not get on, not for a slow one."""
 STILL_SECONDS = 3.0
 
@@ -42,6 +42,7 @@ class LiveWorld:
     """What scenarios of tests.crash ask of a world.
 
     failures: ends of the process that no fault made. break_: prepares the proxy's faults before the operator starts.
+    settings: more of the operator's environment, which its next start takes up.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class LiveWorld:
         folder: Path,
         endings: Callable[[Object, int], Ending],
         break_: Callable[[FaultProxy], object] = lambda _: None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.api = LiveApi(server.admin, namespace)
         self.surroundings = Kubelet(self.api, endings, server.port)
         self.failures: list[str] = []
         self._killed = False
         self.each_second: Callable[[LiveWorld], None] = lambda _: None
+        self.settings = dict(settings or {})
         self._server = server
         self._folder = folder
         _prepare(self.api)
@@ -65,7 +68,7 @@ class LiveWorld:
         self.proxy.kill = self._kill
         break_(self.proxy)
         self._kubeconfig = kubeconfig_through(self.proxy, server.kubeconfig, folder / "kubeconfig")
-        self.operator = self._started()
+        self.operator = self.started()
 
     def clock(self) -> datetime:
         """Return the time of day."""
@@ -86,13 +89,17 @@ class LiveWorld:
     async def second(self) -> None:
         """Let everyone take a step. An operator that died is started again."""
         await asyncio.sleep(STEP_SECONDS)
+        self.revive()
+        self.surroundings.step()
+        self.each_second(self)
+
+    def revive(self) -> None:
+        """Start the operator again when it died."""
         if not self.operator.alive():
             if not self._killed:
                 self.failures.append(f"the process ended with {self.operator.process.returncode}")
             self._killed = False
-            self.operator = self._started()
-        self.surroundings.step()
-        self.each_second(self)
+            self.operator = self.started()
 
     async def settle(self, seconds: float = LIMIT_SECONDS, still: float = STILL_SECONDS) -> None:
         """Let the time pass until nothing was written, not even in vain, for `still` seconds.
@@ -121,16 +128,18 @@ class LiveWorld:
         self._killed = True
         self.operator.process.kill()
 
-    def _started(self) -> OperatorProcess:
+    def started(self, identity: str = "operator") -> OperatorProcess:
+        """Start an operator of this name."""
         settings = {
             "MODELMILL_NAMESPACES": self.api.namespace,
             "MODELMILL_LEASE_NAMESPACE": self.api.namespace,
             "MODELMILL_POD_PORT": str(self._server.port),
             "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "operator", ROOT))),
+            **self.settings,
         }
         log = self._folder / "operator.log"
         return OperatorProcess(
-            self._kubeconfig, log, "operator", settings=settings, module="tests.support.quick_operator"
+            self._kubeconfig, log, identity, settings=settings, module="tests.support.quick_operator"
         )
 
 
