@@ -165,9 +165,9 @@ GUARDS = (
     ),
     Guard(
         "no write begins after the lease has ended",
-        "engine/election.py",
-        '        if not self.leading or age >= RENEW_SECONDS:\n            self._end("a write',
-        '        if not self.leading:\n            self._end("a write',
+        "engine/fence.py",
+        "asyncio.timeout(self._fence())",
+        "asyncio.timeout(None)",
     ),
     Guard(
         "an alarm ends a process that was stopped",
