@@ -205,7 +205,8 @@ def deeds() -> Iterator[Deed]:
         yield ByHand("are deleted", resource, delete, "F15", heals=level or resource == REPLICA_SETS)
         yield ByHand("are deleted", resource, delete, "F8", heals=level or resource == REPLICA_SETS, cut=CUT_SECONDS)
         yield ByHand("lose their label", resource, relabel, "F15", heals=level)
-        yield ByHand("lose their owner", resource, orphan, "F15", heals=level)
+        if level:
+            yield ByHand("lose their owner", resource, orphan, "F15", heals=True)
         if resource in EDITS:
             yield ByHand("are edited", resource, edit, "F15", heals=level)
     for resource in (*PARENTS, *CHILDREN):

@@ -14,4 +14,9 @@ class Finding:
     what: str
 
 
-FINDINGS: Sequence[Finding] = ()
+FINDINGS: Sequence[Finding] = (
+    Finding(
+        "two jobs of one model: at rest: networkpolicies lose their owner",
+        "A child whose owner reference somebody took away was not looked at before the next resync.",
+    ),
+)

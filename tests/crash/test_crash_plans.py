@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from tests.crash.findings import FINDINGS, Finding
 from tests.crash.plans import FAMILIES, Plan, clean, named, strikes
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.support.results import Result, record
@@ -50,6 +51,11 @@ def test_without_faults_all_is_well(scenario: Scenario) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_whatever_is_struck_all_ends_well(scenario: Scenario, family: Callable[[Scenario], Iterator[Plan]]) -> None:
     assert played(chosen(scenario, list(family(scenario)))) == {}
+
+
+@pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding.plan)
+def test_what_was_mended_stays_so(finding: Finding) -> None:
+    assert played([named(finding.plan)]) == {}
 
 
 def test_a_plan_is_found_by_its_name() -> None:

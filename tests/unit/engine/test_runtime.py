@@ -103,10 +103,10 @@ def test_everything_is_looked_at_once_after_the_first_listing_and_not_before() -
         loop = Loop()
         stored = [loop.api.put(WIDGETS, widget(name)) for name in "abc"]
         loop.control.on_event(WIDGETS, None, stored[0])
-        assert not loop.control.listed
+        assert loop.control.known.missing()
         async with loop.running():
             assert sorted(loop.names) == ["a", "b", "c"]
-            assert loop.control.listed
+            assert not loop.control.known.missing()
 
     run(body())
 
@@ -131,6 +131,8 @@ def test_changes_of_children_and_of_mapped_kinds_wake_the_parent() -> None:
             job = owned("Job", "j")
             assert await loop.told("ADDED", job, JOBS) == ["w"]
             assert await loop.told("MODIFIED", job, JOBS) == []  # not newer
+            freed = {**job, "metadata": {**job["metadata"], "ownerReferences": [], "resourceVersion": "9000"}}
+            assert await loop.told("MODIFIED", freed, JOBS) == ["w"]  # somebody took the owner away
             mapped = {**owned("ConfigMap", "m")}
             mapped["metadata"] = {**mapped["metadata"], "ownerReferences": [], "labels": {"widget": "w"}}
             assert await loop.told("ADDED", mapped, CONFIG_MAPS) == ["w"]
