@@ -18,7 +18,7 @@ from tests.integration.store_faults.proxy import Call, Exchange, Strike
 from tests.integration.store_faults.test_matrix import SEED, SHARE
 from tests.support.results import Result, record
 
-SHARE_OF_KILLS = min(1.0, 2 * SHARE)
+SHARE_OF_KILLS = min(1.0, 3 * SHARE)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tests.integration.store_faults.faults import FAULTS, Row
 from tests.integration.store_faults.proxy import Call, Strike
 from tests.support.results import Result, record
 
-SHARE = float(os.environ.get("MODELMILL_STORE_SHARE", "0.02"))
+SHARE = float(os.environ.get("MODELMILL_STORE_SHARE", "0.01"))
 SEED = int(os.environ.get("MODELMILL_STORE_SEED", "1"))
 ONLY = os.environ.get("MODELMILL_STORE_CELL", "")
 PARTS = 4 if SHARE == 1 else 1  # which workers share
@@ -44,7 +44,7 @@ class Cell:
     @property
     def scenario(self) -> str:
         """What was going on."""
-        return f"{self.program}, {self.row.name}{' for ever' if self.lasting else ' once'}"
+        return f"{self.program}, {self.row.kind}"
 
     def problems(self, surroundings: Surroundings) -> list[str]:
         """Play it and return what is wrong."""
