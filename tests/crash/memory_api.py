@@ -5,20 +5,16 @@ tests/integration/engine compares the engine with the real one; what is said her
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-import jsonschema_rs
-
-from modelmill.api.schema import definitions
 from modelmill.engine.client import FIELD_MANAGER
-from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
+from modelmill.engine.errors import AlreadyExists, Conflict, NotFound
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.objects import Resource
+from tests.crash.admission import admitted
 from tests.support.fake_api import check_preconditions, field_set
 
 Object = dict[str, Any]
@@ -30,13 +26,15 @@ OnChange = Callable[[Resource, str, Object], None]
 class MemoryApi:
     """All objects of a cluster, handed out as they are stored: an object is replaced by its next version, never changed.
 
-    clock: the server's time of day, for creationTimestamp and deletionTimestamp. A uid follows from kind, name and how often
-    that name was made, so that runs of a scenario can be compared.
+    history: every change, with its resourceVersion. clock: the server's time of day, for creationTimestamp and
+    deletionTimestamp. A uid follows from kind, name and how often that name was made, so that runs of a scenario can be
+    compared.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.objects: dict[Resource, dict[tuple[str, str], Object]] = defaultdict(dict)
         self.listeners: list[OnChange] = []
+        self.history: list[tuple[int, Resource, str, Object]] = []
         self.version = 100
         self.made: Counter[Place] = Counter()
         self._clock = clock
@@ -44,6 +42,17 @@ class MemoryApi:
     def of(self, resource: Resource) -> list[Object]:
         """Return the objects of a kind, in the order of their names."""
         return [obj for _, obj in sorted(self.objects[resource].items())]
+
+    def before(self, resource: Resource, version: int) -> list[Object]:
+        """Return the objects of a kind as they were at a resourceVersion, in the order of their names."""
+        objects: dict[tuple[str, str], Object] = {}
+        for written, kind, change, obj in self.history:
+            if kind == resource and written <= version:
+                place = _place(kind, obj)[1:]
+                objects.pop(place, None)
+                if change != "DELETED":
+                    objects[place] = obj
+        return [obj for _, obj in sorted(objects.items())]
 
     def every(self) -> Iterator[tuple[Resource, Object]]:
         """Yield all objects with their kinds."""
@@ -62,7 +71,7 @@ class MemoryApi:
         place = _place(resource, body)
         if place[1:] in self.objects[resource]:
             raise AlreadyExists(409, "AlreadyExists", f'{resource.plural} "{place[2]}" already exists')
-        new = copy.deepcopy(dict(body))
+        new = copied(body)
         self.made[place] += 1
         meta = new["metadata"]
         meta.pop("resourceVersion", None)
@@ -75,7 +84,7 @@ class MemoryApi:
         new.setdefault("kind", resource.kind)
         if _has_status(resource):
             new.pop("status", None)
-        return self._store("ADDED", place, new)
+        return self._store("ADDED", place, admitted(new))
 
     def apply(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         """Server-side apply by the operator. What was applied before and is left out is dropped, lists are ours as a whole."""
@@ -88,15 +97,20 @@ class MemoryApi:
             return self.create(resource, {**body, "metadata": {**body["metadata"], "managedFields": managed}})
         kept = {**before["metadata"], **body["metadata"], "managedFields": managed}
         kept["resourceVersion"] = before["metadata"]["resourceVersion"]
-        merged = {**before, **copy.deepcopy(dict(body)), "metadata": kept}
+        merged = {**before, **copied(body), "metadata": kept}
         if merged == before:
             return before
         return self._changed(place, before, merged)
 
+    def replace(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        place = _place(resource, body)
+        before = self._current(place, body["metadata"])
+        return self._changed(place, before, copied(body))
+
     def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         place = _place(resource, body)
         before = self._current(place, body["metadata"])
-        return self._changed(place, before, {**before, "status": copy.deepcopy(body["status"])})
+        return self._changed(place, before, {**before, "status": copied(body["status"])})
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Object:
         """JSON merge patch. An object that is being deleted goes with its last finalizer."""
@@ -128,11 +142,11 @@ class MemoryApi:
         return {obj["metadata"]["uid"] for _, obj in self.every()}
 
     def _changed(self, place: Place, before: Object, after: Object) -> Object:
+        after = admitted(after, before)
         generation = before["metadata"]["generation"] + (after.get("spec") != before.get("spec"))
         return self._store("MODIFIED", place, {**after, "metadata": {**after["metadata"], "generation": generation}})
 
     def _store(self, change: str, place: Place, obj: Object) -> Object:
-        check_schema(obj)
         stored = self.objects[place[0]][place[1:]] = self._next(obj)
         self._tell(place[0], change, stored)
         return stored
@@ -147,6 +161,7 @@ class MemoryApi:
         return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
 
     def _tell(self, resource: Resource, change: str, obj: Object) -> None:
+        self.history.append((self.version, resource, change, obj))
         for listener in tuple(self.listeners):
             listener(resource, change, obj)
 
@@ -165,44 +180,13 @@ class MemoryApi:
         return stored
 
 
-def check_schema(obj: Object) -> None:
-    """Raise Invalid for an object of ours that its CRD does not take: types, bounds, required and unknown fields."""
-    validator = _validators().get((obj["apiVersion"], obj["kind"]))
-    if validator is None:
-        return
-    for error in validator.iter_errors({name: obj[name] for name in ("spec", "status") if name in obj}):
-        path = ".".join(map(str, error.instance_path))
-        raise Invalid(422, "Invalid", f"{obj['kind']} {obj['metadata']['name']}: {path}: {error.message}")
-
-
-@cache
-def _validators() -> dict[tuple[str, str], jsonschema_rs.Draft7Validator]:
-    found = {}
-    for crd in definitions():
-        spec = crd["spec"]
-        schema = spec["versions"][0]["schema"]["openAPIV3Schema"]
-        properties = {name: _closed(schema["properties"][name]) for name in ("spec", "status")}
-        name = (f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["kind"])
-        found[name] = jsonschema_rs.Draft7Validator({"type": "object", "properties": properties})
-    return found
-
-
-def _closed(schema: Any) -> Any:
-    """Return the schema in the words of JSON Schema: no unknown fields, null where it is allowed, either of int-or-string."""
-    if isinstance(schema, list):
-        return [_closed(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if schema.get("x-kubernetes-int-or-string"):
-        return {"anyOf": [{"type": "integer"}, {"type": "string"}]}
-    closed = {
-        name: ({key: _closed(part) for key, part in inner.items()} if name == "properties" else _closed(inner))
-        for name, inner in schema.items()
-        if not name.startswith("x-kubernetes") and name not in ("default", "format", "nullable", "description")
-    }
-    if "properties" in closed and "additionalProperties" not in closed and "preserve" not in str(schema.keys()):
-        closed["additionalProperties"] = False
-    return {"anyOf": [closed, {"type": "null"}]} if schema.get("nullable") else closed
+def copied(value: Any) -> Any:
+    """Return a deep copy of what JSON can say."""
+    if isinstance(value, Mapping):
+        return {name: copied(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [copied(part) for part in value]
+    return value
 
 
 def _has_status(resource: Resource) -> bool:
@@ -216,7 +200,7 @@ def _place(resource: Resource, body: Mapping[str, Any]) -> Place:
 def _merged(before: Any, patch: Any) -> Any:
     """RFC 7396."""
     if not isinstance(patch, Mapping):
-        return copy.deepcopy(patch)
+        return copied(patch)
     merged = dict(before) if isinstance(before, Mapping) else {}
     for name, value in patch.items():
         if value is None:

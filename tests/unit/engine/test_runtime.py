@@ -17,7 +17,7 @@ from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
-from modelmill.engine.table import Controller
+from modelmill.engine.table import Concern, Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from tests.support.fake_api import WIDGETS, FakeApi, Recorder, widget
@@ -50,10 +50,16 @@ class Loop:
         watches = [Watch(one) for one in (WIDGETS, JOBS, PODS, CONFIG_MAPS)]
         kinds = [watch.resource for watch in watches]
         executor = Executor(self.api, self.cache, self.recorder, kinds)  # type: ignore[arg-type]
-        maps = {CONFIG_MAPS: lambda obj, _: [Key("ml", obj["metadata"]["labels"]["widget"])]}
+        mapped = Concern(
+            lambda obj, _: [Key("ml", obj["metadata"]["labels"]["widget"])], reads=lambda obj: obj.get("data")
+        )
         children = [Child(JOBS, applied=False), Child(PODS, applied=False)]
         controller = Planned(
-            "widget", WIDGETS, [Part("widget", _nothing, children=children)], maps, plan=self._reconcile
+            "widget",
+            WIDGETS,
+            [Part("widget", _nothing, children=children)],
+            {CONFIG_MAPS: mapped},
+            plan=self._reconcile,
         )
         self.control = ControlLoop(self.api, self.cache, executor, [controller], watches, namespaces)  # type: ignore[arg-type]
 
@@ -97,10 +103,10 @@ def test_everything_is_looked_at_once_after_the_first_listing_and_not_before() -
         loop = Loop()
         stored = [loop.api.put(WIDGETS, widget(name)) for name in "abc"]
         loop.control.on_event(WIDGETS, None, stored[0])
-        assert not loop.control.listed
+        assert loop.control.known.missing()
         async with loop.running():
             assert sorted(loop.names) == ["a", "b", "c"]
-            assert loop.control.listed
+            assert not loop.control.known.missing()
 
     run(body())
 
@@ -130,6 +136,25 @@ def test_changes_of_children_and_of_mapped_kinds_wake_the_parent() -> None:
             assert await loop.told("ADDED", mapped, CONFIG_MAPS) == ["w"]
             assert await loop.told("DELETED", job, JOBS) == ["w"]
             assert loop.cache.get(JOBS, "ml", "j") is None
+
+    run(body())
+
+
+def test_a_change_of_what_nobody_reads_wakes_nobody_and_whom_it_no_longer_concerns_is_told() -> None:
+    def config_map(version: str, widget: str, data: str) -> dict[str, Any]:
+        meta = {"name": "m", "namespace": "ml", "uid": "m", "resourceVersion": version, "labels": {"widget": widget}}
+        return {"kind": "ConfigMap", "metadata": meta, "data": data}
+
+    async def body() -> None:
+        loop = Loop()
+        for name in ("w", "other"):
+            loop.api.put(WIDGETS, widget(name))
+        async with loop.running():
+            assert await loop.told("ADDED", config_map("500", "w", "1"), CONFIG_MAPS) == ["w"]
+            assert await loop.told("MODIFIED", config_map("501", "w", "1"), CONFIG_MAPS) == []
+            assert await loop.told("MODIFIED", config_map("502", "w", "2"), CONFIG_MAPS) == ["w"]
+            assert await loop.told("MODIFIED", config_map("503", "other", "3"), CONFIG_MAPS) == ["w", "other"]
+            assert await loop.told("DELETED", config_map("504", "w", "3"), CONFIG_MAPS) == ["other", "w"]
 
     run(body())
 
@@ -428,7 +453,7 @@ def test_what_concerns_others_is_told_them_when_a_refusal_is_written() -> None:
         loop = Loop()
         for name in ("w", "other"):
             loop.api.put(WIDGETS, widget(name))
-        loop.control._controllers[WIDGETS].maps[WIDGETS] = lambda obj, _: [Key("ml", "other")]  # type: ignore[index]
+        loop.control._controllers[WIDGETS].concerns[WIDGETS] = Concern(lambda obj, _: [Key("ml", "other")])  # type: ignore[index]
         loop.api.before = lambda text: FORBIDDEN if text.startswith("POST") else None
         loop.decide = lambda parent: Plan(create=[MY_JOB] if parent["metadata"]["name"] == "w" else [])
         async with loop.running():

@@ -1,0 +1,156 @@
+"""Objects that the API server refuses, and why: the tests of the CRDs and of the API server in memory share them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hack.bench import load
+
+Body = dict[str, Any]
+Change = dict[str, Any]
+REMOVED = object()
+
+
+def changed(body: Body, change: Change) -> Body:
+    """Return the object with values at dotted paths of its spec set, or removed."""
+    body = copy.deepcopy(body)
+    for path, value in change.items():
+        *parents, last = path.split(".")
+        part = body["spec"]
+        for name in parents:
+            part = part.setdefault(name, {})
+        if value is REMOVED:
+            part.pop(last, None)
+        else:
+            part[last] = value
+    return body
+
+
+TRAINING: dict[str, tuple[Change, str]] = {
+    "model absent": ({"model": REMOVED}, "spec.model"),
+    "model a number": ({"model": 5}, "spec.model"),
+    "model with a capital": ({"model": "Cars"}, "spec.model"),
+    "model too long": ({"model": "a" * 45}, "spec.model"),
+    "store without uri": ({"store": {"endpoint": "http://s3"}}, "spec.store.uri"),
+    "store of another scheme": ({"store.uri": "ftp://models"}, "spec.store.uri"),
+    "endpoint without scheme": ({"store.endpoint": "s3.store:7070"}, "spec.store.endpoint"),
+    "secret without name": ({"store.secretRef": {}}, "spec.store.secretRef.name"),
+    "unknown format": ({"data.train.format": "xlsx"}, "spec.data.train.format"),
+    "target absent": ({"data.target": REMOVED}, "spec.data.target"),
+    "fraction and uri": ({"data.holdout.uri": "s3://data/holdout/"}, "exclude each other"),
+    "neither fraction nor uri": ({"data.holdout": {"strategy": "Random"}}, "set fraction"),
+    "fraction a number": ({"data.holdout.fraction": 0.2}, "spec.data.holdout.fraction"),
+    "fraction of everything": ({"data.holdout.fraction": "1"}, "between 0 and 1"),
+    "latest without column": ({"data.holdout.strategy": "Latest"}, "strategy Latest needs column"),
+    "unknown strategy": ({"data.holdout.strategy": "Oldest"}, "spec.data.holdout.strategy"),
+    "two ways to train": ({"train.container": {"image": "a/b:1"}}, "spec.train"),
+    "no way to train": ({"train": {}}, "spec.train"),
+    "container without image": ({"train": {"container": {"command": ["x"]}}}, "spec.train.container.image"),
+    "parameter a number": ({"train.sklearn.parameters": {"alpha": 0.5}}, "spec.train.sklearn.parameters"),
+    "primary absent": ({"evaluation.primary": REMOVED}, "spec.evaluation.primary"),
+    "unknown direction": ({"evaluation.primary.direction": "Up"}, "spec.evaluation.primary.direction"),
+    "gate without bound": ({"evaluation.gates": [{"metric": "r2"}]}, "spec.evaluation.gates[0]"),
+    "gate without metric": ({"evaluation.gates": [{"minimum": "1"}]}, "spec.evaluation.gates[0]"),
+    "gate with text for a bound": ({"evaluation.gates": [{"metric": "r2", "minimum": "high"}]}, "gates[0].minimum"),
+    "negative retries": ({"runPolicy": {"backoffLimit": -1}}, "spec.runPolicy.backoffLimit"),
+    "unknown approval": ({"versions": {"approval": "Maybe"}}, "spec.versions.approval"),
+}
+
+SERVING: dict[str, tuple[Change, str]] = {
+    "follow and version": ({"model.version": "cars-1"}, "spec.model"),
+    "neither follow nor version": ({"model": {"name": "cars"}}, "spec.model"),
+    "unknown follow": ({"model.follow": "Latest"}, "spec.model.follow"),
+    "negative replicas": ({"replicas": -1}, "spec.replicas"),
+    "replicas as text": ({"replicas": "two"}, "spec.replicas"),
+    "unknown strategy": ({"rollout.strategy": "YOLO"}, "spec.rollout.strategy"),
+    "step with both fields": ({"rollout.steps": [{"weight": 10, "pauseSeconds": 5}]}, "spec.rollout.steps[0]"),
+    "step with neither field": ({"rollout.steps": [{}]}, "spec.rollout.steps[0]"),
+    "weight over 100": ({"rollout.steps": [{"weight": 101}]}, "spec.rollout.steps[0].weight"),
+    "check without bound": ({"rollout.analysis": {"checks": [{"metric": "ErrorRatio"}]}}, "analysis.checks[0]"),
+    "unknown check": ({"rollout.analysis": {"checks": [{"metric": "Luck", "maximum": "1"}]}}, "checks[0].metric"),
+    "threshold a number": ({"monitoring.drift.psiThreshold": 0.2}, "spec.monitoring.drift.psiThreshold"),
+    "retrain without job": ({"monitoring.retrain": {"alerts": ["Drift"]}}, "spec.monitoring.retrain.trainingJob"),
+    "retrain by an unknown alert": (
+        {"monitoring.retrain": {"trainingJob": "cars", "alerts": ["Boredom"]}},
+        "spec.monitoring.retrain.alerts",
+    ),
+}
+
+VERSION: dict[str, tuple[Change, str]] = {
+    "digest too short": ({"artifact.digest": "sha256:ab"}, "spec.artifact.digest"),
+    "unknown format": ({"format": "pickle"}, "spec.format"),
+    "unknown approval": ({"approval": "Sure"}, "spec.approval"),
+    "artifact absent": ({"artifact": REMOVED}, "spec.artifact"),
+    "trained at no time": ({"trained": "yesterday"}, "spec.trained"),
+}
+
+FROZEN: dict[str, Change] = {
+    "digest": {"artifact.digest": "sha256:" + "b" * 64},
+    "uri": {"artifact.uri": "s3://elsewhere/cars/"},
+    "store": {"store.endpoint": "http://other:7070"},
+    "metrics": {"metrics": {"r2": "0.99"}},
+    "format": {"format": "skops"},
+    "bytes": {"bytes": 1},
+    "model": {"model": "trucks"},
+    "gates": {"gates": ["r2 0.9 >= 0.7"]},
+    "failed gates": {"failedGates": ["r2 0.4 is below 0.7"]},
+}
+
+
+CONTAINER = {"container": {"image": "a/b:1", "env": [{"name": "MODELMILL_INPUT", "value": "x"}]}}
+ANALYSIS = {"checks": [{"metric": "ErrorRatio", "maximum": "0.1"}]}
+
+
+def job(spec: Mapping[str, Any], name: str = "cars") -> Body:
+    body = load.training_job("default", "cars")
+    return {**body, "metadata": {**body["metadata"], "name": name}, "spec": {**body["spec"], **spec}}
+
+
+def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
+    body = load.inference_service("default", "cars")
+    return {**body, "metadata": {**body["metadata"], "name": name}, "spec": {**body["spec"], **spec}}
+
+
+def held_out(**holdout: Any) -> Body:
+    return job({"data": {**job({})["spec"]["data"], "holdout": holdout}})
+
+
+def gated(gate: Mapping[str, Any]) -> Body:
+    return job({"evaluation": {**job({})["spec"]["evaluation"], "gates": [gate]}})
+
+
+def long_named_version() -> Body:
+    body = load.model_version("default", "cars")
+    return {**body, "metadata": {**body["metadata"], "name": "c" * 64}}
+
+
+CREATED: Mapping[str, Callable[[], Body]] = {
+    "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
+    "set exactly one of follow (Approved) and version (pinned)": lambda: service({"model": {"name": "cars"}}),
+    "strategy Direct takes neither steps nor analysis": lambda: service(
+        {"rollout": {"strategy": "Direct", "steps": [{"weight": 50}]}}
+    ),
+    "analysis needs a step with a weight below 100": lambda: service(
+        {"rollout": {"steps": [{"weight": 100}], "analysis": ANALYSIS}}
+    ),
+    "the weights of the steps must not become smaller": lambda: service(
+        {"rollout": {"steps": [{"weight": 50}, {"pauseSeconds": 5}, {"weight": 20}]}}
+    ),
+    "a step has either weight or pauseSeconds": lambda: service({"rollout": {"steps": [{}]}}),
+    "a check needs maximum or maxRatioToStable": lambda: service(
+        {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
+    ),
+    "metadata.name may have at most 63 characters": long_named_version,
+    "metadata.name may have at most 44 characters": lambda: job({}, "c" * 45),
+    "set fraction (a share of data.train) or uri": lambda: held_out(strategy="Random"),
+    "fraction and uri exclude each other": lambda: held_out(fraction="0.2", uri="s3://data/holdout/"),
+    "strategy Latest needs column": lambda: held_out(fraction="0.2", strategy="Latest"),
+    "fraction must be between 0 and 1": lambda: held_out(fraction="0"),
+    "set exactly one of sklearn and container": lambda: job({"train": {}}),
+    "names that begin with MODELMILL_ are reserved": lambda: job({"train": CONTAINER}),
+    "a gate has either metric or versusChampion": lambda: gated({"metric": "r2", "minimum": "0", "versusChampion": {}}),
+    "a metric gate needs minimum or maximum": lambda: gated({"metric": "r2"}),
+}
+"""Beginning of each rule's message, and an object that violates it and no other."""
