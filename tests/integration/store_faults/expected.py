@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from modelmill.contracts import names
 from tests.integration.store_faults.faults import Kind, Row
 from tests.integration.store_faults.programs import FETCH, LOG, PUBLISH, SERVER_FETCH
-from tests.integration.store_faults.proxy import HEAD, LIST, Call
+from tests.integration.store_faults.proxy import HEAD, LIST, PUT, Call
 
 
 @dataclass(frozen=True)
@@ -40,34 +40,39 @@ def expected(program: str, call: Call, row: Row, always: bool) -> End:
     if program == LOG or row.kind == Kind.HARMLESS:
         return WELL  # the payload log counts what it cannot store
     if row.kind == Kind.REFUSAL:
-        return _refused(call, row)
+        return _refused(call, row, always)
     if not always:
         return WELL
     return _lasting(program, call, row)
 
 
-def _refused(call: Call, row: Row) -> End:
+def _refused(call: Call, row: Row, always: bool) -> End:
     if call.operation == LIST and call.name == "models first" and row.name in ("403", "permanent redirect"):
         return WELL  # whoever may write need not be allowed to list
     if call.operation == HEAD and row.name != "permanent redirect":
         return WELL  # a missing object looks like this where listing is not allowed, and the write tells the truth
+    if row.name == "permanent redirect" and not always:
+        return WELL  # the client asks for the region, and then there
     return End(names.EXIT_FINAL, REFUSALS[row.name])
 
 
 def _lasting(program: str, call: Call, row: Row) -> End:
-    if call.operation == LIST and call.name == "models first":
-        return WELL
+    first = call.operation == LIST and call.name.endswith(" first")
+    if call.name == "models first" or (first and row.name in ("endless", "another ETag")):
+        return WELL  # of this page nothing is used
+    if call.operation == PUT and row.name in ("409", "412"):
+        # It means that the object is there; the second one asks whether the store says so.
+        return WELL if call.number == 2 else CHANGED[program]
+    if call.operation == PUT and row.name == "short":
+        return WELL  # only a refusal has a body, and its status says enough
     if row.kind == Kind.OUTAGE:
         return OUT
-    of_champion = program == FETCH and call.name.startswith("models/")
-    if of_champion:
-        if row.name == "another ETag" or (call.name.endswith(f"/{names.ROWS_FILE}") and row.kind == Kind.DAMAGE):
+    if program == FETCH and call.name.startswith("models/"):
+        if row.name == "another ETag" or call.name.endswith(f"/{names.ROWS_FILE}"):
             return WELL
         return CHAMPION
-    if row.name == "another ETag":
-        return (
-            WELL if program != FETCH or (call.operation == LIST and call.name.endswith("first")) else CHANGED[program]
-        )
-    if row.name == "412" and call.operation == LIST:
-        return OUT
+    if row.name == "another ETag" and program != FETCH:
+        return WELL
+    if row.name == "412" and program == PUBLISH:
+        return CHANGED[FETCH]
     return CHANGED[program]
