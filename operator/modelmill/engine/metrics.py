@@ -1,6 +1,7 @@
 """Metrics of the engine: controller-runtime's set and meaning, under the operator's name.
 
 Source: sigs.k8s.io/controller-runtime, pkg/internal/controller/metrics and pkg/metrics (workqueue, client-go adapter).
+Those of the watch streams are our own; docs/decisions/0005-own-client-on-aiohttp.md says what their causes mean.
 """
 
 from __future__ import annotations

@@ -211,18 +211,15 @@ class Frame:
 
     async def _operator(self, on_started: Callable[[], None]) -> None:
         namespaced = bool(self._namespaces)
-        started = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_call_when(started, on_started))
-            tasks = await kopf.spawn_tasks(
-                registry=build_registry(self._client, self._watches, self._on_event, self._streams),
-                settings=build_settings(self._watches, namespaced=namespaced),
-                standalone=True,
-                clusterwide=not namespaced,
-                namespaces=list(self._namespaces),
-                ready_flag=started,
-            )
-            await kopf.run_tasks(tasks, ignored=_Everyone())
+        tasks = await kopf.spawn_tasks(
+            registry=build_registry(self._client, self._watches, self._on_event, self._streams),
+            settings=build_settings(self._watches, namespaced=namespaced),
+            standalone=True,
+            clusterwide=not namespaced,
+            namespaces=list(self._namespaces),
+        )
+        on_started()
+        await kopf.run_tasks(tasks, ignored=_Everyone())
 
     async def _missing(self) -> Resource:
         """Return a kind that the API server has listed twice while kopf did not look for it."""
@@ -255,11 +252,6 @@ class _Everyone(Collection[asyncio.Task[Any]]):
 
     def __len__(self) -> int:
         return 0
-
-
-async def _call_when(event: asyncio.Event, call: Callable[[], None]) -> None:
-    await event.wait()
-    call()
 
 
 def _failure(task: asyncio.Task[None]) -> BaseException | None:
