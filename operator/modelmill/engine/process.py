@@ -151,6 +151,7 @@ class _Process:
         events = EventRecorder(fenced, self.settings.identity)
         executor = Executor(fenced, cache, events, [watch.resource for watch in watches])
         control = ControlLoop(fenced, cache, executor, controllers, watches, self.settings.namespaces)
+        events.others_wait = lambda: control.busy
         streams = Streams(watches, self.settings.namespaces, control.on_relisted)
         _allow_open_files(len(streams) + OTHER_FILES)
         self.health.ready = lambda: self.election.reached and (control.listed or not self.election.leading)

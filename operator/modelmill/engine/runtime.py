@@ -143,6 +143,11 @@ class ControlLoop:
             await self.resync_until_done()
 
     @property
+    def busy(self) -> bool:
+        """Whether any object waits to be planned, or is."""
+        return any(queue.busy for queue in self._queues.values())
+
+    @property
     def listed(self) -> bool:
         """Whether every watched kind was listed."""
         return self._listed
