@@ -74,12 +74,14 @@ proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodi
 	@MODELMILL_EDGE_SECONDS=600 MODELMILL_EDGE_SHARE=1 $(PYTHON) -m pytest \
 	  tests/unit/server/test_edge_fuzz.py tests/integration/server/test_edge.py tests/integration/server/test_edge_proxies.py
 	@MODELMILL_CRASH_SHARE=1 $(PYTHON) -m pytest -n 2 --dist load tests/crash
+	@MODELMILL_TIER1_PLANS=100 $(PYTHON) -m pytest tests/integration/engine/faults
 	@PYTHONPATH=operator:. $(PYTHON) -m tests.crash.guards
+	@MODELMILL_STORE_SHARE=1 $(PYTHON) -m pytest -n 2 --dist load tests/integration/store_faults
 	@MODELMILL_CRASHES=all MODELMILL_ARTIFACT_MUTATIONS=600 $(PYTHON) -m pytest tests/unit/artifacts
 	@$(PYTHON) hack/bench/serving/sigterm.py
 	@$(PYTHON) hack/bench/serving/memory.py
 
-bench: venv ## Measure the control loop on a real API server without a kubelet
+bench: venv ## Measure the control loop beside its peers on a real API server without a kubelet
 	@$(PYTHON) hack/bench/control_loop.py
 
 .PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock proof bench

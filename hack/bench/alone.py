@@ -11,11 +11,11 @@ from hack.bench.audit import AuditLog
 from hack.bench.light import USER
 from hack.bench.loops import LOOPS, Loop, start_ours
 from hack.bench.operator_process import OperatorProcess
-from hack.bench.series import PATIENCE, RATE, WARM, Bench, Series, say
+from hack.bench.series import PATIENCE, WARM, Bench, Series, say
 from hack.bench.sightings import Sightings
 
 STANDBY_SECONDS = 5.0
-TRAINING, SERVING = (next(one for one in LOOPS if one.key == key) for key in ("training", "serving"))
+TRAINING = next(one for one in LOOPS if one.key == "training")
 
 
 @dataclass
@@ -53,14 +53,12 @@ class Alone:
         self.operator = start_ours(bench.server, bench.folder)
 
     async def memory(self, loop: Loop, count: int) -> float:
-        """Make `count` objects with what they need at once; return the growth in MiB per 1,000."""
+        """Make `count` objects with what they need, to stay; return the growth in MiB per 1,000."""
         series = Series(self._bench, loop, self.operator)
-        await series.run("warm", WARM, RATE)
-        before = self.operator.rss_mib()
-        await series.run("many", count, None)
+        grown = await series.grow(count)
         names = [str(number) for number in range(WARM + count)]
         self._objects += len(names) + len(loop.needs(series.namespace, names))
-        return 1000 * (self.operator.rss_mib() - before) / count
+        return grown
 
     def idle(self, rest_seconds: float) -> Idle:
         """Measure rest and restart with everything that was made."""

@@ -2,7 +2,7 @@
 
 Each round starts every loop in turn, alone, in a namespace of its own. Prints Markdown tables; `--write` puts them into
 docs/performance.md. Peers are built with Go on first use, which takes minutes; without Go ours is measured alone. Needs no
-root. Takes about 13 minutes, `--quick` about 4.
+root. Takes about 14 minutes, `--quick` about 4.
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
 from hack.bench import goals, load, report  # noqa: E402 - after the path
-from hack.bench.alone import SERVING, TRAINING, Alone, Death, Idle  # noqa: E402 - after the path
+from hack.bench.alone import Alone, Death, Idle  # noqa: E402 - after the path
 from hack.bench.light import LightServer  # noqa: E402 - after the path
 from hack.bench.loops import LOOPS, Loop  # noqa: E402 - after the path
 from hack.bench.machine import Machine  # noqa: E402 - after the path
 from hack.bench.results import Measured  # noqa: E402 - after the path
-from hack.bench.series import RATE, Bench, measure, say  # noqa: E402 - after the path
+from hack.bench.series import RATE, Bench, measure, memory, say  # noqa: E402 - after the path
 from hack.bench.serving.environments import MissingError  # noqa: E402 - after the path
 from modelmill.engine.client import Client  # noqa: E402 - after the path
 from modelmill.engine.login import login  # noqa: E402 - after the path
 from modelmill.kube.resources import DEPLOYMENTS, JOBS  # noqa: E402 - after the path
 
 SETTLE_SECONDS = 15.0
+KINDS = ("training", "serving")
 KEYS = [one.key for one in LOOPS]
 QUICK = {"rounds": 1, "count": 60, "burst": 60, "objects": 0, "rest": 0.0, "restarts": 1, "failovers": 1}
 
@@ -47,7 +50,6 @@ class Run:
         self.left_out: list[str] = []
         self.floors: list[report.Floor] = []
         self.deaths: list[Death] = []
-        self.grown: dict[str, float] = {}
         self.idle: Idle | None = None
 
     def obtain(self) -> list[Loop]:
@@ -63,23 +65,39 @@ class Run:
         return found
 
     async def rounds(self, bench: Bench, loops: list[Loop]) -> None:
-        """Measure every loop once, then again. A peer that fails is left out from then on."""
+        """Measure every loop once, then again; then how the peers' memory grows."""
         options = self._options
         for number in range(options.rounds):
-            for loop in loops:
-                if any(text.startswith(loop.title) for text in self.left_out):
-                    continue
-                measured = self.measured.setdefault(loop.key, Measured(loop.title))
-                try:
+            for loop in self._present(loops):
+                async with self._leaving_out(loop):
+                    measured = self.measured.setdefault(loop.key, Measured(loop.title))
                     measured.rounds.append(await measure(bench, loop, options.count, options.burst))
-                except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-                    if loop.source is None:
-                        raise
-                    del self.measured[loop.key]
-                    self._leave_out(loop, str(error))
-                    continue
-                text = f"{measured.latency(0.5):.1f} / {measured.latency(0.99):.1f} ms, CPU {measured.cpu_ms():.1f} ms"
-                say(f"round {number + 1}, {measured.name()}: {text}, burst {measured.burst_seconds():.1f} s")
+                    text = (
+                        f"{measured.latency(0.5):.1f} / {measured.latency(0.99):.1f} ms, CPU {measured.cpu_ms():.1f} ms"
+                    )
+                    say(f"round {number + 1}, {measured.name()}: {text}, burst {measured.burst_seconds():.1f} s")
+        for loop in self._present(loops):
+            if options.objects and loop.source:
+                async with self._leaving_out(loop):
+                    self._grew(loop, await memory(bench, loop, options.objects))
+
+    def _present(self, loops: list[Loop]) -> list[Loop]:
+        return [one for one in loops if not any(text.startswith(one.title) for text in self.left_out)]
+
+    @asynccontextmanager
+    async def _leaving_out(self, loop: Loop) -> AsyncIterator[None]:
+        """Leave a peer out whose program fails; a failure of ours ends the run."""
+        try:
+            yield
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            if loop.source is None:
+                raise
+            self.measured.pop(loop.key, None)
+            self._leave_out(loop, str(error))
+
+    def _grew(self, loop: Loop, mib: float) -> None:
+        self.measured.setdefault(loop.key, Measured(loop.title)).memory_mib = mib
+        say(f"{self._options.objects:,} of {loop.parent.kind}: {mib:.1f} MiB per 1,000")
 
     async def bare(self, bench: Bench, count: int = 100) -> None:
         """Measure one bare request of each sort at the same pace: what the API server alone takes on this machine."""
@@ -90,28 +108,27 @@ class Run:
         ):
             bodies = [load.child(resource, namespace, f"floor-{number}") for number in range(count)]
             self.floors.append(report.Floor(title, await load.timed(sent, resource, bodies, RATE)))
-            await bench.clean(namespace, (resource,))
+            await bench.clean(namespace, resource)
 
-    async def alone(self, bench: Bench) -> None:
-        """Measure what needs no peer: deaths with few objects and with many, memory, rest and restart."""
+    async def alone(self, bench: Bench, loops: list[Loop]) -> None:
+        """Measure what needs no peer: deaths with few objects and with many, ours' memory, rest and restart."""
         options = self._options
         alone = Alone(bench)
         try:
             self.deaths.append(await alone.death(options.restarts, options.failovers))
             say(f"deaths: {self.deaths[-1]}")
             if options.objects:
-                for loop in (TRAINING, SERVING):
-                    self.grown[loop.parent.kind] = await alone.memory(loop, options.objects)
-                    say(f"{options.objects:,} of {loop.parent.kind}: {self.grown[loop.parent.kind]:.1f} MiB per 1,000")
+                for loop in (one for one in loops if one.key in KINDS):
+                    self._grew(loop, await alone.memory(loop, options.objects))
                 self.idle = alone.idle(options.rest)
-                self.deaths.append(await alone.death(options.restarts, 0))
+                self.deaths.append(await alone.death(min(options.restarts, 1), 0))
                 say(f"deaths: {self.deaths[-1]}")
         finally:
             alone.end()
 
     def goals(self) -> list[goals.Goal]:
         """Return all goals that this run can judge."""
-        found = [*goals.against_peers(self.measured), *goals.of_memory(self.grown)]
+        found = [*goals.against_peers(self.measured), *goals.of_memory(self.measured)]
         if self.idle is not None:
             found += goals.of_rest(self.idle)
         for death in self.deaths:
@@ -142,7 +159,7 @@ async def run(options: argparse.Namespace) -> str:
             bench = Bench(server, client, Path(folder))
             await found.bare(bench)
             await found.rounds(bench, loops)
-            await found.alone(bench)
+            await found.alone(bench, loops)
         others = machine.others_percent()
     finally:
         await client.close()
@@ -177,7 +194,13 @@ Writes per object at {RATE:.0f} a second, by resource:
 def options_from(argv: list[str]) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="control_loop.py", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2, help="how often every loop is measured (default: %(default)s)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=2,
+        choices=range(1, 10),
+        help="how often every loop is measured (default: %(default)s)",
+    )
     parser.add_argument("--count", type=int, default=200, help="objects of a paced series (default: %(default)s)")
     parser.add_argument("--burst", type=int, default=200, help="objects made at once (default: %(default)s)")
     parser.add_argument(
@@ -185,7 +208,7 @@ def options_from(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rest", type=float, default=60, help="seconds of rest (default: %(default)s)")
     parser.add_argument("--restarts", type=int, default=3, help="deaths without a standby (default: %(default)s)")
-    parser.add_argument("--failovers", type=int, default=2, help="deaths with a standby (default: %(default)s)")
+    parser.add_argument("--failovers", type=int, default=1, help="deaths with a standby (default: %(default)s)")
     parser.add_argument("--loops", nargs="*", default=KEYS, choices=KEYS, help="loops to measure (default: all)")
     parser.add_argument("--quick", action="store_true", help="one short round, no memory, no rest")
     parser.add_argument("--name", default="bench", help="name of the API server (default: %(default)s)")

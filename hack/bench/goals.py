@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ COLUMNS: Mapping[str, tuple[Callable[[Measured], float], str]] = {
     "burst": (lambda one: one.burst_seconds(), "s"),
     "writes per object": (lambda one: one.writes(), ""),
     "refused writes per object": (lambda one: one.refused(), ""),
-    "memory per 1,000 objects": (lambda one: one.memory_mib(), "MiB"),
+    "memory per 1,000 objects": (lambda one: one.memory_mib, "MiB"),
 }
 TRAINING_COLUMNS = ("first child, median", "first child, p99", "CPU per object")
 
@@ -60,13 +61,17 @@ def against_peers(measured: Mapping[str, Measured]) -> Iterator[Goal]:
     for key in ("serving", "serving-shared"):
         if {key, "argo-rollouts"} <= measured.keys():
             for column in COLUMNS:
-                yield beside(measured[key], measured["argo-rollouts"], column, 1)
+                goal = beside(measured[key], measured["argo-rollouts"], column, 1)
+                if "nan" not in goal.measured + goal.bound:
+                    yield goal
 
 
-def of_memory(grown: Mapping[str, float]) -> Iterator[Goal]:
-    """Yield the goals of memory. grown: MiB per 1,000 objects by kind."""
-    for title, mib in grown.items():
-        yield Goal(f"{title}: memory per 1,000 with children", f"{mib:.1f} MiB", "15 MB", mib <= MEMORY_MIB)
+def of_memory(measured: Mapping[str, Measured]) -> Iterator[Goal]:
+    """Yield the goals of our memory, where it was measured."""
+    for key in ("training", "serving"):
+        if key in measured and not math.isnan(mib := measured[key].memory_mib):
+            title = f"{measured[key].name()}: memory per 1,000 with children"
+            yield Goal(title, f"{mib:.1f} MiB", "15 MB", mib <= MEMORY_MIB)
 
 
 def of_rest(idle: Idle) -> Iterator[Goal]:

@@ -57,11 +57,7 @@ class LightServer:
         kept = [one for one in documents if one and one["kind"] not in unwanted]
         self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(kept))
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        return self.operator_login(folder / "operator.kubeconfig")
-
-    def operator_login(self, path: Path) -> Path:
-        """Write a kubeconfig with the operator's identity and a token of its own, which the audit log names; return it."""
-        return self._kubeconfig(NAMESPACE, "modelmill-operator", path)
+        return self.login_as("modelmill-operator", folder / "operator.kubeconfig")
 
     def administrator(self, namespace: str, name: str, folder: Path) -> Path:
         """Make a service account that may do everything; return a kubeconfig in `folder` with its identity."""
@@ -79,9 +75,10 @@ class LightServer:
             },
         ]
         self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(documents))
-        return self._kubeconfig(namespace, name, folder / f"{name}.kubeconfig")
+        return self.login_as(name, folder / f"{name}.kubeconfig", namespace)
 
-    def _kubeconfig(self, namespace: str, account: str, path: Path) -> Path:
+    def login_as(self, account: str, path: Path, namespace: str = NAMESPACE) -> Path:
+        """Write a kubeconfig of a service account, with a token of its own, which the audit log names; return its path."""
         token = self.kubectl("-n", namespace, "create", "token", account, "--duration=24h").strip()
         config = yaml.safe_load(self.admin.read_text())
         for user in config["users"]:

@@ -59,7 +59,8 @@ class OperatorProcess(Program):
 
     def leads(self) -> bool:
         """Tell whether it holds the lease."""
-        return self.metrics().get('modelmill_leader_election_master_status{name="modelmill-operator"}') == 1
+        samples = self.metrics().items()
+        return any(name.startswith("modelmill_leader_election_master_status") and value == 1 for name, value in samples)
 
     def reconciles(self) -> float:
         """Return how many reconciliations it did."""

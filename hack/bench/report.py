@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hack.bench.goals import Goal
 from hack.bench.light import ROOT
 from hack.bench.results import Measured, percentile
 
-BEGIN, END = "<!-- control loop: begin -->", "<!-- control loop: end -->"
+PERFORMANCE = ROOT / "docs" / "performance.md"
 
 METHOD = """One API server and etcd, no kubelet, and no controller manager but the Job controller while it is measured. Every \
 loop runs alone, in a process of its own that is new in every round; rounds are interleaved (every loop once, then again). \
@@ -17,8 +19,8 @@ Clients' rate limits of the peers are lifted, their controllers have ten workers
 First child: from the moment in which a watch shows the object to the moment in which a watch of the same process shows its \
 child, 20 objects a second, all rounds together. CPU: of the process tree, from the first object of that series until the \
 process rests. Burst: from first sight of the first object until all have a child and a status with conditions; the median \
-of the rounds. Writes are counted in the API server's audit log by the loop's user, Leases left out. Memory in the first \
-table is the growth over one paced series and one burst, scaled up: coarse, as runtimes keep what they have freed."""
+of the rounds. Writes are counted in the API server's audit log by the loop's user, Leases left out. Memory is \
+the growth of the resident set, after the first few objects, over a thousand (or as many as the command says) made at once."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def loops_table(measured: Iterable[Measured]) -> str:
             f"{one.burst_count()} in {one.burst_seconds():.1f} s",
             f"{one.writes():.2f} + {one.events():.2f}",
             f"{one.refused():.2f}",
-            f"{one.memory_mib():.0f} MiB",
+            "-" if math.isnan(one.memory_mib) else f"{one.memory_mib:.1f} MiB",
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -76,14 +78,15 @@ def writes_text(measured: Iterable[Measured]) -> str:
     )
 
 
-def write_page(text: str) -> None:
-    """Put the text into the control loop's section of docs/performance.md; other sections stay."""
-    page = ROOT / "docs" / "performance.md"
+def write_page(text: str, page: Path = PERFORMANCE, section: str = "control loop") -> Path:
+    """Put the text into this section of the page; others stay."""
+    begin, end = (f"<!-- {section}: {word} -->" for word in ("begin", "end"))
     before = page.read_text() if page.exists() else "# Performance\n"
-    if BEGIN in before:
-        head, rest = before.split(BEGIN, 1)
-        tail = rest.split(END, 1)[1]
+    if begin in before:
+        head, rest = before.split(begin, 1)
+        tail = rest.split(end, 1)[1]
     else:
         head, tail = before.rstrip("\n") + "\n\n", "\n"
     page.parent.mkdir(exist_ok=True)
-    page.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    page.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+    return page

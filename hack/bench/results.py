@@ -27,19 +27,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Round:
-    """A paced series and a burst of one program. memory_mib: by how much it grew over both."""
+    """A paced series and a burst of one program."""
 
     paced: Outcome
     burst: Outcome
-    memory_mib: float
 
 
 @dataclass
 class Measured:
-    """All rounds of one loop."""
+    """All rounds of one loop. memory_mib: by how much its program grew per 1,000 objects; NaN when that was not measured."""
 
     title: str
     rounds: list[Round] = field(default_factory=list)
+    memory_mib: float = float("nan")
 
     def name(self) -> str:
         """Return the title without its emphasis."""
@@ -50,7 +50,7 @@ class Measured:
         return percentile([one for found in self.rounds for one in found.paced.sightings.latencies()], share)
 
     def lost(self) -> int:
-        """Return how many objects of all series had no child and status when PATIENCE was over."""
+        """Return how many objects of all series had no child and status when patience was over."""
         outcomes = [one for found in self.rounds for one in (found.paced, found.burst)]
         return sum(one.count - one.sightings.complete() for one in outcomes)
 
@@ -82,10 +82,6 @@ class Measured:
         """Return the refused writes per object, of paced series and bursts together."""
         outcomes = [one for found in self.rounds for one in (found.paced, found.burst)]
         return sum(one.tally.refusals() for one in outcomes) / sum(one.count for one in outcomes)
-
-    def memory_mib(self) -> float:
-        """Return by how much the program grew per 1,000 objects: the median of the rounds."""
-        return statistics.median(1000 * one.memory_mib / (one.paced.count + one.burst.count) for one in self.rounds)
 
     def by_resource(self) -> dict[str, float]:
         """Return the writes per object of the paced series by resource, refused ones with that word."""

@@ -25,6 +25,7 @@ from modelmill.kube.objects import Resource
 RATE = 20.0
 WARM = 20
 PATIENCE = 120.0
+PATIENCE_PER_OBJECT = 0.2
 QUIET_SECONDS = 2.0
 QUIET_CPU = 0.03
 
@@ -66,7 +67,7 @@ class Bench:
             observer.kill()
             observer.wait()
 
-    async def clean(self, namespace: str, resources: tuple[Resource, ...]) -> None:
+    async def clean(self, namespace: str, *resources: Resource) -> None:
         """Delete all objects of these kinds; there is no garbage collector here."""
         for resource in resources:
             url = self.client.server + resource.path(namespace)
@@ -96,7 +97,7 @@ class Series:
         return [self._loop.body(self.namespace, name) for name in names]
 
     async def run(self, prefix: str, count: int, rate: float | None) -> Outcome:
-        """Create objects at a rate, or all at once, and wait until all have a child and a status, or PATIENCE is over."""
+        """Create objects at a rate, or all at once, and wait until all have a child and a status, or patience is over."""
         bodies = await self.prepare(prefix, count)
         self.audit.mark()
         cpu = self._program.cpu_seconds()
@@ -106,13 +107,29 @@ class Series:
                 await load.create_paced(self._bench.client, loop.parent, bodies, rate)
             else:
                 await load.create_at_once(self._bench.client, loop.parent, bodies)
-            limit = time.monotonic() + PATIENCE
+            limit = time.monotonic() + PATIENCE + count * PATIENCE_PER_OBJECT
             while (found := self._read(file)).complete() < count and time.monotonic() < limit:
                 if not self._program.alive():
                     raise RuntimeError(f"it ended by itself; {self._program.tail()}")
                 await asyncio.sleep(0.5)
             await self.settle()
         return Outcome(count, found, self._program.cpu_seconds() - cpu, self.audit.tally())
+
+    async def grow(self, count: int) -> float:
+        """Make `count` objects with what they need at once; return the growth in MiB per 1,000, NaN when it was late."""
+        await self.run("warm", WARM, RATE)
+        before = self._program.rss_mib()
+        found = await self.run("many", count, None)
+        if found.sightings.complete() < count:
+            say(f"{self._loop.key}: {count - found.sightings.complete()} of {count} had no child or status in time")
+            return float("nan")
+        return 1000 * (self._program.rss_mib() - before) / count
+
+    async def clean(self) -> None:
+        """Delete all objects of the namespace while the program runs, which may have its own to tidy up."""
+        loop = self._loop
+        await self._bench.clean(self.namespace, loop.parent, loop.child, *loop.leftovers)
+        await self.settle()
 
     def _read(self, file: Path) -> Sightings:
         with file.open() as lines:
@@ -131,18 +148,29 @@ class Series:
         raise TimeoutError(f"it worked on for more than {PATIENCE:.0f} s; {self._program.tail()}")
 
 
-async def measure(bench: Bench, loop: Loop, count: int, burst: int) -> Round:
-    """Measure one round. Raises OSError, RuntimeError or subprocess.SubprocessError when the program fails."""
+@contextmanager
+def running(bench: Bench, loop: Loop) -> Iterator[Series]:
+    """Run the loop's program."""
     program = loop.start(bench.server, bench.folder)
     try:
-        series = Series(bench, loop, program)
-        await series.run("warm", WARM, RATE)
-        memory = program.rss_mib()
-        paced = await series.run("paced", count, RATE)
-        at_once = await series.run("burst", burst, None)
-        found = Round(paced, at_once, program.rss_mib() - memory)
-        await bench.clean(series.namespace, (loop.parent, loop.child, *loop.leftovers))
-        await series.settle()
+        yield Series(bench, loop, program)
     finally:
         program.terminate()
-    return found
+
+
+async def measure(bench: Bench, loop: Loop, count: int, burst: int) -> Round:
+    """Measure one round. Raises OSError, RuntimeError or subprocess.SubprocessError when the program fails."""
+    with running(bench, loop) as series:
+        await series.run("warm", WARM, RATE)
+        paced = await series.run("paced", count, RATE)
+        at_once = await series.run("burst", burst, None)
+        await series.clean()
+    return Round(paced, at_once)
+
+
+async def memory(bench: Bench, loop: Loop, count: int) -> float:
+    """Return by how many MiB the loop's program grows for 1,000 objects. Raises like `measure`."""
+    with running(bench, loop) as series:
+        grown = await series.grow(count)
+        await series.clean()
+    return grown

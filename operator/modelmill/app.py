@@ -68,6 +68,7 @@ def config_from(environment: Mapping[str, str]) -> Config:
         settings=Settings(
             namespaces=_listed(environment, "MODELMILL_NAMESPACES"),
             lease_namespace=environment.get("MODELMILL_LEASE_NAMESPACE", "default"),
+            lease_name=environment.get("MODELMILL_LEASE_NAME", "modelmill-operator"),
             identity=environment.get("MODELMILL_POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
             port=int(environment.get("MODELMILL_PORT", "8080")),
         ),

@@ -50,8 +50,8 @@ GUARDS = (
     Guard(
         "everything is looked at after a start",
         "engine/runtime.py",
-        "                queue.add(_key(obj))\n",
-        "                pass\n",
+        "            self._queues[resource].add(_key(obj))\n",
+        "            pass\n",
     ),
     Guard(
         "a parent that was planned on when it was out of date is read again",
@@ -136,7 +136,7 @@ GUARDS = (
     Guard(
         "a version that was made is not made by another run",
         "training/part.py",
-        "max([last.number if last is not None else 0, *numbers]) + 1",
+        "max([ran, *numbers]) + 1",
         "1",
     ),
     Guard(

@@ -26,8 +26,9 @@ OnChange = Callable[[Resource, str, Object], None]
 class MemoryApi:
     """All objects of a cluster, handed out as they are stored: an object is replaced by its next version, never changed.
 
-    history: every change, with its resourceVersion. clock: the server's time of day, for creationTimestamp and deletionTimestamp. A uid follows from kind, name and how often
-    that name was made, so that runs of a scenario can be compared.
+    history: every change, with its resourceVersion. clock: the server's time of day, for creationTimestamp and
+    deletionTimestamp. A uid follows from kind, name and how often that name was made, so that runs of a scenario can be
+    compared.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -100,6 +101,11 @@ class MemoryApi:
         if merged == before:
             return before
         return self._changed(place, before, merged)
+
+    def replace(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        place = _place(resource, body)
+        before = self._current(place, body["metadata"])
+        return self._changed(place, before, copied(body))
 
     def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         place = _place(resource, body)

@@ -13,9 +13,10 @@ from modelmill import app
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import PODS
 from tests.crash.deeds import Deed, deeds, deeds_to_parents
-from tests.crash.faults import KILLED_AFTER, KILLED_BEFORE, ONCE, REASONS, REPLY_LOST, Write
+from tests.crash.faults import KILLED_AFTER, KILLED_BEFORE, ONCE, REASONS, REPLY_LOST, STOPPED, SUSPENDED, Write
 from tests.crash.oracles import Outcome, compared, play
 from tests.crash.scenarios import SCENARIOS, Scenario
+from tests.crash.two_leaders import TwoLeaders
 from tests.crash.watching import Delivery
 from tests.crash.world import CONFIG, World
 from tests.support.virtual_time import now as loop_time
@@ -290,6 +291,14 @@ def every_kill_loop() -> Iterator[KillLoop]:
         yield from (KillLoop(scenario, seed) for seed in range(KILL_LOOPS))
 
 
+def every_two_leaders() -> Iterator[TwoLeaders]:
+    """Yield a leader that loses its lease at each write, without a word."""
+    for scenario in SCENARIOS:
+        for write in clean(scenario).writes:
+            for mode in (STOPPED, SUSPENDED):
+                yield TwoLeaders(scenario, write, mode, clean(scenario))
+
+
 def all_plans() -> Sequence[Plan]:
     """Return every plan that there is."""
-    return list(chain(every_plan(), every_refusal(), every_happening(), every_kill_loop()))
+    return list(chain(every_plan(), every_refusal(), every_happening(), every_kill_loop(), every_two_leaders()))

@@ -139,7 +139,7 @@ class Surroundings:
         if status.get("conditions"):
             return
         pods = sorted(self._owned(PODS, job), key=lambda pod: pod["metadata"]["name"])
-        ended = [pod for pod in pods if pod["status"]["phase"] in ("Succeeded", "Failed")]
+        ended = [pod for pod in pods if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")]
         failed = [pod for pod in ended if pod["status"]["phase"] == "Failed"]
         if len(ended) == len(pods):
             done = self._conditions(job, ended, failed)

@@ -1,4 +1,4 @@
-"""What Kubernetes refuses of the objects that the operator makes: names, labels, annotations, and what a person may say of pods.
+"""What Kubernetes refuses of the objects that the operator makes: metadata, and what a person may say of pods.
 
 Source: k8s.io/kubernetes/pkg/apis/core/validation and k8s.io/apimachinery/pkg/api/validation, 1.34.
 tests/integration/engine/test_memory_admission.py compares the verdicts with those of the real one.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -17,7 +17,7 @@ _SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _DNS_LABEL = re.compile(_LABEL)
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _WORD = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_SUFFIXES = {"": 1, "m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_SUFFIXES = {"": 1, "m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SUFFIXES |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
 MOST_ANNOTATIONS = 256 * 1024
@@ -66,7 +66,9 @@ def _metadata(meta: Mapping[str, Any], path: str) -> Iterator[str]:
         if not _is_label_value(value):
             yield f"{path}.labels.{name}: Invalid value: {value!r}"
     annotations = meta.get("annotations") or {}
-    yield from (f"{path}.annotations: Invalid value: {name!r}" for name in annotations if not _is_qualified(name.lower()))
+    yield from (
+        f"{path}.annotations: Invalid value: {name!r}" for name in annotations if not _is_qualified(name.lower())
+    )
     if sum(len(name.encode()) + len(value.encode()) for name, value in annotations.items()) > MOST_ANNOTATIONS:
         yield f"{path}.annotations: Too long"
 
@@ -117,7 +119,11 @@ def _resources(resources: Mapping[str, Mapping[str, str]], path: str) -> Iterato
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     for group, amounts in (("limits", limits), ("requests", requests)):
         for name, amount in amounts.items():
-            if name not in _STANDARD and not name.startswith("hugepages-") and ("/" not in name or not _is_qualified(name)):
+            if (
+                name not in _STANDARD
+                and not name.startswith("hugepages-")
+                and ("/" not in name or not _is_qualified(name))
+            ):
                 yield f"{path}.{group}[{name}]: Invalid value: {name!r}"
             elif "/" in name and _quantity(amount) % 1:
                 yield f"{path}.{group}[{name}]: Invalid value: {amount!r}: must be an integer"
@@ -129,10 +135,10 @@ def _resources(resources: Mapping[str, Mapping[str, str]], path: str) -> Iterato
             yield f"{path}.limits: Required value: Limit must be set for non overcommitable resources"
 
 
-def _quantity(text: str) -> Decimal:
+def _quantity(text: str) -> Fraction:
     number = re.match(r"[0-9.]+", text)
     assert number is not None, text
-    return Decimal(number[0]) * _SUFFIXES[text[number.end() :]]
+    return Fraction(number[0]) * _SUFFIXES[text[number.end() :]]
 
 
 def _is_subdomain(text: str) -> bool:

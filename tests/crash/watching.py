@@ -69,6 +69,10 @@ class Streams:
         self._closed = True
         self._api.listeners.remove(self._changed)
 
+    def hold(self, until: float) -> None:
+        """Tell nothing before a moment of the event loop's clock; then catch up."""
+        self._begins = until
+
     def cut(self, resource: Resource, seconds: float) -> None:
         """Lose the events of a kind for a while. Then the kind is listed anew, and the operator is told of that."""
         self._cut.add(resource)

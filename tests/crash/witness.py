@@ -28,10 +28,11 @@ class Witness:
     """Looks at every change of a world, and at every refusal of what is written through `world.api`.
 
     People write past it, with the methods of `people`: what is refused of theirs is their matter, and what they spoil is
-    not counted: objects in `spoiled`, by uid.
+    not counted: objects in `spoiled`, by uid. forgery: statuses are forged, so that what they kept may be lost.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, forgery: bool = False) -> None:
+        self._forgery = forgery
         self.problems: dict[str, None] = {}
         self.spoiled: set[str] = set()
         self._world = world
@@ -45,7 +46,12 @@ class Witness:
     def at_rest(self) -> Iterator[str]:
         """Yield what was wrong, and what is with the world, which has come to rest."""
         yield from self.problems
-        spoiled = {one["metadata"]["name"] for _, one in self._world.api.every() if one["metadata"]["uid"] in self.spoiled}
+        if self._forgery:
+            self._world.jobs_made.clear()
+            self._runs.clear()
+        spoiled = {
+            one["metadata"]["name"] for _, one in self._world.api.every() if one["metadata"]["uid"] in self.spoiled
+        }
         yield from (told for told in judged(self._world) if not any(f" {name} " in f"{told} " for name in spoiled))
         yield from (f"run {run} of {uid} has {count} Jobs" for (uid, run), count in self._runs.items() if count > 1)
         for service in self._world.api.of(INFERENCE_SERVICES):
@@ -55,10 +61,6 @@ class Witness:
         """Note that a person deleted a Job: its run may be made again."""
         self._runs[_run(job)] -= 1
         self._world.jobs_made[job["metadata"]["name"]] -= 1
-
-    def forged(self, obj: Object) -> None:
-        """Note that somebody wrote the status of the object."""
-        self._observed.pop(obj["metadata"]["uid"], None)
 
     def _tell(self, problem: str) -> None:
         self.problems[problem[:700]] = None
@@ -86,7 +88,7 @@ class Witness:
             self._runs[_run(obj)] += 1
         if resource.group == labels.GROUP:
             observed = (obj.get("status") or {}).get("observedGeneration", 0)
-            if observed < self._observed.get(uid, 0):
+            if observed < self._observed.get(uid, 0) and not self._forgery:
                 self._tell(f"observedGeneration of {resource.kind} {name} falls to {observed}")
             self._observed[uid] = observed
         for problem in unrunnable(obj):

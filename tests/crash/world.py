@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from modelmill.api.resources import INFERENCE_SERVICES
 from modelmill.engine.cache import Cache
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
+from modelmill.engine.interface import Requests
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.kube import labels
@@ -48,8 +49,9 @@ class Operator:
     def __init__(self, world: World, since: int | None = None) -> None:
         self.client = FaultyClient(world.api, world.strike, self.kill, world.count)
         self.client.behind = since
+        client = self.fenced(self.client)
         server = Image("server:1", "IfNotPresent")
-        table = [_with_pods(row, server, world.surroundings) for row in app.controllers(CONFIG, self.client)]  # type: ignore[arg-type]
+        table = [_with_pods(row, server, world.surroundings) for row in app.controllers(CONFIG, client)]
         watches = app.watches(table)
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
@@ -58,10 +60,10 @@ class Operator:
             {watch.resource: watch.indexes for watch in watches},
             {watch.resource: watch.reduced for watch in watches},
         )
-        events = EventRecorder(self.client, "operator", loop_time)  # type: ignore[arg-type]
-        executor = Executor(self.client, cache, events, [watch.resource for watch in watches])  # type: ignore[arg-type]
+        events = EventRecorder(client, "operator", loop_time)
+        executor = Executor(client, cache, events, [watch.resource for watch in watches])
         self._control = ControlLoop(
-            self.client,  # type: ignore[arg-type]
+            client,
             cache,
             executor,
             table,
@@ -71,6 +73,17 @@ class Operator:
         )
         self.streams = Streams(world.api, watches, self._control, world.delivery, since)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(events.run())]
+
+    def fenced(self, client: FaultyClient) -> Requests:
+        """Return what the control loop uses: the client itself, where nobody else leads."""
+        return client
+
+    async def lead(self) -> None:
+        """Wait until this process leads; at once, where nobody else does."""
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the control loop; it ends with the process."""
+        self._tasks.append(asyncio.create_task(work))
 
     @property
     def alive(self) -> bool:
@@ -88,6 +101,7 @@ class Operator:
         return next((task.exception() for task in self._tasks if task.done() and not task.cancelled()), None)
 
     async def _run(self) -> None:
+        await self.lead()
         await self._control.resync_until_done()
         self.client.behind = None
         await self._control.run()
@@ -98,7 +112,8 @@ class World:
 
     delivery: how watch events come. skew: seconds that the operator's clock is ahead. quiet: seconds without a write that
     are a rest. patience: seconds after which a person waits no longer. behind: seconds by which an operator that starts after
-    a death sees the world of before. log: everything that operators wrote, in order. each_second: looks at the world.
+    a death sees the world of before. make_operator: starts a process. log: everything that operators wrote, in order.
+    each_second: looks at the world.
     """
 
     def __init__(self, strike: Strike, endings: Callable[[Object, int], Ending]) -> None:
@@ -108,6 +123,7 @@ class World:
         self.quiet = QUIET_SECONDS
         self.patience = PATIENCE_SECONDS
         self.behind: float | None = None
+        self.make_operator: Callable[[World, int | None], Operator] = Operator
         self.log: list[Write] = []
         self.jobs_made: Counter[tuple[str, str]] = Counter()
         self.failures: list[BaseException] = []
@@ -135,7 +151,7 @@ class World:
         if self.operator.alive:
             self.operator.kill()
         since = self._version_before(self.behind) if self.behind is not None else None
-        self.operator = Operator(self, since)
+        self.operator = self.make_operator(self, since)
 
     def _version_before(self, seconds: float) -> int:
         """Return the resourceVersion that was the last one so many seconds ago."""

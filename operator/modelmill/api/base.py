@@ -57,6 +57,13 @@ ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", m
 """Name of an object of the same namespace (RFC 1123 subdomain)."""
 
 
+Revision = Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=16)]
+"""Hash of a pod template: a part of a Deployment's name, and the value of a label."""
+
+
+JobName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=63)]
+
+
 class SecretRef(Part):
     """A Secret of the same namespace."""
 

@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Alert, Condition, Digest, Message, StatusPart, Text, Timestamp, Word
+from modelmill.api.base import (
+    Alert,
+    Condition,
+    Digest,
+    Message,
+    Revision,
+    StatusPart,
+    Text,
+    Timestamp,
+    Word,
+)
 from modelmill.api.inference_service import Analysis, Step
 
 _REVISION = "Hash of the template of its pods; suffix of the Deployment's name."
@@ -22,7 +32,7 @@ class StableTrack(StatusPart):
 
     version: Annotated[Word, Field(description="Name of the ModelVersion.")]
     digest: Annotated[Digest, Field(description="Digest of its artifact.")]
-    revision: Annotated[Word, Field(description=_REVISION)]
+    revision: Annotated[Revision, Field(description=_REVISION)]
     inputs: Annotated[Word, Field(description=_INPUTS)] = ""
     server_image: Annotated[ServerImage, Field(description=_IMAGE)] = ""
     replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]
@@ -45,7 +55,7 @@ class CanaryTrack(StatusPart):
 
     version: Annotated[Word, Field(description="Name of the ModelVersion.")]
     digest: Annotated[Digest, Field(description="Digest of its artifact.")]
-    revision: Annotated[Word, Field(description=_REVISION)]
+    revision: Annotated[Revision, Field(description=_REVISION)]
     inputs: Annotated[Word, Field(description=_INPUTS)] = ""
     server_image: Annotated[ServerImage, Field(description=_IMAGE)] = ""
     replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]

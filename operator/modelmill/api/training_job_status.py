@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Alert, Condition, Digest, Message, StatusPart, Text, Timestamp, Word
+from modelmill.api.base import (
+    Alert,
+    Condition,
+    Digest,
+    JobName,
+    Message,
+    Name,
+    StatusPart,
+    Text,
+    Timestamp,
+    Word,
+)
 
 RunReason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=32)]
 """Kind of a trigger, as its file in `training.triggers` names it."""
@@ -30,8 +41,8 @@ class CurrentRun(StatusPart):
         ),
     ] = ()
     trained_hash: Annotated[Word, Field(description="Hash of the fields that this run trains.")]
-    version: Annotated[Word, Field(description="Name of the ModelVersion that it makes.")]
-    job: Annotated[Word, Field(description="Name of its Job.")]
+    version: Annotated[Name, Field(description="Name of the ModelVersion that it makes.")]
+    job: Annotated[JobName, Field(description="Name of its Job.")]
     champion: Annotated[Word | None, Field(description="Version that it is compared with.")] = None
     phase: Annotated[
         Literal["Pending", "Fetching", "Training", "Evaluating", "Publishing"], Field(description="What it does now.")

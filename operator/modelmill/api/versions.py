@@ -14,6 +14,8 @@ APPROVED: Final = "Approved"
 PENDING: Final = "Pending"
 REJECTED: Final = "Rejected"
 
+MAX_NUMBER: Final = 999_999_999
+"""A number that is greater is none of ours: names that are made with it would become too long."""
 _NUMBER = re.compile(r"-(\d{1,9})$")
 
 

@@ -133,7 +133,7 @@ class Reconciler(Protocol):
 class Watch:
     """A kind to keep in the cache.
 
-    label_selector: sent to the API server, so that foreign objects never reach the operator.
+    label_selector, field_selector: sent to the API server, so that foreign objects never reach the operator.
     index_labels: labels that `World.labelled` may ask for. indexes: by name, those that `World.found_by` may ask for.
     unread: parts that nobody reads, by dotted path (spec, metadata.managedFields): not kept, since memory is mostly these.
     reduced: returns what is kept of an object when no path can say it; the object itself is not changed.
@@ -145,3 +145,4 @@ class Watch:
     indexes: Mapping[str, IndexOf] = field(default_factory=dict)
     unread: Sequence[str] = ()
     reduced: Callable[[Manifest], Manifest] | None = None
+    field_selector: str | None = None

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import kopf
 import structlog
 import uvloop
 
@@ -23,10 +22,13 @@ from modelmill.engine.executor import Executor
 from modelmill.engine.fence import Fenced, set_alarm
 from modelmill.engine.health import Handler, Health, serve
 from modelmill.engine.interface import Watch
+from modelmill.engine.known import Known
 from modelmill.engine.login import login
+from modelmill.engine.reflector import Reflectors
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
-from modelmill.engine.watches import Streams, build_registry, build_settings
+from modelmill.engine.unwatched import Unwatched
+from modelmill.engine.watches import Frame, Streams
 from modelmill.kube.texts import fitted
 
 log = structlog.get_logger(__name__)
@@ -150,43 +152,39 @@ class _Process:
         fenced = Fenced(self.client, self.election.fence)
         events = EventRecorder(fenced, self.settings.identity)
         executor = Executor(fenced, cache, events, [watch.resource for watch in watches])
-        control = ControlLoop(fenced, cache, executor, controllers, watches, self.settings.namespaces)
+        own_kinds = {controller.resource for controller in controllers}
+        own = [watch for watch in watches if watch.resource in own_kinds]
+        others = [watch for watch in watches if watch.resource not in own_kinds]
+        namespaces = self.settings.namespaces
+        control = ControlLoop(fenced, cache, executor, controllers, own, namespaces)
         events.others_wait = lambda: control.busy
-        streams = Streams(watches, self.settings.namespaces, control.on_relisted)
-        _allow_open_files(len(streams) + OTHER_FILES)
-        self.health.ready = lambda: self.election.reached and (control.listed or not self.election.leading)
-        self.health.closed_seconds = streams.closed_seconds
+        unwatched = Unwatched()
+        streams = Streams(own, namespaces, control.on_relisted, unwatched)
+        frame = Frame(self.client, own, namespaces, control.on_event, streams, unwatched)
+        reflectors = Reflectors(self.client, others, namespaces, control, unwatched)
+        _allow_open_files(len(streams) + len(reflectors) + OTHER_FILES)
+        self.health.ready = lambda: (
+            self.election.reached and (not self.election.leading or _can_work(control.known, unwatched))
+        )
+        self.health.closed_seconds = lambda: max(streams.closed_seconds(), reflectors.closed_seconds())
+        self.health.unwatched = unwatched.words
         async with asyncio.TaskGroup() as group:
             group.create_task(self.health.heartbeat())
             await self.election.acquire()
             group.create_task(self.election.keep())
             group.create_task(events.run())
-            group.create_task(self._watch(watches, control, streams))
-            # Listed while all streams are open: of what is deleted later a stream tells, what was deleted before is not listed.
+            group.create_task(frame.run(self.handle_signals))
+            group.create_task(reflectors.run())
+            # Listed while kopf's streams are open: what was deleted before is not listed, of what is deleted later they tell.
             await streams.wait_open()
-            await control.resync_until_done()
+            await control.resync()
             _tune_garbage_collection()
             group.create_task(control.run())
 
-    async def _watch(self, watches: Sequence[Watch], control: ControlLoop, streams: Streams) -> None:
-        """Run kopf's watch streams; when they end, the process ends and starts anew with a fresh listing."""
-        namespaced = bool(self.settings.namespaces)
-        started = asyncio.Event()
-        watching = asyncio.create_task(
-            kopf.operator(
-                registry=build_registry(self.client, watches, control.on_event, streams),
-                settings=build_settings(watches, namespaced=namespaced),
-                standalone=True,
-                clusterwide=not namespaced,
-                namespaces=list(self.settings.namespaces),
-                ready_flag=started,
-            )
-        )
-        await started.wait()
-        # kopf has put its own handlers in place of ours.
-        self.handle_signals()
-        await watching
-        raise RuntimeError("the watch streams ended")
+
+def _can_work(known: Known, unwatched: Unwatched) -> bool:
+    """Tell whether the start is over: some objects can be planned, and for the others nothing is waited for but a person."""
+    return bool(known.planned) and not known.missing() - unwatched.places
 
 
 def _allow_open_files(needed: int) -> None:

@@ -26,6 +26,9 @@ from modelmill.kube.objects import Manifest
 MENDED_BY_A_PERSON = (Forbidden, Invalid, NameConflict, InternalError)
 """A quota, missing permissions, an admission policy, a name that is taken, an error of ours: Stalled, and an Event besides."""
 
+MAX_CONDITIONS = 8
+"""As many as the schemas take."""
+
 TOLD = (*MENDED_BY_A_PERSON, ChildTerminating)
 """What becomes a condition. The rest passes by itself within seconds, or is an outage that no status could be written in."""
 
@@ -37,7 +40,11 @@ def refused(parent: Manifest, error: EngineError, now: datetime) -> dict[str, An
 
 
 def not_ready(parent: Manifest, reason: str, message: str, now: datetime, *, stalled: bool) -> dict[str, Any]:
-    """Return the status of the parent as it is, but for Ready and Stalled, which keep their places among the conditions."""
+    """Return the status of the parent as it is, but for Ready and Stalled, which keep their places among the conditions.
+
+    Another writer may have filled the list: conditions beyond `MAX_CONDITIONS` give way, since a status that is refused tells
+    nothing.
+    """
     status: Mapping[str, Any] = parent.get("status") or {}
     before = status.get("conditions") or ()
     generation = int(parent["metadata"].get("generation", 1))
@@ -46,5 +53,8 @@ def not_ready(parent: Manifest, reason: str, message: str, now: datetime, *, sta
         Condition("Stalled", TRUE if stalled else FALSE, reason, message),
     ]
     told = {condition["type"]: condition for condition in merge(before, wanted, generation, now)}
-    kept = [told.pop(condition["type"], condition) for condition in before]
+    known = [condition for condition in before if condition["type"] in told]
+    others = [condition for condition in before if condition not in known]
+    stay = [*known, *others[: MAX_CONDITIONS - len(told)]]
+    kept = [told.pop(condition["type"], condition) for condition in before if condition in stay]
     return {**status, "conditions": [*kept, *told.values()], "observedGeneration": generation}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from modelmill.kube.texts import fitted
@@ -13,6 +14,14 @@ TRUE = "True"
 FALSE = "False"
 UNKNOWN = "Unknown"
 MAX_MESSAGE = 4000
+EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+MOST_OFFSET = timedelta(hours=99, minutes=99)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Bounds of the times that are read: what a plan adds to them stays in the years of `datetime`."""
+_LOOSE = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)t(?P<time>\d\d:\d\d:\d\d)(.\d+)?(z|(?P<sign>[-+])(?P<hours>\d\d):(?P<minutes>\d\d))",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +40,33 @@ def timestamp(moment: datetime) -> str:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Return the aware UTC moment of an RFC 3339 text. Raises ValueError when it is none."""
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    """Return the aware UTC moment of an RFC 3339 text, no earlier than EARLIEST and no later than LATEST.
+
+    Whoever may write a status may write every text that the API server takes for a time, and that is more than RFC 3339: see
+    `_loosely`. Raises ValueError when it is no time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = _loosely(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return moment.astimezone(UTC)
+    return max(min(moment, LATEST), EARLIEST).astimezone(UTC)
+
+
+def _loosely(text: str) -> datetime:
+    """Return the moment of what the API server takes for one: any offset, any separator of the fraction, any end after a t.
+
+    Source: k8s.io/kube-openapi/pkg/validation/strfmt, IsDateTime.
+    """
+    found = _LOOSE.match(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no time of RFC 3339")
+    if found["date"].startswith("0000"):
+        return EARLIEST
+    moment = datetime.fromisoformat(f"{found['date']}T{found['time']}+00:00")
+    offset = timedelta(hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0))
+    return max(min(moment, LATEST), EARLIEST + MOST_OFFSET) - (-offset if found["sign"] == "-" else offset)
 
 
 def merge(

@@ -128,7 +128,7 @@ def write_verified(folder: Folder, name: str, path: Path) -> None:
     with path.open("rb") as stream:
         expected = hashlib.file_digest(stream, "sha256").digest()
     size, seen, stored = path.stat().st_size, 0, hashlib.sha256()
-    folder.create(name, path)
+    created = folder.create(name, path)
     try:
         for chunk in folder.chunks(name):
             seen += len(chunk)
@@ -138,9 +138,11 @@ def write_verified(folder: Folder, name: str, path: Path) -> None:
     except StoreError as error:
         if error.reason != OBJECT_NOT_FOUND:
             raise
-        raise StoreError(
-            UPLOAD_FAILED, f"the store lost {_label(folder, name)} after it was written", final=False
-        ) from None
+        label = _label(folder, name)
+        words = f"the store lost {label} after it was written"
+        if not created:
+            words = f"the store says that {label} is there already (HTTP 409 or 412), and that it is not (404)"
+        raise StoreError(UPLOAD_FAILED, words, final=False) from None
     if stored.digest() != expected:
         raise StoreError(
             UPLOAD_FAILED,

@@ -18,7 +18,7 @@ from modelmill.api.objects import (
 from modelmill.api.references import MODEL, RETRAINS, followed_model, retraining_job, trained_model, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.training_job_status import TrainingJobStatus
-from modelmill.api.versions import version_number
+from modelmill.api.versions import MAX_NUMBER, version_number
 from modelmill.engine.events import events_about
 from modelmill.engine.interface import Reads, World
 from modelmill.engine.parts import Child, Contribution, Part
@@ -125,7 +125,8 @@ def _next_number(training_job: TrainingJob, versions: Iterable[Manifest], world:
     """
     last = training_job.status.last_run
     numbers = [version_number(one["metadata"]["name"]) for one in versions]
-    number = max([last.number if last is not None else 0, *numbers]) + 1
+    ran = last.number if last is not None and last.number <= MAX_NUMBER else 0
+    number = max([ran, *numbers]) + 1
     while world.get(MODEL_VERSIONS, training_job.namespace, f"{training_job.spec.model}-{number}") is not None:
         number += 1
     return number

@@ -25,6 +25,7 @@ from modelmill.workloads.containers import Image
 
 KEPT_RUNS = 10
 KEPT_NOTES = 16
+MAX_COUNT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,13 @@ def _counted(status: TrainingJobStatus, outcome: RunOutcome) -> TrainingJobStatu
     if outcome == UNCHANGED:
         return status
     if outcome == GATE_FAILED:
-        return replace(status, consecutive_failures=0, consecutive_rejections=status.consecutive_rejections + 1)
-    return replace(status, consecutive_failures=status.consecutive_failures + 1)
+        return replace(status, consecutive_failures=0, consecutive_rejections=_one_more(status.consecutive_rejections))
+    return replace(status, consecutive_failures=_one_more(status.consecutive_failures))
+
+
+def _one_more(count: int) -> int:
+    """Return the next count, as long as an integer of the API takes it: somebody may have written the greatest."""
+    return min(count + 1, MAX_COUNT)
 
 
 def _record(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun:

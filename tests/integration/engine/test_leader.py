@@ -71,7 +71,7 @@ def test_a_leader_that_was_stopped_while_it_worked_writes_nothing_when_it_wakes(
 ) -> None:
     """By the API server's audit log: each operator has a token of its own."""
     names = [f"cars-{number}" for number in range(40)]
-    leader = start("first", kubeconfig=cluster.server.operator_login(tmp_path / "first.kubeconfig"))
+    leader = start("first", kubeconfig=cluster.server.login_as("modelmill-operator", tmp_path / "first.kubeconfig"))
     standby = start("second", leading=False)
     standby.wait(lambda: bool(standby.metrics()), 60, "up")
     cluster.audit.mark()

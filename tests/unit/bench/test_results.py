@@ -23,10 +23,10 @@ def outcome(latencies: list[float], *, cpu: float = 0.0, tally: Tally | None = N
 
 
 def measured(
-    title: str, *latencies: float, cpu: float = 0.0, tally: Tally | None = None, lost: int = 0, mib: float = 0.0
+    title: str, *latencies: float, cpu: float = 0.0, tally: Tally | None = None, lost: int = 0, mib: float = math.nan
 ) -> Measured:
     paced = outcome(list(latencies), cpu=cpu, tally=tally)
-    return Measured(title, [Round(paced, outcome(list(latencies), tally=tally, lost=lost), mib)])
+    return Measured(title, [Round(paced, outcome(list(latencies), tally=tally, lost=lost))], mib)
 
 
 def test_percentiles() -> None:
@@ -37,14 +37,13 @@ def test_percentiles() -> None:
 
 def test_rounds_are_put_together() -> None:
     tally = Tally(Counter({"jobs": 3, "events": 6}), Counter({"jobs": 3}))
-    one = Round(outcome([1, 2, 3], cpu=0.03, tally=tally), outcome([10, 1000], tally=tally), 1.0)
-    two = Round(outcome([4, 5, 600], cpu=0.09), outcome([10, 3000]), 3.0)
+    one = Round(outcome([1, 2, 3], cpu=0.03, tally=tally), outcome([10, 1000], tally=tally))
+    two = Round(outcome([4, 5, 600], cpu=0.09), outcome([10, 3000]))
     found = Measured("x", [one, two])
-    assert (found.latency(0.5), found.latency(1)) == (pytest.approx(4), pytest.approx(600))
+    assert [found.latency(0.5), found.latency(1)] == pytest.approx([4, 600])
     assert found.cpu_ms() == pytest.approx(20)
     assert found.burst_seconds() == pytest.approx(2)
     assert (found.writes(), found.events(), found.refused()) == (0.5, 1.0, 0.6)
-    assert found.memory_mib() == pytest.approx(400)
     assert found.by_resource() == {"events": 1.0, "jobs": 0.5, "jobs refused": 0.5}
 
 
@@ -74,6 +73,13 @@ def test_serving_is_compared_in_every_column() -> None:
     assert [one.kept for one in rows] == [False] * len(goals.COLUMNS) + [True] * len(goals.COLUMNS)
 
 
+def test_memory_that_was_not_measured_has_no_goal() -> None:
+    found = {"serving": measured("a", 1), "argo-rollouts": measured("peer", 2, mib=5)}
+    assert not [one for one in goals.against_peers(found) if "memory" in one.title]
+    assert list(goals.of_memory(found)) == []
+    assert report.loops_table([found["serving"]]).endswith("| - |")
+
+
 def test_without_the_peer_there_is_no_goal() -> None:
     assert list(goals.against_peers({"training": measured("ours", 1), "serving": measured("ours", 1)})) == []
 
@@ -81,7 +87,7 @@ def test_without_the_peer_there_is_no_goal() -> None:
 def test_goals_of_ours_alone() -> None:
     idle = Idle(3000, 60, 0, 0.2, 9.0, 2, 8.0, 200)
     found = [
-        *goals.of_memory({"TrainingJob": 14.3, "InferenceService": 14.4}),
+        *goals.of_memory({"training": measured("a", 1, mib=14.3), "serving": measured("b", 1, mib=14.4)}),
         *goals.of_rest(idle),
         *goals.of_death(Death(0, [1.0, 3.5, 2.0], [16.0])),
     ]

@@ -103,10 +103,10 @@ def test_everything_is_looked_at_once_after_the_first_listing_and_not_before() -
         loop = Loop()
         stored = [loop.api.put(WIDGETS, widget(name)) for name in "abc"]
         loop.control.on_event(WIDGETS, None, stored[0])
-        assert not loop.control.listed
+        assert loop.control.known.missing()
         async with loop.running():
             assert sorted(loop.names) == ["a", "b", "c"]
-            assert loop.control.listed
+            assert not loop.control.known.missing()
 
     run(body())
 

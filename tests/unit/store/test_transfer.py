@@ -217,3 +217,11 @@ def test_a_store_that_loses_what_was_written(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="lost s3://mill/models/none after") as caught:
         write_verified(Fake(), "none", path)
     assert (caught.value.reason, caught.value.final) == ("UploadFailed", False)
+
+
+def test_a_store_that_contradicts_itself(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    with pytest.raises(StoreError, match=r"models/none is there already .* and that it is not") as caught:
+        write_verified(Fake(b"1"), "none", path)
+    assert (caught.value.reason, caught.value.final) == ("UploadFailed", False)
