@@ -62,7 +62,7 @@ GUARDS = (
     Guard(
         "our own write wakes whom it concerns",
         "engine/executor.py",
-        "            self.on_written(resource, obj, parent)\n",
+        "            self.on_written(resource, before, obj, parent)\n",
         "            pass\n",
     ),
     Guard(
