@@ -68,7 +68,7 @@ GUARDS = (
     Guard(
         "an older event does not replace a newer object",
         "engine/cache.py",
-        "            if version <= version_of(before):\n                return False\n",
+        "            if version <= known[1]:\n                return False\n",
         "",
     ),
     Guard(

@@ -79,9 +79,9 @@ _STATUSES: dict[type[Any], TypeAdapter[Any]] = {
     InferenceServiceStatus: _INFERENCE_SERVICE[1],
     Alert: TypeAdapter(Alert),
 }
-_KEPT = 4096
-# By identity of the manifest, which is never changed in place; it is kept too, so that no other takes its identity.
-_read_last: dict[int, tuple[Manifest, list[Any]]] = {}
+_KEPT = 512
+# By uid, with the manifest that was read: the cache may hand out an equal one the next time.
+_read_last: dict[str, tuple[Manifest, list[Any]]] = {}
 
 
 def read_training_job(manifest: Manifest) -> TrainingJob:
@@ -179,12 +179,13 @@ def _readable(
     """Return those that can be read. Every plan of a model reads its objects, which change seldom: the last ones are kept."""
     found: list[TypedObject[Spec, Status]] = []
     for manifest in manifests:
-        known = _read_last.get(id(manifest))
-        if known is None or known[0] is not manifest:
+        uid = manifest["metadata"].get("uid", "")
+        known = _read_last.get(uid)
+        if known is None or (known[0] is not manifest and known[0] != manifest):
             known = (manifest, _or_none(manifest, read))
             while len(_read_last) >= _KEPT:
                 del _read_last[next(iter(_read_last))]
-            _read_last[id(manifest)] = known
+            _read_last[uid] = known
         found += known[1]
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from bisect import bisect_left, insort
 from collections import defaultdict
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from modelmill.engine.interface import IndexOf
+from modelmill.engine.packed import Packed
 from modelmill.kube.objects import Manifest, Resource
 
 TOMBSTONE_SECONDS = 300.0
@@ -18,7 +20,7 @@ _Id = tuple[str, str]
 
 
 class Cache:
-    """Objects by kind, namespace and name. The newer resourceVersion wins, whichever way it came.
+    """Objects by kind, namespace and name, mostly packed. The newer resourceVersion wins, whichever way it came.
 
     resourceVersions are compared as numbers: they are etcd revisions, and Kubernetes 1.35 made the order part of the API.
     Indexes are kept sorted, so that a list costs its length and no more. `clock` gives seconds, for the age of tombstones.
@@ -34,7 +36,9 @@ class Cache:
         indexes: Mapping[Resource, Mapping[str, IndexOf]] | None = None,
         reduced: Mapping[Resource, Callable[[Manifest], Manifest] | None] | None = None,
     ) -> None:
-        self._objects: dict[Resource, dict[_Id, Manifest]] = defaultdict(dict)
+        self._objects: dict[Resource, Packed[_Id]] = defaultdict(Packed)
+        # What is asked of all objects of a kind after each list is not packed: uid and resourceVersion.
+        self._known: dict[Resource, dict[_Id, tuple[str, int]]] = defaultdict(dict)
         self._sorted: dict[tuple[object, ...], list[_Id]] = {}
         self._index_labels = {resource: tuple(labels) for resource, labels in (index_labels or {}).items()}
         self._indexes = dict(indexes or {})
@@ -71,14 +75,14 @@ class Cache:
     def put(self, resource: Resource, obj: Manifest) -> bool:
         """Take an object; tell whether it was new or newer than what was there."""
         meta = obj["metadata"]
-        place = (meta.get("namespace", ""), meta["name"])
+        place = (sys.intern(meta.get("namespace", "")), meta["name"])
         version = version_of(obj)
         tombstone = self._tombstones.get(meta["uid"])
         if tombstone is not None and version <= tombstone[1]:
             return False
-        before = self._objects[resource].get(place)
-        if before is not None:
-            if version <= version_of(before):
+        known = self._known[resource].get(place)
+        if known is not None:
+            if version <= known[1]:
                 return False
             self._remove(resource, place)
         for path in self._unread.get(resource, ()):
@@ -86,6 +90,7 @@ class Cache:
         if resource in self._reduced:
             obj = self._reduced[resource](obj)
         self._objects[resource][place] = obj
+        self._known[resource][place] = (meta["uid"], version)
         for index in self._entries(resource, obj):
             insort(self._sorted.setdefault(index, []), place)
         return True
@@ -98,10 +103,9 @@ class Cache:
         """
         meta = obj["metadata"]
         place = (meta.get("namespace", ""), meta["name"])
-        before = self._objects[resource].get(place)
-        here = before is not None and before["metadata"]["uid"] == meta["uid"]
-        known = version_of(before) if before is not None and here else 0
-        self._bury(meta["uid"], max(version, version_of(obj), known))
+        uid, known = self._known[resource].get(place, ("", 0))
+        here: bool = uid == meta["uid"]
+        self._bury(meta["uid"], max(version, version_of(obj), known if here else 0))
         if here:
             self._remove(resource, place)
         return here
@@ -110,18 +114,18 @@ class Cache:
         self, resource: Resource, uids: set[str], namespace: str | None, version: int
     ) -> Sequence[Manifest]:
         """Return the cached objects of the namespace (all when None) that a list of this version should have had."""
-        return [
-            obj
-            for obj in self.list(resource, namespace)
-            if obj["metadata"]["uid"] not in uids and version_of(obj) <= version
-        ]
+        known = self._known[resource]
+        missing = [place for place, (uid, seen) in known.items() if uid not in uids and seen <= version]
+        return [self._objects[resource][place] for place in sorted(missing) if namespace in (None, place[0])]
 
     def _indexed(self, resource: Resource, index: tuple[object, ...]) -> Sequence[Manifest]:
         objects = self._objects[resource]
         return [objects[place] for place in self._sorted.get(index, ())]
 
     def _remove(self, resource: Resource, place: _Id) -> None:
-        obj = self._objects[resource].pop(place)
+        obj = self._objects[resource][place]
+        self._objects[resource].pop(place)
+        del self._known[resource][place]
         for index in self._entries(resource, obj):
             ids = self._sorted[index]
             del ids[bisect_left(ids, place)]

@@ -21,6 +21,8 @@ from modelmill.kube.texts import fitted
 CONTROLLER = "modelmill.dev/operator"
 WAITING = 1000
 REPEAT_SECONDS = 600.0
+YIELD_SECONDS, LOOK_SECONDS = 2.0, 0.02
+"""An Event waits this long at most while objects are worked on, and looks this often."""
 BUDGET, BUDGET_SECONDS = 30, 600.0
 """Events of one object at most, in this many seconds."""
 MAX_NAME = 253
@@ -40,6 +42,7 @@ class EventRecorder:
         self._client = client
         self._instance = instance
         self._clock = clock
+        self.others_wait: Callable[[], bool] = lambda: False
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
         # When each was recorded last, oldest first; and how many of each object since when.
         self._recorded: dict[str, float] = {}
@@ -85,6 +88,7 @@ class EventRecorder:
         """Post what is queued, for ever."""
         while True:
             body = await self._queue.get()
+            await self._let_others_go_first()
             try:
                 await self._client.create(EVENTS, body)
             except AlreadyExists:
@@ -92,6 +96,16 @@ class EventRecorder:
             except ApiError as error:
                 metrics.EVENTS_DROPPED.inc()
                 log.warning("event not posted", reason=body["reason"], error=str(error))
+
+    async def _let_others_go_first(self) -> None:
+        """Wait until no object waits for the API server: an Event tells of what was done, and nothing is done because of it.
+
+        Not for long, and not when many Events wait: those that do not fit are dropped.
+        """
+        for _ in range(round(YIELD_SECONDS / LOOK_SECONDS)):
+            if self._queue.qsize() > WAITING // 2 or not self.others_wait():
+                break
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _body(self, parent: Manifest, event: Event) -> dict[str, Any]:
         meta = parent["metadata"]

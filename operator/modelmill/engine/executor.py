@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from modelmill.engine.cache import Cache
 from modelmill.engine.children import check_applied, check_created, made_for, only_existing, only_new
 from modelmill.engine.client import FIELD_MANAGER
@@ -26,10 +28,14 @@ OnWritten = Callable[[Resource, Manifest | None, Manifest, Manifest], None]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A level child that was as we want it. never_ours: paths that the API server dropped even right after our apply."""
+    """A level child that was as we want it.
+
+    never_ours: paths that the API server dropped even right after our apply. wanted: see `_sketch`.
+    """
 
     version: str
     never_ours: frozenset[tuple[str, ...]]
+    wanted: int
 
 
 class Executor:
@@ -116,16 +122,20 @@ class Executor:
 
     async def _apply(self, parent: Manifest, manifest: Manifest) -> None:
         resource = self._resource(manifest)
+        child: _Child = (resource, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        wanted = _sketch(manifest)
+        cached = self._cache.get(*child)
+        if cached is not None:
+            check_applied(parent, cached)
+            seen = self._seen.get(child)
+            if seen is not None and (seen.version, seen.wanted) == (cached["metadata"]["resourceVersion"], wanted):
+                return
         body = made_for(parent, manifest)
         meta = body["metadata"]
         fingerprint = _fingerprint(body)
         meta["annotations"] = {**(meta.get("annotations") or {}), SPEC_HASH_ANNOTATION: fingerprint}
-        child: _Child = (resource, meta["namespace"], meta["name"])
-        cached = self._cache.get(*child)
-        if cached is not None:
-            check_applied(parent, cached)
-            if self._as_wanted(child, cached, body, fingerprint):
-                return
+        if cached is not None and self._as_wanted(child, cached, body, fingerprint, wanted):
+            return
         try:
             sent = only_new(body) if cached is None else only_existing(body, cached)
             applied = await self._client.apply(resource, sent)
@@ -134,7 +144,7 @@ class Executor:
                 raise
             applied = await self._client.apply(resource, await self._anew(parent, resource, body, cached))
         version = applied["metadata"]["resourceVersion"]
-        self._seen[child] = _Seen(version, lost_fields(applied, body, FIELD_MANAGER))
+        self._seen[child] = _Seen(version, lost_fields(applied, body, FIELD_MANAGER), wanted)
         self._take(resource, applied, parent)
 
     async def _anew(self, parent: Manifest, resource: Resource, body: Manifest, cached: Manifest | None) -> Manifest:
@@ -149,17 +159,15 @@ class Executor:
         check_applied(parent, actual)
         return only_existing(body, actual)
 
-    def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str) -> bool:
+    def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str, wanted: int) -> bool:
         """Tell whether the child was applied with this body and nobody has changed what we applied."""
         if (cached["metadata"].get("annotations") or {}).get(SPEC_HASH_ANNOTATION) != fingerprint:
             return False
         seen = self._seen.get(child)
-        if seen is not None and seen.version == cached["metadata"]["resourceVersion"]:
-            return True
         lost = lost_fields(cached, body, FIELD_MANAGER)
         if lost - (seen.never_ours if seen is not None else frozenset()):
             return False
-        self._seen[child] = _Seen(cached["metadata"]["resourceVersion"], lost)
+        self._seen[child] = _Seen(cached["metadata"]["resourceVersion"], lost, wanted)
         return True
 
     def forget(self, resource: Resource, child: Manifest) -> None:
@@ -208,6 +216,11 @@ class Executor:
 
     def _resource(self, manifest: Manifest) -> Resource:
         return self._resources[manifest["apiVersion"], manifest["kind"]]
+
+
+def _sketch(manifest: Manifest) -> int:
+    """Return a hash that lasts as long as the process: what is wanted again as it was costs a tenth of its fingerprint."""
+    return hash(msgspec.json.encode(manifest))
 
 
 def _fingerprint(body: Manifest) -> str:

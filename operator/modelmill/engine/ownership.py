@@ -57,9 +57,9 @@ def _lost(wanted: Mapping[str, Any], owned: Mapping[str, Any], path: Path) -> It
             yield here
         elif not fields:
             continue
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             yield from _lost(value, fields, here)
-        elif isinstance(value, Sequence) and not isinstance(value, str):
+        elif isinstance(value, list | tuple):
             yield from _lost_items(value, fields, here)
 
 
@@ -67,7 +67,7 @@ def _lost_items(wanted: Sequence[Any], owned: Mapping[str, Any], path: Path) -> 
     keyed = [(json.loads(name[2:]), fields) for name, fields in owned.items() if name.startswith("k:")]
     for number, item in enumerate(wanted):
         here = (*path, str(number))
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict):
             if f"v:{json.dumps(item, separators=(',', ':'))}" not in owned:
                 yield here
             continue

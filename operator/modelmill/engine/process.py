@@ -157,6 +157,7 @@ class _Process:
         others = [watch for watch in watches if watch.resource not in own_kinds]
         namespaces = self.settings.namespaces
         control = ControlLoop(fenced, cache, executor, controllers, own, namespaces)
+        events.others_wait = lambda: control.busy
         unwatched = Unwatched()
         streams = Streams(own, namespaces, control.on_relisted, unwatched)
         frame = Frame(self.client, own, namespaces, control.on_event, streams, unwatched)

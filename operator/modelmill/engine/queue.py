@@ -36,10 +36,15 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
-        self._wakeup = asyncio.Event()
+        self._sleepers: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
         return len(self._ready)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a key waits or is worked on."""
+        return bool(self._ready or self._working)
 
     def add(self, key: K) -> None:
         """Let the key be worked on as soon as possible."""
@@ -52,7 +57,7 @@ class WorkQueue(Generic[K]):
         self._ready.append(key)
         self._adds.inc()
         self._depth.set(len(self._ready))
-        self._wakeup.set()
+        self._wake_one()
 
     def add_after(self, key: K, seconds: float) -> None:
         """Let the key be worked on after a delay; replaces an earlier delay of the key."""
@@ -86,8 +91,7 @@ class WorkQueue(Generic[K]):
     async def get(self) -> K:
         """Return the next key, to be given back with `done`."""
         while not self._ready:
-            self._wakeup.clear()
-            await self._wakeup.wait()
+            await self._sleep()
         key = self._ready.popleft()
         since = self._waiting.pop(key)
         now = asyncio.get_running_loop().time()
@@ -103,6 +107,25 @@ class WorkQueue(Generic[K]):
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+
+    def _wake_one(self) -> None:
+        """Wake one worker for one key: the others would find nothing, and there are many."""
+        while self._sleepers:
+            sleeper = self._sleepers.popleft()
+            if not sleeper.done():
+                sleeper.set_result(None)
+                break
+
+    async def _sleep(self) -> None:
+        sleeper = asyncio.get_running_loop().create_future()
+        self._sleepers.append(sleeper)
+        try:
+            await sleeper
+        except asyncio.CancelledError:
+            # Woken and cancelled at once: the key is another's.
+            if sleeper.done() and not sleeper.cancelled() and self._ready:
+                self._wake_one()
+            raise
 
     def _ages(self) -> list[float]:
         now = asyncio.get_running_loop().time() if self._working else 0.0

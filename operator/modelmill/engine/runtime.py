@@ -183,6 +183,11 @@ class ControlLoop:
             else:
                 await self._list_the_rest()
 
+    @property
+    def busy(self) -> bool:
+        """Whether any object waits to be planned, or is."""
+        return any(queue.busy for queue in self._queues.values())
+
     def on_relisted(self) -> None:
         """Note that a watch stream began anew with a list."""
         self._relisted.set()

@@ -110,7 +110,7 @@ def _yaml(value: Mapping[str, Any], pad: str) -> Iterator[str]:
     for name, item in value.items():
         if isinstance(item, str):
             yield f"{pad}{name}: {json.dumps(item)}"
-        elif isinstance(item, Mapping):
+        elif isinstance(item, dict):
             yield f"{pad}{name}:"
             yield from _yaml(item, pad + "  ")
         else:

@@ -5,7 +5,16 @@ from typing import Any
 
 from modelmill.engine import metrics
 from modelmill.engine.errors import ApiError, Forbidden
-from modelmill.engine.events import BUDGET, BUDGET_SECONDS, REPEAT_SECONDS, WAITING, EventRecorder, events_about
+from modelmill.engine.events import (
+    BUDGET,
+    BUDGET_SECONDS,
+    LOOK_SECONDS,
+    REPEAT_SECONDS,
+    WAITING,
+    YIELD_SECONDS,
+    EventRecorder,
+    events_about,
+)
 from modelmill.engine.interface import Event
 from tests.support.fake_api import WIDGETS, FakeApi, widget
 from tests.support.virtual_time import now, run
@@ -138,3 +147,29 @@ def test_events_about_an_object_are_asked_for_by_its_identity() -> None:
 def test_events_that_cannot_be_read_stop_nothing() -> None:
     obj = {"metadata": {"name": "j", "namespace": "ml", "uid": "u1"}}
     assert asyncio.run(events_about(Reads(Forbidden(403, "Forbidden", "no")), obj)) == ()  # type: ignore[arg-type]
+
+
+def test_an_event_waits_while_objects_wait_but_not_for_long() -> None:
+    async def body() -> None:
+        api = FakeApi()
+        recording = recorder(api)
+        others = [True]
+        recording.others_wait = lambda: bool(others)
+        recording.record(api.put(WIDGETS, widget()), STARTED)
+        task = asyncio.create_task(recording.run())
+        await asyncio.sleep(YIELD_SECONDS / 2)
+        assert api.writes == []
+        others.clear()
+        await asyncio.sleep(2 * LOOK_SECONDS)
+        assert len(api.writes) == 1
+        others.append(True)
+        recording.record(api.put(WIDGETS, widget("busy")), STARTED)
+        await asyncio.sleep(YIELD_SECONDS + LOOK_SECONDS)
+        assert len(api.writes) == 2
+        for number in range(WAITING - 1):
+            recording.record(api.put(WIDGETS, widget(f"w{number}")), STARTED)
+        await asyncio.sleep(LOOK_SECONDS)
+        assert len(api.writes) > WAITING // 3
+        task.cancel()
+
+    run(body())
