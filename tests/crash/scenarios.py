@@ -216,7 +216,7 @@ SCENARIOS = (
     Scenario("two jobs of one model", two_jobs_of_one_model, publishes, 15),
     Scenario("deleted in the run", deleted_in_the_run, publishes, 80, hasty=True),
     Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes, 640),
-    Scenario("store edited in the run", store_edited_in_the_run, publishes, 25, hasty=True),
+    Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("canary replaced", canary_replaced, publishes, 55),
 )
