@@ -68,7 +68,7 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	    --python-version 3.11 requirements/clients-$$name.in -o requirements/clients-$$name.txt; done
 
 proof: export MODELMILL_RESULTS = $(CURDIR)/build/results.jsonl
-proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodies and 300,000 of gRPC, ten minutes of mutated HTTP, 100 ends under load, a million requests
+proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodies and 300,000 of gRPC, ten minutes of mutated HTTP, 100 ends under load, a million requests, each fault of a store at each call
 	@MODELMILL_OPENAPI_CALLS=10000 MODELMILL_FUZZ_MUTATIONS=50000 MODELMILL_GRPC_MUTATIONS=300000 $(PYTHON) -m pytest \
 	  tests/integration/server/test_openapi_calls.py tests/integration/server/test_fuzz.py \
 	  tests/integration/server/test_grpc_hostile.py

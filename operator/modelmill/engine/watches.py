@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -214,7 +214,7 @@ class Frame:
         started = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(_call_when(started, on_started))
-            await kopf.operator(
+            tasks = await kopf.spawn_tasks(
                 registry=build_registry(self._client, self._watches, self._on_event, self._streams),
                 settings=build_settings(self._watches, namespaced=namespaced),
                 standalone=True,
@@ -222,6 +222,7 @@ class Frame:
                 namespaces=list(self._namespaces),
                 ready_flag=started,
             )
+            await kopf.run_tasks(tasks, ignored=_Everyone())
 
     async def _missing(self) -> Resource:
         """Return a kind that the API server has listed twice while kopf did not look for it."""
@@ -241,6 +242,19 @@ class Frame:
                 self._unwatched.refuse(place, error.status)
             return False
         return True
+
+
+class _Everyone(Collection[asyncio.Task[Any]]):
+    """All tasks of the process: when kopf ends, it cancels every one that began after it, as if there were only its own."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 async def _call_when(event: asyncio.Event, call: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.errors import ApiError, Conflict, Forbidden, ServerFailure, TooManyRequests, Unreachable
+from modelmill.engine.errors import ApiError, Conflict, Forbidden, NotFound, ServerFailure, TooManyRequests, Unreachable
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
@@ -542,5 +542,89 @@ def test_an_object_younger_than_the_list_stays() -> None:
             del loop.api.objects["widgets", "ml", "young"]  # not in the list that is on its way
             await loop.control.resync()
             assert loop.cache.get(WIDGETS, "ml", "young") == young
+
+    run(body())
+
+
+def _without_resync(loop: Loop) -> asyncio.Task[None]:
+    """Run a loop that has listed what it could, as the process does."""
+    return asyncio.create_task(loop.control.run())
+
+
+@pytest.mark.parametrize("refused", [JOBS, CONFIG_MAPS], ids=["child", "of concern"])
+def test_a_kind_that_may_not_be_listed_stops_whose_plans_look_at_it_until_it_may(refused: Any) -> None:
+    async def body() -> None:
+        loop = Loop()
+        stored = loop.api.put(WIDGETS, widget())
+        forbidden = [True]
+        loop.api.before = lambda text: (
+            Forbidden(403, "x", "x") if forbidden[0] and text == f"LIST {refused.plural}" else None
+        )
+        await loop.control.resync()
+        task = _without_resync(loop)
+        assert loop.control.known.missing() == {(refused, None)}
+        assert (
+            await loop.told("MODIFIED", {**stored, "metadata": {**stored["metadata"], "resourceVersion": "900"}}) == []
+        )
+        forbidden[0] = False
+        await asyncio.sleep(10)
+        assert loop.names == ["w"]
+        assert loop.control.known.missing() == set()
+        task.cancel()
+
+    run(body())
+
+
+@pytest.mark.parametrize("absent", [JOBS, CONFIG_MAPS], ids=["child", "of concern"])
+def test_a_kind_that_is_not_installed_has_no_objects(absent: Any) -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        loop.api.before = lambda text: NotFound(404, "x", "x") if text == f"LIST {absent.plural}" else None
+        async with loop.running():
+            assert loop.names == ["w"]
+
+    run(body())
+
+
+def test_a_namespace_where_a_kind_may_not_be_listed_stops_itself_only() -> None:
+    async def body() -> None:
+        loop = Loop(namespaces=("ml", "other"))
+        loop.api.put(WIDGETS, widget("here"))
+        elsewhere = widget("there")
+        elsewhere["metadata"]["namespace"] = "other"
+        loop.api.put(WIDGETS, elsewhere)
+        for resource in (WIDGETS, JOBS, PODS, CONFIG_MAPS):
+            objects, version = await loop.api.list(resource, None)
+            for obj in objects:
+                loop.control.on_event(resource, None, obj)
+            loop.control.on_listed(resource, "ml", {obj["metadata"]["uid"] for obj in objects}, version)
+            if resource != PODS:
+                loop.control.on_listed(resource, "other", {obj["metadata"]["uid"] for obj in objects}, version)
+        task = _without_resync(loop)
+        await asyncio.sleep(0.01)
+        assert loop.names == ["here"]
+        loop.control.on_absent(PODS, "other")
+        await asyncio.sleep(0.01)
+        assert loop.names == ["here", "there"]
+        task.cancel()
+
+    run(body())
+
+
+def test_what_a_list_lacks_is_gone_and_wakes_its_parent() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        job = loop.api.put(JOBS, owned("Job", "j"))
+        async with loop.running():
+            loop.seen.clear()
+            loop.control.on_listed(JOBS, None, set(), str(int(job["metadata"]["resourceVersion"]) - 1))
+            await asyncio.sleep(0.01)
+            assert loop.names == []  # younger than the list
+            loop.control.on_listed(JOBS, None, set(), "900")
+            await asyncio.sleep(0.01)
+            assert loop.names == ["w"]
+            assert loop.cache.get(JOBS, "ml", "j") is None
 
     run(body())

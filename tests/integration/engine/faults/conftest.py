@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +23,34 @@ from tests.integration.engine.faults.kubelet import free_port
 from tests.integration.engine.faults.live_api import Object
 from tests.integration.engine.faults.live_world import LiveWorld, Server
 from tests.integration.engine.faults.plan import Clean, LivePlan, Played, play
+from tests.support.results import Result, record
 
+FAULTS = {
+    "test_a_missing_kind_stops_its_own_objects_only": "F16",
+    "test_permissions_taken_and_given_back": "F17",
+    "test_a_namespace_goes_with_all_that_is_in_it": "F20",
+    "test_a_component_that_dies_and_comes_back": "F14",
+    "test_releases_take_over_from_each_other": "F32",
+}
+"""Where docs/reliability.md has what a test does."""
 CONTROLLERS = "--controller-manager"
 AT_ONCE = 6
 NewWorld = Callable[..., LiveWorld]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Record what a test that is a plan of its own has found."""
+    report = yield
+    name = getattr(item, "originalname", "")
+    if report.when == "call" and not report.skipped and name in FAULTS:
+        problems = [report.longreprtext[-1000:]] if report.failed else []
+        record(
+            Result(
+                "1", FAULTS[name], name.removeprefix("test_").replace("_", " "), item.nodeid, report.duration, problems
+            )
+        )
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -37,17 +37,17 @@ class LiveApi:
         self._read: dict[str, Object] = {}
 
     def of(self, resource: Resource, namespace: str = "ml") -> list[Object]:
-        """Return the objects of a kind, in the order of their names."""
+        """Return the objects of a kind, in the order of their names, without what is in every namespace."""
         items = self.ask("GET", resource.path(self._real(namespace)))["items"]
         named = {"apiVersion": resource.api_version, "kind": resource.kind}
-        return sorted(({**named, **item} for item in items), key=lambda item: str(item["metadata"]["name"]))
+        found = [{**named, **item} for item in items if item["metadata"]["name"] != "kube-root-ca.crt"]
+        return sorted(found, key=lambda item: str(item["metadata"]["name"]))
 
     def every(self) -> Iterator[tuple[Resource, Object]]:
         """Yield the objects of the kinds that operators write."""
         for resource in WRITTEN:
             for obj in self.of(resource):
-                if obj["metadata"]["name"] != "kube-root-ca.crt":
-                    yield resource, obj
+                yield resource, obj
 
     def find(self, resource: Resource, name: str, namespace: str = "ml") -> Object | None:
         """Return the object, or None."""

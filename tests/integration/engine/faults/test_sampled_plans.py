@@ -21,14 +21,15 @@ from tests.integration.engine.faults.plan import Clean, LivePlan, made_twice
 
 pytestmark = pytest.mark.integration
 
-COUNT = int(os.environ.get("MODELMILL_TIER1_PLANS", "5"))
+COUNT = int(os.environ.get("MODELMILL_TIER1_PLANS", "4"))
 SEED = os.environ.get("MODELMILL_TIER1_SEED", "1")
 ONLY = os.environ.get("MODELMILL_TIER1_ONLY", "")
 PLANS_OF_A_SCENARIO = 3
 """Fewest, as long as there are scenarios left: a clean run costs as much as a plan."""
-OUTAGES = {GONE: (20.0, 300.0), THROTTLED: (10.0, 60.0)}
-"""Seconds of the outages beside a few plans, and of those beside many."""
-MANY = 50
+MANY = 12
+SHORT_OUTAGES = {GONE: 20.0}
+LONG_OUTAGES = {GONE: 300.0, THROTTLED: 60.0}
+"""Seconds of the outages beside a few plans, and of those beside `MANY`."""
 
 
 def test_no_fault_changes_the_end(light_server: LightServer, stages: Stages) -> None:
@@ -55,6 +56,5 @@ def sampled(clean: Mapping[Scenario, Clean]) -> Iterator[LivePlan]:
 def outages(clean: Mapping[Scenario, Clean]) -> Iterator[LivePlan]:
     """Yield a plan for each outage of the whole API server, in the first scenario."""
     scenario, runs = next(iter(clean.items()))
-    for mode, seconds in OUTAGES.items():
-        write = random.Random(f"{SEED} {mode}").choice(runs.writes)
-        yield LivePlan(scenario, Outage(write, mode, seconds[COUNT >= MANY]))
+    for mode, seconds in (LONG_OUTAGES if COUNT >= MANY else SHORT_OUTAGES).items():
+        yield LivePlan(scenario, Outage(random.Random(f"{SEED} {mode}").choice(runs.writes), mode, seconds))
