@@ -178,7 +178,7 @@ GUARDS = (
     Guard(
         "what is missing from a list made anew is gone",
         "engine/runtime.py",
-        "            self._gone(resource, gone, version)\n",
+        "            self._gone(resource, gone, listed_at)\n",
         "            pass\n",
     ),
     Guard(

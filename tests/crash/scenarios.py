@@ -30,12 +30,14 @@ class Scenario:
     """What is done, and how the training pods end meanwhile.
 
     within: seconds that it may take without faults. What waits for a timer that nobody set is done by the next resync only.
+    hasty: whether people act in the middle of a run, so that they meet another run when the operator is away for its length.
     """
 
     name: str
     play: Callable[[World], Awaitable[None]]
     endings: Callable[[Object, int], Ending]
     within: int
+    hasty: bool = False
 
 
 def digest_of(job: Manifest) -> str:
@@ -212,7 +214,7 @@ SCENARIOS = (
     Scenario("data rejected", one_run, data_rejected, 10),
     Scenario("canary taken back", canary_taken_back, publishes, 660),
     Scenario("two jobs of one model", two_jobs_of_one_model, publishes, 15),
-    Scenario("deleted in the run", deleted_in_the_run, publishes, 80),
+    Scenario("deleted in the run", deleted_in_the_run, publishes, 80, hasty=True),
     Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes, 640),
     Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.crash.guards import GUARDS, Guard, caught, places
 
-SAMPLE = [GUARDS[0], GUARDS[13]]
+SAMPLE = ("a later look that a plan asks for comes", "an older event does not replace a newer object")
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.what)
@@ -14,6 +14,6 @@ def test_each_guard_is_in_its_file_once(guard: Guard) -> None:
     assert places(guard) == 1
 
 
-@pytest.mark.parametrize("guard", SAMPLE, ids=lambda guard: guard.what)
+@pytest.mark.parametrize("guard", [guard for guard in GUARDS if guard.what in SAMPLE], ids=lambda guard: guard.what)
 def test_a_guard_that_is_taken_out_is_missed_by_a_crash_plan(guard: Guard) -> None:
     assert caught(guard, 0.02) is not None

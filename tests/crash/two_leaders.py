@@ -153,12 +153,13 @@ class TwoLeaders:
         outcome = play(
             self.scenario,
             strike,
+            may_stop=self.scenario.hasty,
             at_rest=lambda world: both[world].end_the_second(),
             each_second=lambda world: both[world].each_second(),
             make_operator=make,
         )
         left = [problem for problem in outcome.problems if "leadership lost" not in problem]
-        problems = compared(self.clean, replace(outcome, problems=left))
+        problems = left if self.scenario.hasty else compared(self.clean, replace(outcome, problems=left))
         if not struck:
             problems.append("the write never came")
         return problems

@@ -33,7 +33,7 @@ def test_nothing_is_recorded_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_page_counts_by_fault_and_scenario() -> None:
     lines = page(RESULTS, "Made today.", [Finding("a run: x", "two of them")]).splitlines()
-    assert "4 plans played, 1 failed." in lines
+    assert any(line.startswith("4 plans played, 1 failed.") for line in lines)
     assert "| a run | 2, **1 failed** |  | 2, **1 failed** |" in lines
     assert "| a canary |  | 1 | 1 |" in lines
     assert "- `a run: create Job #2: killed after`: two Jobs" in lines
