@@ -9,8 +9,11 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent
-TOGETHER = ("tests/integration/engine", "tests/integration/server/clients", "tests/integration/trainer")
-"""Folders whose tests share what is dear: an API server, environments of clients. They stay on one worker."""
+TOGETHER = (
+    "tests/integration/engine", "tests/integration/server/clients", "tests/integration/store_faults",
+    "tests/integration/trainer",
+)  # fmt: skip
+"""Folders whose tests share what is dear: an API server, environments of clients, a store. They stay on one worker."""
 ORDER = ("e2e", "integration", "crash", "unit")
 """What waits most comes first, so that the others fill the time."""
 
@@ -23,8 +26,10 @@ class ByModule(LoadScopeScheduling):
         return next((folder for folder in TOGETHER if path.startswith(f"{folder}/")), path)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
-    """Share the tests out by module, in the order in which they were collected."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule | None:
+    """Share the tests out by module, in the order in which they were collected; one by one with `--dist load`."""
+    if config.option.dist == "load":
+        return None
     config.option.loadscopereorder = False
     return ByModule(config, log)
 

@@ -1,6 +1,8 @@
-"""Measures the control loop: the real operator process on a real API server with etcd and no kubelet.
+"""Measures the control loop beside its peers: real processes on one real API server with etcd and no kubelet.
 
-Prints a Markdown table beside the budget; `--write` puts it into docs/performance.md. Needs no root; takes about 6 minutes.
+Each round starts every loop in turn, alone, in a namespace of its own. Prints Markdown tables; `--write` puts them into
+docs/performance.md. Peers are built with Go on first use, which takes minutes; without Go ours is measured alone. Needs no
+root. Takes about 14 minutes, `--quick` about 4.
 """
 
 from __future__ import annotations
@@ -9,303 +11,220 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
-from hack.bench import load, report  # noqa: E402 - after the path
-from hack.bench.light import AuditLog, LightServer  # noqa: E402 - after the path
-from hack.bench.machine import Machine  # noqa: E402
-from hack.bench.operator_process import OperatorProcess  # noqa: E402 - after the path
-from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS  # noqa: E402 - after the path
+from hack.bench import goals, load, report  # noqa: E402 - after the path
+from hack.bench.alone import Alone, Death, Idle  # noqa: E402 - after the path
+from hack.bench.light import LightServer  # noqa: E402 - after the path
+from hack.bench.loops import LOOPS, Loop  # noqa: E402 - after the path
+from hack.bench.machine import Machine  # noqa: E402 - after the path
+from hack.bench.results import Measured  # noqa: E402 - after the path
+from hack.bench.series import RATE, Bench, measure, memory, say  # noqa: E402 - after the path
+from hack.bench.serving.environments import MissingError  # noqa: E402 - after the path
 from modelmill.engine.client import Client  # noqa: E402 - after the path
 from modelmill.engine.login import login  # noqa: E402 - after the path
-from modelmill.kube.objects import Resource  # noqa: E402 - after the path
 from modelmill.kube.resources import DEPLOYMENTS, JOBS  # noqa: E402 - after the path
 
-RATE = 20.0
-PATIENCE = 180.0
 SETTLE_SECONDS = 15.0
-BUDGETS = {
-    "TrainingJob → Job": {"p50": 5, "p99": 15, "writes": 3, "burst": 12},
-    "InferenceService → Deployment": {"p50": 10, "p99": 40, "writes": 8, "burst": 20},
-}
+KINDS = ("training", "serving")
+KEYS = [one.key for one in LOOPS]
+QUICK = {"rounds": 1, "count": 60, "burst": 60, "objects": 0, "rest": 0.0, "restarts": 1, "failovers": 1}
 
 
-class Bench:
-    """One run of the benchmark."""
+class Run:
+    """One run of the benchmark and what it found. left_out: loops that could not be measured, with the reason."""
 
-    def __init__(self, server: LightServer, folder: Path, client: Client, counts: list[int], burst: int) -> None:
-        self._server = server
-        self._folder = folder
-        self._client = client
-        self._counts = counts
-        self._burst = burst
-        self.kubeconfig = server.install(folder)
-        # For some seconds after a kind was made the API server builds its handlers anew and closes the watches.
-        time.sleep(SETTLE_SECONDS)
-        self.operator = self._start()
-        self.audit = AuditLog(server.audit_log)
-        self.objects = 0
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self.measured: dict[str, Measured] = {}
+        self.left_out: list[str] = []
+        self.floors: list[report.Floor] = []
+        self.deaths: list[Death] = []
+        self.idle: Idle | None = None
 
-    def _start(self) -> OperatorProcess:
-        operator = OperatorProcess(self.kubeconfig, self._folder / "operator.log")
-        operator.wait_leading(60)
-        return operator
-
-    async def measure(
-        self,
-        title: str,
-        parent: Resource,
-        child: Resource,
-        make: Callable[[str, str], dict[str, Any]],
-        *,
-        with_version: bool,
-    ) -> report.Kind:
-        """Measure one kind: paced series of each count, then all at once."""
-        found = report.Kind(title, BUDGETS[title])
-        namespace = self._server.new_namespace(f"bench-{parent.plural}-{os.getpid()}")
-        series = [("warm", 20), *((f"paced{count}", count) for count in self._counts)]
-        for prefix, count in series:
-            bodies = await self._prepare(namespace, prefix, count, make, with_version=with_version)
-            cpu, memory = self.operator.cpu_seconds(), self.operator.rss_mib()
-            with self._observed(namespace, parent, child) as sightings:
-                await load.create_paced(self._client, parent, bodies, RATE)
-                await self._children(sightings, child, count)
-                self._settle()
-            used = 1000 * (self.operator.cpu_seconds() - cpu) / count
-            latencies = _latencies(sightings, parent, child)
-            grown = self.operator.rss_mib() - memory
-            one = report.Paced(count, latencies, self.audit.writes(), used, grown, count - len(latencies))
-            if prefix != "warm":
-                found.paced.append(one)
-                median = one.percentile(0.5)
-                say(f"{title}, {count} at {RATE:.0f}/s: {median:.1f} ms, {one.writes_per_object():.2f} writes")
-        if self._burst:
-            await self._measure_burst(found, namespace, parent, child, make, with_version=with_version)
+    def obtain(self) -> list[Loop]:
+        """Return the loops that were asked for and whose programs can be had."""
+        found = []
+        for loop in (one for one in LOOPS if one.key in self._options.loops):
+            try:
+                if loop.source:
+                    loop.source.folder()
+                found.append(loop)
+            except MissingError as error:
+                self._leave_out(loop, str(error))
         return found
 
-    async def _measure_burst(
-        self,
-        found: report.Kind,
-        namespace: str,
-        parent: Resource,
-        child: Resource,
-        make: Callable[[str, str], dict[str, Any]],
-        *,
-        with_version: bool,
-    ) -> None:
-        bodies = await self._prepare(namespace, "burst", self._burst, make, with_version=with_version)
-        with self._observed(namespace, parent, child) as sightings:
-            began = time.monotonic()
-            await load.create_at_once(self._client, parent, bodies)
-            made = time.monotonic() - began
-            await self._children(sightings, child, self._burst)
-            self._settle()
-        first = min(moment for plural, *_, moment in read(sightings) if plural == parent.plural)
-        last = max(moment for plural, *_, moment in read(sightings) if plural == child.plural)
-        found.burst_count = self._burst
-        found.burst_seconds = last - min(first, began)
-        found.burst_writes = sum(self.audit.writes().values()) / self._burst
-        say(f"{found.title}, {self._burst} at once: {found.burst_seconds:.1f} s, of these {made:.1f} s creating them")
+    async def rounds(self, bench: Bench, loops: list[Loop]) -> None:
+        """Measure every loop once, then again; then how the peers' memory grows."""
+        options = self._options
+        for number in range(options.rounds):
+            for loop in self._present(loops):
+                async with self._leaving_out(loop):
+                    measured = self.measured.setdefault(loop.key, Measured(loop.title))
+                    measured.rounds.append(await measure(bench, loop, options.count, options.burst))
+                    text = (
+                        f"{measured.latency(0.5):.1f} / {measured.latency(0.99):.1f} ms, CPU {measured.cpu_ms():.1f} ms"
+                    )
+                    say(f"round {number + 1}, {measured.name()}: {text}, burst {measured.burst_seconds():.1f} s")
+        for loop in self._present(loops):
+            if options.objects and loop.source:
+                async with self._leaving_out(loop):
+                    self._grew(loop, await memory(bench, loop, options.objects))
 
-    async def _prepare(
-        self, namespace: str, prefix: str, count: int, make: Callable[[str, str], dict[str, Any]], *, with_version: bool
-    ) -> list[dict[str, Any]]:
-        names = [f"{prefix}-{number}" for number in range(count)]
-        if with_version:
-            versions = [load.model_version(namespace, name) for name in names]
-            await load.create_at_once(self._client, MODEL_VERSIONS, versions)
-            self.objects += count
-            self._settle()
-        self.objects += count
-        self.audit.mark()
-        return [make(namespace, name) for name in names]
+    def _present(self, loops: list[Loop]) -> list[Loop]:
+        return [one for one in loops if not any(text.startswith(one.title) for text in self.left_out)]
 
-    @contextmanager
-    def _observed(self, namespace: str, *resources: Resource) -> Iterator[Path]:
-        """Run the observer over these kinds; the file with what it saw is complete while it runs."""
-        file = self._folder / f"{resources[0].plural}-{time.monotonic_ns()}"
-        kinds_seen = [f"{one.group}/{one.version}/{one.plural}" for one in resources]
-        argv = [
-            sys.executable,
-            str(ROOT / "hack" / "bench" / "observer.py"),
-            str(self._server.admin),
-            str(file),
-            namespace,
-        ]
-        observer = subprocess.Popen([*argv, *kinds_seen], stdout=subprocess.PIPE, text=True)
+    @asynccontextmanager
+    async def _leaving_out(self, loop: Loop) -> AsyncIterator[None]:
+        """Leave a peer out whose program fails; a failure of ours ends the run."""
         try:
-            assert observer.stdout is not None
-            if observer.stdout.readline().strip() != "ready":
-                raise RuntimeError("the observer did not start")
-            yield file
-            if observer.poll() is not None:
-                raise RuntimeError("the observer ended before the end of the series")
-        finally:
-            observer.kill()
-            observer.wait()
+            yield
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            if loop.source is None:
+                raise
+            self.measured.pop(loop.key, None)
+            self._leave_out(loop, str(error))
 
-    async def _children(self, sightings: Path, child: Resource, count: int) -> None:
-        limit = time.monotonic() + PATIENCE
-        while len({owner for plural, _, owner, _ in read(sightings) if plural == child.plural}) < count:
-            if time.monotonic() > limit:
-                say(f"not every object has a child after {PATIENCE:.0f} s; {self.operator.tail()}")
-                return
-            await asyncio.sleep(0.5)
+    def _grew(self, loop: Loop, mib: float) -> None:
+        self.measured.setdefault(loop.key, Measured(loop.title)).memory_mib = mib
+        say(f"{self._options.objects:,} of {loop.parent.kind}: {mib:.1f} MiB per 1,000")
 
-    async def floor(self, count: int) -> list[report.Floor]:
-        """Measure one bare request of each sort at the same pace: what the API server alone takes on this machine now."""
-        namespace = self._server.new_namespace(f"bench-floor-{os.getpid()}")
-        found = []
+    async def bare(self, bench: Bench, count: int = 100) -> None:
+        """Measure one bare request of each sort at the same pace: what the API server alone takes on this machine."""
+        namespace = bench.new_namespace("floor")
         for title, resource, sent in (
-            ("POST of a Job", JOBS, self._client.create),
-            ("server-side apply of a Deployment", DEPLOYMENTS, self._client.apply),
+            ("POST of a Job", JOBS, bench.client.create),
+            ("server-side apply of a Deployment", DEPLOYMENTS, bench.client.apply),
         ):
             bodies = [load.child(resource, namespace, f"floor-{number}") for number in range(count)]
-            found.append(report.Floor(title, await load.timed(sent, resource, bodies, RATE)))
+            self.floors.append(report.Floor(title, await load.timed(sent, resource, bodies, RATE)))
+            await bench.clean(namespace, resource)
+
+    async def alone(self, bench: Bench, loops: list[Loop]) -> None:
+        """Measure what needs no peer: deaths with few objects and with many, ours' memory, rest and restart."""
+        options = self._options
+        alone = Alone(bench)
+        try:
+            self.deaths.append(await alone.death(options.restarts, options.failovers))
+            say(f"deaths: {self.deaths[-1]}")
+            if options.objects:
+                for loop in (one for one in loops if one.key in KINDS):
+                    self._grew(loop, await alone.memory(loop, options.objects))
+                self.idle = alone.idle(options.rest)
+                self.deaths.append(await alone.death(min(options.restarts, 1), 0))
+                say(f"deaths: {self.deaths[-1]}")
+        finally:
+            alone.end()
+
+    def goals(self) -> list[goals.Goal]:
+        """Return all goals that this run can judge."""
+        found = [*goals.against_peers(self.measured), *goals.of_memory(self.measured)]
+        if self.idle is not None:
+            found += goals.of_rest(self.idle)
+        for death in self.deaths:
+            found += goals.of_death(death)
         return found
 
-    def _settle(self) -> None:
-        """Wait until nothing is reconciled and nothing is written any more: Events come last, in the background."""
-        before = -1
-        while (now := sum(self.audit.writes().values())) != before:
-            before = now
-            self.operator.wait_quiet(PATIENCE)
-
-    def idle(self, rest_seconds: float) -> report.Idle:
-        """Measure rest and restart with everything that was made."""
-        self.audit.mark()
-        cpu = self.operator.cpu_seconds()
-        time.sleep(rest_seconds)
-        rest_writes = self.audit.write_lines()
-        rest_cpu = 100 * (self.operator.cpu_seconds() - cpu) / max(rest_seconds, 1)
-        self.operator.terminate()
-        self.audit.mark()
-        self.operator = self._start()
-        quiet = self.operator.wait_quiet(PATIENCE, still=5)
-        restart_writes = self.audit.write_lines()
-        for line in (rest_writes + restart_writes)[:20]:
-            say(f"unwanted write: {line}")
-        return report.Idle(
-            objects=self.objects,
-            rest_seconds=rest_seconds,
-            rest_writes=len(rest_writes),
-            rest_cpu_percent=rest_cpu,
-            restart_seconds=quiet - self.operator.started,
-            restart_writes=len(restart_writes),
-            restart_cpu_seconds=self.operator.cpu_seconds(),
-            restart_mib=self.operator.rss_mib(),
-        )
-
-
-def read(sightings: Path) -> list[tuple[str, str, str, float]]:
-    """Return what the observer saw: plural, name, owner, moment."""
-    lines = [line.split() for line in sightings.read_text().splitlines()]
-    return [(one[0], one[1], one[2], float(one[3])) for one in lines if len(one) == 4]
-
-
-def _latencies(sightings: Path, parent: Resource, child: Resource) -> list[float]:
-    """Return ms from the first sight of each parent to the first sight of its child."""
-    parents: dict[str, float] = {}
-    children: dict[str, float] = {}
-    for plural, name, owner, moment in read(sightings):
-        if plural == parent.plural:
-            parents.setdefault(name, moment)
-        elif plural == child.plural:
-            children.setdefault(owner, moment)
-    return [1000 * (children[name] - moment) for name, moment in parents.items() if name in children]
-
-
-def say(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)
+    def _leave_out(self, loop: Loop, reason: str) -> None:
+        self.left_out.append(f"{loop.title}: {reason}")
+        say(f"left out: {self.left_out[-1]}")
 
 
 async def run(options: argparse.Namespace) -> str:
     """Measure, and return the text of the section."""
     began = time.monotonic()
-    extra = ["--controller-manager"] if options.controller_manager else []
-    server = LightServer.up(options.name, *extra)
+    found = Run(options)
+    loops = found.obtain()
+    server = LightServer.up(options.name)
     machine = Machine(server.admin.parent)
     os.environ["KUBECONFIG"] = str(server.admin)
     client = Client(login())
-    measured: list[report.Kind] = []
-    floors: list[report.Floor] = []
-    idle = None
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(server, Path(folder), client, options.counts, options.burst)
-        try:
-            floors = await bench.floor(100)
-            if "training" in options.kinds:
-                measured.append(
-                    await bench.measure("TrainingJob → Job", TRAINING_JOBS, JOBS, load.training_job, with_version=False)
-                )
-            if "serving" in options.kinds:
-                title = "InferenceService → Deployment"
-                measured.append(
-                    await bench.measure(
-                        title, INFERENCE_SERVICES, DEPLOYMENTS, load.inference_service, with_version=True
-                    )
-                )
-            if options.rest:
-                idle = bench.idle(options.rest)
-        finally:
-            await client.close()
-            bench.operator.terminate()
-            others = machine.others_percent()
-            server.down()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for manifest in (one for loop in loops if loop.source for one in loop.source.manifest_files()):
+                server.kubectl("apply", "--server-side", "-f", str(manifest))
+            server.install(Path(folder))
+            # For some seconds after a kind was made the API server builds its handlers anew and closes the watches.
+            await asyncio.sleep(SETTLE_SECONDS)
+            bench = Bench(server, client, Path(folder))
+            await found.bare(bench)
+            await found.rounds(bench, loops)
+            await found.alone(bench, loops)
+        others = machine.others_percent()
+    finally:
+        await client.close()
+        server.down()
     took = f"{(time.monotonic() - began) / 60:.0f} minutes"
-    conditions = f"{took} on {os.cpu_count()} cores, of which other processes used {others:.0f} % meanwhile"
-    return _section(options, report.table(floors, measured, idle), measured, conditions)
+    return section(found, f"{took} on {os.cpu_count()} cores, of which other processes used {others:.0f} % meanwhile")
 
 
-def _section(options: argparse.Namespace, table: str, measured: list[report.Kind], conditions: str) -> str:
+def section(found: Run, conditions: str) -> str:
+    """Return the text of the section."""
     command = "python hack/bench/control_loop.py" + "".join(f" {one}" for one in sys.argv[1:] if one != "--write")
-    neighbour = "with" if options.controller_manager else "without"
-    return "\n".join(
-        [
-            "## Control loop",
-            "",
-            f"`{command}`, {conditions}; Python {platform.python_version()}.",
-            f"One API server and etcd, {neighbour} a controller manager, no kubelet. First child: from the moment in which a "
-            "watch shows the object to the moment in which a watch of the same process shows its child. Writes are counted in "
-            "the API server's audit log by the operator's user; renewals of its Lease are left out.",
-            "",
-            table,
-            "",
-            "Writes per object by resource:",
-            "",
-            report.details(measured),
-        ]
-    )
+    measured = list(found.measured.values())
+    missing = "".join(f"\n\nNot measured: {text}" for text in found.left_out)
+    return f"""## Control loop
+
+`{command}`, {conditions}; Python {platform.python_version()}.
+
+{report.METHOD}
+
+{report.loops_table(measured)}
+
+{report.goals_table(found.goals())}
+
+{report.floors_text(found.floors)}
+
+Writes per object at {RATE:.0f} a second, by resource:
+
+{report.writes_text(measured)}{missing}
+"""
 
 
 def options_from(argv: list[str]) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="control_loop.py", description=__doc__)
-    parser.add_argument("--counts", type=int, nargs="*", default=[100, 1000], help="objects of each paced series")
-    parser.add_argument("--burst", type=int, default=1000, help="objects made at once; 0 leaves it out")
     parser.add_argument(
-        "--rest", type=float, default=60, help="seconds of rest to count writes in; 0: no rest, no restart"
+        "--rounds",
+        type=int,
+        default=2,
+        choices=range(1, 10),
+        help="how often every loop is measured (default: %(default)s)",
     )
-    parser.add_argument("--kinds", nargs="*", default=["training", "serving"], choices=["training", "serving"])
-    parser.add_argument("--controller-manager", action="store_true", help="run kube-controller-manager beside it")
+    parser.add_argument("--count", type=int, default=200, help="objects of a paced series (default: %(default)s)")
+    parser.add_argument("--burst", type=int, default=200, help="objects made at once (default: %(default)s)")
+    parser.add_argument(
+        "--objects", type=int, default=1000, help="objects of each kind for memory, rest and restart; 0: none of these"
+    )
+    parser.add_argument("--rest", type=float, default=60, help="seconds of rest (default: %(default)s)")
+    parser.add_argument("--restarts", type=int, default=3, help="deaths without a standby (default: %(default)s)")
+    parser.add_argument("--failovers", type=int, default=1, help="deaths with a standby (default: %(default)s)")
+    parser.add_argument("--loops", nargs="*", default=KEYS, choices=KEYS, help="loops to measure (default: all)")
+    parser.add_argument("--quick", action="store_true", help="one short round, no memory, no rest")
     parser.add_argument("--name", default="bench", help="name of the API server (default: %(default)s)")
     parser.add_argument("--write", action="store_true", help="write the section of docs/performance.md")
-    return parser.parse_args(argv)
+    chosen = parser.parse_args(argv)
+    if chosen.quick:
+        vars(chosen).update(QUICK)
+    return chosen
 
 
 if __name__ == "__main__":
     chosen = options_from(sys.argv[1:])
-    section = asyncio.run(run(chosen))
-    print(section)
+    # SIGTERM ends the run like Ctrl-C does: with everything that it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    text = asyncio.run(run(chosen))
+    print(text)
     if chosen.write:
-        say(f"written to {report.write_page(section + chr(10)).relative_to(ROOT)}")
+        report.write_page(text)
+        say("written to docs/performance.md")

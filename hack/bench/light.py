@@ -1,4 +1,4 @@
-"""The light API server with the operator's kinds and permissions installed, and its audit log."""
+"""The light API server with the operator's kinds and permissions installed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "modelmill-system"
 USER = f"system:serviceaccount:{NAMESPACE}:modelmill-operator"
-WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
 @dataclass(frozen=True)
@@ -43,10 +39,14 @@ class LightServer:
         if self.started_here:
             _tool("apiserver", "down", "--name", self.name)
 
+    def binary(self, name: str) -> Path:
+        """Return the path of a program of Kubernetes."""
+        cache = Path(os.environ.get("MODELMILL_CACHE") or "~/.cache/modelmill").expanduser()
+        return cache / "bin" / name
+
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl as administrator; return what it printed. Raises CalledProcessError."""
-        cache = Path(os.environ.get("MODELMILL_CACHE") or "~/.cache/modelmill").expanduser()
-        argv = [str(cache / "bin" / "kubectl"), f"--kubeconfig={self.admin}", *arguments]
+        argv = [str(self.binary("kubectl")), f"--kubeconfig={self.admin}", *arguments]
         return subprocess.run(argv, input=text, check=True, capture_output=True, text=True).stdout
 
     def install(self, folder: Path) -> Path:
@@ -57,11 +57,32 @@ class LightServer:
         kept = [one for one in documents if one and one["kind"] not in unwanted]
         self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(kept))
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        token = self.kubectl("-n", NAMESPACE, "create", "token", "modelmill-operator", "--duration=24h").strip()
+        return self.login_as("modelmill-operator", folder / "operator.kubeconfig")
+
+    def administrator(self, namespace: str, name: str, folder: Path) -> Path:
+        """Make a service account that may do everything; return a kubeconfig in `folder` with its identity."""
+        self.new_namespace(namespace)
+        account = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+        documents = [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": f"{namespace}-{name}"},
+                "roleRef": role,
+                "subjects": [account],
+            },
+        ]
+        self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(documents))
+        return self.login_as(name, folder / f"{name}.kubeconfig", namespace)
+
+    def login_as(self, account: str, path: Path, namespace: str = NAMESPACE) -> Path:
+        """Write a kubeconfig of a service account, with a token of its own, which the audit log names; return its path."""
+        token = self.kubectl("-n", namespace, "create", "token", account, "--duration=24h").strip()
         config = yaml.safe_load(self.admin.read_text())
         for user in config["users"]:
             user["user"] = {"token": token}
-        path = folder / "operator.kubeconfig"
         path.write_text(yaml.safe_dump(config))
         path.chmod(0o600)
         return path
@@ -71,45 +92,6 @@ class LightServer:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         self.kubectl("apply", "--server-side", "-f", "-", text=json.dumps(body))
         return name
-
-
-class AuditLog:
-    """What the operator asked of the API server since a mark."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._mark = 0
-        self.mark()
-
-    def mark(self) -> None:
-        """Count from here on."""
-        self._mark = self._path.stat().st_size if self._path.exists() else 0
-
-    def requests(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the operator's requests since the mark."""
-        with self._path.open("rb") as file:
-            file.seek(self._mark)
-            for line in file:
-                if USER.encode() in line and line.endswith(b"\n"):
-                    entry = json.loads(line)
-                    if entry["user"]["username"] == USER:
-                        yield entry
-
-    def writes(self) -> Counter[str]:
-        """Return the writes since the mark by resource, Lease renewals left out."""
-        return Counter(
-            "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
-            for entry in self.requests()
-            if entry["verb"] in WRITES and (reference := entry["objectRef"])["resource"] != "leases"
-        )
-
-    def write_lines(self) -> list[str]:
-        """Return the writes since the mark as readable lines, for messages."""
-        return [
-            f"{entry['verb']} {entry['requestURI']} {entry.get('responseStatus', {}).get('code')}"
-            for entry in self.requests()
-            if entry["verb"] in WRITES and entry["objectRef"]["resource"] != "leases"
-        ]
 
 
 def _tool(*arguments: str, check: bool = True) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from modelmill.engine.client import Client
 from modelmill.kube.objects import Resource
+from modelmill.kube.resources import DEPLOYMENTS
 
 AT_ONCE = 64
 STORE = {"uri": "s3://models/prod", "endpoint": "http://s3.store:7070", "secretRef": {"name": "store-credentials"}}
@@ -74,6 +75,26 @@ def inference_service(namespace: str, name: str) -> dict[str, Any]:
             "monitoring": {"drift": {"psiThreshold": "0.2"}},
         },
     }
+
+
+def pytorch_job(namespace: str, name: str) -> dict[str, Any]:
+    """Return a PyTorchJob of one replica for Kubeflow's training operator v1."""
+    container = {"name": "pytorch", "image": "localhost/none:1", "env": [{"name": "A", "value": "1"}]}
+    master = {"replicas": 1, "restartPolicy": "Never", "template": {"spec": {"containers": [container]}}}
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "PyTorchJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"pytorchReplicaSpecs": {"Master": master}},
+    }
+
+
+def rollout(namespace: str, name: str) -> dict[str, Any]:
+    """Return a Rollout for Argo Rollouts with the replicas and steps of our InferenceService."""
+    deployment = child(DEPLOYMENTS, namespace, name)
+    steps = [{"setWeight": 10}, {"pause": {"duration": 60}}, {"setWeight": 100}]
+    spec = deployment["spec"] | {"strategy": {"canary": {"steps": steps}}}
+    return deployment | {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "spec": spec}
 
 
 def child(resource: Resource, namespace: str, name: str) -> dict[str, Any]:

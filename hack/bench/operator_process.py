@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -14,14 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hack.bench.light import NAMESPACE, ROOT
+from hack.bench.program import Program
 
-TICKS = os.sysconf("SC_CLK_TCK")
 
-
-class OperatorProcess:
+class OperatorProcess(Program):
     """One operator.
 
     log: file that its standard error goes to. server_image: the server of its release. settings: more of its environment.
+    module: the program, `modelmill.app` or one that starts it in another way.
     """
 
     def __init__(
@@ -31,11 +28,11 @@ class OperatorProcess:
         identity: str = "operator",
         server_image: str = "localhost/modelmill-server:bench",
         settings: Mapping[str, str] | None = None,
+        module: str = "modelmill.app",
     ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
-        self.log = log
         self.identity = identity
         environment = {
             **os.environ,
@@ -48,15 +45,7 @@ class OperatorProcess:
             "MODELMILL_LEASE_NAMESPACE": NAMESPACE,
             **(settings or {}),
         }
-        with log.open("ab") as output:
-            argv = [sys.executable, "-m", "modelmill.app"]
-            self.process = subprocess.Popen(argv, env=environment, stdout=output, stderr=output)
-        self.started = time.monotonic()
-
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return self.process.pid
+        super().__init__([sys.executable, "-m", module], environment, log)
 
     def metrics(self) -> dict[str, float]:
         """Return the samples of /metrics by their name with labels; nothing while it does not answer."""
@@ -70,31 +59,32 @@ class OperatorProcess:
 
     def leads(self) -> bool:
         """Tell whether it holds the lease."""
-        return self.metrics().get('modelmill_leader_election_master_status{name="modelmill-operator"}') == 1
+        samples = self.metrics().items()
+        return any(name.startswith("modelmill_leader_election_master_status") and value == 1 for name, value in samples)
 
     def reconciles(self) -> float:
         """Return how many reconciliations it did."""
         return sum(value for name, value in self.metrics().items() if name.startswith("modelmill_reconcile_total"))
 
-    def alive(self) -> bool:
-        """Tell whether it still runs."""
-        return self.process.poll() is None
-
     def wait_leading(self, seconds: float) -> None:
         """Wait until it leads. Raises TimeoutError with the end of its log."""
         self.wait(self.leads, seconds, "leading")
 
+    def wait_answering(self, seconds: float) -> None:
+        """Wait until it answers, leading or not. Raises TimeoutError with the end of its log."""
+        self.wait(lambda: bool(self.metrics()), seconds, "answering")
+
     def wait_quiet(self, seconds: float, still: float = 2.0) -> float:
         """Wait until it has reconciled nothing for `still` seconds; return the moment (monotonic) of the last change seen."""
         last, changed, limit = -1.0, time.monotonic(), time.monotonic() + seconds
-        while time.monotonic() < limit:
+        while time.monotonic() < limit and self.alive():
             current = self.reconciles()
             if current != last:
                 last, changed = current, time.monotonic()
             elif current > 0 and time.monotonic() - changed > still:
                 return changed
             time.sleep(0.5)
-        raise TimeoutError(f"the operator reconciled for more than {seconds} s; {self.tail()}")
+        raise TimeoutError(f"the operator has ended, or reconciled for more than {seconds} s; {self.tail()}")
 
     def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait until `condition()` holds. Raises TimeoutError with the end of its log."""
@@ -103,34 +93,3 @@ class OperatorProcess:
             if not self.alive() or time.monotonic() > limit:
                 raise TimeoutError(f"operator {self.identity} is not {what}; {self.tail()}")
             time.sleep(0.1)
-
-    def cpu_seconds(self) -> float:
-        """Return the CPU time that it used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def rss_mib(self) -> float:
-        """Return its resident memory."""
-        match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
-        assert match is not None
-        return int(match.group(1)) / 1024
-
-    def terminate(self, seconds: float = 30) -> int:
-        """Send SIGTERM and return the exit code; kill it when it does not end."""
-        if self.alive():
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
-
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        if self.alive():
-            self.process.kill()
-        self.process.wait(10)
-
-    def tail(self) -> str:
-        """Return the end of its log."""
-        return f"the end of {self.log}:\n" + "\n".join(self.log.read_text().splitlines()[-20:])

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 
 from modelmill import __version__
+from modelmill.api import references
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError, NotFound
 from modelmill.engine.interface import Reads, Watch
 from modelmill.engine.process import Routes, Settings, run
-from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
+from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import (
@@ -67,6 +68,7 @@ def config_from(environment: Mapping[str, str]) -> Config:
         settings=Settings(
             namespaces=_listed(environment, "MODELMILL_NAMESPACES"),
             lease_namespace=environment.get("MODELMILL_LEASE_NAMESPACE", "default"),
+            lease_name=environment.get("MODELMILL_LEASE_NAME", "modelmill-operator"),
             identity=environment.get("MODELMILL_POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
             port=int(environment.get("MODELMILL_PORT", "8080")),
         ),
@@ -83,7 +85,8 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
         table,
         [
             Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
-            Watch(TRAINING_JOBS, index_fields=[training.MODEL_FIELD], unread=[MANAGED_FIELDS]),
+            Watch(TRAINING_JOBS, indexes=references.OF_JOBS, unread=[MANAGED_FIELDS]),
+            Watch(INFERENCE_SERVICES, indexes=references.OF_SERVICES, unread=[MANAGED_FIELDS]),
             Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],
@@ -116,28 +119,28 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
             "trainingjob",
             TRAINING_JOBS,
             [*of_runs, training.training_part(Image(config.trainer_image, config.image_pull_policy), reads)],
-            maps={
-                PODS: training.keys_of_pod,
-                INFERENCE_SERVICES: training.keys_of_service,
-                MODEL_VERSIONS: training.keys_of_version,
-                TRAINING_JOBS: training.keys_of_same_model,
+            concerns={
+                PODS: Concern(training.keys_of_pod),
+                INFERENCE_SERVICES: training.SERVICES,
+                MODEL_VERSIONS: training.VERSIONS,
+                TRAINING_JOBS: training.SAME_MODEL,
             },
         ),
         Controller(
             "modelversion",
             MODEL_VERSIONS,
             [registry.REGISTRY],
-            maps={INFERENCE_SERVICES: registry.keys_of_service},
+            concerns={INFERENCE_SERVICES: registry.SERVICES},
         ),
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
             [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART],
-            maps={
-                PODS: serving.keys_of_pod,
-                REPLICA_SETS: serving.keys_of_pod,
-                MODEL_VERSIONS: serving.keys_of_version,
-                TRAINING_JOBS: monitoring.keys_of_training_job,
+            concerns={
+                PODS: Concern(serving.keys_of_pod),
+                REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
+                MODEL_VERSIONS: serving.VERSIONS,
+                TRAINING_JOBS: monitoring.RETRAINING,
             },
         ),
     ]

@@ -5,7 +5,6 @@ tests/integration/engine compares the engine with the real one; what is said her
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -27,13 +26,15 @@ OnChange = Callable[[Resource, str, Object], None]
 class MemoryApi:
     """All objects of a cluster, handed out as they are stored: an object is replaced by its next version, never changed.
 
-    clock: the server's time of day, for creationTimestamp and deletionTimestamp. A uid follows from kind, name and how often
-    that name was made, so that runs of a scenario can be compared.
+    history: every change, with its resourceVersion. clock: the server's time of day, for creationTimestamp and
+    deletionTimestamp. A uid follows from kind, name and how often that name was made, so that runs of a scenario can be
+    compared.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.objects: dict[Resource, dict[tuple[str, str], Object]] = defaultdict(dict)
         self.listeners: list[OnChange] = []
+        self.history: list[tuple[int, Resource, str, Object]] = []
         self.version = 100
         self.made: Counter[Place] = Counter()
         self._clock = clock
@@ -41,6 +42,17 @@ class MemoryApi:
     def of(self, resource: Resource) -> list[Object]:
         """Return the objects of a kind, in the order of their names."""
         return [obj for _, obj in sorted(self.objects[resource].items())]
+
+    def before(self, resource: Resource, version: int) -> list[Object]:
+        """Return the objects of a kind as they were at a resourceVersion, in the order of their names."""
+        objects: dict[tuple[str, str], Object] = {}
+        for written, kind, change, obj in self.history:
+            if kind == resource and written <= version:
+                place = _place(kind, obj)[1:]
+                objects.pop(place, None)
+                if change != "DELETED":
+                    objects[place] = obj
+        return [obj for _, obj in sorted(objects.items())]
 
     def every(self) -> Iterator[tuple[Resource, Object]]:
         """Yield all objects with their kinds."""
@@ -59,7 +71,7 @@ class MemoryApi:
         place = _place(resource, body)
         if place[1:] in self.objects[resource]:
             raise AlreadyExists(409, "AlreadyExists", f'{resource.plural} "{place[2]}" already exists')
-        new = copy.deepcopy(dict(body))
+        new = copied(body)
         self.made[place] += 1
         meta = new["metadata"]
         meta.pop("resourceVersion", None)
@@ -85,15 +97,20 @@ class MemoryApi:
             return self.create(resource, {**body, "metadata": {**body["metadata"], "managedFields": managed}})
         kept = {**before["metadata"], **body["metadata"], "managedFields": managed}
         kept["resourceVersion"] = before["metadata"]["resourceVersion"]
-        merged = {**before, **copy.deepcopy(dict(body)), "metadata": kept}
+        merged = {**before, **copied(body), "metadata": kept}
         if merged == before:
             return before
         return self._changed(place, before, merged)
 
+    def replace(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        place = _place(resource, body)
+        before = self._current(place, body["metadata"])
+        return self._changed(place, before, copied(body))
+
     def replace_status(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         place = _place(resource, body)
         before = self._current(place, body["metadata"])
-        return self._changed(place, before, {**before, "status": copy.deepcopy(body["status"])})
+        return self._changed(place, before, {**before, "status": copied(body["status"])})
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Object:
         """JSON merge patch, which takes what it changes out of our fields. An object that goes does with its last finalizer."""
@@ -147,6 +164,7 @@ class MemoryApi:
         return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
 
     def _tell(self, resource: Resource, change: str, obj: Object) -> None:
+        self.history.append((self.version, resource, change, obj))
         for listener in tuple(self.listeners):
             listener(resource, change, obj)
 
@@ -163,6 +181,15 @@ class MemoryApi:
         if meta.get("uid", stored["metadata"]["uid"]) != stored["metadata"]["uid"]:
             raise Conflict(409, "Conflict", "the uid is another")
         return stored
+
+
+def copied(value: Any) -> Any:
+    """Return a deep copy of what JSON can say."""
+    if isinstance(value, Mapping):
+        return {name: copied(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [copied(part) for part in value]
+    return value
 
 
 def _has_status(resource: Resource) -> bool:
@@ -189,7 +216,7 @@ def _left(owned: Mapping[str, Any], patch: Mapping[str, Any], before: Mapping[st
 def _merged(before: Any, patch: Any) -> Any:
     """RFC 7396."""
     if not isinstance(patch, Mapping):
-        return copy.deepcopy(patch)
+        return copied(patch)
     merged = dict(before) if isinstance(before, Mapping) else {}
     for name, value in patch.items():
         if value is None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelmill.api.resources import TRAINING_JOBS
+from modelmill.engine.errors import ApiError
 from modelmill.kube import labels
+from modelmill.kube.objects import Resource
 from modelmill.kube.resources import CORE_EVENTS, EVENTS
-from tests.crash.faults import Strike, Write
+from tests.crash.faults import Write
 from tests.crash.logs import recorded_logs
-from tests.crash.memory_api import MemoryApi
+from tests.crash.memory_api import MemoryApi, Object
 from tests.crash.scenarios import Scenario
 from tests.crash.world import BEGIN, World
 from tests.support.virtual_time import run
@@ -30,43 +33,67 @@ MOST_WRITES = 3
 class Outcome:
     """A scenario that came to rest, or how it failed to. end: all objects, masked. problems: sentences.
 
-    seconds: virtual ones until it was played, the rest after it left out.
+    seconds: virtual ones until it was played, the rest after it left out. present: which kinds there were before each write,
+    and at rest (None).
     """
 
     end: Mapping[str, Any] = field(default_factory=dict)
     writes: list[Write] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    present: Mapping[Write | None, frozenset[Resource]] = field(default_factory=dict)
 
 
-def play(scenario: Scenario, strike: Strike = lambda _: None, **settings: Any) -> Outcome:
+def play(
+    scenario: Scenario,
+    strike: Callable[[World, Write], str | None] = lambda _world, _write: None,
+    *,
+    may_stop: bool = False,
+    at_rest: Callable[[World], None] | None = None,
+    **settings: Any,
+) -> Outcome:
     """Run a scenario in virtual time until it rests, and judge what can be judged without another run.
 
-    settings: attributes of the world, e.g. `skew` or `copies`.
+    strike: asked before each write by which fault it is struck. may_stop: whether what the scenario's people wait for need not
+    come, so that they give up. at_rest: what happens when all is done. settings: attributes of the world, e.g. `skew`.
     """
     outcome = Outcome()
     random.seed(scenario.name)  # the jitter of back-offs
     with recorded_logs() as logs:
-        run(_play(scenario, strike, settings, outcome))
+        run(_play(scenario, strike, may_stop, at_rest, settings, outcome))
     outcome.problems += [f"in the log: {line}" for line in logs]
     return outcome
 
 
-async def _play(scenario: Scenario, strike: Strike, settings: Mapping[str, Any], outcome: Outcome) -> None:
-    world = World(strike, scenario.endings)
+async def _play(
+    scenario: Scenario,
+    strike: Callable[[World, Write], str | None],
+    may_stop: bool,
+    at_rest: Callable[[World], None] | None,
+    settings: Mapping[str, Any],
+    outcome: Outcome,
+) -> None:
+    world = World(lambda write: strike(world, write), scenario.endings)
     for name, value in settings.items():
         setattr(world, name, value)
     if settings:
         world.restart()
     try:
-        await scenario.play(world)
+        try:
+            await scenario.play(world)
+        except (AssertionError, ApiError):
+            if not may_stop:
+                raise
         outcome.seconds = (world.clock() - BEGIN).total_seconds()
         await world.settle()
         outcome.writes = list(world.log)
+        if at_rest is not None:
+            at_rest(world)
+            await world.settle()
         outcome.end = dict(masked_objects(world.api))
         outcome.problems += judged(world)
         await _restarted(world, outcome)
-    except AssertionError as error:
+    except (AssertionError, ApiError) as error:
         outcome.problems.append(str(error))
     if world.operator.alive:
         world.operator.kill()
@@ -75,7 +102,8 @@ async def _play(scenario: Scenario, strike: Strike, settings: Mapping[str, Any],
 async def _restarted(world: World, outcome: Outcome) -> None:
     """Start the operator anew at rest: whatever it then does was forgotten before."""
     before = len(world.log)
-    world.strike = world.operator.client._strike = lambda _: None
+    world.strike = lambda _: None
+    world.behind = None
     world.restart()
     await world.settle()
     outcome.problems += [f"left undone until a restart: {write}" for write in world.log[before:]]
@@ -83,7 +111,9 @@ async def _restarted(world: World, outcome: Outcome) -> None:
 
 def judged(world: World) -> Iterator[str]:
     """Yield what is wrong with a world at rest."""
-    yield from (f"Job {name} was made {count} times" for name, count in world.jobs_made.items() if count > 1)
+    for (owner, number), count in world.jobs_made.items():
+        if count > 1:
+            yield f"{count} Jobs were made for run {number} of {owner}"
     yield from (f"the process ended: {failure!r}" for failure in world.failures)
     alive = world.api.uids()
     for resource, obj in world.api.every():
@@ -93,9 +123,25 @@ def judged(world: World) -> Iterator[str]:
             yield f"{resource.kind} {name} has outlived its owner"
         if not owners and (meta.get("labels") or {}).get(labels.MANAGED_BY_LABEL) and resource.group != labels.GROUP:
             yield f"{resource.kind} {name} of ours has no owner"
+        if resource.group == labels.GROUP:
+            yield from (f"{resource.kind} {name} {words}" for words in untold(obj))
         for condition in (obj.get("status") or {}).get("conditions") or ():
             if condition.get("reason") == "InternalError":
                 yield f"{resource.kind} {name}: {condition['message']}"
+
+
+def untold(obj: Object) -> Iterator[str]:
+    """Yield what an object of ours at rest does not tell: that it was seen as it is, how it stands, what came of it."""
+    status = obj.get("status") or {}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    if "Ready" not in conditions:
+        yield "does not tell whether it is ready"
+    for condition in conditions.values():
+        if condition.get("observedGeneration", obj["metadata"]["generation"]) != obj["metadata"]["generation"]:
+            yield f"has a condition {condition['type']} of an earlier generation"
+    stalled = conditions.get("Stalled", {}).get("status") == "True"
+    if obj["kind"] == TRAINING_JOBS.kind and not stalled and (status.get("currentRun") or not status.get("lastRun")):
+        yield "rests without an end of its run"
 
 
 def compared(clean: Outcome, disturbed: Outcome, most_writes: int | None = MOST_WRITES) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,8 @@ STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_EVALUATE, names.STAG
 STAGE_SECONDS = 2
 READY_SECONDS = 3
 INFINITE = float("inf")
+AGES = 15
+"""Seconds after the last change by which everything that only waits for its time has happened."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,19 @@ class Surroundings:
     rate: int = 20
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
+    _changed: tuple[int, datetime] | None = None
+    _asked: list[tuple[str, str]] = field(default_factory=list)
 
     def step(self) -> None:
+        """Let everybody do what is due. Where nothing has changed for `AGES` seconds nothing is, which saves the looking."""
+        if self._changed is None or self._changed[0] != self.api.version:
+            self._changed = self.api.version, self.clock()
+        if (self.clock() - self._changed[1]).total_seconds() <= AGES:
+            self._work()
+        for uid, code in self._asked:
+            self.codes.setdefault(uid, Counter())[code] += self.rate
+
+    def _work(self) -> None:
         self._collect_garbage()
         for job in self.api.of(JOBS):
             self._job(job)
@@ -63,7 +76,7 @@ class Surroundings:
                 self._serving_pod(pod)
             else:
                 self._training_pod(pod)
-        self._traffic()
+        self._asked = list(self._traffic())
 
     async def counted(self, key: Key, pods: Sequence[Manifest]) -> Mapping[str, Sample]:
         """Stand in the place of the scraper."""
@@ -78,12 +91,17 @@ class Surroundings:
         return Sample({code: float(count) for code, count in codes.items()}, {0.1: total, INFINITE: total})
 
     def _collect_garbage(self) -> None:
+        """Delete whose owners are all gone, and then what those have owned."""
         alive = self.api.uids()
-        for resource, obj in self.api.every():
-            meta = obj["metadata"]
-            owners = meta.get("ownerReferences") or ()
-            if owners and not any(owner["uid"] in alive for owner in owners):
-                self.api.delete(resource, meta["namespace"], meta["name"])
+        orphans = [
+            (resource, obj["metadata"])
+            for resource, obj in self.api.every()
+            if (owners := obj["metadata"].get("ownerReferences")) and not any(one["uid"] in alive for one in owners)
+        ]
+        for resource, meta in orphans:
+            self.api.delete(resource, meta["namespace"], meta["name"])
+        if orphans:
+            self._collect_garbage()
 
     def _age(self, obj: Object) -> float:
         return (self.clock() - parse_timestamp(obj["metadata"]["creationTimestamp"])).total_seconds()
@@ -151,14 +169,7 @@ class Surroundings:
         if job is None:
             return
         ending = self.endings(job, int(number))
-        begun = STAGES[: 1 + min(int(self._age(pod)) // STAGE_SECONDS, len(STAGES) - 1)]
-        over = int(self._age(pod)) >= STAGE_SECONDS * (1 + STAGES.index(ending.stage))
-        begun = begun[: 1 + STAGES.index(ending.stage)]
-        statuses = [_container(stage, running=stage == begun[-1] and not over, ending=ending) for stage in begun]
-        phase = ("Failed" if ending.code else "Succeeded") if over else "Running"
-        inits = [status for status in statuses if status["name"] != names.STAGE_PUBLISH]
-        mains = [status for status in statuses if status["name"] == names.STAGE_PUBLISH]
-        self._status(PODS, pod, {"phase": phase, "initContainerStatuses": inits, "containerStatuses": mains})
+        self._status(PODS, pod, training_status(ending, int(self._age(pod)) // STAGE_SECONDS))
 
     def _deployment(self, deployment: Object) -> None:
         template, wanted = deployment["spec"]["template"], deployment["spec"]["replicas"]
@@ -215,30 +226,44 @@ class Surroundings:
         ready = "True" if self._age(pod) >= READY_SECONDS and not broken else "False"
         before = (pod.get("status") or {}).get("conditions") or [{}]
         moment = before[0]["lastTransitionTime"] if before[0].get("status") == ready else timestamp(self.clock())
-        state: Object = {"running": {}}
-        if broken:
-            told = encode(StageResult("Failed", "GoldenMismatch", ("row 3 differs",)))
-            state = {"terminated": {"exitCode": 3, "reason": "Error", "message": told}}
-        container = {"name": "server", "state": state}
-        self._status(
-            PODS,
-            pod,
-            {
-                "phase": "Running",
-                "podIP": "10.0.0.1",
-                "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": moment}],
-                "containerStatuses": [container],
-            },
-        )
+        condition = {"type": "Ready", "status": ready, "lastTransitionTime": moment}
+        self._status(PODS, pod, serving_status("10.0.0.1", condition, broken=broken))
 
-    def _traffic(self) -> None:
+    def _traffic(self) -> Iterator[tuple[str, str]]:
+        """Yield who answers requests, and with which code."""
         for service in self.api.of(SERVICES):
             selector = service["spec"]["selector"].items()
             for pod in self.api.of(PODS):
                 if selector <= pod["metadata"]["labels"].items() and is_ready(pod):
-                    version = pod["metadata"]["labels"][labels.VERSION_LABEL]
-                    code = "500" if version in self.errors else "200"
-                    self.codes.setdefault(pod["metadata"]["uid"], Counter())[code] += self.rate
+                    broken = pod["metadata"]["labels"][labels.VERSION_LABEL] in self.errors
+                    yield pod["metadata"]["uid"], "500" if broken else "200"
+
+
+def training_status(ending: Ending, stages: int) -> Object:
+    """Return the status of a training pod in which so many stages are over."""
+    last = STAGES.index(ending.stage)
+    over = stages > last
+    begun = STAGES[: 1 + min(stages, last)]
+    statuses = [_container(stage, running=stage == begun[-1] and not over, ending=ending) for stage in begun]
+    return {
+        "phase": ("Failed" if ending.code else "Succeeded") if over else "Running",
+        "initContainerStatuses": [status for status in statuses if status["name"] != names.STAGE_PUBLISH],
+        "containerStatuses": [status for status in statuses if status["name"] == names.STAGE_PUBLISH],
+    }
+
+
+def serving_status(address: str, ready: Object, *, broken: bool) -> Object:
+    """Return the status of a serving pod with its condition Ready; a broken one has ended with a message."""
+    state: Object = {"running": {}}
+    if broken:
+        told = encode(StageResult("Failed", "GoldenMismatch", ("row 3 differs",)))
+        state = {"terminated": {"exitCode": 3, "reason": "Error", "message": told}}
+    return {
+        "phase": "Running",
+        "podIP": address,
+        "conditions": [ready],
+        "containerStatuses": [{"name": "server", "state": state}],
+    }
 
 
 def _container(stage: str, *, running: bool, ending: Ending) -> Object:

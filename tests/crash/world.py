@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,16 +13,18 @@ from modelmill.api.resources import INFERENCE_SERVICES
 from modelmill.engine.cache import Cache
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
-from modelmill.engine.interface import Watch
+from modelmill.engine.interface import Requests
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
+from modelmill.kube import labels
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import JOBS
 from modelmill.serving.part import serving_part
 from modelmill.workloads.containers import Image
-from tests.crash.faults import FaultyClient, Strike, Write, selected
+from tests.crash.faults import FaultyClient, Strike, Write
 from tests.crash.memory_api import MemoryApi, Object
 from tests.crash.surroundings import Ending, Surroundings
+from tests.crash.watching import Delivery, Streams
 from tests.support.virtual_time import now as loop_time
 
 ENVIRONMENT = {
@@ -35,39 +37,53 @@ CONFIG = app.config_from(ENVIRONMENT)
 BEGIN = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
 RESTART_SECONDS = 2.0
 QUIET_SECONDS = 60
-WATCH_SECONDS = 0.02
-"""From a write to its watch event."""
+PATIENCE_SECONDS = 3600
 
 
 class Operator:
-    """One process of the operator: its cache, its queues, its memory. `skew`: seconds that its clock is ahead."""
+    """One process of the operator: its cache, its queues, its memory.
 
-    def __init__(self, world: World, skew: float = 0.0) -> None:
-        self._world = world
+    since: resourceVersion of its first lists and watches, from an API server that is behind; None for one that is not.
+    """
+
+    def __init__(self, world: World, since: int | None = None) -> None:
         self.client = FaultyClient(world.api, world.strike, self.kill, world.count)
+        self.client.behind = since
+        client = self.fenced(self.client)
         server = Image("server:1", "IfNotPresent")
-        table = [_with_pods(row, server, world.surroundings) for row in app.controllers(CONFIG, self.client)]  # type: ignore[arg-type]
-        self._watches = {watch.resource: watch for watch in app.watches(table)}
+        table = [_with_pods(row, server, world.surroundings) for row in app.controllers(CONFIG, client)]
+        watches = app.watches(table)
         cache = Cache(
-            {watch.resource: watch.index_labels for watch in self._watches.values()},
+            {watch.resource: watch.index_labels for watch in watches},
             loop_time,
-            {watch.resource: watch.unread for watch in self._watches.values()},
-            {watch.resource: watch.index_fields for watch in self._watches.values()},
-            {watch.resource: watch.reduced for watch in self._watches.values()},
+            {watch.resource: watch.unread for watch in watches},
+            {watch.resource: watch.indexes for watch in watches},
+            {watch.resource: watch.reduced for watch in watches},
         )
-        self._events = EventRecorder(self.client, "operator", loop_time)  # type: ignore[arg-type]
-        executor = Executor(self.client, cache, self._events, list(self._watches))  # type: ignore[arg-type]
+        events = EventRecorder(client, "operator", loop_time)
+        executor = Executor(client, cache, events, [watch.resource for watch in watches])
         self._control = ControlLoop(
-            self.client,  # type: ignore[arg-type]
+            client,
             cache,
             executor,
             table,
-            list(self._watches.values()),
+            watches,
             (),
-            lambda: world.clock() + timedelta(seconds=skew),
+            lambda: world.clock() + timedelta(seconds=world.skew),
         )
-        world.api.listeners.append(self._on_change)
-        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._events.run())]
+        self.streams = Streams(world.api, watches, self._control, world.delivery, since)
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(events.run())]
+
+    def fenced(self, client: FaultyClient) -> Requests:
+        """Return what the control loop uses: the client itself, where nobody else leads."""
+        return client
+
+    async def lead(self) -> None:
+        """Wait until this process leads; at once, where nobody else does."""
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the control loop; it ends with the process."""
+        self._tasks.append(asyncio.create_task(work))
 
     @property
     def alive(self) -> bool:
@@ -76,7 +92,7 @@ class Operator:
     def kill(self) -> None:
         """SIGKILL: nothing it had in memory is left, and what it asked for is not answered."""
         self.client.dead = True
-        self._world.api.listeners.remove(self._on_change)
+        self.streams.close()
         for task in self._tasks:
             task.cancel()
 
@@ -85,40 +101,35 @@ class Operator:
         return next((task.exception() for task in self._tasks if task.done() and not task.cancelled()), None)
 
     async def _run(self) -> None:
+        await self.lead()
         await self._control.resync_until_done()
+        self.client.behind = None
         await self._control.run()
-
-    def _on_change(self, resource: Resource, change: str, obj: Object) -> None:
-        watch = self._watches.get(resource)
-        if watch is None or not selected(obj, watch.label_selector):
-            return
-        late = WATCH_SECONDS + self._world.late.get(resource, 0.0)
-        asyncio.get_running_loop().call_later(late, self._deliver, watch, change, obj)
-
-    def _deliver(self, watch: Watch, change: str, obj: Object) -> None:
-        if self.alive:
-            for _ in range(self._world.copies):
-                self._control.on_event(watch.resource, change, obj)
 
 
 class World:
-    """The cluster. strike: which writes are struck by what. late: seconds by which the events of a kind come later.
+    """The cluster. strike: which writes are struck by what. endings: how training pods end.
 
-    copies: how often each event is told. skew: seconds that the operator's clock is ahead. quiet: seconds
-    without a write that are a rest. endings: how training pods end.
-    log: everything that operators wrote, in order. each_second: looks at the world.
+    delivery: how watch events come. skew: seconds that the operator's clock is ahead. quiet: seconds without a write that
+    are a rest. patience: seconds after which a person waits no longer. behind: seconds by which an operator that starts after
+    a death sees the world of before. make_operator: starts a process. log: everything that operators wrote, in order.
+    jobs_made: how many Jobs, by owner's uid and run. each_second: looks at the world.
     """
 
     def __init__(self, strike: Strike, endings: Callable[[Object, int], Ending]) -> None:
         self.strike = strike
-        self.late: dict[Resource, float] = {}
-        self.copies = 1
+        self.delivery = Delivery()
         self.skew = 0.0
         self.quiet = QUIET_SECONDS
+        self.patience = PATIENCE_SECONDS
+        self.behind: float | None = None
+        self.make_operator: Callable[[World, int | None], Operator] = Operator
         self.log: list[Write] = []
-        self.jobs_made: Counter[str] = Counter()
+        self.jobs_made: Counter[tuple[str, str]] = Counter()
         self.failures: list[BaseException] = []
         self.each_second: Callable[[World], None] = lambda _: None
+        self._versions: list[tuple[float, int]] = []
+        self._to_make: list[tuple[Resource, Object]] = []
         self._times: Counter[tuple[str, str, str]] = Counter()
         self.api = MemoryApi(self.clock)
         self.api.listeners.append(self._note)
@@ -139,7 +150,12 @@ class World:
         """Kill the operator, and start another one at once."""
         if self.operator.alive:
             self.operator.kill()
-        self.operator = Operator(self, self.skew)
+        since = self._version_before(self.behind) if self.behind is not None else None
+        self.operator = self.make_operator(self, since)
+
+    def _version_before(self, seconds: float) -> int:
+        """Return the resourceVersion that was the last one so many seconds ago."""
+        return next((version for moment, version in reversed(self._versions) if moment <= loop_time() - seconds), 0)
 
     async def second(self) -> None:
         """Let a second pass; an operator that died is started again after `RESTART_SECONDS`."""
@@ -149,14 +165,16 @@ class World:
             self.failures.append(failure)
             self.restart()
         self.surroundings.step()
+        self._make()
+        self._versions.append((loop_time(), self.api.version))
         self.each_second(self)
         if not self.operator.alive:
             await asyncio.sleep(RESTART_SECONDS)
             self.restart()
 
-    async def until(self, condition: Callable[[], Any], what: str, seconds: int = 3600) -> None:
+    async def until(self, condition: Callable[[], Any], what: str) -> None:
         """Let the time pass until the condition holds. Raises AssertionError when it never does."""
-        for _ in range(seconds):
+        for _ in range(self.patience):
             if condition():
                 return
             await self.second()
@@ -177,13 +195,39 @@ class World:
                 return
         raise AssertionError(f"it never comes to rest; the last writes: {'; '.join(map(str, self.log[-8:]))}")
 
+    def later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Let something happen in so many seconds."""
+        asyncio.get_running_loop().call_later(seconds, do)
+
+    def resource(self, obj: Object) -> Resource:
+        """Return the kind of an object that is or was there."""
+        return next(
+            resource
+            for resource in self.api.objects
+            if (resource.api_version, resource.kind) == (obj["apiVersion"], obj["kind"])
+        )
+
+    def when_free(self, resource: Resource, body: Object) -> None:
+        """Make an object as soon as there is none of its name."""
+        self._to_make.append((resource, body))
+        self._make()
+
+    def _make(self) -> None:
+        waiting, self._to_make = self._to_make, []
+        for resource, body in waiting:
+            if self.api.find(resource, body["metadata"]["name"], body["metadata"]["namespace"]) is None:
+                self.api.create(resource, body)
+            else:
+                self._to_make.append((resource, body))
+
     def status(self, resource: Resource, name: str) -> Object:
         found = self.api.find(resource, name)
         return dict((found or {}).get("status") or {})
 
     def _note(self, resource: Resource, change: str, obj: Object) -> None:
         if resource == JOBS and change == "ADDED":
-            self.jobs_made[obj["metadata"]["name"]] += 1
+            owner = next((owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ()), "nobody")
+            self.jobs_made[owner, obj["metadata"]["labels"][labels.RUN_LABEL]] += 1
 
 
 def _with_pods(row: Controller, server: Image, pods: Surroundings) -> Controller:
@@ -191,4 +235,4 @@ def _with_pods(row: Controller, server: Image, pods: Surroundings) -> Controller
     if row.resource != INFERENCE_SERVICES:
         return row
     parts = [serving_part(server, pods) if part.name == "serving" else part for part in row.parts]  # type: ignore[arg-type]
-    return Controller(row.name, row.resource, parts, row.maps)
+    return Controller(row.name, row.resource, parts, row.concerns)

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from hack.bench import load
-from hack.bench.light import NAMESPACE, AuditLog, LightServer
+from hack.bench.audit import AuditLog
+from hack.bench.light import NAMESPACE, USER, LightServer
 from hack.bench.operator_process import OperatorProcess
 
 LEASE = ("lease", "modelmill-operator", "-n", NAMESPACE)
@@ -28,7 +29,7 @@ class Cluster:
     def __init__(self, server: LightServer, kubeconfig: Path) -> None:
         self.server = server
         self.kubeconfig = kubeconfig
-        self.audit = AuditLog(server.audit_log)
+        self.audit = AuditLog(server.audit_log, USER)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         return self.server.kubectl(*arguments, text=text)
@@ -113,8 +114,10 @@ def start(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Start]:
     """Start operators; each is killed at the end of the test."""
     running: list[OperatorProcess] = []
 
-    def one(identity: str = "first", *, leading: bool = True, **more: Any) -> OperatorProcess:
-        operator = OperatorProcess(cluster.kubeconfig, tmp_path / f"{identity}.log", identity, **more)
+    def one(
+        identity: str = "first", *, leading: bool = True, kubeconfig: Path | None = None, **more: Any
+    ) -> OperatorProcess:
+        operator = OperatorProcess(kubeconfig or cluster.kubeconfig, tmp_path / f"{identity}.log", identity, **more)
         running.append(operator)
         if leading:
             operator.wait_leading(60)

@@ -47,7 +47,7 @@ class FakeApi:
         return self.objects[resource.plural, namespace, name]
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, label_selector: str | None = None
+        self, resource: Resource, namespace: str | None = None, label_selector: str | None = None, *_: Any
     ) -> tuple[list[dict[str, Any]], str]:
         self._request(f"LIST {resource.plural}")
         found = [

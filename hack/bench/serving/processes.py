@@ -9,7 +9,9 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
+from hack.bench import process_tree
+from hack.bench.process_tree import TICKS
+
 STOP_SECONDS = 20.0
 
 
@@ -32,34 +34,19 @@ class Tree:
 
     def pids(self) -> list[int]:
         """Return the processes that live."""
-        children: dict[int, list[int]] = {}
-        for path in Path("/proc").glob("[0-9]*"):
-            fields = _stat(int(path.name))
-            if fields is not None:
-                children.setdefault(int(fields[1]), []).append(int(path.name))
-        found, queue = [], [self.process.pid]
-        while queue:
-            pid = queue.pop()
-            found.append(pid)
-            queue += children.get(pid, [])
-        return found
+        return process_tree.pids(self.process.pid)
 
     def cpu_seconds(self) -> float:
         """Return user and system time of the tree, with that of children that have ended and were waited for."""
-        ticks = 0
-        for pid in self.pids():
-            fields = _stat(pid)
-            if fields is not None:
-                ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
-        return ticks / TICKS
+        return process_tree.cpu_seconds(self.process.pid)
 
     def pss_mib(self) -> float:
         """Return the tree's proportional set size: memory that several processes share is counted once."""
-        return sum(_rollup(pid, "Pss:") for pid in self.pids()) / 1024
+        return sum(process_tree.rollup(pid, "Pss:") for pid in self.pids()) / 1024
 
     def rss_mib(self) -> float:
         """Return the tree's resident memory; what several processes share is counted in each."""
-        return sum(_rollup(pid, "Rss:") for pid in self.pids()) / 1024
+        return process_tree.rss_mib(self.process.pid)
 
     def tail(self) -> str:
         """Return the last line of the log."""
@@ -102,23 +89,7 @@ def _machine_seconds() -> tuple[float, float, float]:
     return busy / TICKS, (busy + idle + iowait) / TICKS, ours
 
 
-def _stat(pid: int) -> list[str] | None:
-    """Return the fields of /proc/PID/stat from the state on, None when the process has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-
-
 def _started(pid: int) -> str:
     """Return when the process began, in ticks since the machine's start; empty when it has ended or waits to be reaped."""
-    fields = _stat(pid)
+    fields = process_tree.stat(pid)
     return "" if fields is None or fields[0] == "Z" else fields[19]
-
-
-def _rollup(pid: int, name: str) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))

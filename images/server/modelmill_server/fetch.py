@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from modelmill.contracts import names
-from modelmill.contracts.artifact import File, Manifest, digest, parse_manifest
+from modelmill.contracts.artifact import File, Manifest, parse_manifest
 from modelmill.store import errors
 from modelmill.store.folder import Connection, Folder, open_folder
 from modelmill.store.transfer import read_small, repeat, save
@@ -49,10 +49,7 @@ def fetch(environ: Mapping[str, str]) -> Manifest:
     try:
         target.mkdir(parents=True, exist_ok=True)
         with _told():
-            content = repeat(lambda: read_small(source, names.MANIFEST_FILE, MAX_MANIFEST), _say)
-        found = digest(content)
-        if found != expected:
-            raise StartError("DigestMismatch", f"{uri}/manifest.json has digest {found}, expected {expected}")
+            content = repeat(lambda: read_small(source, names.MANIFEST_FILE, MAX_MANIFEST, expected), _say)
         try:
             manifest = parse_manifest(content)
         except ValueError as error:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from modelmill.contracts.artifact import canonical, digest
+from modelmill.store.transfer import PAUSES
+from modelmill_trainer.confinement import available_memory
 from modelmill_trainer.facts import ObjectFacts
-from modelmill_trainer.failure import rejected
+from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.stores import Entry, Folder
 
 PARALLEL = 4
+CHANGES = ("DataChanged", "ObjectNotFound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +38,57 @@ class Fetched:
 def download(folder: Folder, into: Path, field: str) -> list[Fetched]:
     """Download every object of `folder`, sorted by name; those called `_…` or `.…` are marks of other programs.
 
-    Raises StageError: DataEmpty naming the `field` when there is none, or whatever the store refuses.
+    An object that is overwritten or goes away meanwhile makes all be listed anew; what is the same then is kept. Raises
+    StageError: DataEmpty naming the `field` when there is none, or whatever the store refuses.
     """
+    into.mkdir(parents=True, exist_ok=True)
+    kept: dict[Entry, Fetched] = {}
+    for pause in PAUSES:
+        try:
+            return _listed(folder, into, field, kept)
+        except StageError as error:
+            if error.reason not in CHANGES:
+                raise
+            print(f"fetch: {error.line()}; listing anew in {pause} s", flush=True)
+            time.sleep(pause)
+    return _listed(folder, into, field, kept)
+
+
+def _listed(folder: Folder, into: Path, field: str, kept: dict[Entry, Fetched]) -> list[Fetched]:
     entries = [entry for entry in folder.entries() if not _is_mark(entry.name) and entry.size]
     if not entries:
         raise rejected(
             "DataEmpty",
             f"{field} is {folder.uri}, where there is no object with content: put the data there or correct the URI",
         )
-    into.mkdir(parents=True, exist_ok=True)
+    _require_room(folder, into, sum(entry.size for entry in entries if entry not in kept), field)
 
-    def one(place: int, entry: Entry) -> Fetched:
-        return _download(folder, entry, into / f"{place:06d}")
+    def one(entry: Entry) -> Fetched:
+        if entry not in kept:
+            # A name of its own: the object may have another place in the next listing.
+            fetched = _download(folder, entry, into / hashlib.sha256(entry.name.encode()).hexdigest())
+            if not entry.etag:
+                return fetched
+            kept[entry] = fetched
+        return kept[entry]
 
     if len(entries) == 1:
-        return [one(0, entries[0])]
+        return [one(entries[0])]
     with ThreadPoolExecutor(PARALLEL) as pool:
-        return list(pool.map(one, range(len(entries)), entries))
+        return list(pool.map(one, entries))
+
+
+def _require_room(folder: Folder, into: Path, size: int, field: str) -> None:
+    """Raise StageError for more bytes than can be brought or read: it is known before hours of bringing them."""
+    memory, free = available_memory(), shutil.disk_usage(into).free
+    if size > memory:
+        words = f"{field} is {folder.uri} with {size} bytes, and all rows are read into memory, which has {memory} bytes"
+        raise StageError(
+            "OutOfMemory", f"{words}: raise podTemplate.resources.limits.memory, or name a part of the data"
+        )
+    if size > free:
+        words = f"{field} is {folder.uri} with {size} bytes, {free} are free at {into}: make room on the node"
+        raise StageError("DiskFailed", words, final=False)
 
 
 def data_digest(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> str:

@@ -27,7 +27,7 @@ class Folder:
     def entries(self) -> list[Entry]:
         """Return every object, sorted by name."""
         with _told():
-            return self._opened.entries()
+            return transfer.repeat(self._opened.entries, _say)
 
     def check_bucket(self) -> None:
         """Raise when it is certain that nothing can be written: BucketNotFound, StoreAuthFailed."""
@@ -39,24 +39,28 @@ class Folder:
         with _told():
             yield from self._opened.chunks(name, etag)
 
-    def read(self, name: str, limit: int) -> bytes:
-        """Return an object of at most `limit` bytes; a larger one is ObjectTooLarge."""
+    def read(self, name: str, limit: int, expected: str) -> bytes:
+        """Return an object of at most `limit` bytes; a larger one is ObjectTooLarge, another content DataChanged."""
         with _told():
-            return transfer.repeat(lambda: transfer.read_small(self._opened, name, limit), _say)
+            return transfer.repeat(lambda: transfer.read_small(self._opened, name, limit, expected), _say)
 
     def save(
         self, name: str, path: Path, size: int, *, sha256: str = "", etag: str = "", said_by: str = "it was listed with"
     ) -> str:
         """Bring an object to a file and return its sha256 in hex; DataChanged when size or sha256 are not as said."""
+        # An object that changed since it was listed has to be listed anew.
+        unless = "" if sha256 else errors.OBJECT_CHANGED
         with _told():
             return transfer.repeat(
-                lambda: transfer.save(self._opened, name, path, size, sha256=sha256, etag=etag, said_by=said_by), _say
+                lambda: transfer.save(self._opened, name, path, size, sha256=sha256, etag=etag, said_by=said_by),
+                _say,
+                unless=unless,
             )
 
     def write(self, name: str, path: Path) -> None:
         """Create an object from a file, unless it is there, and read it back; UploadFailed when it is another then."""
         with _told():
-            transfer.write_verified(self._opened, name, path)
+            transfer.repeat(lambda: transfer.write_verified(self._opened, name, path), _say)
 
 
 def open_folder(uri: str, endpoint: str | None, region: str | None, field: str) -> Folder:

@@ -79,9 +79,9 @@ _STATUSES: dict[type[Any], TypeAdapter[Any]] = {
     InferenceServiceStatus: _INFERENCE_SERVICE[1],
     Alert: TypeAdapter(Alert),
 }
-_KEPT_VERSIONS = 4096
+_KEPT = 4096
 # By identity of the manifest, which is never changed in place; it is kept too, so that no other takes its identity.
-_read_versions: dict[int, tuple[Manifest, list[ModelVersion]]] = {}
+_read_last: dict[int, tuple[Manifest, list[Any]]] = {}
 
 
 def read_training_job(manifest: Manifest) -> TrainingJob:
@@ -103,20 +103,8 @@ def read_inference_service(manifest: Manifest) -> InferenceService:
 
 
 def readable_model_versions(manifests: Iterable[Manifest]) -> list[ModelVersion]:
-    """Return those that can be read; of the others their own condition tells.
-
-    Every plan of a model reads all of its versions, which hardly ever change: those read last are kept.
-    """
-    found = []
-    for manifest in manifests:
-        kept = _read_versions.get(id(manifest))
-        if kept is None or kept[0] is not manifest:
-            kept = (manifest, _readable([manifest], read_model_version))
-            while len(_read_versions) >= _KEPT_VERSIONS:
-                del _read_versions[next(iter(_read_versions))]
-            _read_versions[id(manifest)] = kept
-        found += kept[1]
-    return found
+    """Return those that can be read, without their statuses; of the others their own condition tells."""
+    return _readable(manifests, lambda one: read_model_version(without_status(one)))
 
 
 def readable_inference_services(manifests: Iterable[Manifest]) -> list[InferenceService]:
@@ -127,6 +115,11 @@ def readable_inference_services(manifests: Iterable[Manifest]) -> list[Inference
 def readable_training_jobs(manifests: Iterable[Manifest]) -> list[TrainingJob]:
     """Return those that can be read; of the others their own condition tells."""
     return _readable(manifests, read_training_job)
+
+
+def without_status(manifest: Manifest) -> Manifest:
+    """Return the object for a reader of its spec alone: what another release wrote into the status is then no fault of it."""
+    return {**manifest, "status": None}
 
 
 def read_meta(manifest: Manifest) -> ObjectMeta:
@@ -183,10 +176,23 @@ def _validated(where: str, adapter: TypeAdapter[Any], raw: Any) -> Any:
 def _readable(
     manifests: Iterable[Manifest], read: Callable[[Manifest], TypedObject[Spec, Status]]
 ) -> list[TypedObject[Spec, Status]]:
-    found = []
+    """Return those that can be read. Every plan of a model reads its objects, which change seldom: the last ones are kept."""
+    found: list[TypedObject[Spec, Status]] = []
     for manifest in manifests:
-        try:
-            found.append(read(manifest))
-        except ObjectInvalid:
-            continue
+        known = _read_last.get(id(manifest))
+        if known is None or known[0] is not manifest:
+            known = (manifest, _or_none(manifest, read))
+            while len(_read_last) >= _KEPT:
+                del _read_last[next(iter(_read_last))]
+            _read_last[id(manifest)] = known
+        found += known[1]
     return found
+
+
+def _or_none(
+    manifest: Manifest, read: Callable[[Manifest], TypedObject[Spec, Status]]
+) -> list[TypedObject[Spec, Status]]:
+    try:
+        return [read(manifest)]
+    except ObjectInvalid:
+        return []

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modelmill.api.tracks import read_tracks
 from modelmill.kube.objects import Manifest
+
+MODEL, VERSION, RETRAINS = "model", "version", "retrains"
+"""Indexes: of TrainingJobs and InferenceServices by model, of the latter by version and by the TrainingJob that they start."""
+
+
+def trained_model(job: Manifest) -> str:
+    """Return the model of a TrainingJob; empty when it says none."""
+    return str(_part(job, "spec").get("model") or "")
 
 
 def version_model(version: Manifest) -> str:
@@ -23,17 +32,23 @@ def followed_model(service: Manifest) -> str:
 
 
 def named_versions(service: Manifest) -> set[str]:
-    """Return the versions that an InferenceService pins or has in a track."""
-    status = _part(service, "status")
+    """Return the versions that an InferenceService pins, has in a track, or gave up."""
     pinned = _part(_part(service, "spec"), "model").get("version")
-    tracks = (_part(status, track).get("version") for track in ("stable", "canary"))
-    return {str(name) for name in (pinned, *tracks) if name}
+    return {*read_tracks(service).versions, *([str(pinned)] if pinned else [])}
 
 
 def retraining_job(service: Manifest) -> str:
     """Return the TrainingJob that the alerts of an InferenceService start; empty when there is none."""
     retrain = _part(_part(_part(service, "spec"), "monitoring"), "retrain")
     return str(retrain.get("trainingJob") or "")
+
+
+OF_JOBS = {MODEL: lambda job: [trained_model(job)]}
+OF_SERVICES = {
+    MODEL: lambda service: [followed_model(service)],
+    VERSION: named_versions,
+    RETRAINS: lambda service: [retraining_job(service)],
+}
 
 
 def _part(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:

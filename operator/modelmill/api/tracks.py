@@ -37,6 +37,11 @@ class Tracks:
     deploying: bool = False
     given_up: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
+    @property
+    def versions(self) -> set[str]:
+        """Versions that anything is said of here."""
+        return {name for name in (self.stable, self.canary, *self.given_up) if name is not None}
+
     def wants(self, version: str) -> bool:
         """Whether pods of the version are wanted, if only for a share of zero."""
         return version in (self.stable, self.canary)
@@ -77,13 +82,6 @@ def read_tracks(service: Manifest) -> Tracks:
     if ready.get("status") != FALSE:
         return tracks
     return replace(tracks, reason=str(ready.get("reason", "")), message=str(ready.get("message", "")))
-
-
-def versions_of(service: Manifest) -> set[str]:
-    """Return the versions that an InferenceService serves or served lately."""
-    status = _fields(service.get("status"))
-    tracks = [status.get("stable"), status.get("canary"), *_history(status)]
-    return {name for name in (_version(_fields(track)) for track in tracks) if name is not None}
 
 
 def _given_up(status: dict[str, Any], wanted: set[str | None]) -> dict[str, tuple[str, str]]:

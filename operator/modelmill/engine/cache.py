@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from modelmill.engine.interface import IndexOf
 from modelmill.kube.objects import Manifest, Resource
 
 TOMBSTONE_SECONDS = 300.0
@@ -21,8 +22,8 @@ class Cache:
 
     resourceVersions are compared as numbers: they are etcd revisions, and Kubernetes 1.35 made the order part of the API.
     Indexes are kept sorted, so that a list costs its length and no more. `clock` gives seconds, for the age of tombstones.
-    `index_fields`, `unread` and `reduced` say by kind what is found by and what is kept of an object, as in `Watch`; a field
-    that is not kept cannot be indexed.
+    `indexes`, `unread` and `reduced` say by kind what is found by and what is kept of an object, as in `Watch`; what is not
+    kept cannot be indexed.
     """
 
     def __init__(
@@ -30,13 +31,13 @@ class Cache:
         index_labels: Mapping[Resource, Iterable[str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         unread: Mapping[Resource, Iterable[str]] | None = None,
-        index_fields: Mapping[Resource, Iterable[str]] | None = None,
+        indexes: Mapping[Resource, Mapping[str, IndexOf]] | None = None,
         reduced: Mapping[Resource, Callable[[Manifest], Manifest] | None] | None = None,
     ) -> None:
         self._objects: dict[Resource, dict[_Id, Manifest]] = defaultdict(dict)
         self._sorted: dict[tuple[object, ...], list[_Id]] = {}
         self._index_labels = {resource: tuple(labels) for resource, labels in (index_labels or {}).items()}
-        self._index_fields = {resource: tuple(paths) for resource, paths in (index_fields or {}).items()}
+        self._indexes = dict(indexes or {})
         self._unread = {resource: [path.split(".") for path in paths] for resource, paths in (unread or {}).items()}
         self._reduced = {resource: reduce for resource, reduce in (reduced or {}).items() if reduce is not None}
         self._clock = clock
@@ -61,11 +62,11 @@ class Cache:
             raise KeyError(f"label {label} of {resource.plural} is not indexed")
         return self._indexed(resource, (resource, "label", namespace, label, value))
 
-    def with_field(self, resource: Resource, namespace: str, path: str, value: str) -> Sequence[Manifest]:
-        """Return the objects with this text in an indexed field. Raises KeyError when the field is not indexed."""
-        if path not in self._index_fields.get(resource, ()):
-            raise KeyError(f"field {path} of {resource.plural} is not indexed")
-        return self._indexed(resource, (resource, "field", namespace, path, value))
+    def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
+        """Return the objects with this value in an index. Raises KeyError when there is no such index."""
+        if index not in self._indexes.get(resource, ()):
+            raise KeyError(f"{resource.plural} are not indexed by {index}")
+        return self._indexed(resource, (resource, "index", namespace, index, value))
 
     def put(self, resource: Resource, obj: Manifest) -> bool:
         """Take an object; tell whether it was new or newer than what was there."""
@@ -141,10 +142,9 @@ class Cache:
         for label in self._index_labels.get(resource, ()):
             if label in labels:
                 yield (resource, "label", namespace, label, labels[label])
-        for path in self._index_fields.get(resource, ()):
-            value = _at(obj, path)
-            if isinstance(value, str):
-                yield (resource, "field", namespace, path, value)
+        for index, values_of in self._indexes.get(resource, {}).items():
+            for value in set(values_of(obj)):
+                yield (resource, "index", namespace, index, value)
 
     def _bury(self, uid: str, version: int) -> None:
         now = self._clock()
@@ -155,13 +155,6 @@ class Cache:
             del self._tombstones[oldest]
         self._tombstones.pop(uid, None)
         self._tombstones[uid] = (now, version)
-
-
-def _at(obj: Manifest, path: str) -> Any:
-    value: Any = obj
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 def _without(obj: Manifest, path: Sequence[str]) -> Manifest:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import aiohttp
 from prometheus_client import Counter, Histogram
 
-from modelmill.engine import metrics
-from modelmill.engine.errors import LoginError, ServerFailure, Unreachable, api_error
+from modelmill.engine import decoding, metrics
+from modelmill.engine.errors import ApiError, Expired, LoginError, ServerFailure, Unreachable, api_error
 from modelmill.engine.login import Login
 from modelmill.kube.objects import Resource
+
+T = TypeVar("T")
 
 FIELD_MANAGER = "modelmill"
 # Not `connect`: that would count the wait for a free connection of the pool as well.
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 PAGE = 500
+LIST_TRIES = 3
+"""How often a list is begun whose pages expire while they are read."""
+REFUSAL_BYTES = 64 * 1024
+"""How much is read of a stream that is refused: a Status object, or what a proxy says."""
 CONNECTIONS = 64
-"""Requests at a time; more wait. Each of the 48 workers has one or a few, and a watch stream has one for good."""
+"""Requests at a time; more wait. Each of the 48 workers has one or a few. A watch stream has a connection of its own."""
 
 
 class Client:
@@ -30,11 +37,13 @@ class Client:
     def __init__(self, login: Login) -> None:
         self._login = login
         self.session = self.new_session()
+        # A stream keeps its connection, so that in the pool of the requests a few dozen would leave none.
+        self._streams = self.new_session(connections=0)
 
     def new_session(
         self, *middlewares: aiohttp.ClientMiddlewareType, connections: int = CONNECTIONS
     ) -> aiohttp.ClientSession:
-        """Return another pool of at most so many connections with the same identity; whoever uses it closes it."""
+        """Return another pool with the same identity; whoever uses it closes it. connections: how many at most, 0: no limit."""
         tls = self._login.tls if self._login.tls is not None else False
         connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
         return aiohttp.ClientSession(
@@ -54,6 +63,7 @@ class Client:
     async def close(self) -> None:
         """Close the connections."""
         await self.session.close()
+        await self._streams.close()
 
     async def _authenticate(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -87,23 +97,75 @@ class Client:
         field_selector: str | None = None,
     ) -> tuple[list[dict[str, Any]], str]:
         """Return all objects, read in pages, and the resourceVersion of the list."""
-        items: list[dict[str, Any]] = []
-        query = {"limit": str(PAGE)}
-        if label_selector:
-            query["labelSelector"] = label_selector
-        if field_selector:
-            query["fieldSelector"] = field_selector
+        for tries in range(1, LIST_TRIES + 1):
+            items: list[dict[str, Any]] = []
+            version = ""
+            try:
+                async for page in self.pages(resource, namespace, label_selector, field_selector):
+                    items += map(decoding.whole, page.items)
+                    version = page.version
+            except Expired:
+                if tries == LIST_TRIES:
+                    raise
+            else:
+                break
+        # Items of a typed list carry neither apiVersion nor kind.
+        for item in items:
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return items, version
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> AsyncIterator[decoding.Page]:
+        """Yield the pages of a list, whose objects are not decoded yet. All have the version of the first.
+
+        Raises Expired when the API server knows the place of the next page no more; the list must begin anew then.
+        """
+        query = {"limit": str(PAGE)} | _selectors(label_selector, field_selector)
         while True:
-            page = await self._send("GET", resource.path(namespace), query=query)
-            items += page.get("items") or ()
-            token = page["metadata"].get("continue")
-            if not token:
-                # Items of a typed list carry neither apiVersion nor kind.
-                for item in items:
-                    item.setdefault("apiVersion", resource.api_version)
-                    item.setdefault("kind", resource.kind)
-                return items, page["metadata"].get("resourceVersion", "")
-            query["continue"] = token
+            page = await self._exchange(decoding.page, "GET", resource.path(namespace), query=query)
+            yield page
+            if not page.next:
+                return
+            query["continue"] = page.next
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        seconds: int,
+        silent_seconds: float,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give a watch stream from a version on, as pieces of bytes that are cut anywhere.
+
+        The API server ends it after so many `seconds`; without a byte for `silent_seconds` it is Unreachable. Raises ApiError.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        } | _selectors(label_selector, field_selector)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT.sock_connect, sock_read=silent_seconds)
+        url = self._login.server + resource.path(namespace)
+        try:
+            async with self._streams.get(url, params=query, timeout=timeout) as response:
+                _counters(str(response.status), "WATCH")[0].inc()
+                if response.status >= 400:
+                    raise _refusal(response, await response.content.read(REFUSAL_BYTES))
+                yield response.content.iter_any()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unreachable(0, type(error).__name__, f"WATCH {url}: {error}") from error
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST the object. Raises AlreadyExists."""
@@ -153,6 +215,17 @@ class Client:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> dict[str, Any]:
+        return await self._exchange(decoding.whole, method, path, body, query, content_type)
+
+    async def _exchange(
+        self,
+        read: Callable[[bytes], T],
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> T:
         headers = {"Accept": "application/json"}
         data = None
         if body is not None:
@@ -168,9 +241,8 @@ class Client:
                 raw = await response.read()
                 if response.status >= 400:
                     raise _refusal(response, raw)
-                answer: dict[str, Any] = json.loads(raw)
-                return answer
-        except ValueError as error:
+                return read(raw)
+        except decoding.UNREADABLE as error:
             # A proxy in between, or half an answer.
             raise ServerFailure(500, "NoJSON", f"{method} {path}: {raw[:300].decode(errors='replace')}") from error
         except (TimeoutError, aiohttp.ClientError) as error:
@@ -187,14 +259,19 @@ def _counters(code: str, method: str) -> tuple[Counter, Histogram]:
     return metrics.REQUESTS.labels(code, method), metrics.REQUEST_SECONDS.labels(method)
 
 
-def _refusal(response: aiohttp.ClientResponse, raw: bytes) -> Exception:
-    try:
-        status = json.loads(raw)
-        reason, message = status.get("reason", ""), status.get("message", "")
-    except (ValueError, AttributeError):
-        reason, message = "", raw[:300].decode(errors="replace")
+def _refusal(response: aiohttp.ClientResponse, raw: bytes) -> ApiError:
     after = response.headers.get("Retry-After", "")
-    return api_error(response.status, reason, message, float(after) if after.isdigit() else None)
+    seconds = float(after) if after.isascii() and after.isdigit() else None
+    try:
+        status = decoding.status(raw)
+    except decoding.UNREADABLE:
+        return api_error(response.status, "", raw[:300].decode(errors="replace"), seconds)
+    return api_error(response.status, status.reason, status.message, seconds)
+
+
+def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
+    both = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {name: text for name, text in both.items() if text}
 
 
 def _dumps(body: Any) -> str:

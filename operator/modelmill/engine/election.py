@@ -1,35 +1,50 @@
 """Leader election over a Lease: one process works, the others stand by.
 
-Source: k8s.io/client-go tools/leaderelection; 15 s lease, 10 s to renew it, tried every 2 s.
+Source: k8s.io/client-go tools/leaderelection; 15 s lease, 10 s to renew it, tried every 2 s. Unlike there, a process that finds
+its own name in the Lease takes it at once: it is the same pod, whose former process has ended. `acquireTime` tells the two
+apart, so that of two living processes with one name the older one leaves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError, Conflict, NotFound
+from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import LEASES
+from modelmill.kube.texts import fitted
 
 LEASE_SECONDS = 15
 RENEW_SECONDS = 10.0
 RETRY_SECONDS = 2.0
+ALARM_SECONDS = RENEW_SECONDS + RETRY_SECONDS
+"""After the last renewal was sent. A process that runs leaves before that, with words."""
+MOST_TRANSITIONS = 2**31 - 1
 
 log = structlog.get_logger(__name__)
+
+
+def boot_time() -> float:
+    """Return seconds by a clock that only goes forward, and goes on while the machine is suspended, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Election:
     """A candidate. `acquire` returns when this process leads; `keep` renews and ends the process when it cannot.
 
     leading: whether this process holds the lease. reached: whether the API server has answered.
+    clock: seconds. leave: ends the process with an exit code, at once: not by an exception, since a reconciliation in progress
+    must not make one more write. alarm: ends the process after so many seconds whatever it does then; 0 takes that back.
     """
 
     def __init__(
@@ -38,15 +53,24 @@ class Election:
         namespace: str,
         name: str,
         identity: str,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boot_time,
+        leave: Callable[[int], NoReturn] = os._exit,
+        alarm: Callable[[float], object] = lambda _: None,
     ) -> None:
         self._client = client
         self._namespace = namespace
         self._name = name
         self._identity = identity
         self._clock = clock
-        # When the holder's record last changed, by our own clock: clocks of other machines are not trusted.
-        self._observed: tuple[str, float] = ("", 0.0)
+        self._leave = leave
+        self._alarm = alarm
+        # Another's record as it was first seen, and until when it is to be respected by our own clock: clocks of other
+        # machines are not trusted.
+        self._observed: Manifest = {}
+        self._respected_until = -math.inf
+        # When the last renewal that the API server took was sent, and what tells our time in the Lease from another one.
+        self._renewed = -math.inf
+        self._acquired = ""
         self.leading = False
         self.reached = False
 
@@ -54,12 +78,14 @@ class Election:
         """Wait until this process is the leader."""
         while True:
             try:
-                if await self._try():
+                in_the_way = await self._try()
+                # An answer that took too long is no lease to begin with; it is renewed first.
+                if in_the_way is None and self._age() < RENEW_SECONDS:
                     self.leading = True
                     metrics.LEADER.labels(self._name).set(1)
                     log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self._identity)
                     return
-            except Conflict:
+            except (AlreadyExists, Conflict):
                 log.info("another candidate was faster", identity=self._identity)
             except ApiError as error:
                 log.warning("election", error=str(error))
@@ -67,86 +93,129 @@ class Election:
 
     async def keep(self) -> None:
         """Renew for ever. A lease that could not be renewed in time may have a new holder: leave at once."""
-        renewed = self._clock()
         while True:
             await asyncio.sleep(RETRY_SECONDS)
-            # The lease runs from the moment that was sent, not from the one in which the answer came.
-            began = self._clock()
             try:
-                async with asyncio.timeout(max(renewed + RENEW_SECONDS - began, 0.0)):
-                    if await self._try():
-                        renewed = began
-                    else:
-                        self._leave("another process holds the lease")
+                async with asyncio.timeout(max(RENEW_SECONDS - self._age(), 0.0)):
+                    in_the_way = await self._try()
+                    if in_the_way is not None:
+                        self._end(in_the_way)
             except (ApiError, TimeoutError) as error:
                 log.warning("lease not renewed", error=str(error) or "no answer in time")
-            if self._clock() - renewed > RENEW_SECONDS:
-                self._leave("the lease could not be renewed")
+            if self._age() > RENEW_SECONDS:
+                self._end("the lease could not be renewed")
+
+    def fence(self) -> float:
+        """Return for how many seconds a write that is sent now may be under way; end the process when none may be sent.
+
+        `engine.fence` says why.
+        """
+        age = self._age()
+        if not self.leading or age >= RENEW_SECONDS:
+            self._end("a write came after the end of the lease")
+        return LEASE_SECONDS - age
 
     async def release(self) -> None:
         """Let a standby take over at once."""
         if not self.leading:
             return
         self.leading = False
+        self._alarm(0)
         try:
             # Read anew: a renewal may have been on its way when this process was told to stop.
             lease = await self._client.get(LEASES, self._namespace, self._name)
-            if lease["spec"].get("holderIdentity") == self._identity:
-                spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
-                await self._client.replace(LEASES, {**lease, "spec": spec})
+            spec = _spec(lease)
+            if self._is_ours(spec):
+                released = {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
+                await self._client.replace(LEASES, {**lease, "spec": released})
         except ApiError as error:
             log.warning("lease not released", error=str(error))
 
-    def _leave(self, why: str) -> None:
-        log.error("leadership lost", reason=why)
-        # Not sys.exit: a reconciliation in progress must not make one more write.
-        os._exit(1)
+    def _age(self) -> float:
+        return self._clock() - self._renewed
 
-    async def _try(self) -> bool:
+    def _end(self, why: str) -> NoReturn:
+        log.error("leadership lost", reason=why)
+        self._leave(1)
+
+    async def _try(self) -> str | None:
+        """Take or renew the lease; return who is in the way, None when it is ours then. Raises ApiError."""
         try:
             lease = await self._client.get(LEASES, self._namespace, self._name)
         except NotFound:
             self.reached = True
             return await self._make()
         self.reached = True
-        spec = lease["spec"]
-        holder = spec.get("holderIdentity") or ""
-        if holder and holder != self._identity and not self._expired(lease):
-            return False
-        mine = holder == self._identity
-        transitions = int(spec.get("leaseTransitions") or 0) + (0 if mine else 1)
-        wanted = {**self._record(transitions), "acquireTime": spec.get("acquireTime") if mine else _now()}
-        await self._client.replace(LEASES, {**lease, "spec": wanted})
-        return True
+        spec = _spec(lease)
+        in_the_way = self._in_the_way(spec)
+        if in_the_way is not None:
+            return in_the_way
+        if self.leading and self._is_ours(spec):
+            await self._hold(self._client.replace, lease, self._acquired, spec.get("leaseTransitions"))
+        else:
+            before = spec.get("leaseTransitions")
+            transitions = before + 1 if isinstance(before, int) and 0 <= before < MOST_TRANSITIONS else 1
+            await self._hold(self._client.replace, lease, _now(), transitions)
+        return None
 
-    async def _make(self) -> bool:
-        body = {
-            "apiVersion": LEASES.api_version,
-            "kind": LEASES.kind,
-            "metadata": {"name": self._name, "namespace": self._namespace},
-            "spec": {**self._record(0), "acquireTime": _now()},
-        }
-        try:
-            await self._client.create(LEASES, body)
-        except AlreadyExists:
-            return False
-        return True
+    async def _make(self) -> str | None:
+        """Create the Lease. One that was deleted under another's hands is not free before that one's time is over."""
+        if not self.leading and self._clock() <= self._respected_until:
+            return "another process has held the lease that was deleted"
+        meta = {"name": self._name, "namespace": self._namespace}
+        body = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": meta}
+        await self._hold(self._client.create, body, _now(), 0)
+        return None
 
-    def _expired(self, lease: dict[str, Any]) -> bool:
-        record = lease["metadata"]["resourceVersion"]
-        if record != self._observed[0]:
-            self._observed = (record, self._clock())
-            return False
-        duration = float(lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS)
-        return self._clock() - self._observed[1] > duration
-
-    def _record(self, transitions: int) -> dict[str, Any]:
-        return {
+    async def _hold(self, send: Callable[..., Any], lease: Manifest, acquired: str, transitions: int | None) -> None:
+        spec = {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": LEASE_SECONDS,
+            "acquireTime": acquired,
             "renewTime": _now(),
             "leaseTransitions": transitions,
         }
+        # Known before the answer, which may be lost.
+        self._acquired = acquired
+        # The lease runs from the moment that was sent, not from the one in which the answer came.
+        sent = self._clock()
+        await send(LEASES, {**lease, "spec": spec})
+        self._renewed = sent
+        self._alarm(max(sent + ALARM_SECONDS - self._clock(), 0.001))
+
+    def _in_the_way(self, spec: Manifest) -> str | None:
+        """Return words about another process that holds the lease, None when there is none."""
+        holder = spec.get("holderIdentity") or ""
+        if holder == self._identity:
+            if self.leading and not self._is_ours(spec):
+                return (
+                    f"another process named {self._identity} has taken the lease: give each its own MODELMILL_POD_NAME"
+                )
+            return None
+        if not holder:
+            return None
+        if spec != self._observed:
+            if holder != self._observed.get("holderIdentity"):
+                log.info("another process holds the lease", holder=fitted(str(holder), 253), identity=self._identity)
+            self._observed = spec
+            self._respected_until = self._clock() + _duration(spec)
+        elif self._clock() > self._respected_until:
+            return None
+        return f"another process holds the lease: {fitted(str(holder), 253)}"
+
+    def _is_ours(self, spec: Manifest) -> bool:
+        return spec.get("holderIdentity") == self._identity and spec.get("acquireTime") == self._acquired
+
+
+def _spec(lease: Manifest) -> Manifest:
+    spec: Manifest = lease.get("spec") or {}
+    return spec
+
+
+def _duration(spec: Manifest) -> float:
+    """Return the holder's lease in seconds; no less than ours, which a holder reckons with whatever is written."""
+    seconds = spec.get("leaseDurationSeconds")
+    return float(max(seconds, LEASE_SECONDS)) if isinstance(seconds, int) else float(LEASE_SECONDS)
 
 
 def _now() -> str:

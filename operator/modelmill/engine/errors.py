@@ -10,6 +10,7 @@ EngineError
     ├── NotFound        404
     ├── AlreadyExists   409 on POST
     ├── Conflict        409 on a write with a resourceVersion or uid that is out of date
+    ├── Expired         410: a resourceVersion or a page of a list that is too old
     ├── Forbidden       401, 403
     ├── Invalid         400, 422
     ├── TooManyRequests 429
@@ -66,6 +67,10 @@ class Conflict(ApiError):
     """409 with another reason."""
 
 
+class Expired(ApiError):
+    """410."""
+
+
 class Forbidden(ApiError):
     """401 or 403."""
 
@@ -90,6 +95,7 @@ def api_error(status: int, reason: str, message: str, retry_after: float | None 
         403: Forbidden,
         404: NotFound,
         409: AlreadyExists if reason == "AlreadyExists" else Conflict,
+        410: Expired,
         422: Invalid,
         429: TooManyRequests,
     }

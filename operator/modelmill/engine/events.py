@@ -12,9 +12,8 @@ from typing import Any
 import structlog
 
 from modelmill.engine import metrics
-from modelmill.engine.client import Client
 from modelmill.engine.errors import AlreadyExists, ApiError
-from modelmill.engine.interface import Event, Reads
+from modelmill.engine.interface import Event, Reads, Requests
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import CORE_EVENTS, EVENTS
 from modelmill.kube.texts import fitted
@@ -37,7 +36,7 @@ class EventRecorder:
     seconds.
     """
 
-    def __init__(self, client: Client, instance: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Requests, instance: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._instance = instance
         self._clock = clock

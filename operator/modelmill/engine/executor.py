@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 from modelmill.engine.cache import Cache
 from modelmill.engine.children import check_applied, check_created, made_for, only_existing, only_new
-from modelmill.engine.client import FIELD_MANAGER, Client
+from modelmill.engine.client import FIELD_MANAGER
 from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
 from modelmill.engine.events import EventRecorder
-from modelmill.engine.interface import Delete, Event, Plan
+from modelmill.engine.interface import Delete, Event, Plan, Requests
 from modelmill.engine.ownership import lost_fields
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Manifest, Resource
 
 _Child = tuple[Resource, str, str]
 
-OnWritten = Callable[[Resource, Manifest, Manifest], None]
-"""Told of every object that was written: its kind, the object, and the parent whose plan it was."""
+OnWritten = Callable[[Resource, Manifest | None, Manifest, Manifest], None]
+"""Told of every object that was written: its kind, the object as it was cached and as it is, the parent whose plan it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class _Seen:
 class Executor:
     """Carries plans out for parents of any kind. `resources` finds the Resource of a manifest."""
 
-    def __init__(self, client: Client, cache: Cache, events: EventRecorder, resources: list[Resource]) -> None:
-        self.on_written: OnWritten = lambda _resource, _obj, _parent: None
+    def __init__(self, client: Requests, cache: Cache, events: EventRecorder, resources: list[Resource]) -> None:
+        self.on_written: OnWritten = lambda _resource, _before, _obj, _parent: None
         self._client = client
         self._cache = cache
         self._events = events
@@ -202,8 +202,9 @@ class Executor:
 
     def _take(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
         """Cache our own write. Its watch event will be no news any more, so those whom it concerns are told now."""
+        before = self._cache.get(resource, obj["metadata"]["namespace"], obj["metadata"]["name"])
         if self._cache.put(resource, obj):
-            self.on_written(resource, obj, parent)
+            self.on_written(resource, before, obj, parent)
 
     def _resource(self, manifest: Manifest) -> Resource:
         return self._resources[manifest["apiVersion"], manifest["kind"]]

@@ -19,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 1024 * 1024
 MAX_LAG = 20.0
 MAX_CLOSED = 180.0
-"""Seconds; kopf tries a stream again with growing pauses for about a minute, then ends the process by itself."""
+"""Seconds. A stream is tried again at least every half minute, so that this is for what nobody has foreseen."""
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +34,16 @@ log.addFilter(_ours)
 
 
 class Health:
-    """What the probes ask. The process sets `ready` and `closed_seconds` when it knows more than it does at its start.
+    """What the probes ask. The process sets these when it knows more than it does at its start.
 
-    ready: whether the API server answered and, in the leader, every kind was listed. closed_seconds: for how long a watch
-    stream has been closed.
+    ready: whether the API server answered and, in the leader, every kind was listed or is refused, and not all are.
+    closed_seconds: for how long a watch stream has been closed. unwatched: a line for each kind that is refused.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.ready: Callable[[], bool] = lambda: False
         self.closed_seconds: Callable[[], float] = lambda: 0.0
+        self.unwatched: Callable[[], Sequence[str]] = tuple
         self._clock = clock
         self._beat = clock()
 
@@ -64,8 +65,10 @@ class Health:
         return web.Response(text="ok\n")
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """200 when `ready`; standbys are ready too, or a rolling update could not finish."""
-        return web.Response(text="ok\n") if self.ready() else web.Response(status=503, text="not ready\n")
+        """200 when `ready`; standbys are ready too, or a rolling update could not finish. The text names what is refused."""
+        ready = self.ready()
+        lines = ["ok" if ready else "not ready", *self.unwatched()]
+        return web.Response(status=200 if ready else 503, text="".join(f"{line}\n" for line in lines))
 
 
 async def serve(health: Health, port: int, routes: Sequence[tuple[str, str, Handler]]) -> web.AppRunner:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -60,6 +60,10 @@ class Plan:
         return replace(self, requeue_after=min(times) if times else None)
 
 
+IndexOf = Callable[[Manifest], Iterable[str]]
+"""From any object of a kind, readable or not, the values by which it is found in one index."""
+
+
 class World(Protocol):
     """The cached objects of the cluster, as last seen by the watches. Lists are sorted by name."""
 
@@ -79,8 +83,8 @@ class World(Protocol):
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         """Return the objects of the kind in the namespace with this value of an indexed label."""
 
-    def with_field(self, resource: Resource, namespace: str, path: str, value: str) -> Sequence[Manifest]:
-        """Return the objects of the kind in the namespace with this text in an indexed field."""
+    def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
+        """Return the objects of the kind in the namespace with this value in an index of the kind."""
 
 
 class Reads(Protocol):
@@ -99,6 +103,25 @@ class Reads(Protocol):
         """Return all objects that are selected, and the resourceVersion of the list. Raises ApiError."""
 
 
+class Requests(Reads, Protocol):
+    """Reads and writes of the control loop; every error is an ApiError. `engine.client.Client` says what each one does."""
+
+    async def create(self, resource: Resource, body: Manifest) -> Manifest:
+        """POST the object. Raises AlreadyExists."""
+
+    async def apply(self, resource: Resource, body: Manifest) -> Manifest:
+        """Server-side apply with force. Raises Conflict, Invalid."""
+
+    async def replace_status(self, resource: Resource, body: Manifest) -> Manifest:
+        """PUT the status of the object with its resourceVersion. Raises Conflict."""
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Manifest) -> Manifest:
+        """JSON merge patch. Raises Conflict."""
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+        """Delete the object of this uid; return whether it is gone. Raises NotFound, Conflict."""
+
+
 class Reconciler(Protocol):
     """Decides what one object needs. Called never concurrently with the same key; raising means retry with backoff."""
 
@@ -110,8 +133,8 @@ class Reconciler(Protocol):
 class Watch:
     """A kind to keep in the cache.
 
-    label_selector: sent to the API server, so that foreign objects never reach the operator.
-    index_labels: labels that `World.labelled` may ask for. index_fields: dotted paths that `World.with_field` may ask for.
+    label_selector, field_selector: sent to the API server, so that foreign objects never reach the operator.
+    index_labels: labels that `World.labelled` may ask for. indexes: by name, those that `World.found_by` may ask for.
     unread: parts that nobody reads, by dotted path (spec, metadata.managedFields): not kept, since memory is mostly these.
     reduced: returns what is kept of an object when no path can say it; the object itself is not changed.
     """
@@ -119,6 +142,7 @@ class Watch:
     resource: Resource
     label_selector: str | None = None
     index_labels: Sequence[str] = ()
-    index_fields: Sequence[str] = ()
+    indexes: Mapping[str, IndexOf] = field(default_factory=dict)
     unread: Sequence[str] = ()
     reduced: Callable[[Manifest], Manifest] | None = None
+    field_selector: str | None = None

@@ -37,6 +37,15 @@ REQUEST_SECONDS = Histogram(
 )
 LEADER = Gauge("modelmill_leader_election_master_status", "1 while this process is the leader.", ["name"])
 WATCH_EVENTS = Counter("modelmill_watch_events_total", "Watch events by kind.", ["kind", "type"])
+WATCH_RESTARTS = Counter("modelmill_watch_restarts_total", "Watch streams that were cut or refused.", ["kind", "cause"])
+WATCH_LAST_EVENT = Gauge(
+    "modelmill_watch_last_event_timestamp_seconds",
+    "When the most silent stream of the kind told something last: an event, a bookmark or a list.",
+    ["kind"],
+)
+WATCH_REFUSED = Gauge(
+    "modelmill_watch_refused", "1 while the kind is not installed (404) or may not be watched (403).", ["kind"]
+)
 WATCH_CLOSED_SECONDS = Gauge("modelmill_watch_closed_seconds", "For how long a watch stream has been closed.")
 EVENTS_DROPPED = Counter("modelmill_events_dropped_total", "Kubernetes Events that were not posted.")
 BUILD = Gauge("modelmill_build_info", "Version of the operator; always 1.", ["version"])

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import kopf
 import structlog
 import uvloop
 
@@ -20,12 +19,16 @@ from modelmill.engine.client import Client
 from modelmill.engine.election import Election
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
+from modelmill.engine.fence import Fenced, set_alarm
 from modelmill.engine.health import Handler, Health, serve
 from modelmill.engine.interface import Watch
+from modelmill.engine.known import Known
 from modelmill.engine.login import login
+from modelmill.engine.reflector import Reflectors
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
-from modelmill.engine.watches import Streams, build_registry, build_settings
+from modelmill.engine.unwatched import Unwatched
+from modelmill.engine.watches import Frame, Streams
 from modelmill.kube.texts import fitted
 
 log = structlog.get_logger(__name__)
@@ -108,7 +111,7 @@ async def _main(
     client = Client(login())
     health = Health()
     server = await serve(health, settings.port, routes(client))
-    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity)
+    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity, alarm=set_alarm)
     process = _Process(client, election, health, settings, stop)
     process.handle_signals()
     work = asyncio.create_task(process.lead(controllers(client), watches))
@@ -143,47 +146,44 @@ class _Process:
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
             unread={watch.resource: watch.unread for watch in watches},
-            index_fields={watch.resource: watch.index_fields for watch in watches},
+            indexes={watch.resource: watch.indexes for watch in watches},
             reduced={watch.resource: watch.reduced for watch in watches},
         )
-        events = EventRecorder(self.client, self.settings.identity)
-        executor = Executor(self.client, cache, events, [watch.resource for watch in watches])
-        control = ControlLoop(self.client, cache, executor, controllers, watches, self.settings.namespaces)
-        streams = Streams(watches, self.settings.namespaces, control.on_relisted)
-        _allow_open_files(len(streams) + OTHER_FILES)
-        self.health.ready = lambda: self.election.reached and (control.listed or not self.election.leading)
-        self.health.closed_seconds = streams.closed_seconds
+        fenced = Fenced(self.client, self.election.fence)
+        events = EventRecorder(fenced, self.settings.identity)
+        executor = Executor(fenced, cache, events, [watch.resource for watch in watches])
+        own_kinds = {controller.resource for controller in controllers}
+        own = [watch for watch in watches if watch.resource in own_kinds]
+        others = [watch for watch in watches if watch.resource not in own_kinds]
+        namespaces = self.settings.namespaces
+        control = ControlLoop(fenced, cache, executor, controllers, own, namespaces)
+        unwatched = Unwatched()
+        streams = Streams(own, namespaces, control.on_relisted, unwatched)
+        frame = Frame(self.client, own, namespaces, control.on_event, streams, unwatched)
+        reflectors = Reflectors(self.client, others, namespaces, control, unwatched)
+        _allow_open_files(len(streams) + len(reflectors) + OTHER_FILES)
+        self.health.ready = lambda: (
+            self.election.reached and (not self.election.leading or _can_work(control.known, unwatched))
+        )
+        self.health.closed_seconds = lambda: max(streams.closed_seconds(), reflectors.closed_seconds())
+        self.health.unwatched = unwatched.words
         async with asyncio.TaskGroup() as group:
             group.create_task(self.health.heartbeat())
             await self.election.acquire()
             group.create_task(self.election.keep())
             group.create_task(events.run())
-            group.create_task(self._watch(watches, control, streams))
-            # Listed while all streams are open: of what is deleted later a stream tells, what was deleted before is not listed.
+            group.create_task(frame.run(self.handle_signals))
+            group.create_task(reflectors.run())
+            # Listed while kopf's streams are open: what was deleted before is not listed, of what is deleted later they tell.
             await streams.wait_open()
-            await control.resync_until_done()
+            await control.resync()
             _tune_garbage_collection()
             group.create_task(control.run())
 
-    async def _watch(self, watches: Sequence[Watch], control: ControlLoop, streams: Streams) -> None:
-        """Run kopf's watch streams; when they end, the process ends and starts anew with a fresh listing."""
-        namespaced = bool(self.settings.namespaces)
-        started = asyncio.Event()
-        watching = asyncio.create_task(
-            kopf.operator(
-                registry=build_registry(self.client, watches, control.on_event, streams),
-                settings=build_settings(watches, namespaced=namespaced),
-                standalone=True,
-                clusterwide=not namespaced,
-                namespaces=list(self.settings.namespaces),
-                ready_flag=started,
-            )
-        )
-        await started.wait()
-        # kopf has put its own handlers in place of ours.
-        self.handle_signals()
-        await watching
-        raise RuntimeError("the watch streams ended")
+
+def _can_work(known: Known, unwatched: Unwatched) -> bool:
+    """Tell whether the start is over: some objects can be planned, and for the others nothing is waited for but a person."""
+    return bool(known.planned) and not known.missing() - unwatched.places
 
 
 def _allow_open_files(needed: int) -> None:

@@ -14,21 +14,23 @@ import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache, version_number, version_of
-from modelmill.engine.client import Client
 from modelmill.engine.errors import (
     PASSES_BY_ITSELF,
     ApiError,
     Conflict,
     EngineError,
+    Forbidden,
     InternalError,
     NotFound,
     TooManyRequests,
 )
 from modelmill.engine.executor import Executor
-from modelmill.engine.interface import Event, Watch
+from modelmill.engine.interface import Event, Requests, Watch
+from modelmill.engine.known import Known
 from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Controller
+from modelmill.engine.unwatched import Place
 from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.texts import fitted
 
@@ -47,14 +49,16 @@ def utc_now() -> datetime:
 
 
 class ControlLoop:
-    """Controllers over one cache. Nothing is reconciled before every watched kind was listed.
+    """Controllers over one cache. Nothing is reconciled before every kind that its plan looks at is `known`.
 
+    watches: the kinds that the loop lists itself, since their streams do not tell what was deleted while they were closed; the
+    end of every other list is told by `on_listed`.
     clock: the time of day that plans are made with; whole seconds of it count, as in Kubernetes' timestamps.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: Requests,
         cache: Cache,
         executor: Executor,
         controllers: Sequence[Controller],
@@ -77,54 +81,85 @@ class ControlLoop:
         self._queues: dict[Resource, WorkQueue[Key]] = {
             controller.resource: WorkQueue(controller.name) for controller in controllers
         }
-        self._listed = False
+        self.known = Known(controllers, namespaces)
+        self._to_list: set[Place] = set()
         self._relisted = asyncio.Event()
         executor.on_written = self._on_written
         self._owners = {(resource.kind, resource.group): resource for resource in self._controllers}
 
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
-        """Take one watch event (type None: from kopf's own listing)."""
+        """Take one watch event (type None: an object of a list)."""
         if kind == "DELETED":
             self._gone(resource, obj)
             return
-        before = self._cache.get(resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        before = self._cached(resource, obj)
         if self._cache.put(resource, obj) and (before is None or _matters(resource, before, obj)):
-            self._wake(resource, obj)
+            self._wake(resource, before, obj)
 
     def _gone(self, resource: Resource, obj: Manifest, version: int = 0) -> None:
+        before = self._cached(resource, obj)
         self._cache.drop(resource, obj, version)
         self._executor.forget(resource, obj)
-        self._wake(resource, obj)
+        for gone in (obj,) if before is None else (before, obj):
+            self._wake(resource, None, gone)
+
+    def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None:
+        """Take the end of a list whose objects have been told: a cached one that it lacks, and that is not younger, is gone."""
+        listed_at = version_number(version)
+        for gone in self._cache.missing_from(resource, uids, namespace, listed_at):
+            self._gone(resource, gone, listed_at)
+        self._know((resource, namespace))
+
+    def on_absent(self, resource: Resource, namespace: str | None) -> None:
+        """Take that the kind is not installed. Its objects went with their events; what the cache has is not touched."""
+        self._know((resource, namespace))
+
+    def _know(self, place: Place) -> None:
+        for planned in self.known.add(place):
+            self._look_at_all(planned)
+
+    def _look_at_all(self, place: Place) -> None:
+        resource, namespace = place
+        for obj in self._cache.list(resource, namespace):
+            self._queues[resource].add(_key(obj))
 
     async def resync(self) -> None:
-        """List every kind, forget what is gone, and look at every object again.
+        """List the kinds that the loop lists itself, forget what is gone, and look at every object again.
 
-        Watches alone miss deletions: a stream that was cut for too long begins anew with a list, and what is not in that list
-        any more has no event. Here the list itself is the witness: a cached object that it lacks, and that is not younger than
-        it, is gone. The first listing is made while all streams are open already. Then each deletion is seen by one of the
-        two: before the list, and the list lacks the object; after it, and the stream tells. The other way round, list first
-        and streams after it, a deletion in the gap would leave a ghost in the cache until the next resync. What list and
-        stream both tell is sorted out by resourceVersion in the cache, in whichever order they come.
+        A kopf stream that was cut for too long begins anew with a list, and what is not in that list any more has no event.
+        Here the list itself is the witness. It is made while the stream is open already. Then each deletion is seen by one of
+        the two: before the list, and the list lacks the object; after it, and the stream tells. The other way round, list
+        first and stream after it, a deletion in the gap would leave a ghost in the cache; a stream that opens later therefore
+        asks for another list by `on_relisted`. What list and stream both tell is sorted out by resourceVersion in the cache,
+        in whichever order they come.
         """
-        for resource, watch in self._watches.items():
-            for namespace in self._namespaces or (None,):
-                await self._list_anew(resource, namespace, watch.label_selector)
-        self._listed = True
-        for resource, queue in self._queues.items():
-            for obj in self._cache.list(resource):
-                queue.add(_key(obj))
+        self._relisted.clear()
+        before = set(self.known.planned)
+        self._to_list = {(resource, one) for resource in self._watches for one in self._namespaces or (None,)}
+        await self._list_the_rest()
+        for place in before:
+            self._look_at_all(place)
 
-    async def _list_anew(self, resource: Resource, namespace: str | None, selector: str | None) -> None:
-        objects, listed_at = await self._client.list(resource, namespace, selector)
-        version = version_number(listed_at)
-        uids = {obj["metadata"]["uid"] for obj in objects}
-        for gone in self._cache.missing_from(resource, uids, namespace, version):
-            self._gone(resource, gone, version)
+    async def _list_the_rest(self) -> None:
+        for place in sorted(self._to_list, key=str):
+            try:
+                await self._list_anew(*place)
+            except NotFound:
+                self.on_absent(*place)
+            except ApiError as error:
+                # What is forbidden is told by whoever watches it.
+                (log.debug if isinstance(error, Forbidden) else log.warning)("resync failed", error=str(error))
+                continue
+            self._to_list.discard(place)
+
+    async def _list_anew(self, resource: Resource, namespace: str | None) -> None:
+        objects, version = await self._client.list(resource, namespace, self._watches[resource].label_selector)
         for obj in objects:
-            self._cache.put(resource, obj)
+            self.on_event(resource, None, obj)
+        self.on_listed(resource, namespace, {obj["metadata"]["uid"] for obj in objects}, version)
 
     async def run(self) -> None:
-        """Reconcile for ever; `resync_until_done` must have been awaited once."""
+        """Reconcile for ever, each kind from the moment on when what its plans look at is known."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._resync_forever())
             for controller in self._controllers.values():
@@ -133,33 +168,31 @@ class ControlLoop:
 
     async def _resync_forever(self) -> None:
         """List again every ten minutes, and a second after a stream had to: it may have missed deletions meanwhile."""
+        due = 0.0
         while True:
+            now = asyncio.get_running_loop().time()
+            if now >= due:
+                due = now + RESYNC_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RESYNC_SECONDS * random.uniform(0.9, 1.1)):  # noqa: S311 - jitter
+                async with asyncio.timeout(RESYNC_RETRY_SECONDS if self._to_list else due - now):
                     await self._relisted.wait()
                     await asyncio.sleep(1)
-            self._relisted.clear()
-            await self.resync_until_done()
-
-    @property
-    def listed(self) -> bool:
-        """Whether every watched kind was listed."""
-        return self._listed
+                    due = 0.0
+            if asyncio.get_running_loop().time() >= due:
+                await self.resync()
+            else:
+                await self._list_the_rest()
 
     def on_relisted(self) -> None:
         """Note that a watch stream began anew with a list."""
         self._relisted.set()
 
     async def resync_until_done(self) -> None:
-        """Resync, again and again until the API server answers."""
-        while True:
-            try:
-                await self.resync()
-            except ApiError as error:
-                log.warning("resync failed", error=str(error))
-                await asyncio.sleep(RESYNC_RETRY_SECONDS)
-            else:
-                return
+        """Resync, and list again what could not be listed until the API server answers."""
+        await self.resync()
+        while self._to_list:
+            await asyncio.sleep(RESYNC_RETRY_SECONDS)
+            await self._list_the_rest()
 
     async def _work(self, controller: Controller) -> None:
         queue = self._queues[controller.resource]
@@ -229,10 +262,9 @@ class ControlLoop:
             # Mostly the object has changed meanwhile, so that its key waits already.
             log.info("refusal not told", controller=controller.name, object=str(_key(parent)), error=str(failure))
             return
+        before = self._cached(controller.resource, written)
         if self._cache.put(controller.resource, written):
-            for resource, key in self._concerned(controller.resource, written):
-                if (resource, key) != (controller.resource, _key(parent)):
-                    self._queues[resource].add(key)
+            self._wake(controller.resource, before, written, but=(controller.resource, _key(parent)))
 
     async def _refresh(self, controller: Controller, queue: WorkQueue[Key], parent: Manifest, error: ApiError) -> None:
         """Read a parent anew after a refused write, then plan again: at once when it has changed, else after a backoff."""
@@ -245,8 +277,9 @@ class ControlLoop:
         except ApiError as failure:
             self._failed(controller, queue, key, failure)
             return
+        before = self._cached(controller.resource, current)
         if self._cache.put(controller.resource, current):
-            self._wake(controller.resource, current)
+            self._wake(controller.resource, before, current)
         if version_of(current) != version_of(parent):
             queue.add(key)
         else:
@@ -260,7 +293,7 @@ class ControlLoop:
         words = str(error) if isinstance(error, EngineError) else repr(error)
         log.warning("will try again", controller=controller.name, object=str(key), error=words, seconds=round(delay, 1))
 
-    def _on_written(self, resource: Resource, obj: Manifest, parent: Manifest) -> None:
+    def _on_written(self, resource: Resource, before: Manifest | None, obj: Manifest, parent: Manifest) -> None:
         """Tell the keys that a write of our own concerns, as a watch event of it would.
 
         The answer of a write is put into the cache at once, so that the next plan knows it. When the watch event of the same
@@ -283,27 +316,37 @@ class ControlLoop:
         writer = (self._owners[parent["kind"], parent["apiVersion"].partition("/")[0]], _key(parent))
         self._queues[writer[0]].forget(writer[1])
         own = obj["metadata"]["uid"] == parent["metadata"]["uid"]
-        for kind, key in self._concerned(resource, obj):
-            if own or (kind, key) != writer:
+        self._wake(resource, before, obj, but=None if own else writer)
+
+    def _cached(self, resource: Resource, obj: Manifest) -> Manifest | None:
+        return self._cache.get(resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+    def _wake(
+        self, resource: Resource, before: Manifest | None, obj: Manifest, but: tuple[Resource, Key] | None = None
+    ) -> None:
+        """Add every key that the change of `obj` concerns and that can be planned, but one.
+
+        before: the same as it was; None for one that came or went.
+        """
+        if not self.known.planned:
+            return
+        for kind, key in self._concerned(resource, before, obj):
+            if (kind, key) != but and self.known.plans(kind, key):
                 self._queues[kind].add(key)
 
-    def _wake(self, resource: Resource, obj: Manifest) -> None:
-        """Add every key that the change of `obj` concerns."""
-        if self._listed:
-            for kind, key in self._concerned(resource, obj):
-                self._queues[kind].add(key)
-
-    def _concerned(self, resource: Resource, obj: Manifest) -> Iterator[tuple[Resource, Key]]:
+    def _concerned(self, resource: Resource, before: Manifest | None, obj: Manifest) -> Iterator[tuple[Resource, Key]]:
         if resource in self._queues:
             yield resource, _key(obj)
-        for owner in obj["metadata"].get("ownerReferences") or ():
-            kind = self._owners.get((owner["kind"], owner["apiVersion"].partition("/")[0]))
-            if owner.get("controller") and kind is not None and resource in self._owned[kind]:
-                yield kind, Key(obj["metadata"]["namespace"], owner["name"])
+        # An owner whose reference was taken away is concerned by that.
+        for one in (obj,) if before is None else (obj, before):
+            for owner in one["metadata"].get("ownerReferences") or ():
+                kind = self._owners.get((owner["kind"], owner["apiVersion"].partition("/")[0]))
+                if owner.get("controller") and kind is not None and resource in self._owned[kind]:
+                    yield kind, Key(one["metadata"]["namespace"], owner["name"])
         for controller in self._controllers.values():
-            keys = controller.maps.get(resource)
-            if keys is not None:
-                for key in keys(obj, self._cache):
+            concern = controller.concerns.get(resource)
+            if concern is not None:
+                for key in concern.of_change(before, obj, self._cache):
                     yield controller.resource, key
 
 

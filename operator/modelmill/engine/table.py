@@ -18,17 +18,38 @@ OURS = f"{labels.MANAGED_BY_LABEL}={labels.MANAGED_BY}"
 
 
 @dataclass(frozen=True, slots=True)
+class Concern:
+    """Which objects of a controller's kind an object of another kind concerns, and by what.
+
+    keys: from the object and the cache. reads: what their plans look at of it, to be compared: a change of the rest wakes
+    nobody. Without it two kinds that tell of each other in their statuses wake each other without end: n services of one
+    version, each of which changes the version's status, would be n² reconciliations.
+    """
+
+    keys: KeysOf
+    reads: Callable[[Manifest], object] = lambda obj: obj
+
+    def of_change(self, before: Manifest | None, after: Manifest, world: World) -> Iterable[Key]:
+        """Return the keys of the object as it was and as it is, each once; none when they read nothing of what changed."""
+        if before is None:
+            return dict.fromkeys(self.keys(after, world))
+        if self.reads(before) == self.reads(after):
+            return ()
+        return dict.fromkeys((*self.keys(before, world), *self.keys(after, world)))
+
+
+@dataclass(frozen=True, slots=True)
 class Controller:
     """One kind, the parts that reconcile it, and which other objects concern it.
 
-    name: for logs and metrics. parts: in their order; see `Composed`. maps: by kind, which keys a changed object wakes.
+    name: for logs and metrics. parts: in their order; see `Composed`. concerns: by kind, which keys a changed object wakes.
     Children wake the key of their controller owner without a map.
     """
 
     name: str
     resource: Resource
     parts: Sequence[Part]
-    maps: Mapping[Resource, KeysOf] = field(default_factory=dict)
+    concerns: Mapping[Resource, Concern] = field(default_factory=dict)
 
     @property
     def children(self) -> Sequence[Child]:
@@ -60,7 +81,7 @@ def watches_of(controllers: Sequence[Controller], others: Sequence[Watch] = ()) 
         for child in controller.children:
             unread = () if child.applied else ("spec", MANAGED_FIELDS)
             kinds.setdefault(child.resource, Watch(child.resource, OURS, unread=unread))
-    unknown = {kind for controller in controllers for kind in controller.maps} - set(kinds) - set(rows)
+    unknown = {kind for controller in controllers for kind in controller.concerns} - set(kinds) - set(rows)
     if unknown:
-        raise ValueError(f"mapped, but not watched: {sorted(kind.kind for kind in unknown)}")
+        raise ValueError(f"of concern, but not watched: {sorted(kind.kind for kind in unknown)}")
     return list((kinds | rows).values())

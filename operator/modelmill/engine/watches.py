@@ -1,14 +1,15 @@
-"""Watch streams by kopf: raw events into the cache, changed keys into the queue.
+"""The operator's own kinds, watched by kopf: raw events into the cache, changed keys into the queue.
 
 kopf gives connections, reconnection and bookmarks. Its state-tracking handlers are not used: they write twice per object,
-keep annotations and are edge-triggered.
+keep annotations and are edge-triggered. All other kinds are watched by `engine.reflector`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -17,10 +18,17 @@ import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.client import CONNECTIONS, Client
+from modelmill.engine.errors import ApiError
 from modelmill.engine.interface import Watch
+from modelmill.engine.unwatched import REFUSALS, Place, Unwatched
 from modelmill.kube.objects import Manifest, Resource
 
-REMIND_SECONDS = 10.0
+OPEN_SECONDS = 5.0
+"""So long a start waits for all streams; those that open later are listed again when they do."""
+HOLD_SECONDS = 10.0
+"""After this a request of kopf that was refused is made again."""
+LOOK_SECONDS = 15.0
+PAUSE_FIRST, PAUSE_LAST = 1.0, 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +71,7 @@ class Streams:
     """Which watch streams are open, told from the requests that kopf makes: it has no other sign of it.
 
     kopf lists a kind anew when the place it watched from is too old, and does not tell which objects were deleted in between;
-    `on_relisted` is called when a stream is open again after that.
+    `on_relisted` is called when a stream is open for the first time, and when it is open again after that.
     """
 
     def __init__(
@@ -71,60 +79,191 @@ class Streams:
         watches: Sequence[Watch],
         namespaces: Sequence[str],
         on_relisted: Callable[[], None],
+        unwatched: Unwatched,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        scopes: Sequence[str | None] = namespaces or (None,)
-        self._responses: dict[str, aiohttp.ClientResponse | None] = {
-            watch.resource.path(namespace): None for watch in watches for namespace in scopes
+        self._places: dict[str, Place] = {
+            watch.resource.path(namespace): (watch.resource, namespace)
+            for watch in watches
+            for namespace in namespaces or (None,)
         }
-        self._relisted: set[str] = set()
+        self._responses: dict[str, aiohttp.ClientResponse] = {}
+        self._listed = set(self._places)
+        self._held: set[str] = set()
         self._closed_since: dict[str, float] = {}
         self._on_relisted = on_relisted
+        self._unwatched = unwatched
         self._clock = clock
         self._opened = asyncio.Event()
 
     def __len__(self) -> int:
         """How many streams there are: one for each kind and namespace."""
-        return len(self._responses)
+        return len(self._places)
 
     async def wait_open(self) -> None:
-        """Wait until every kind has been watched; what is missing is logged from time to time."""
-        while not self._opened.is_set():
-            try:
-                async with asyncio.timeout(REMIND_SECONDS):
-                    await self._opened.wait()
-            except TimeoutError:
-                missing = [path for path, response in self._responses.items() if response is None]
-                log.warning("not watched yet; are the kinds installed, and may they be watched?", missing=missing)
+        """Wait until every kind has been watched, but not for long: one that is not installed is not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self._opened.wait()
 
     def closed_seconds(self) -> float:
-        """Return for how long a stream has been closed, as far as calls of this method have seen; the longest one."""
+        """Return for how long a stream has been closed, as far as calls of this method have seen; the longest one.
+
+        What is refused is not counted, nor what was never open.
+        """
         now = self._clock()
         for path, response in self._responses.items():
-            if response is None or not response.closed:
-                self._closed_since.pop(path, None)
-            else:
+            if response.closed and self._places[path] not in self._unwatched.places:
                 self._closed_since.setdefault(path, now)
+            else:
+                self._closed_since.pop(path, None)
         return now - min(self._closed_since.values(), default=now)
+
+    def forgotten(self) -> Collection[Place]:
+        """Return what has no stream, and that kopf does not even ask for."""
+        return [
+            place
+            for path, place in self._places.items()
+            if path not in self._held and (path not in self._responses or self._responses[path].closed)
+        ]
 
     async def observe(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Pass a request of kopf on (a middleware of aiohttp)."""
-        response = await handler(request)
-        path, query = request.url.path, request.url.query
-        if path not in self._responses or response.status >= 400:
-            return response
-        if "watch" in query:
-            self._responses[path] = response
-            if path in self._relisted:
-                self._relisted.discard(path)
-                self._on_relisted()
-            if all(self._responses.values()):
-                self._opened.set()
-        elif self._responses[path] is not None:
-            self._relisted.add(path)
+        """Pass a request of kopf on (a middleware of aiohttp).
+
+        One for an own kind that is refused, or that the API server fails at, is held and made again: told of that, kopf would
+        end after a while, and with it the streams of the other kinds.
+        """
+        path = request.url.path
+        if path not in self._places:
+            return await handler(request)
+        try:
+            while True:
+                response = await handler(request)
+                if response.status not in REFUSALS and response.status < 500:
+                    break
+                response.close()
+                self._held.add(path)
+                if response.status in REFUSALS:
+                    self._unwatched.refuse(self._places[path], response.status)
+                await asyncio.sleep(HOLD_SECONDS)
+        finally:
+            self._held.discard(path)
+        if response.status < 400:
+            self._passed(path, response, watch="watch" in request.url.query)
         return response
+
+    def _passed(self, path: str, response: aiohttp.ClientResponse, *, watch: bool) -> None:
+        if not watch:
+            self._listed.add(path)
+            return
+        self._responses[path] = response
+        self._unwatched.allow(self._places[path])
+        if path in self._listed:
+            self._listed.discard(path)
+            self._on_relisted()
+        if len(self._responses) == len(self._places):
+            self._opened.set()
+
+
+class Frame:
+    """kopf's operator. It is started again when it ends, and when a kind is there that it does not look for.
+
+    kopf looks for kinds that are installed later, or again, only when all namespaces are watched.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        watches: Sequence[Watch],
+        namespaces: Sequence[str],
+        on_event: OnEvent,
+        streams: Streams,
+        unwatched: Unwatched,
+    ) -> None:
+        self._client = client
+        self._watches = watches
+        self._namespaces = namespaces
+        self._on_event = on_event
+        self._streams = streams
+        self._unwatched = unwatched
+
+    async def run(self, on_started: Callable[[], None]) -> None:
+        """Run for ever. on_started: called when kopf has put its own signal handlers in place of ours."""
+        pause = PAUSE_FIRST
+        while True:
+            began = time.monotonic()
+            operator = asyncio.create_task(self._operator(on_started))
+            missing = asyncio.create_task(self._missing())
+            try:
+                await asyncio.wait((operator, missing), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (operator, missing):
+                    task.cancel()
+                await asyncio.wait((operator, missing))
+            why = str(missing.result()) if not missing.cancelled() else repr(_failure(operator))
+            for watch in self._watches:
+                metrics.WATCH_RESTARTS.labels(watch.resource.kind, "kopf").inc()
+            pause = PAUSE_FIRST if time.monotonic() - began > PAUSE_LAST else min(2 * pause, PAUSE_LAST)
+            log.warning("kopf is started again", why=why, seconds=pause)
+            await asyncio.sleep(pause)
+
+    async def _operator(self, on_started: Callable[[], None]) -> None:
+        namespaced = bool(self._namespaces)
+        started = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_call_when(started, on_started))
+            tasks = await kopf.spawn_tasks(
+                registry=build_registry(self._client, self._watches, self._on_event, self._streams),
+                settings=build_settings(self._watches, namespaced=namespaced),
+                standalone=True,
+                clusterwide=not namespaced,
+                namespaces=list(self._namespaces),
+                ready_flag=started,
+            )
+            await kopf.run_tasks(tasks, ignored=_Everyone())
+
+    async def _missing(self) -> Resource:
+        """Return a kind that the API server has listed twice while kopf did not look for it."""
+        before: set[Place] = set()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            there = {place for place in self._streams.forgotten() if await self._is_there(place)}
+            for resource, _ in there & before:
+                return resource
+            before = there
+
+    async def _is_there(self, place: Place) -> bool:
+        try:
+            await self._client.list(*place)
+        except ApiError as error:
+            if error.status in REFUSALS:
+                self._unwatched.refuse(place, error.status)
+            return False
+        return True
+
+
+class _Everyone(Collection[asyncio.Task[Any]]):
+    """All tasks of the process: when kopf ends, it cancels every one that began after it, as if there were only its own."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+async def _call_when(event: asyncio.Event, call: Callable[[], None]) -> None:
+    await event.wait()
+    call()
+
+
+def _failure(task: asyncio.Task[None]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()
 
 
 def build_registry(

@@ -48,6 +48,15 @@ class Key:
         return f"{self.namespace}/{self.name}"
 
 
+def beside_status(obj: Manifest) -> Mapping[str, Any]:
+    """Return an object without its status and without what writes of it alone change, to be compared with another state."""
+    meta = {name: part for name, part in obj["metadata"].items() if name not in _OF_WRITES}
+    return {**obj, "metadata": meta, "status": None}
+
+
+_OF_WRITES = frozenset({"resourceVersion", "managedFields", "finalizers"})
+
+
 class ObjectInvalid(ValueError):
     """An object that the schema of another release let through. field: its path, e.g. spec.data.holdout."""
 

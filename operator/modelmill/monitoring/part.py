@@ -9,14 +9,21 @@ from typing import Final
 from modelmill.api.base import Alert
 from modelmill.api.inference_service import Monitoring
 from modelmill.api.inference_service_status import InferenceServiceStatus, MonitoringStatus
-from modelmill.api.objects import InferenceService, read_inference_service, read_training_job, status_manifest
-from modelmill.api.references import retraining_job
+from modelmill.api.objects import (
+    InferenceService,
+    read_inference_service,
+    read_training_job,
+    status_manifest,
+    without_status,
+)
+from modelmill.api.references import RETRAINS
 from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
 from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
+from modelmill.engine.table import Concern
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.kube.labels import RULES_LABEL
-from modelmill.kube.objects import Key, Manifest, ObjectInvalid
+from modelmill.kube.objects import Key, Manifest, ObjectInvalid, beside_status
 from modelmill.kube.resources import CONFIG_MAPS
 from modelmill.monitoring.alertmanager import DRIFT
 from modelmill.monitoring.rules import build_rules, rules_name
@@ -66,11 +73,12 @@ PART: Final = Part("monitoring", contribute, FIELDS, ("DriftDetected", "Monitori
 def keys_of_training_job(job: Manifest, world: World) -> Iterable[Key]:
     """Return the InferenceServices whose alerts start the TrainingJob: whether it takes them is in their conditions."""
     namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
-    return [
-        Key(namespace, service["metadata"]["name"])
-        for service in world.list(INFERENCE_SERVICES, namespace)
-        if retraining_job(service) == name
-    ]
+    started = world.found_by(INFERENCE_SERVICES, namespace, RETRAINS, name)
+    return [Key(namespace, service["metadata"]["name"]) for service in started]
+
+
+RETRAINING: Final = Concern(keys_of_training_job, reads=beside_status)
+"""Whether a TrainingJob takes alerts is in its spec."""
 
 
 def _fields(status: InferenceServiceStatus) -> dict[str, object]:
@@ -150,7 +158,7 @@ def _broken_loop(name: str, job: Manifest | None) -> Condition | None:
         )
         return Condition("MonitoringReady", FALSE, "TrainingJobNotFound", f"{text}; create it, or name another one")
     try:
-        enabled = read_training_job(job).spec.triggers.alerts.enabled
+        enabled = read_training_job(without_status(job)).spec.triggers.alerts.enabled
     except ObjectInvalid as error:
         text = f"TrainingJob {name} cannot be read ({error}): an alert starts nothing; mend it"
         return Condition("MonitoringReady", FALSE, "TrainingJobInvalid", text)

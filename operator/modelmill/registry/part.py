@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from modelmill.api.objects import read_meta, read_model_version
+from modelmill.api.references import VERSION
 from modelmill.api.resources import INFERENCE_SERVICES
-from modelmill.api.tracks import read_tracks, versions_of
+from modelmill.api.tracks import read_tracks
 from modelmill.engine.interface import World
 from modelmill.engine.parts import Contribution, Part
+from modelmill.engine.table import Concern
 from modelmill.kube.managed_fields import with_entries_of, writer_of
 from modelmill.kube.objects import Key, Manifest
 from modelmill.registry.plan import CONDITIONS, FIELDS, View, foreign_finalizers, plan
@@ -20,7 +22,7 @@ APPROVAL = ("spec", "approval")
 async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
     """Return what the ModelVersion needs; see `engine.parts.Contribute`."""
     meta = read_meta(parent)
-    services = [read_tracks(one) for one in world.list(INFERENCE_SERVICES, meta.namespace)]
+    services = [read_tracks(one) for one in world.found_by(INFERENCE_SERVICES, meta.namespace, VERSION, meta.name)]
     if meta.deleting and not any(one.wants(meta.name) for one in services) and not foreign_finalizers(meta):
         # It goes with our finalizer: no status is written to what is gone. Before it is read, since a version that another
         # release made must be able to go, too.
@@ -34,8 +36,10 @@ def reduced(version: Manifest) -> Manifest:
 
 
 def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
-    """Return the versions that a service serves or served lately: its change may bind or free them."""
-    return [Key(service["metadata"]["namespace"], name) for name in sorted(versions_of(service))]
+    """Return the versions that a service wants or gave up."""
+    return [Key(service["metadata"]["namespace"], name) for name in sorted(read_tracks(service).versions)]
 
 
+SERVICES = Concern(keys_of_service, reads=read_tracks)
+"""A version is bound and freed by what services say of it."""
 REGISTRY = Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS, finalizer=True)

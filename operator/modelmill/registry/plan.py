@@ -37,7 +37,7 @@ CONDITIONS = ("Ready", "Approved", OVERRIDDEN, "Deletable")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One ModelVersion, the InferenceServices of its namespace, and who set its approval if that is known."""
+    """One ModelVersion, the InferenceServices that say something of it, and who set its approval if that is known."""
 
     version: ModelVersion
     services: Sequence[Tracks]

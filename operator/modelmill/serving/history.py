@@ -54,11 +54,7 @@ def with_rolled_back(view: View, candidate: CanaryTrack, why: str) -> Entries:
 
 
 def with_superseded(view: View, track: CanaryTrack | StableTrack, why: str) -> Entries:
-    """Return the history in which the track ended before it was stable.
-
-    Its ModelVersion is woken by this: who has left a status is not in it, and a version that is not woken goes on calling
-    itself served. A candidate that was taken back is there already.
-    """
+    """Return the history in which the track ended before it was stable. A candidate that was taken back is there already."""
     now = timestamp(view.now)
     start = track.start_time if isinstance(track, CanaryTrack) else now
     if any(one.revision == track.revision and one.start_time == start and one.end_time for one in view.status.history):

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from modelmill.api.base import Store
-from modelmill.api.objects import InferenceService, read_inference_service, read_model_version
+from modelmill.api.objects import InferenceService, read_inference_service, readable_model_versions
 from modelmill.api.resources import MODEL_VERSIONS
 from modelmill.contracts import names
 from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.kube.labels import SERVICE_LABEL
-from modelmill.kube.objects import Manifest, ObjectInvalid
+from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import NETWORK_POLICIES
 from modelmill.workloads.network import Network, build_network_policy
 
@@ -33,12 +33,8 @@ def network_part(network: Network) -> Part:
 
 
 def _stores(service: InferenceService, world: World) -> Iterator[Store]:
+    """Yield the stores of what is served. Of a version that cannot be read its own condition tells; its pods stay."""
     for track in (service.status.stable, service.status.canary):
         version = world.get(MODEL_VERSIONS, service.namespace, track.version) if track is not None else None
-        if version is None:
-            continue
-        try:
-            yield read_model_version(version).spec.store
-        except ObjectInvalid:
-            # Its own condition tells; its pods are not made anew.
-            continue
+        for readable in readable_model_versions([version] if version is not None else []):
+            yield readable.spec.store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -12,16 +12,17 @@ from modelmill.api.objects import (
     InferenceService,
     ModelVersion,
     read_inference_service,
-    read_model_version,
+    readable_model_versions,
     status_manifest,
 )
-from modelmill.api.references import followed_model, named_versions, version_model
+from modelmill.api.references import MODEL, VERSION, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.versions import newest_approved
 from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
+from modelmill.engine.table import Concern
 from modelmill.kube import labels
-from modelmill.kube.objects import Key, Manifest, ObjectInvalid
+from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
@@ -99,10 +100,8 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     newest = _newest(labelled, model.name) if model.version is None else None
     names = {name for name in (model.version, *(track.version for track in tracks if track is not None)) if name}
     versions = {one.name: one for one in (newest,) if one is not None}
-    for name in names - versions.keys():
-        one = _readable(world.get(MODEL_VERSIONS, service.namespace, name))
-        if one is not None:
-            versions[name] = one
+    named = (world.get(MODEL_VERSIONS, service.namespace, name) for name in names - versions.keys())
+    versions |= {one.name: one for one in readable_model_versions(one for one in named if one is not None)}
     return View(
         service=service,
         newest=newest,
@@ -128,20 +127,11 @@ def pods_of(deployment: Manifest, world: World) -> Sequence[Manifest]:
 def _newest(candidates: Sequence[Manifest], model: str) -> ModelVersion | None:
     """Return the newest approved version that can be read; of the others their own condition tells."""
     while (newest := newest_approved(candidates, model)) is not None:
-        readable = _readable(newest)
-        if readable is not None:
-            return readable
+        readable = readable_model_versions([newest])
+        if readable:
+            return readable[0]
         candidates = [one for one in candidates if one is not newest]
     return None
-
-
-def _readable(manifest: Mapping[str, object] | None) -> ModelVersion | None:
-    if manifest is None:
-        return None
-    try:
-        return read_model_version(manifest)
-    except ObjectInvalid:
-        return None
 
 
 def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
@@ -153,9 +143,14 @@ def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
 def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
     """Return the InferenceServices that follow the version's model or name the version."""
     namespace, name = version["metadata"]["namespace"], version["metadata"]["name"]
-    model = version_model(version)
-    return [
-        Key(namespace, service["metadata"]["name"])
-        for service in world.list(INFERENCE_SERVICES, namespace)
-        if followed_model(service) == model or name in named_versions(service)
-    ]
+    following = world.found_by(INFERENCE_SERVICES, namespace, MODEL, version_model(version))
+    naming = world.found_by(INFERENCE_SERVICES, namespace, VERSION, name)
+    return [Key(namespace, service["metadata"]["name"]) for service in (*following, *naming)]
+
+
+VERSIONS: Final = Concern(keys_of_version, reads=beside_status)
+"""Who serves a version, and how well, is in its status; its services know that without being told."""
+REPLICA_SETS_OF_PODS: Final = Concern(
+    keys_of_pod, reads=lambda one: (one["metadata"]["uid"], one["metadata"].get("ownerReferences"))
+)
+"""Only whose a ReplicaSet is, is read: see `pods_of`."""

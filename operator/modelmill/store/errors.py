@@ -197,6 +197,11 @@ def of_os_error(path: Path, error: OSError) -> StoreError:
     return StoreError(meaning.reason, f"{path} {said}: {words}; {meaning.mend}", final=meaning.final)
 
 
+def changed(where: str) -> StoreError:
+    """Return the error for an object that is another one than was listed."""
+    return StoreError(_CHANGED.reason, f"{where}: {_CHANGED.mend}", final=_CHANGED.final)
+
+
 def in_the_way(path: Path) -> StoreError:
     """Return the error for a file that cannot be written since another file or folder has its place."""
     return StoreError(_IN_THE_WAY.reason, f"{path}: {_IN_THE_WAY.mend}", final=_IN_THE_WAY.final)

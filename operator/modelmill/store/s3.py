@@ -16,6 +16,7 @@ from modelmill.store.errors import (
     BUCKET_NOT_FOUND,
     TOO_MANY_OBJECTS,
     StoreError,
+    changed,
     not_s3,
     of_exception,
     of_response,
@@ -103,6 +104,9 @@ class S3Folder:
         with self._told(name):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name), **condition)
             with closing(answer["Body"]) as body:
+                # Some stores do not know the condition.
+                if etag and _plain(answer.get("ETag", etag)) != _plain(etag):
+                    raise changed(self._where(name))
                 yield from body.iter_chunks(CHUNK)
 
     def create(self, name: str, source: bytes | Path) -> bool:
@@ -281,6 +285,11 @@ def _end_redirects(response: Any, operation: Any, **_: Any) -> None:
 
 def _entry(name: str, item: dict[str, Any]) -> Entry:
     return Entry(name, item["Size"], item.get("ETag", ""))
+
+
+def _plain(etag: str) -> str:
+    # Whatever lies between here and the store may mark it as weak; stores differ in the quotes.
+    return etag.removeprefix("W/").strip('"')
 
 
 def _status(error: Any) -> int:

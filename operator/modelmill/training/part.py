@@ -15,14 +15,16 @@ from modelmill.api.objects import (
     readable_inference_services,
     readable_model_versions,
 )
+from modelmill.api.references import MODEL, RETRAINS, followed_model, retraining_job, trained_model, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.api.versions import MAX_NUMBER, version_number
 from modelmill.engine.events import events_about
 from modelmill.engine.interface import Reads, World
 from modelmill.engine.parts import Child, Contribution, Part
+from modelmill.engine.table import Concern
 from modelmill.kube import labels
-from modelmill.kube.objects import Key, Manifest
+from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
 from modelmill.training.conditions import TYPES
 from modelmill.training.ownership import owner
@@ -33,7 +35,6 @@ from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 
 FIELDS = tuple(to_camel(one.name) for one in fields(TrainingJobStatus))
-MODEL_FIELD = "spec.model"
 WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
 
 
@@ -65,9 +66,11 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
     jobs = {job["metadata"]["name"]: job for job in world.owned(JOBS, namespace, training_job.uid)}
     labelled = world.labelled(MODEL_VERSIONS, namespace, labels.MODEL_LABEL, model)
     versions = [one for one in labelled if one["spec"].get("model") == model]
-    same_model = world.with_field(TRAINING_JOBS, namespace, MODEL_FIELD, model)
+    same_model = world.found_by(TRAINING_JOBS, namespace, MODEL, model)
     owning = owner(read_meta(one) for one in same_model)
-    services = [one for one in world.list(INFERENCE_SERVICES, namespace) if _concerns(one, training_job)]
+    serving = world.found_by(INFERENCE_SERVICES, namespace, MODEL, model)
+    retraining = world.found_by(INFERENCE_SERVICES, namespace, RETRAINS, training_job.name)
+    services = (*serving, *(one for one in retraining if followed_model(one) != model))
     return View(
         training_job=training_job,
         next_number=_next_number(training_job, versions, world),
@@ -101,20 +104,18 @@ def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
 
 def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:
     """Return the TrainingJob that an InferenceService retrains by: its alerts are reasons to run."""
-    name = _retrains_by(service)
+    name = retraining_job(service)
     return [Key(service["metadata"]["namespace"], name)] if name else []
 
 
-def _concerns(service: Manifest, training_job: TrainingJob) -> bool:
-    serves = (service["spec"].get("model") or {}).get("name") == training_job.spec.model
-    return serves or _retrains_by(service) == training_job.name
-
-
-def _retrains_by(service: Manifest) -> str | None:
-    """Return what `view.retrains_by` does, of an object that may not be readable: reading all would cost too much."""
-    retrain = (service["spec"].get("monitoring") or {}).get("retrain") or {}
-    name = retrain.get("trainingJob")
-    return name if isinstance(name, str) else None
+def _read_by_runs(service: Manifest) -> object:
+    """Return what the plan of a TrainingJob looks at of an InferenceService; None of one that cannot be read."""
+    found = readable_inference_services([service])
+    if not found:
+        return None
+    spec, status = found[0].spec, found[0].status
+    stable = status.stable.version if status.stable is not None else None
+    return spec.model, spec.monitoring, stable, status.alerts, status.failed_revision
 
 
 def _next_number(training_job: TrainingJob, versions: Iterable[Manifest], world: World) -> int:
@@ -133,15 +134,19 @@ def _next_number(training_job: TrainingJob, versions: Iterable[Manifest], world:
 
 def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
     """Return the TrainingJobs of the version's model: they tell which is the best."""
-    namespace, model = version["metadata"]["namespace"], version["spec"].get("model")
-    same = world.with_field(TRAINING_JOBS, namespace, MODEL_FIELD, model) if isinstance(model, str) else ()
+    namespace = version["metadata"]["namespace"]
+    same = world.found_by(TRAINING_JOBS, namespace, MODEL, version_model(version))
     return [Key(namespace, one["metadata"]["name"]) for one in same]
 
 
 def keys_of_same_model(training_job: Manifest, world: World) -> Iterable[Key]:
     """Return the other TrainingJobs of the model: which of them may train depends on which there are."""
-    meta, model = training_job["metadata"], training_job["spec"].get("model")
-    if not isinstance(model, str):
-        return []
-    same = world.with_field(TRAINING_JOBS, meta["namespace"], MODEL_FIELD, model)
+    meta = training_job["metadata"]
+    same = world.found_by(TRAINING_JOBS, meta["namespace"], MODEL, trained_model(training_job))
     return [Key(meta["namespace"], one["metadata"]["name"]) for one in same if one["metadata"]["uid"] != meta["uid"]]
+
+
+SERVICES = Concern(keys_of_service, reads=_read_by_runs)
+VERSIONS = Concern(keys_of_version, reads=beside_status)
+SAME_MODEL = Concern(keys_of_same_model, reads=beside_status)
+"""What runs where, and how it ended, is in the statuses of versions and of other TrainingJobs; no plan looks at it."""

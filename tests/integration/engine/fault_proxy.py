@@ -1,11 +1,12 @@
-"""A proxy between operator and API server that fails on demand: refused writes, cut streams, swallowed deletions."""
+"""A proxy between operator and API server that fails on demand: refused writes, lost answers, broken streams, deaths."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,25 +15,46 @@ import yaml
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 from modelmill.engine.login import Login, login
+from tests.crash.faults import KILLED_AFTER, KILLED_BEFORE, REPLY_LOST, Strike, Write
+from tests.integration.engine.api_requests import refusal, write_in
 
 _HOP = {"host", "connection", "content-length", "transfer-encoding", "content-encoding"}
+SILENCE = "timeout"
+"""A mode of a strike beside those of tests.crash.faults: there is no answer, and the API server never hears of the write."""
+NO_ANSWER = 0
+"""In place of a status: the connection ends."""
+
+Relay = Callable[[str, bytes, web.StreamResponse], Awaitable[bool]]
+"""Given path and line of a watch, and where to pass it on; returns whether the stream goes on."""
+
+
+async def passed_on(_path: str, line: bytes, response: web.StreamResponse) -> bool:
+    """Relay a line of a watch as it is."""
+    await response.write(line)
+    return True
 
 
 class FaultProxy:
     """Plain HTTP on loopback; everything but the faults is passed on to the real API server.
 
-    refuse: given method and path, the status to answer with instead of passing the request on, or None. after: called with
-    method and path when the API server has answered, before the operator is told. drop: given path and event of a watch,
-    whether to swallow it.
+    refuse: given method and path with its query, the status to answer with instead of passing the request on, or None.
+    after: called with method and path when the API server has answered, before the operator is told. drop: given path and
+    event of a watch, whether to swallow it. relay: passes the lines of watches on.
+    strike: given a write (Leases and Events are none), the mode in which it fails. kill: ends the operator. log: all writes.
     """
 
     def __init__(self, upstream: Login) -> None:
         self.refuse: Callable[[str, str], int | None] = lambda _method, _path: None
         self.after: Callable[[str, str], None] = lambda _method, _path: None
         self.drop: Callable[[str, dict[str, Any]], bool] = lambda _path, _event: False
+        self.relay: Relay = passed_on
+        self.strike: Strike = lambda _: None
+        self.kill: Callable[[], None] = lambda: None
+        self.log: list[Write] = []
         self.refused = 0
         self.dropped = 0
         self.port = 0
+        self._times: Counter[tuple[str, str, str]] = Counter()
         self._upstream = upstream
         self._streams: set[asyncio.Task[Any]] = set()
         self._expired: set[asyncio.Task[Any]] = set()
@@ -55,11 +77,15 @@ class FaultProxy:
             streams = list(self._streams)
             if expired:
                 self._expired.update(streams)
-            for stream in streams:
-                stream.cancel()
+            self.end_streams()
             return len(streams)
 
         return asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
+
+    def end_streams(self) -> None:
+        """End all watch streams; called in the proxy's own thread, from its hooks."""
+        for stream in self._streams:
+            stream.cancel()
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -77,21 +103,43 @@ class FaultProxy:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        status = self.refuse(request.method, request.path)
+        status = self.refuse(request.method, request.path_qs)
         if status is not None:
             self.refused += 1
-            body = {"kind": "Status", "apiVersion": "v1", "code": status, "reason": "Fault", "message": "fault"}
-            return web.json_response(body, status=status)
+            if status == NO_ANSWER and request.transport is not None:
+                request.transport.abort()
+            return refusal(status or 503, "fault")
+        body = await request.read()
+        write = self._write(request, body)
+        mode = self.strike(write) if write is not None else None
+        if mode is not None and mode.isdigit():
+            self.refused += 1
+            return refusal(int(mode), f"fault at {write}")
+        if mode == KILLED_BEFORE:
+            self.kill()
+        if mode in (KILLED_BEFORE, SILENCE):
+            # Until the proxy stops: the client has left by then.
+            await asyncio.Event().wait()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         url = self._upstream.server + request.path_qs
-        async with self._session.request(
-            request.method, url, headers=headers, data=await request.read() or None
-        ) as upstream:
+        async with self._session.request(request.method, url, headers=headers, data=body or None) as upstream:
             if "watch" in request.query and upstream.status == 200:
                 return await self._stream(request, upstream)
             answer = await upstream.read()
             self.after(request.method, request.path)
+            if mode == KILLED_AFTER:
+                self.kill()
+            if mode in (KILLED_AFTER, REPLY_LOST) and request.transport is not None:
+                request.transport.abort()
             return web.Response(status=upstream.status, body=answer, content_type=upstream.content_type)
+
+    def _write(self, request: web.Request, body: bytes) -> Write | None:
+        found = write_in(request.method, request.path, request.content_type, body)
+        if found is None:
+            return None
+        self._times[found] += 1
+        self.log.append(Write(*found, self._times[found]))
+        return self.log[-1]
 
     async def _stream(self, request: web.Request, upstream: Any) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -101,8 +149,7 @@ class FaultProxy:
         try:
             await asyncio.wait((task,))
             if task in self._expired:
-                gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
-                await response.write(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
+                await response.write(expired_line())
         finally:
             task.cancel()
             self._streams.discard(task)
@@ -116,8 +163,23 @@ class FaultProxy:
             for line in lines:
                 if self.drop(path, json.loads(line)):
                     self.dropped += 1
-                else:
-                    await response.write(line + b"\n")
+                elif not await self.relay(path, line + b"\n", response):
+                    return
+
+
+def expired_line() -> bytes:
+    """Return what the API server says in a stream whose place is too old."""
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+    return json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n"
+
+
+def kubeconfig_through(proxy: FaultProxy, kubeconfig: Path, through: Path) -> Path:
+    """Write a kubeconfig with the same identity that leads through the proxy; return its path."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    for cluster in config["clusters"]:
+        cluster["cluster"] = {"server": f"http://127.0.0.1:{proxy.port}"}
+    through.write_text(yaml.safe_dump(config))
+    return through
 
 
 @contextmanager
@@ -126,12 +188,7 @@ def fault_proxy(kubeconfig: Path, folder: Path, monkeypatch: Any) -> Iterator[tu
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     proxy = FaultProxy(login())
     proxy.start()
-    config = yaml.safe_load(kubeconfig.read_text())
-    for cluster in config["clusters"]:
-        cluster["cluster"] = {"server": f"http://127.0.0.1:{proxy.port}"}
-    through = folder / "through-proxy.kubeconfig"
-    through.write_text(yaml.safe_dump(config))
     try:
-        yield proxy, through
+        yield proxy, kubeconfig_through(proxy, kubeconfig, folder / "through-proxy.kubeconfig")
     finally:
         proxy.stop()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +64,35 @@ def test_a_leader_whose_lease_is_taken_writes_no_more(cluster: Cluster, namespac
     cluster.eventually(lambda: not leader.alive(), "the end of the old leader")
     assert leader.process.returncode == 1
     assert holder(cluster) == "thief"
+
+
+def test_a_leader_that_was_stopped_while_it_worked_writes_nothing_when_it_wakes(
+    cluster: Cluster, namespace: str, start: Start, tmp_path: Path
+) -> None:
+    """By the API server's audit log: each operator has a token of its own."""
+    names = [f"cars-{number}" for number in range(40)]
+    leader = start("first", kubeconfig=cluster.server.login_as("modelmill-operator", tmp_path / "first.kubeconfig"))
+    standby = start("second", leading=False)
+    standby.wait(lambda: bool(standby.metrics()), 60, "up")
+    cluster.audit.mark()
+    load_goes_on = threading.Thread(target=cluster.apply, args=[load.training_job(namespace, name) for name in names])
+    load_goes_on.start()
+    cluster.eventually(lambda: created_jobs(cluster), "the first Job")
+    leader.process.send_signal(signal.SIGSTOP)
+    load_goes_on.join()
+    (first,) = cluster.audit.write_times()
+    # Of this one, too, there are events in the sockets of the operator that is stopped.
+    cluster.apply(load.training_job(namespace, "last"))
+    standby.wait_leading(60)
+    cluster.eventually(lambda: len(cluster.items("jobs", namespace)) == len(names) + 1, "a Job for each")
+    lease = cluster.find(*LEASE)
+    assert lease is not None
+    taken = datetime.fromisoformat(lease["spec"]["acquireTime"])
+    leader.process.send_signal(signal.SIGCONT)
+    assert leader.process.wait(60) == 1
+    assert "leadership lost" in leader.log.read_text()
+    standby.wait_quiet(60)
+    times = cluster.audit.write_times()
+    assert len(times) == 2
+    assert max(datetime.fromisoformat(time) for time in times[first]) < taken
+    assert len(created_jobs(cluster)) == len(names) + 1

@@ -171,7 +171,7 @@ def test_promotion_with_an_operator_that_is_killed_half_way(
     assert canary <= uids_of(cluster, namespace, "cars-2")
     history = cluster.status("inferenceservices", namespace, NAME)["history"]
     assert [(one["version"], one["outcome"]) for one in history] == [("cars-2", "Serving"), ("cars-1", "Replaced")]
-    assert cluster.audit.writes()["inferenceservices/status"] <= 12, cluster.audit.write_lines()
+    assert cluster.audit.tally().taken["inferenceservices/status"] <= 12, cluster.audit.write_lines()
 
 
 def test_rollback_and_retry(cluster: Cluster, namespace: str, pods: Pods) -> None:
@@ -209,7 +209,7 @@ def test_release_of_the_operator_with_another_server_image_writes_nothing(
     second = start("second", server_image="localhost/modelmill-server:next")
     looked = 'modelmill_reconcile_total{controller="inferenceservice",result="success"}'
     cluster.eventually(lambda: second.metrics().get(looked), "the service was looked at")
-    assert not cluster.audit.writes(), cluster.audit.write_lines()
+    assert not cluster.audit.write_lines(), cluster.audit.write_lines()
     cluster.kubectl("scale", f"inferenceservices.modelmill.dev/{NAME}", "-n", namespace, "--replicas=3")
     cluster.eventually(lambda: pods.play().get("readyReplicas") == "3/3", "three pods")
     images = {pod["spec"]["containers"][0]["image"] for pod in cluster.items("pods", namespace)}

@@ -23,9 +23,9 @@ def test_version_that_cannot_be_read_is_left_out_each_time() -> None:
 
 
 def test_only_the_versions_read_last_are_kept() -> None:
-    for number in range(objects._KEPT_VERSIONS + 10):
+    for number in range(objects._KEPT + 10):
         objects.readable_model_versions([{**o.model_version(f"cars-{number}"), "spec": {}}])
-    assert len(objects._read_versions) == objects._KEPT_VERSIONS
+    assert len(objects._read_last) == objects._KEPT
 
 
 def test_empty_parts_are_not_written_and_zeros_are() -> None:

@@ -163,13 +163,14 @@ def test_parts_that_nobody_reads_are_not_kept_and_the_given_object_is_not_change
     assert cache.get(JOBS, "ml", "a") == whole
 
 
-def test_objects_are_found_by_an_indexed_field_as_it_is_now() -> None:
-    cache = Cache(index_fields={PODS: ["spec.model"]})
-    cache.put(PODS, {**obj("a", 1), "spec": {"model": "cars"}})
-    cache.put(PODS, {**obj("b", 1), "spec": {"model": 5}})
-    cache.put(PODS, {**obj("c", 1), "spec": "none"})
-    assert [one["metadata"]["name"] for one in cache.with_field(PODS, "ml", "spec.model", "cars")] == ["a"]
-    cache.put(PODS, {**obj("a", 2), "spec": {"model": "bikes"}})
-    assert cache.with_field(PODS, "ml", "spec.model", "cars") == []
-    with pytest.raises(KeyError, match="is not indexed"):
-        cache.with_field(PODS, "ml", "spec.other", "cars")
+def test_objects_are_found_by_an_index_as_they_are_now() -> None:
+    cache = Cache(indexes={PODS: {"model": lambda one: one["spec"]["models"]}})
+    cache.put(PODS, {**obj("a", 1), "spec": {"models": ["cars", "boats", "cars"]}})
+    cache.put(PODS, {**obj("b", 1), "spec": {"models": []}})
+    for model in ("cars", "boats"):
+        assert [one["metadata"]["name"] for one in cache.found_by(PODS, "ml", "model", model)] == ["a"]
+    cache.put(PODS, {**obj("a", 2), "spec": {"models": ["boats"]}})
+    assert cache.found_by(PODS, "ml", "model", "cars") == []
+    assert [one["metadata"]["name"] for one in cache.found_by(PODS, "ml", "model", "boats")] == ["a"]
+    with pytest.raises(KeyError, match="are not indexed by other"):
+        cache.found_by(PODS, "ml", "other", "cars")

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from modelmill.engine import errors, login
-from modelmill.engine.client import Client
+from modelmill.engine.client import LIST_TRIES, Client
 from modelmill.kube.resources import JOBS, PODS
 
 JOB = {"metadata": {"name": "j", "namespace": "ml", "resourceVersion": "7"}, "status": {}}
@@ -110,6 +110,23 @@ async def test_a_list_is_read_in_pages_and_its_items_say_what_they_are(client: C
     ]
 
 
+async def test_a_list_whose_pages_expire_begins_anew_but_not_for_ever(client: Client, server: Server) -> None:
+    first = (
+        200,
+        {"metadata": {"resourceVersion": "9", "continue": "more"}, "items": [{"metadata": {"name": "a"}}]},
+        {},
+    )
+    last = (200, {"metadata": {"resourceVersion": "12"}, "items": [{"metadata": {"name": "b"}}]}, {})
+    expired = (410, {"kind": "Status", "reason": "Expired"}, {})
+    server.answers = [first, expired, last]
+    items, version = await client.list(JOBS)
+    assert ([one["metadata"]["name"] for one in items], version) == (["b"], "12")
+    server.answers = [first, expired] * LIST_TRIES
+    with pytest.raises(errors.Expired):
+        await client.list(JOBS)
+    assert server.answers == []
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "kind"),
     [
@@ -119,6 +136,7 @@ async def test_a_list_is_read_in_pages_and_its_items_say_what_they_are(client: C
         (404, "NotFound", errors.NotFound),
         (409, "AlreadyExists", errors.AlreadyExists),
         (409, "Conflict", errors.Conflict),
+        (410, "Expired", errors.Expired),
         (422, "Invalid", errors.Invalid),
         (429, "TooManyRequests", errors.TooManyRequests),
         (500, "InternalError", errors.ServerFailure),
@@ -134,6 +152,15 @@ async def test_refusals_have_types(
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.reason, caught.value.message) == (status, reason, "why")
     assert caught.value.retry_after == 3.0
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'{"a":NaN}', b'{"a":"\xff"}', b"", b'{"a":' * 100_000])
+async def test_an_answer_of_another_shape_is_a_failure_of_the_server(
+    client: Client, server: Server, body: bytes
+) -> None:
+    server.answers = [(200, body, {})]
+    with pytest.raises(errors.ServerFailure, match="NoJSON"):
+        await client.get(JOBS, "ml", "j")
 
 
 @pytest.mark.parametrize("status", [200, 502])

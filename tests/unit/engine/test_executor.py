@@ -397,7 +397,9 @@ async def test_neighbours_are_made_together_but_changed_one_after_the_other(worl
 
 async def test_others_are_told_of_our_own_writes_once(world: World) -> None:
     told: list[str] = []
-    world.executor.on_written = lambda resource, obj, parent: told.append(f"{resource.kind} {obj['metadata']['name']}")
+    world.executor.on_written = lambda resource, _, obj, parent: told.append(
+        f"{resource.kind} {obj['metadata']['name']}"
+    )
     plan = Plan(apply=[level()], create=[JOB], status={"phase": "x"})
     await world.execute(plan)
     await world.execute(plan)

@@ -33,7 +33,9 @@ async def test_readiness_is_what_the_process_says() -> None:
     request: web.Request = None  # type: ignore[assignment]
     assert (await health.readyz(request)).status == 503
     health.ready = lambda: True
-    assert (await health.readyz(request)).status == 200
+    assert await _text(await health.readyz(request)) == (200, "ok\n")
+    health.unwatched = lambda: ["pods is not watched: 403"]
+    assert await _text(await health.readyz(request)) == (200, "ok\npods is not watched: 403\n")
 
 
 async def test_the_server_has_probes_metrics_and_added_routes_and_refuses_large_bodies(unused_tcp_port: int) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.errors import ApiError, Conflict, Forbidden, ServerFailure, TooManyRequests, Unreachable
+from modelmill.engine.errors import ApiError, Conflict, Forbidden, NotFound, ServerFailure, TooManyRequests, Unreachable
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
-from modelmill.engine.table import Controller
+from modelmill.engine.table import Concern, Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from tests.support.fake_api import WIDGETS, FakeApi, Recorder, widget
@@ -50,10 +50,16 @@ class Loop:
         watches = [Watch(one) for one in (WIDGETS, JOBS, PODS, CONFIG_MAPS)]
         kinds = [watch.resource for watch in watches]
         executor = Executor(self.api, self.cache, self.recorder, kinds)  # type: ignore[arg-type]
-        maps = {CONFIG_MAPS: lambda obj, _: [Key("ml", obj["metadata"]["labels"]["widget"])]}
+        mapped = Concern(
+            lambda obj, _: [Key("ml", obj["metadata"]["labels"]["widget"])], reads=lambda obj: obj.get("data")
+        )
         children = [Child(JOBS, applied=False), Child(PODS, applied=False)]
         controller = Planned(
-            "widget", WIDGETS, [Part("widget", _nothing, children=children)], maps, plan=self._reconcile
+            "widget",
+            WIDGETS,
+            [Part("widget", _nothing, children=children)],
+            {CONFIG_MAPS: mapped},
+            plan=self._reconcile,
         )
         self.control = ControlLoop(self.api, self.cache, executor, [controller], watches, namespaces)  # type: ignore[arg-type]
 
@@ -97,10 +103,10 @@ def test_everything_is_looked_at_once_after_the_first_listing_and_not_before() -
         loop = Loop()
         stored = [loop.api.put(WIDGETS, widget(name)) for name in "abc"]
         loop.control.on_event(WIDGETS, None, stored[0])
-        assert not loop.control.listed
+        assert loop.control.known.missing()
         async with loop.running():
             assert sorted(loop.names) == ["a", "b", "c"]
-            assert loop.control.listed
+            assert not loop.control.known.missing()
 
     run(body())
 
@@ -125,11 +131,32 @@ def test_changes_of_children_and_of_mapped_kinds_wake_the_parent() -> None:
             job = owned("Job", "j")
             assert await loop.told("ADDED", job, JOBS) == ["w"]
             assert await loop.told("MODIFIED", job, JOBS) == []  # not newer
+            freed = {**job, "metadata": {**job["metadata"], "ownerReferences": [], "resourceVersion": "9000"}}
+            assert await loop.told("MODIFIED", freed, JOBS) == ["w"]  # somebody took the owner away
             mapped = {**owned("ConfigMap", "m")}
             mapped["metadata"] = {**mapped["metadata"], "ownerReferences": [], "labels": {"widget": "w"}}
             assert await loop.told("ADDED", mapped, CONFIG_MAPS) == ["w"]
             assert await loop.told("DELETED", job, JOBS) == ["w"]
             assert loop.cache.get(JOBS, "ml", "j") is None
+
+    run(body())
+
+
+def test_a_change_of_what_nobody_reads_wakes_nobody_and_whom_it_no_longer_concerns_is_told() -> None:
+    def config_map(version: str, widget: str, data: str) -> dict[str, Any]:
+        meta = {"name": "m", "namespace": "ml", "uid": "m", "resourceVersion": version, "labels": {"widget": widget}}
+        return {"kind": "ConfigMap", "metadata": meta, "data": data}
+
+    async def body() -> None:
+        loop = Loop()
+        for name in ("w", "other"):
+            loop.api.put(WIDGETS, widget(name))
+        async with loop.running():
+            assert await loop.told("ADDED", config_map("500", "w", "1"), CONFIG_MAPS) == ["w"]
+            assert await loop.told("MODIFIED", config_map("501", "w", "1"), CONFIG_MAPS) == []
+            assert await loop.told("MODIFIED", config_map("502", "w", "2"), CONFIG_MAPS) == ["w"]
+            assert await loop.told("MODIFIED", config_map("503", "other", "3"), CONFIG_MAPS) == ["w", "other"]
+            assert await loop.told("DELETED", config_map("504", "w", "3"), CONFIG_MAPS) == ["other", "w"]
 
     run(body())
 
@@ -428,7 +455,7 @@ def test_what_concerns_others_is_told_them_when_a_refusal_is_written() -> None:
         loop = Loop()
         for name in ("w", "other"):
             loop.api.put(WIDGETS, widget(name))
-        loop.control._controllers[WIDGETS].maps[WIDGETS] = lambda obj, _: [Key("ml", "other")]  # type: ignore[index]
+        loop.control._controllers[WIDGETS].concerns[WIDGETS] = Concern(lambda obj, _: [Key("ml", "other")])  # type: ignore[index]
         loop.api.before = lambda text: FORBIDDEN if text.startswith("POST") else None
         loop.decide = lambda parent: Plan(create=[MY_JOB] if parent["metadata"]["name"] == "w" else [])
         async with loop.running():
@@ -515,5 +542,89 @@ def test_an_object_younger_than_the_list_stays() -> None:
             del loop.api.objects["widgets", "ml", "young"]  # not in the list that is on its way
             await loop.control.resync()
             assert loop.cache.get(WIDGETS, "ml", "young") == young
+
+    run(body())
+
+
+def _without_resync(loop: Loop) -> asyncio.Task[None]:
+    """Run a loop that has listed what it could, as the process does."""
+    return asyncio.create_task(loop.control.run())
+
+
+@pytest.mark.parametrize("refused", [JOBS, CONFIG_MAPS], ids=["child", "of concern"])
+def test_a_kind_that_may_not_be_listed_stops_whose_plans_look_at_it_until_it_may(refused: Any) -> None:
+    async def body() -> None:
+        loop = Loop()
+        stored = loop.api.put(WIDGETS, widget())
+        forbidden = [True]
+        loop.api.before = lambda text: (
+            Forbidden(403, "x", "x") if forbidden[0] and text == f"LIST {refused.plural}" else None
+        )
+        await loop.control.resync()
+        task = _without_resync(loop)
+        assert loop.control.known.missing() == {(refused, None)}
+        assert (
+            await loop.told("MODIFIED", {**stored, "metadata": {**stored["metadata"], "resourceVersion": "900"}}) == []
+        )
+        forbidden[0] = False
+        await asyncio.sleep(10)
+        assert loop.names == ["w"]
+        assert loop.control.known.missing() == set()
+        task.cancel()
+
+    run(body())
+
+
+@pytest.mark.parametrize("absent", [JOBS, CONFIG_MAPS], ids=["child", "of concern"])
+def test_a_kind_that_is_not_installed_has_no_objects(absent: Any) -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        loop.api.before = lambda text: NotFound(404, "x", "x") if text == f"LIST {absent.plural}" else None
+        async with loop.running():
+            assert loop.names == ["w"]
+
+    run(body())
+
+
+def test_a_namespace_where_a_kind_may_not_be_listed_stops_itself_only() -> None:
+    async def body() -> None:
+        loop = Loop(namespaces=("ml", "other"))
+        loop.api.put(WIDGETS, widget("here"))
+        elsewhere = widget("there")
+        elsewhere["metadata"]["namespace"] = "other"
+        loop.api.put(WIDGETS, elsewhere)
+        for resource in (WIDGETS, JOBS, PODS, CONFIG_MAPS):
+            objects, version = await loop.api.list(resource, None)
+            for obj in objects:
+                loop.control.on_event(resource, None, obj)
+            loop.control.on_listed(resource, "ml", {obj["metadata"]["uid"] for obj in objects}, version)
+            if resource != PODS:
+                loop.control.on_listed(resource, "other", {obj["metadata"]["uid"] for obj in objects}, version)
+        task = _without_resync(loop)
+        await asyncio.sleep(0.01)
+        assert loop.names == ["here"]
+        loop.control.on_absent(PODS, "other")
+        await asyncio.sleep(0.01)
+        assert loop.names == ["here", "there"]
+        task.cancel()
+
+    run(body())
+
+
+def test_what_a_list_lacks_is_gone_and_wakes_its_parent() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        job = loop.api.put(JOBS, owned("Job", "j"))
+        async with loop.running():
+            loop.seen.clear()
+            loop.control.on_listed(JOBS, None, set(), str(int(job["metadata"]["resourceVersion"]) - 1))
+            await asyncio.sleep(0.01)
+            assert loop.names == []  # younger than the list
+            loop.control.on_listed(JOBS, None, set(), "900")
+            await asyncio.sleep(0.01)
+            assert loop.names == ["w"]
+            assert loop.cache.get(JOBS, "ml", "j") is None
 
     run(body())

@@ -9,7 +9,7 @@ import pytest
 from modelmill.engine import access
 from modelmill.engine.interface import Watch
 from modelmill.engine.parts import Child, Part
-from modelmill.engine.table import MANAGED_FIELDS, OURS, Controller, watches_of
+from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
 from tests.support.fake_api import WIDGETS
 
@@ -47,8 +47,8 @@ def test_an_own_kind_that_is_a_child_of_another_is_watched_whole() -> None:
 
 
 def test_a_mapped_kind_that_nobody_watches_is_a_mistake() -> None:
-    rows = [Controller("widget", WIDGETS, [part()], maps={PODS: lambda obj, world: []})]
-    with pytest.raises(ValueError, match=r"mapped, but not watched: \['Pod'\]"):
+    rows = [Controller("widget", WIDGETS, [part()], concerns={PODS: Concern(lambda obj, world: [])})]
+    with pytest.raises(ValueError, match=r"of concern, but not watched: \['Pod'\]"):
         watches_of(rows)
     assert len(watches_of(rows, [Watch(PODS)])) == 2
 

@@ -52,7 +52,7 @@ def world(objects: dict[str, dict[str, Any]], table: dict[str, Controller]) -> C
     found = {watch.resource: watch for watch in app.watches(list(table.values()))}
     cache = Cache(
         {resource: watch.index_labels for resource, watch in found.items()},
-        index_fields={resource: watch.index_fields for resource, watch in found.items()},
+        indexes={resource: watch.indexes for resource, watch in found.items()},
     )
     for kind, manifest in objects.items():
         cache.put(table[kind].resource, manifest)

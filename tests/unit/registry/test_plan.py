@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from modelmill.api.objects import readable_model_versions
+from modelmill.api.references import OF_SERVICES
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.app import watches
 from modelmill.engine.cache import Cache
@@ -47,7 +48,7 @@ def service(
 
 
 def planned(version: dict[str, Any], *services: dict[str, Any]) -> Plan:
-    cache = Cache()
+    cache = Cache(indexes={INFERENCE_SERVICES: OF_SERVICES})
     for one in services:
         cache.put(INFERENCE_SERVICES, one)
     return asyncio.run(Composed([REGISTRY])(version, cache, o.NOW))
@@ -198,9 +199,10 @@ def test_a_version_that_cannot_be_read_may_be_deleted() -> None:
     assert planned(version).finalizer is False
 
 
-def test_a_service_concerns_the_versions_that_it_serves_and_served() -> None:
+def test_a_service_concerns_the_versions_that_it_wants_and_gave_up() -> None:
     serving = service("cars-2", "cars-3", 10)
-    serving["status"]["history"] = [{"version": "cars-2"}, {"version": "cars-1"}, "of another release"]
+    given_up = {"version": "cars-1", "outcome": "RolledBack"}
+    serving["status"]["history"] = [{"version": "cars-2"}, given_up, {"version": "cars-0"}, "of another release"]
     assert [key.name for key in keys_of_service(serving, Cache())] == ["cars-1", "cars-2", "cars-3"]
 
 

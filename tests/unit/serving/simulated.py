@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
@@ -193,7 +194,8 @@ class World:
 
     def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
         ours = {MODEL_VERSIONS: self.versions, TRAINING_JOBS: self.training_jobs}
-        return ours[resource] if resource in ours else list(self.children[resource].values())
+        # Tests change them in place; what the cache holds is never changed in place.
+        return copy.deepcopy(ours[resource]) if resource in ours else list(self.children[resource].values())
 
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]

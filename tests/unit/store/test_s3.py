@@ -212,6 +212,17 @@ def test_an_object_that_was_overwritten(serve: Serve) -> None:
     assert "overwritten" in told("ObjectChanged", lambda: list(opened(store).chunks("a", '"e"')), final=False)
 
 
+@pytest.mark.parametrize("etag", ['"e"', "e", 'W/"e"'])
+def test_an_object_of_the_etag_that_was_listed(serve: Serve, etag: str) -> None:
+    store = serve(lambda asked: Answer(200, b"1", {"ETag": etag}))
+    assert list(opened(store).chunks("a", '"e"')) == [b"1"]
+
+
+def test_a_store_that_does_not_know_if_match(serve: Serve) -> None:
+    store = serve(lambda asked: Answer(200, b"1", {"ETag": '"other"'}))
+    assert "s3://mill/cars/a" in told("ObjectChanged", lambda: list(opened(store).chunks("a", '"e"')), final=False)
+
+
 def test_a_store_that_knows_conditions_is_asked_once(serve: Serve) -> None:
     bucket = Bucket()
     store = serve(bucket)

@@ -129,8 +129,57 @@ def test_repeats_are_bounded() -> None:
 )
 def test_what_ends_the_same_way_is_not_repeated(error: StoreError) -> None:
     with pytest.raises(StoreError) as caught:
-        repeat(failing(error), pytest.fail, wait=pytest.fail)
+        repeat(failing(error), pytest.fail, wait=pytest.fail, unless="ObjectChanged")
     assert caught.value is error
+
+
+def test_a_content_that_was_damaged_on_the_way_is_asked_for_again() -> None:
+    assert repeat(failing(ContentDiffers("damaged")), lambda line: None, (1.0,), lambda pause: None) == "done"
+
+
+class Changing(Fake):
+    """A folder that gives another content each time."""
+
+    def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
+        self.asked += 1
+        yield self.given[min(self.asked, len(self.given)) - 1]
+
+
+MD5_OF_ABC = '"900150983cd24fb0d6963f7d28e17f72"'
+
+
+def listed(fake: Fake, path: Path, etag: str = MD5_OF_ABC) -> str:
+    return save(fake, "a.csv", path, 3, etag=etag, said_by="it was listed with")
+
+
+def test_an_object_that_was_damaged_on_the_way_is_read_again(tmp_path: Path) -> None:
+    fake = Changing(b"abd", b"abc")
+    assert listed(fake, tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+    assert ((tmp_path / "x").read_bytes(), fake.asked) == (b"abc", 2)
+
+
+def test_an_object_that_is_damaged_each_time_is_not_taken(tmp_path: Path) -> None:
+    fake = Changing(b"abd", b"abe")
+    with pytest.raises(ContentDiffers, match=r"s3://mill/models/a\.csv came twice and each time damaged"):
+        listed(fake, tmp_path / "x")
+    assert (fake.asked, list(tmp_path.iterdir())) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("etag", "asked"), [('"' + "0" * 32 + '"', 2), ('"' + "0" * 32 + '-2"', 1), ("", 1), ("odd", 1)]
+)
+def test_an_etag_that_is_no_md5_is_outvoted(tmp_path: Path, etag: str, asked: int) -> None:
+    fake = Changing(b"abc")
+    assert listed(fake, tmp_path / "x", etag) == hashlib.sha256(b"abc").hexdigest()
+    assert fake.asked == asked
+
+
+def test_a_small_object_of_another_digest() -> None:
+    right = f"sha256:{hashlib.sha256(b'abc').hexdigest()}"
+    assert read_small(Fake(b"abc"), "a", 3, right) == b"abc"
+    for expected in ("sha256:", hashlib.sha256(b"abc").hexdigest(), "sha256:" + "0" * 64):
+        with pytest.raises(ContentDiffers, match=rf"s3://mill/models/a has digest {right}, expected {expected}$"):
+            read_small(Fake(b"abc"), "a", 3, expected)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -165,6 +214,14 @@ def test_a_read_back_is_bounded(tmp_path: Path) -> None:
 def test_a_store_that_loses_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"1")
-    with pytest.raises(StoreError, match="lost none after") as caught:
+    with pytest.raises(StoreError, match="lost s3://mill/models/none after") as caught:
         write_verified(Fake(), "none", path)
+    assert (caught.value.reason, caught.value.final) == ("UploadFailed", False)
+
+
+def test_a_store_that_contradicts_itself(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    with pytest.raises(StoreError, match=r"models/none is there already .* and that it is not") as caught:
+        write_verified(Fake(b"1"), "none", path)
     assert (caught.value.reason, caught.value.final) == ("UploadFailed", False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from modelmill.api.references import OF_JOBS, OF_SERVICES
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.contracts import result
 from modelmill.engine.errors import NotFound
@@ -59,8 +60,9 @@ class Seen:
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
 
-    def with_field(self, resource: Resource, namespace: str, path: str, value: str) -> Sequence[Manifest]:
-        return [one for one in self.list(resource) if one["spec"].get(path.removeprefix("spec.")) == value]
+    def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
+        values_of = {TRAINING_JOBS: OF_JOBS, INFERENCE_SERVICES: OF_SERVICES}[resource][index]
+        return [one for one in self.list(resource) if value in values_of(one)]
 
 
 @dataclass(frozen=True)
