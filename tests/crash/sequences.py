@@ -35,6 +35,7 @@ from tests.crash.memory_api import Object
 from tests.crash.odd import Odd, lived
 from tests.crash.scenarios import alert, inference_service, publishes, training_job
 from tests.crash.surroundings import Ending
+from tests.crash.watching import Delivery
 from tests.crash.witness import Witness, people
 from tests.crash.world import World
 from tests.support import objects as o
@@ -85,8 +86,8 @@ class Sequence20:
                 self.steps.append(told + await step(self, world, witness))
             except ApiError as error:
                 self.steps.append(f"{told}{error.message[:120]}")
-        self.rate, world.copies = 0.0, 1
-        world.late.clear()
+        self.rate, world.delivery = 0.0, Delivery()
+        world.restart()
         for _ in range(AFTERWARDS):
             await world.second()
         await world.settle()
@@ -250,9 +251,10 @@ async def jump(play: Sequence20, world: World, _witness: Witness) -> str:
 
 async def be_late(play: Sequence20, world: World, _witness: Witness) -> str:
     kind = play.random.choice((*CHILDREN, *OURS))
-    world.late[kind] = play.random.choice((0.0, 0.5, 20.0, 60.0))
-    world.copies = play.random.choice((1, 1, 3))
-    return f"{kind.kind} by {world.late[kind]} s, {world.copies} times"
+    late, copies = play.random.choice((0.0, 0.5, 20.0, 60.0)), play.random.choice((1, 1, 3))
+    world.delivery = Delivery(late={kind: late}, copies=copies)
+    world.restart()
+    return f"{kind.kind} by {late} s, {copies} times, to an operator that starts"
 
 
 async def go_wrong(play: Sequence20, world: World, _witness: Witness) -> str:
