@@ -75,7 +75,7 @@ proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodi
 	@MODELMILL_EDGE_SECONDS=600 MODELMILL_EDGE_SHARE=1 $(PYTHON) -m pytest \
 	  tests/unit/server/test_edge_fuzz.py tests/integration/server/test_edge.py tests/integration/server/test_edge_proxies.py
 	@mkdir -p build && rm -f $$MODELMILL_RESULTS
-	@MODELMILL_CRASH_SHARE=1 $(PYTHON) -m pytest -n 2 --dist load tests/crash
+	@MODELMILL_CRASH_SHARE=1 MODELMILL_CRASH_OBJECTS=200 MODELMILL_CRASH_SEQUENCES=500 $(PYTHON) -m pytest -n 2 --dist load tests/crash
 	@MODELMILL_TIER1_PLANS=100 $(PYTHON) -m pytest tests/integration/engine/faults
 	@PYTHONPATH=operator:. $(PYTHON) -m tests.crash.guards
 	@MODELMILL_STORE_SHARE=1 $(PYTHON) -m pytest -n 2 --dist load tests/integration/store_faults

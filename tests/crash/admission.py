@@ -1,10 +1,11 @@
 """What the API server does with an object before it stores it. Of our kinds: defaults, schema, kinds of lists, CEL rules.
 
-tests/integration/engine/test_memory_admission.py compares the verdicts with those of the real one. Two differences are
-wanted: a field that the schema does not know is refused, as with `fieldValidation=Strict`, where the API server by itself
-drops it with a warning (an operator that sends one has a defect); and a spec or status that an update leaves as it was is not
-looked at again, be it valid or not, which the real one does value by value (KEP-4008, CRD validation ratcheting). `size()` of
-a text counts bytes in the library and characters in the API server: the rules ask it of names only, which are ASCII.
+Of statuses tests/integration/engine/test_memory_admission.py compares the verdicts with those of the real one; of specs
+tests/support/refused.py is the table that both are asked. Two differences are wanted: a field that the schema does not
+know is refused, as with `fieldValidation=Strict`, where the API server by itself drops it with a warning (an operator
+that sends one has a defect); and a spec or status that an update leaves as it was is not looked at again, be it valid
+or not, which the real one does value by value (KEP-4008, CRD validation ratcheting). `size()` of a text counts bytes in
+the library and characters in the API server: the rules ask it of names only, which are ASCII.
 """
 
 from __future__ import annotations

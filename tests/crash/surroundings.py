@@ -214,7 +214,8 @@ class Surroundings:
         taken = {pod["metadata"]["name"] for pod in pods[:wanted]}
         for number in range(wanted):
             name = f"{replica_set['metadata']['name']}-{number}"
-            if len(taken) < wanted and name not in taken:
+            # A namesake of a ReplicaSet that was deleted waits for the garbage collector.
+            if len(taken) < wanted and name not in taken and self.api.find(PODS, name) is None:
                 self._make(PODS, replica_set, name, template)
                 taken.add(name)
         return self._owned(PODS, replica_set)

@@ -1,7 +1,6 @@
 """What Kubernetes refuses of the objects that the operator makes: metadata, and what a person may say of pods.
 
 Source: k8s.io/kubernetes/pkg/apis/core/validation and k8s.io/apimachinery/pkg/api/validation, 1.34.
-tests/integration/engine/test_memory_admission.py compares the verdicts with those of the real one.
 """
 
 from __future__ import annotations

@@ -52,15 +52,19 @@ class Witness:
         spoiled = {
             one["metadata"]["name"] for _, one in self._world.api.every() if one["metadata"]["uid"] in self.spoiled
         }
-        yield from (told for told in judged(self._world) if not any(f" {name} " in f"{told} " for name in spoiled))
+        yield from (told for told in judged(self._world) if not self._excused(told, spoiled))
         yield from (f"run {run} of {uid} has {count} Jobs" for (uid, run), count in self._runs.items() if count > 1)
         for service in self._world.api.of(INFERENCE_SERVICES):
             yield from self._traffic(service)
 
+    def _excused(self, told: str, spoiled: set[str]) -> bool:
+        """Tell whether it is of an object that somebody spoiled, or of a condition that a forger wrote."""
+        return any(f" {name} " in f"{told} " for name in spoiled) or (self._forgery and "condition" in told)
+
     def deleted(self, job: Object) -> None:
         """Note that a person deleted a Job: its run may be made again."""
         self._runs[_run(job)] -= 1
-        self._world.jobs_made[job["metadata"]["name"]] -= 1
+        self._world.jobs_made[_run(job)] -= 1
 
     def _tell(self, problem: str) -> None:
         self.problems[problem[:700]] = None
