@@ -67,16 +67,19 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	  uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	    --python-version 3.11 requirements/clients-$$name.in -o requirements/clients-$$name.txt; done
 
-proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodies and 300,000 of gRPC, ten minutes of mutated HTTP, 100 ends under load, a million requests
+proof: export MODELMILL_RESULTS = $(CURDIR)/build/results.jsonl
+proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodies and 300,000 of gRPC, ten minutes of mutated HTTP, 100 ends under load, a million requests, each fault of a store at each call
 	@MODELMILL_OPENAPI_CALLS=10000 MODELMILL_FUZZ_MUTATIONS=50000 MODELMILL_GRPC_MUTATIONS=300000 $(PYTHON) -m pytest \
 	  tests/integration/server/test_openapi_calls.py tests/integration/server/test_fuzz.py \
 	  tests/integration/server/test_grpc_hostile.py
 	@MODELMILL_EDGE_SECONDS=600 MODELMILL_EDGE_SHARE=1 $(PYTHON) -m pytest \
 	  tests/unit/server/test_edge_fuzz.py tests/integration/server/test_edge.py tests/integration/server/test_edge_proxies.py
+	@mkdir -p build && rm -f $$MODELMILL_RESULTS
 	@MODELMILL_CRASH_SHARE=1 $(PYTHON) -m pytest -n 2 --dist load tests/crash
 	@MODELMILL_TIER1_PLANS=100 $(PYTHON) -m pytest tests/integration/engine/faults
 	@PYTHONPATH=operator:. $(PYTHON) -m tests.crash.guards
 	@MODELMILL_STORE_SHARE=1 $(PYTHON) -m pytest -n 2 --dist load tests/integration/store_faults
+	@PYTHONPATH=operator:. $(PYTHON) -m tests.crash.table $$MODELMILL_RESULTS
 	@MODELMILL_CRASHES=all MODELMILL_ARTIFACT_MUTATIONS=600 $(PYTHON) -m pytest tests/unit/artifacts
 	@$(PYTHON) hack/bench/serving/sigterm.py
 	@$(PYTHON) hack/bench/serving/memory.py

@@ -77,14 +77,14 @@ class OperatorProcess(Program):
     def wait_quiet(self, seconds: float, still: float = 2.0) -> float:
         """Wait until it has reconciled nothing for `still` seconds; return the moment (monotonic) of the last change seen."""
         last, changed, limit = -1.0, time.monotonic(), time.monotonic() + seconds
-        while time.monotonic() < limit:
+        while time.monotonic() < limit and self.alive():
             current = self.reconciles()
             if current != last:
                 last, changed = current, time.monotonic()
             elif current > 0 and time.monotonic() - changed > still:
                 return changed
             time.sleep(0.5)
-        raise TimeoutError(f"the operator reconciled for more than {seconds} s; {self.tail()}")
+        raise TimeoutError(f"the operator has ended, or reconciled for more than {seconds} s; {self.tail()}")
 
     def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait until `condition()` holds. Raises TimeoutError with the end of its log."""

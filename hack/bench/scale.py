@@ -83,7 +83,7 @@ class Scale:
         """Make what is missing, and wait until the operator has done its part."""
         operator = self._start()
         operator.wait_leading(600)
-        made, began, cpu = 0, time.monotonic(), operator.cpu_seconds()
+        made, ends, began, cpu = 0, 0, time.monotonic(), operator.cpu_seconds()
         self._audit.mark()
         for resource, make in KINDS:
             missing = await self._missing(resource)
@@ -92,8 +92,14 @@ class Scale:
                 await load.create_at_once(self._client, resource, [make(where, name) for where, name in part])
                 made += len(part)
                 say(f"{resource.plural}: {first + len(part):,} of {len(missing):,} made")
-                await asyncio.to_thread(operator.wait_quiet, PATIENCE)
+                # On a machine with too much to do the lease may be lost; then the kubelet would start the process again.
+                while not await asyncio.to_thread(_rests, operator):
+                    ends += 1
+                    cpu = 0.0
+                    operator = self._start()
         took, used = time.monotonic() - began, operator.cpu_seconds() - cpu
+        if ends:
+            self._row("leases lost meanwhile; the CPU is that of the last process", str(ends))
         tally = self._audit.tally()
         if made:
             self._row(f"{made:,} objects made, until all was done", f"{took:.0f} s, CPU {used:.0f} s, {_told(tally)}")
@@ -170,6 +176,17 @@ class Scale:
         text = ", ".join(f"{one:.0f}" for one in steps)
         self._row(f"memory in {minutes} minutes of churn, {changes:,} changes", f"{text} MiB")
         self._row("probes meanwhile, median / p99 / longest", await asyncio.to_thread(probes.stop))
+
+
+def _rests(operator: OperatorProcess) -> bool:
+    """Wait until it is quiet; return False when it has ended. Raises TimeoutError when it never rests."""
+    try:
+        operator.wait_quiet(PATIENCE)
+    except TimeoutError:
+        if operator.alive():
+            raise
+        return False
+    return True
 
 
 def _told(tally: Tally) -> str:

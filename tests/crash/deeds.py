@@ -86,15 +86,22 @@ class ByHand:
 
 @dataclass(frozen=True)
 class ClockJump:
-    """The clock of the operator's machine is set."""
+    """The clock of the operator's machine is set.
+
+    A leap forward is not told from an operator that was away for so long: what has a deadline may miss it. Going back heals.
+    """
 
     seconds: float
     fault: str = "F13"
-    heals: bool = True
     resource: Resource | None = None
 
     def __str__(self) -> str:
         return f"the clock jumps by {self.seconds:+g} s"
+
+    @property
+    def heals(self) -> bool:
+        """Whether the end is as if it had not happened."""
+        return self.seconds < 0
 
     def carry_out(self, world: World) -> None:
         world.skew += self.seconds
@@ -198,7 +205,8 @@ def deeds() -> Iterator[Deed]:
         yield ByHand("are deleted", resource, delete, "F15", heals=level or resource == REPLICA_SETS)
         yield ByHand("are deleted", resource, delete, "F8", heals=level or resource == REPLICA_SETS, cut=CUT_SECONDS)
         yield ByHand("lose their label", resource, relabel, "F15", heals=level)
-        yield ByHand("lose their owner", resource, orphan, "F15", heals=level)
+        if level:
+            yield ByHand("lose their owner", resource, orphan, "F15", heals=True)
         if resource in EDITS:
             yield ByHand("are edited", resource, edit, "F15", heals=level)
     for resource in (*PARENTS, *CHILDREN):

@@ -59,7 +59,7 @@ class FaultyClient:
         self.behind: int | None = None
         self.dead = False
         self.awake_at = 0.0
-        self.on_suspended: Callable[[], None] = lambda: None
+        self.on_sleep: Callable[[str], None] = lambda _mode: None
         self.on_done: Callable[[Write], None] = lambda _: None
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
@@ -113,8 +113,7 @@ class FaultyClient:
         self.on_done(write)
         done = do()
         if mode == SUSPENDED:
-            self.awake_at = asyncio.get_running_loop().time() + SLEEP_SECONDS
-            self.on_suspended()
+            self._sleep(SUSPENDED)
         if mode == KILLED_AFTER:
             await self._die()
         await self.way()
@@ -122,11 +121,17 @@ class FaultyClient:
             raise Unreachable(0, "ServerDisconnectedError", f"fault at {write}")
         return done
 
+    def _sleep(self, mode: str) -> None:
+        self.awake_at = asyncio.get_running_loop().time() + SLEEP_SECONDS
+        self.on_sleep(mode)
+
     async def _late(self, write: Write, do: Callable[[], Any]) -> Any:
         """Send what was about to be sent as soon as the process runs on, whatever has been given up meanwhile."""
         loop = asyncio.get_running_loop()
-        self.awake_at = loop.time() + SLEEP_SECONDS
+        self._sleep(STOPPED)
         answer: asyncio.Future[Any] = loop.create_future()
+        # Nobody may be left to hear of it.
+        answer.add_done_callback(lambda done: done.exception())
 
         def send() -> None:
             if self.dead:

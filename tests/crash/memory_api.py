@@ -113,11 +113,14 @@ class MemoryApi:
         return self._changed(place, before, {**before, "status": copied(body["status"])})
 
     def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Object:
-        """JSON merge patch. An object that is being deleted goes with its last finalizer."""
+        """JSON merge patch, which takes what it changes out of our fields. An object that goes does with its last finalizer."""
         place = (resource, namespace, name)
         before = self._current(place, body.get("metadata") or {})
         after = _merged(before, {**body, "metadata": {**body.get("metadata", {}), "resourceVersion": None}})
         after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
+        if "managedFields" in after["metadata"]:
+            (entry,) = after["metadata"]["managedFields"]
+            after["metadata"]["managedFields"] = [{**entry, "fieldsV1": _left(entry["fieldsV1"], body, before)}]
         if not after["metadata"].get("finalizers"):
             after["metadata"].pop("finalizers", None)
         if "deletionTimestamp" in after["metadata"] and "finalizers" not in after["metadata"]:
@@ -195,6 +198,19 @@ def _has_status(resource: Resource) -> bool:
 
 def _place(resource: Resource, body: Mapping[str, Any]) -> Place:
     return resource, body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def _left(owned: Mapping[str, Any], patch: Mapping[str, Any], before: Mapping[str, Any]) -> Object:
+    """Return the fields that are still ours after a patch by another: what it leaves as it was stays ours."""
+    left = {}
+    for name, fields in owned.items():
+        key = name.removeprefix("f:")
+        if key not in patch or patch[key] == before.get(key):
+            left[name] = fields
+        elif fields and isinstance(patch[key], Mapping) and isinstance(before.get(key), Mapping):
+            inner = _left(fields, patch[key], before[key])
+            left |= {name: inner} if inner else {}
+    return left
 
 
 def _merged(before: Any, patch: Any) -> Any:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain
 from typing import Any, Protocol
 
 from modelmill import app
@@ -251,54 +250,59 @@ def settings() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 FAULT_OF_MODE = {KILLED_AFTER: "F1", KILLED_BEFORE: "F2", REPLY_LOST: "F3"}
 
 
-def every_plan() -> Iterator[CrashPlan]:
-    """Yield what is wrong all the time and what strikes once, in the order of the scenarios and their writes."""
-    for scenario in SCENARIOS:
-        for fault, words, attributes in settings():
-            yield CrashPlan(scenario, setting=words, settings=attributes, fault=fault)
-        for write in clean(scenario).writes:
-            for mode in ONCE:
-                yield CrashPlan(scenario, write, mode, fault=FAULT_OF_MODE.get(mode, "F4"))
-            for behind in BEHIND:
-                words = f"and the next operator sees what was {behind:g} s before"
-                yield CrashPlan(scenario, write, KILLED_AFTER, words, {"behind": behind}, "F7")
+def strikes(scenario: Scenario) -> Iterator[CrashPlan]:
+    """Yield what is wrong all the time, and what strikes each write once."""
+    for fault, words, attributes in settings():
+        yield CrashPlan(scenario, setting=words, settings=attributes, fault=fault)
+    for write in clean(scenario).writes:
+        for mode in ONCE:
+            yield CrashPlan(scenario, write, mode, fault=FAULT_OF_MODE.get(mode, "F4"))
+        for behind in BEHIND:
+            words = f"and the next operator sees what was {behind:g} s before"
+            yield CrashPlan(scenario, write, KILLED_AFTER, words, {"behind": behind}, "F7")
 
 
-def every_refusal() -> Iterator[Refusal]:
-    """Yield refusals of each write of each scenario."""
-    for scenario in SCENARIOS:
-        for write in clean(scenario).writes:
-            for status in map(str, REASONS):
-                yield Refusal(scenario, write, status)
-                yield Refusal(scenario, write, status, REFUSED_TIMES)
+def refusals(scenario: Scenario) -> Iterator[Refusal]:
+    """Yield each write refused for long."""
+    for write in clean(scenario).writes:
+        for status in map(str, REASONS):
+            yield Refusal(scenario, write, status)
+            yield Refusal(scenario, write, status, REFUSED_TIMES)
 
 
-def every_happening() -> Iterator[Happening]:
+def happenings(scenario: Scenario) -> Iterator[Happening]:
     """Yield what others do: to our own kinds before every write, to the rest before some, and at rest."""
+    writes: list[Write | None] = [*clean(scenario).writes]
+    few = [writes[len(writes) * number // MOMENTS] for number in range(MOMENTS)]
+    for wanted, moments in ((deeds_to_parents(), writes), (deeds(), few)):
+        for deed in wanted:
+            for write in (*moments, None):
+                if deed.resource is None or deed.resource in clean(scenario).present[write]:
+                    yield Happening(scenario, deed, write)
+
+
+def leaders(scenario: Scenario) -> Iterator[KillLoop | TwoLeaders]:
+    """Yield operators that die again and again, and a leader that loses its lease at each write without noticing."""
+    for seed in range(KILL_LOOPS):
+        yield KillLoop(scenario, seed)
+    for write in clean(scenario).writes:
+        for mode in (STOPPED, SUSPENDED):
+            yield TwoLeaders(scenario, write, mode, clean(scenario))
+
+
+FAMILIES: Sequence[Callable[[Scenario], Iterator[Plan]]] = (strikes, refusals, happenings, leaders)
+
+
+def plans_of(scenario: Scenario) -> list[Plan]:
+    """Return every plan of a scenario."""
+    return [plan for family in FAMILIES for plan in family(scenario)]
+
+
+def named(name: str) -> Plan:
+    """Return the plan of this name. Raises KeyError when there is none."""
     for scenario in SCENARIOS:
-        writes: list[Write | None] = [*clean(scenario).writes]
-        few = [writes[len(writes) * number // MOMENTS] for number in range(MOMENTS)]
-        for wanted, moments in ((deeds_to_parents(), writes), (deeds(), few)):
-            for deed in wanted:
-                for write in (*moments, None):
-                    if deed.resource is None or deed.resource in clean(scenario).present[write]:
-                        yield Happening(scenario, deed, write)
-
-
-def every_kill_loop() -> Iterator[KillLoop]:
-    """Yield kill loops with several seeds for each scenario."""
-    for scenario in SCENARIOS:
-        yield from (KillLoop(scenario, seed) for seed in range(KILL_LOOPS))
-
-
-def every_two_leaders() -> Iterator[TwoLeaders]:
-    """Yield a leader that loses its lease at each write, without a word."""
-    for scenario in SCENARIOS:
-        for write in clean(scenario).writes:
-            for mode in (STOPPED, SUSPENDED):
-                yield TwoLeaders(scenario, write, mode, clean(scenario))
-
-
-def all_plans() -> Sequence[Plan]:
-    """Return every plan that there is."""
-    return list(chain(every_plan(), every_refusal(), every_happening(), every_kill_loop(), every_two_leaders()))
+        if name.startswith(f"{scenario.name}: "):
+            for plan in plans_of(scenario):
+                if str(plan) == name:
+                    return plan
+    raise KeyError(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NoReturn
 
 from modelmill.engine.election import Election
@@ -12,7 +11,7 @@ from modelmill.engine.fence import Fenced
 from modelmill.engine.interface import Requests
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import LEASES
-from tests.crash.faults import FaultyClient, Write
+from tests.crash.faults import SUSPENDED, FaultyClient, Write
 from tests.crash.memory_api import MemoryApi, Object
 from tests.crash.oracles import Outcome, compared, play
 from tests.crash.scenarios import Scenario
@@ -37,7 +36,7 @@ class Candidate(Operator):
             client, NAMESPACE, NAME, identity, clock=loop_time, leave=self._leave, alarm=self._set_alarm
         )
         super().__init__(world, since)
-        self.client.on_suspended = partial(self._set_alarm, 0.0)
+        self.client.on_sleep = self._sleep
         self.client.on_done = self._check
 
     def fenced(self, client: FaultyClient) -> Requests:
@@ -46,6 +45,12 @@ class Candidate(Operator):
     async def lead(self) -> None:
         await self._election.acquire()
         self.background(self._election.keep())
+
+    def _sleep(self, mode: str) -> None:
+        self.streams.hold(self.client.awake_at)
+        if mode == SUSPENDED:
+            # Timers of the kernel stand still with the machine.
+            self._set_alarm(0.0)
 
     def _check(self, write: Write) -> None:
         """Note a write that is done while another process holds the lease."""

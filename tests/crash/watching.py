@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelmill.engine.interface import Watch
+from modelmill.kube.labels import GROUP
 from modelmill.kube.objects import Manifest, Resource
 from tests.crash.faults import selected
 from tests.crash.memory_api import MemoryApi, Object
@@ -24,6 +25,8 @@ class Listener(Protocol):
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None: ...
 
     def on_relisted(self) -> None: ...
+
+    def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,10 @@ class Streams:
         self._begins = until
 
     def cut(self, resource: Resource, seconds: float) -> None:
-        """Lose the events of a kind for a while. Then the kind is listed anew, and the operator is told of that."""
+        """Lose the events of a kind for a while. Then the kind is listed anew.
+
+        Of our own kinds the operator is told only that, of the others also what the list had.
+        """
         self._cut.add(resource)
         asyncio.get_running_loop().call_later(seconds, self._list_anew, resource)
 
@@ -83,10 +89,16 @@ class Streams:
         if self._closed:
             return
         watch = self._watches[resource]
-        for obj in self._listed(watch, None):
+        objects = self._listed(watch, None)
+        for obj in objects:
             self._told.add(obj["metadata"]["uid"])
             self._listener.on_event(resource, None, obj)
-        self._listener.on_relisted()
+        if resource.group == GROUP:
+            self._listener.on_relisted()
+        else:
+            self._listener.on_listed(
+                resource, None, {obj["metadata"]["uid"] for obj in objects}, str(self._api.version)
+            )
 
     def _listed(self, watch: Watch, at: int | None) -> list[Object]:
         objects = self._api.of(watch.resource) if at is None else self._api.before(watch.resource, at)

@@ -113,7 +113,7 @@ class World:
     delivery: how watch events come. skew: seconds that the operator's clock is ahead. quiet: seconds without a write that
     are a rest. patience: seconds after which a person waits no longer. behind: seconds by which an operator that starts after
     a death sees the world of before. make_operator: starts a process. log: everything that operators wrote, in order.
-    each_second: looks at the world.
+    jobs_made: how many Jobs, by owner's uid and run. each_second: looks at the world.
     """
 
     def __init__(self, strike: Strike, endings: Callable[[Object, int], Ending]) -> None:

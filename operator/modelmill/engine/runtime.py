@@ -337,10 +337,12 @@ class ControlLoop:
     def _concerned(self, resource: Resource, before: Manifest | None, obj: Manifest) -> Iterator[tuple[Resource, Key]]:
         if resource in self._queues:
             yield resource, _key(obj)
-        for owner in obj["metadata"].get("ownerReferences") or ():
-            kind = self._owners.get((owner["kind"], owner["apiVersion"].partition("/")[0]))
-            if owner.get("controller") and kind is not None and resource in self._owned[kind]:
-                yield kind, Key(obj["metadata"]["namespace"], owner["name"])
+        # An owner whose reference was taken away is concerned by that.
+        for one in (obj,) if before is None else (obj, before):
+            for owner in one["metadata"].get("ownerReferences") or ():
+                kind = self._owners.get((owner["kind"], owner["apiVersion"].partition("/")[0]))
+                if owner.get("controller") and kind is not None and resource in self._owned[kind]:
+                    yield kind, Key(one["metadata"]["namespace"], owner["name"])
         for controller in self._controllers.values():
             concern = controller.concerns.get(resource)
             if concern is not None:

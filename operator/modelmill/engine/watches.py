@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -212,26 +212,17 @@ class Frame:
     async def _operator(self, on_started: Callable[[], None]) -> None:
         namespaced = bool(self._namespaces)
         started = asyncio.Event()
-        # Not `kopf.operator`: it ends with every task of the process that began after it, the workers of the control loop too.
-        tasks = await kopf.spawn_tasks(
-            registry=build_registry(self._client, self._watches, self._on_event, self._streams),
-            settings=build_settings(self._watches, namespaced=namespaced),
-            standalone=True,
-            clusterwide=not namespaced,
-            namespaces=list(self._namespaces),
-            ready_flag=started,
-        )
-        try:
-            async with asyncio.TaskGroup() as group:
-                telling = group.create_task(_call_when(started, on_started))
-                ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                telling.cancel()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        for task in ended:
-            task.result()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_call_when(started, on_started))
+            tasks = await kopf.spawn_tasks(
+                registry=build_registry(self._client, self._watches, self._on_event, self._streams),
+                settings=build_settings(self._watches, namespaced=namespaced),
+                standalone=True,
+                clusterwide=not namespaced,
+                namespaces=list(self._namespaces),
+                ready_flag=started,
+            )
+            await kopf.run_tasks(tasks, ignored=_Everyone())
 
     async def _missing(self) -> Resource:
         """Return a kind that the API server has listed twice while kopf did not look for it."""
@@ -251,6 +242,19 @@ class Frame:
                 self._unwatched.refuse(place, error.status)
             return False
         return True
+
+
+class _Everyone(Collection[asyncio.Task[Any]]):
+    """All tasks of the process: when kopf ends, it cancels every one that began after it, as if there were only its own."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 async def _call_when(event: asyncio.Event, call: Callable[[], None]) -> None:

@@ -97,15 +97,19 @@ class Work:
         return Program(name, self._environment(name), self.folder)
 
     def _environment(self, name: str) -> dict[str, str]:
-        keys = {names.ENV_ACCESS_KEY: ACCESS, names.ENV_SECRET_KEY: SECRET}
+        keys = {
+            names.ENV_ACCESS_KEY: ACCESS,
+            names.ENV_SECRET_KEY: SECRET,
+            names.ENV_ENDPOINT: self.endpoint,
+        }
         if name == programs.LOG:
-            uri = f"s3://{BUCKET}/{self.own}log"
-            return {**keys, names.ENV_ENDPOINT: self.endpoint, "MODELMILL_PAYLOAD_LOG": uri}
+            return {**keys, "MODELMILL_PAYLOAD_LOG": f"s3://{BUCKET}/{self.own}log"}
+        if name == programs.CARRY:
+            return {**keys, names.ENV_ARTIFACT_URI: f"s3://{BUCKET}/{self.own}carried"}
         if name == programs.SERVER_FETCH:
             champion = self.surroundings.trained.champion
             return {
                 **keys,
-                names.ENV_ENDPOINT: self.endpoint,
                 names.ENV_ARTIFACT_URI: champion.uri.replace("shared/", self.own),
                 names.ENV_ARTIFACT_DIGEST: champion.digest,
                 names.ENV_MODEL_FOLDER: str(self.folder / "model"),

@@ -40,17 +40,19 @@ def expected(program: str, call: Call, row: Row, always: bool) -> End:
     if program == LOG or row.kind == Kind.HARMLESS:
         return WELL  # the payload log counts what it cannot store
     if row.kind == Kind.REFUSAL:
-        return _refused(call, row)
+        return _refused(call, row, always)
     if not always:
         return WELL
     return _lasting(program, call, row)
 
 
-def _refused(call: Call, row: Row) -> End:
+def _refused(call: Call, row: Row, always: bool) -> End:
     if call.operation == LIST and call.name == "models first" and row.name in ("403", "permanent redirect"):
         return WELL  # whoever may write need not be allowed to list
     if call.operation == HEAD and row.name != "permanent redirect":
         return WELL  # a missing object looks like this where listing is not allowed, and the write tells the truth
+    if row.name == "permanent redirect" and not always:
+        return WELL  # the client asks for the region, and then there
     return End(names.EXIT_FINAL, REFUSALS[row.name])
 
 
@@ -61,6 +63,8 @@ def _lasting(program: str, call: Call, row: Row) -> End:
     if call.operation == PUT and row.name in ("409", "412"):
         # It means that the object is there; the second one asks whether the store says so.
         return WELL if call.number == 2 else CHANGED[program]
+    if call.operation == PUT and row.name == "short":
+        return WELL  # only a refusal has a body, and its status says enough
     if row.kind == Kind.OUTAGE:
         return OUT
     if program == FETCH and call.name.startswith("models/"):

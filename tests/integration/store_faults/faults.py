@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from tests.integration.store_faults.proxy import GET, HEAD, LIST, PUT, Answer, Call, Exchange, Fault, flipped
 from tests.support.stages import BUCKET, s3_client
@@ -180,10 +182,16 @@ def redirected(exchange: Exchange) -> None:
     exchange.send(Answer(307, [("Location", f"{exchange.proxy.endpoint}/elsewhere/x")], b""))
 
 
+@functools.cache
+def direct(store: tuple[str, int]) -> Any:
+    """Return a client of the store itself, as somebody else has one."""
+    return s3_client("http://{}:{}".format(*store))
+
+
 def overwrite(exchange: Exchange) -> None:
     """Put other rows in the object's place."""
     place = {"Bucket": BUCKET, "Key": exchange.key}
-    client = s3_client("http://{}:{}".format(*exchange.proxy.store))
+    client = direct(exchange.proxy.store)
     rows = client.get_object(**place)["Body"].read().splitlines()
     client.put_object(**place, Body=b"\n".join(rows[:-1]))
 
@@ -204,7 +212,7 @@ def overwritten_within(exchange: Exchange) -> None:
 
 def deleted(exchange: Exchange) -> None:
     """Let somebody delete the object before it is read."""
-    s3_client("http://{}:{}".format(*exchange.proxy.store)).delete_object(Bucket=BUCKET, Key=exchange.key)
+    direct(exchange.proxy.store).delete_object(Bucket=BUCKET, Key=exchange.key)
     exchange.send(exchange.forward())
 
 

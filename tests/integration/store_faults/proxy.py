@@ -121,7 +121,10 @@ Fault = Callable[[Exchange], None]
 
 @dataclass
 class Strike:
-    """Where and how to strike. always: also at all later calls of the operation on that object."""
+    """Where and how to strike. always: also at all later calls of the operation on that object.
+
+    What a Head asks about one object may be asked about another in its place, so that all are struck then.
+    """
 
     call: Call
     fault: Fault
@@ -131,8 +134,10 @@ class Strike:
 
     def hits(self, call: Call) -> bool:
         """Whether this call is struck."""
-        same = (call.operation, call.name) == (self.call.operation, self.call.name)
-        return same and (call.number >= self.call.number if self.always else call.number == self.call.number)
+        if not self.always:
+            return call == self.call
+        same_object = call.name == self.call.name or call.operation == HEAD
+        return call.operation == self.call.operation and same_object and call.number >= self.call.number
 
 
 class Proxy:

@@ -10,7 +10,6 @@ from modelmill.contracts import names
 from tests.integration.store_faults import programs
 from tests.integration.store_faults.cells import Surroundings, Work, always, clear, play
 from tests.integration.store_faults.proxy import GET, LIST, Call, Exchange, Fault, Strike
-from tests.support.stages import ACCESS, BUCKET, SECRET
 
 HUGE = 6 << 40  # the largest object of Amazon's S3 has 5 TiB
 
@@ -70,11 +69,9 @@ def test_a_file_of_an_artifact_that_does_not_end_is_left_at_the_size_of_the_mani
 
 
 def test_files_larger_than_the_memory_are_streamed(surroundings: Surroundings) -> None:
-    """There and back, with a hundredth of the memory that the file would take: a sparse one, so that no disk is filled."""
+    """There and back, with a fraction of the memory that the file would take: a sparse one, so that no disk is filled."""
     work = Work(surroundings, surroundings.folder / "large", "large/", surroundings.endpoint)
     program = work.program(programs.CARRY)
-    program.environment |= {names.ENV_ARTIFACT_URI: f"s3://{BUCKET}/large"}
-    program.environment |= {names.ENV_ACCESS_KEY: ACCESS, names.ENV_SECRET_KEY: SECRET}
     program.folder.mkdir()
     with (program.folder / "sparse").open("wb") as file:
         os.truncate(file.fileno(), programs.CARRIED)

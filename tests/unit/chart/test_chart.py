@@ -230,6 +230,24 @@ def test_with_namespaces_it_has_no_rights_on_the_cluster(render: Render) -> None
     assert environment(objects)["MODELMILL_NAMESPACES"] == "team-a,team-b"
 
 
+def named(objects: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in objects}
+
+
+def test_two_releases_for_other_namespaces_stand_side_by_side(render: Render) -> None:
+    """In one namespace, as docs/operations/scale.md tells it: no object of the one is the other's."""
+    first = render({"watchNamespaces": ["team-a"]})
+    more = {"crds": {"enabled": False}, "rbac": {"aggregateClusterRoles": False}, "alerts": {"tokenSecretName": ""}}
+    second = render({"fullnameOverride": "modelmill-b", "watchNamespaces": ["team-b"], **more})
+    assert not named(first) & named(second)
+    assert environment(first)["MODELMILL_LEASE_NAME"] == "modelmill-operator"
+    assert environment(second)["MODELMILL_LEASE_NAME"] == "modelmill-b"
+    config = config_from(environment(second))
+    assert grants(rules_of(second, "Role", "modelmill-b-leases")) == grants(
+        access.lease_rules(config.settings.lease_name)
+    )
+
+
 def environment(objects: list[dict[str, Any]]) -> dict[str, str]:
     container = one_of(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
     return {entry["name"]: entry.get("value", "") for entry in container["env"]}

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 import kopf
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from yarl import URL
 
+from modelmill.engine import watches
+from modelmill.engine.client import Client as ApiClient
 from modelmill.engine.errors import ApiError, Forbidden, NotFound, Unreachable
 from modelmill.engine.interface import Watch
+from modelmill.engine.login import Login
 from modelmill.engine.unwatched import REMIND_SECONDS, Unwatched
 from modelmill.engine.watches import LOOK_SECONDS, Frame, Streams
-from modelmill.kube.resources import JOBS, PODS
+from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from tests.support.virtual_time import now, run
 
 
@@ -48,16 +53,17 @@ class Rig:
         self.unwatched = Unwatched(now)
         self.streams = Streams([Watch(JOBS), Watch(PODS)], (), lambda: None, self.unwatched, now)
         monkeypatch.setattr(kopf, "spawn_tasks", self._spawn)
+        monkeypatch.setattr(kopf, "run_tasks", self._run)
         self.frame = Frame(
             cast(Any, Client(answers)), [Watch(JOBS), Watch(PODS)], (), lambda *_: None, self.streams, self.unwatched
         )
 
-    async def _spawn(self, **settings: Any) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(self._operator(**settings))]
-
-    async def _operator(self, ready_flag: asyncio.Event, **_: Any) -> None:
+    async def _spawn(self, ready_flag: asyncio.Event, **_: Any) -> list[Any]:
         self.starts.append(now() - 1000)
         ready_flag.set()
+        return []
+
+    async def _run(self, _: Any, **__: Any) -> None:
         life = self._lives.pop(0) if len(self._lives) > 1 else self._lives[0]
         try:
             await asyncio.sleep(1e9 if life is None else life)
@@ -99,25 +105,6 @@ def test_kopf_is_started_again_with_growing_pauses_and_never_ends_the_process(mo
     run(body())
 
 
-def test_what_began_after_kopf_goes_on_when_kopf_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """kopf takes every younger task for one of its own when it runs itself: workers of the control loop, questions to pods."""
-
-    async def body() -> None:
-        tasks = kopf.spawn_tasks
-        rig = Rig(monkeypatch, [None])
-        monkeypatch.setattr(kopf, "spawn_tasks", tasks)
-        task = asyncio.create_task(rig.frame.run(lambda: None))
-        await asyncio.sleep(0.5)
-        worker = asyncio.create_task(asyncio.sleep(1e9))
-        task.cancel()
-        await asyncio.wait((task,))
-        await asyncio.sleep(5)
-        assert not worker.done()
-        worker.cancel()
-
-    asyncio.run(body())
-
-
 def test_a_kind_that_is_there_and_that_kopf_does_not_look_for_makes_it_look_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -145,6 +132,69 @@ def test_what_cannot_be_listed_is_no_reason_to_start_kopf_again(
         assert bool(rig.unwatched.places) == (error.status != 0)
 
     run(body())
+
+
+class Discovered:
+    """As much of an API server as kopf asks for before it watches, with the kinds of `installed`."""
+
+    def __init__(self) -> None:
+        self.installed = {"namespaces": "Namespace", "pods": "Pod"}
+        self.watched: list[str] = []
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        name = request.path.rpartition("/")[2]
+        if request.path in ("/api", "/apis"):
+            return web.json_response({"versions": ["v1"]} if name == "api" else {"groups": []})
+        if request.path == "/api/v1":
+            rows = [
+                {"name": plural, "kind": kind, "singularName": "x", "namespaced": True, "verbs": ["list", "watch"]}
+                for plural, kind in self.installed.items()
+            ]
+            return web.json_response({"resources": rows})
+        if name not in self.installed:
+            return web.Response(status=404, text="404 page not found")
+        if "watch" not in request.query:
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+        self.watched.append(name)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(60)
+        return response
+
+
+async def test_a_kind_that_is_installed_later_is_watched_and_whatever_else_runs_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watches, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(watches, "PAUSE_FIRST", 0.01)
+    server, unwatched = Discovered(), Unwatched()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        for _ in range(3000):
+            if condition():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(server.watched)
+
+    async with TestServer(app) as http:
+        client = ApiClient(Login(str(http.make_url("")).rstrip("/"), None))
+        both = [Watch(PODS), Watch(CONFIG_MAPS)]
+        streams = Streams(both, ("ml",), lambda: None, unwatched)
+        frame = Frame(client, both, ("ml",), lambda *_: None, streams, unwatched)
+        task = asyncio.create_task(frame.run(lambda: None))
+        await until(lambda: server.watched == ["pods"] and bool(unwatched.places))
+        other = asyncio.create_task(asyncio.sleep(60))
+        server.installed["configmaps"] = "ConfigMap"
+        await until(lambda: sorted(server.watched) == ["configmaps", "pods", "pods"])
+        assert not unwatched.places
+        assert not other.done()
+        assert not task.done()
+        for one in (task, other):
+            one.cancel()
+        await asyncio.wait((task, other))
+        await client.close()
 
 
 def test_a_refusal_is_told_at_once_and_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:

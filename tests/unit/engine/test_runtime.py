@@ -131,6 +131,8 @@ def test_changes_of_children_and_of_mapped_kinds_wake_the_parent() -> None:
             job = owned("Job", "j")
             assert await loop.told("ADDED", job, JOBS) == ["w"]
             assert await loop.told("MODIFIED", job, JOBS) == []  # not newer
+            freed = {**job, "metadata": {**job["metadata"], "ownerReferences": [], "resourceVersion": "9000"}}
+            assert await loop.told("MODIFIED", freed, JOBS) == ["w"]  # somebody took the owner away
             mapped = {**owned("ConfigMap", "m")}
             mapped["metadata"] = {**mapped["metadata"], "ownerReferences": [], "labels": {"widget": "w"}}
             assert await loop.told("ADDED", mapped, CONFIG_MAPS) == ["w"]
