@@ -19,8 +19,8 @@ from tests.crash.surroundings import STAGES, Ending, serving_status, training_st
 from tests.integration.engine.faults.live_api import LiveApi, Object
 
 JOB_LABEL = "batch.kubernetes.io/job-name"
-RATE = 50.0
-"""Requests a second and pod."""
+RATE = 1000.0
+"""Requests a second and pod: enough to be judged by within any moment between two looks."""
 
 
 class Kubelet:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelmill.api.resources import TRAINING_JOBS
+from modelmill.api.resources import MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.engine.errors import Conflict, NotFound, api_error
 from modelmill.engine.login import Login
 from modelmill.kube.objects import Resource
@@ -84,9 +84,11 @@ class LiveApi:
         self.ask("DELETE", resource.path(self._real(namespace), name), options)
 
     def drop_namespace(self) -> None:
-        """Delete the namespace with all that is in it, if it is there."""
+        """Delete the namespace with all that is in it, if it is there; no operator need be there to let go of versions."""
         with contextlib.suppress(NotFound, Conflict):
             self.ask("DELETE", f"/api/v1/namespaces/{self.namespace}")
+            for version in self.of(MODEL_VERSIONS):
+                self.patch(MODEL_VERSIONS, "ml", version["metadata"]["name"], {"metadata": {"finalizers": None}})
 
     def _real(self, namespace: str) -> str:
         return self.namespace if namespace == "ml" else namespace

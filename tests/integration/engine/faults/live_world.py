@@ -23,8 +23,8 @@ from tests.integration.engine.faults.kubelet import Kubelet
 from tests.integration.engine.faults.live_api import LiveApi, Object
 
 STEP_SECONDS = 0.25
-LIMIT_SECONDS = 240
-"""Longest wait for what a scenario waits for: for an operator that does not get on, not for a slow one."""
+LIMIT_SECONDS = 600
+"""Longest wait for what a scenario waits for: for an operator that does not get on, not for a slow one or an outage."""
 STILL_SECONDS = 3.0
 
 

@@ -74,7 +74,7 @@ async def test_a_namespace_goes_with_all_that_is_in_it(new_world: NewWorld, watc
         settings={"MODELMILL_LEASE_NAMESPACE": NAMESPACE, **({} if watched else {"MODELMILL_NAMESPACES": ""})}
     )
     await half_way(world)
-    world.api.drop_namespace()
+    world.api.ask("DELETE", f"/api/v1/namespaces/{world.api.namespace}")
     await world.until(partial(gone, world), "the end of the namespace", 180)
     first = world.operator
     await world.settle()

@@ -33,7 +33,14 @@ class Kinds:
         self._server = server
 
     def take(self, kind: Resource) -> None:
-        self._server.kubectl("delete", "crd", f"{kind.plural}.{kind.group}", "--timeout=60s")
+        """Delete the kind. Versions that serve are held by their finalizer, which whoever does this has to take away."""
+        name = f"{kind.plural}.{kind.group}"
+        self._server.kubectl("delete", "crd", name, "--wait=false")
+        for one in json.loads(self._server.kubectl("get", name, "-A", "-o", "json"))["items"]:
+            if one["metadata"].get("finalizers"):
+                place = ("-n", one["metadata"]["namespace"], one["metadata"]["name"])
+                self._server.kubectl("patch", name, *place, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+        self._server.kubectl("wait", "--for=delete", f"crd/{name}", "--timeout=60s")
 
     def give(self, kind: Resource) -> None:
         body = (ROOT / "crds" / f"{kind.plural}.{kind.group}.yaml").read_text()
