@@ -82,9 +82,7 @@ def _require_room(folder: Folder, into: Path, size: int, field: str) -> None:
     """Raise StageError for more bytes than can be brought or read: it is known before hours of bringing them."""
     memory, free = available_memory(), shutil.disk_usage(into).free
     if size > memory:
-        words = (
-            f"{field} is {folder.uri} with {size} bytes, and all rows are read into memory, which has {memory} bytes"
-        )
+        words = f"{field} is {folder.uri} with {size} bytes, and all rows are read into the {memory} bytes of memory"
         raise StageError(
             "OutOfMemory", f"{words}: raise podTemplate.resources.limits.memory, or name a part of the data"
         )
