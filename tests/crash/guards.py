@@ -50,7 +50,7 @@ GUARDS = (
     Guard(
         "everything is looked at after a start",
         "engine/runtime.py",
-        "            self._queues[resource].add(_key(obj))\n",
+        "            self._queues[resource].add(Key(*one))\n",
         "            pass\n",
     ),
     Guard(
