@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from modelmill.engine.interface import Event, Requests, Watch
 from modelmill.engine.known import Known
 from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
-from modelmill.engine.table import Controller
+from modelmill.engine.table import Concern, Controller
 from modelmill.engine.unwatched import Place
 from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.texts import fitted
@@ -94,8 +94,11 @@ class ControlLoop:
         if kind == "DELETED":
             self._gone(resource, obj)
             return
+        if not self._cache.is_news(resource, obj):
+            return
         before = self._cached(resource, obj)
-        if self._cache.put(resource, obj) and (before is None or _matters(resource, before, obj)):
+        self._cache.put(resource, obj)
+        if before is None or _matters(resource, before, obj):
             self._wake(resource, before, obj)
 
     def _gone(self, resource: Resource, obj: Manifest, version: int = 0) -> None:
@@ -122,8 +125,8 @@ class ControlLoop:
 
     def _look_at_all(self, place: Place) -> None:
         resource, namespace = place
-        for obj in self._cache.list(resource, namespace):
-            self._queues[resource].add(_key(obj))
+        for one in self._cache.places(resource, namespace):
+            self._queues[resource].add(Key(*one))
 
     async def resync(self) -> None:
         """List the kinds that the loop lists itself, forget what is gone, and look at every object again.
@@ -354,8 +357,16 @@ class ControlLoop:
         for controller in self._controllers.values():
             concern = controller.concerns.get(resource)
             if concern is not None:
-                for key in concern.of_change(before, obj, self._cache):
+                for key in self._keys(controller, concern, before, obj):
                     yield controller.resource, key
+
+    def _keys(self, controller: Controller, concern: Concern, before: Manifest | None, obj: Manifest) -> Iterable[Key]:
+        """Return whom the change concerns; nobody when that cannot be told, which is no reason to end the loop."""
+        try:
+            return concern.of_change(before, obj, self._cache)
+        except Exception:
+            log.exception("change not told", controller=controller.name, object=str(_key(obj)))
+            return ()
 
 
 def _key(obj: Manifest) -> Key:
@@ -376,6 +387,7 @@ def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
         status.get("phase"),
         status.get("podIP"),
         pod["metadata"].get("deletionTimestamp"),
+        pod["metadata"].get("ownerReferences"),
         [(c["type"], c["status"], c.get("reason")) for c in status.get("conditions") or ()],
         [(s["name"], s.get("ready"), s.get("restartCount"), s.get("state")) for s in statuses],
     )
