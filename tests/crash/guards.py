@@ -50,7 +50,7 @@ GUARDS = (
     Guard(
         "everything is looked at after a start",
         "engine/runtime.py",
-        "            self._queues[resource].add(_key(obj))\n",
+        "            self._queues[resource].add(Key(*one))\n",
         "            pass\n",
     ),
     Guard(
@@ -165,15 +165,15 @@ GUARDS = (
     ),
     Guard(
         "no write begins after the lease has ended",
-        "engine/fence.py",
-        "asyncio.timeout(self._fence())",
-        "asyncio.timeout(None)",
+        "engine/election.py",
+        "        if not self.leading or self._age() >= RENEW_SECONDS:\n",
+        "        if not self.leading:\n",
     ),
     Guard(
         "an alarm ends a process that was stopped",
         "engine/election.py",
-        "        self._alarm(max(sent + ALARM_SECONDS - self._clock(), 0.001))\n",
-        "",
+        "            self._alarm(ALARM_SECONDS - self._age())\n",
+        "            pass\n",
     ),
     Guard(
         "what is missing from a list made anew is gone",

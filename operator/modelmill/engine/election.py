@@ -105,15 +105,10 @@ class Election:
             if self._age() > RENEW_SECONDS:
                 self._end("the lease could not be renewed")
 
-    def fence(self) -> float:
-        """Return for how many seconds a write that is sent now may be under way; end the process when none may be sent.
-
-        `engine.fence` says why.
-        """
-        age = self._age()
-        if not self.leading or age >= RENEW_SECONDS:
+    def fence(self) -> None:
+        """End the process when no write may be sent. `engine.fence` says why."""
+        if not self.leading or self._age() >= RENEW_SECONDS:
             self._end("a write came after the end of the lease")
-        return LEASE_SECONDS - age
 
     async def release(self) -> None:
         """Let a standby take over at once."""
@@ -181,7 +176,8 @@ class Election:
         sent = self._clock()
         await send(LEASES, {**lease, "spec": spec})
         self._renewed = sent
-        self._alarm(max(sent + ALARM_SECONDS - self._clock(), 0.001))
+        if self._age() < RENEW_SECONDS:
+            self._alarm(ALARM_SECONDS - self._age())
 
     def _in_the_way(self, spec: Manifest) -> str | None:
         """Return words about another process that holds the lease, None when there is none."""
