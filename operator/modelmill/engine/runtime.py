@@ -37,6 +37,8 @@ from modelmill.kube.texts import fitted
 WORKERS = 16
 BACKOFF_PASSING = 30.0
 """Longest wait in seconds after an error of `PASSES_BY_ITSELF`: an API server that comes back is used soon."""
+REFUSED_PAUSE = 3.0
+"""Seconds that a key rests after what a person must mend: its children's events would else repeat the refused write at once."""
 RESYNC_SECONDS = 600.0
 RESYNC_RETRY_SECONDS = 5.0
 
@@ -297,7 +299,8 @@ class ControlLoop:
         metrics.RECONCILE_ERRORS.labels(controller.name).inc()
         at_least = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
         at_most = BACKOFF_PASSING if isinstance(error, PASSES_BY_ITSELF) else BACKOFF_LAST
-        delay = queue.retry(key, at_least, at_most)
+        pause = REFUSED_PAUSE if isinstance(error, MENDED_BY_A_PERSON) else 0.0
+        delay = queue.retry(key, at_least, at_most, pause)
         words = str(error) if isinstance(error, EngineError) else repr(error)
         log.warning("will try again", controller=controller.name, object=str(key), error=words, seconds=round(delay, 1))
 
