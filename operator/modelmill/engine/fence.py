@@ -61,10 +61,9 @@ class Fenced:
         resource: Resource,
         namespace: str | None = None,
         label_selector: str | None = None,
-        field_selector: str | None = None,
     ) -> tuple[Sequence[Manifest], str]:
         """Return all objects that are selected, and the resourceVersion of the list."""
-        return await self._client.list(resource, namespace, label_selector, field_selector)
+        return await self._client.list(resource, namespace, label_selector)
 
     async def create(self, resource: Resource, body: Manifest) -> Manifest:
         """POST the object. Raises AlreadyExists."""
