@@ -68,14 +68,14 @@ GUARDS = (
     Guard(
         "an older event does not replace a newer object",
         "engine/cache.py",
-        "            if version <= known[1]:\n                return False\n",
-        "",
+        "max(buried, known)",
+        "buried",
     ),
     Guard(
         "a late event does not bring a deleted object back",
         "engine/cache.py",
-        "        if tombstone is not None and version <= tombstone[1]:\n            return False\n",
-        "",
+        "max(buried, known)",
+        "known",
     ),
     Guard(
         "a status that is the same is not written",
@@ -165,9 +165,9 @@ GUARDS = (
     ),
     Guard(
         "no write begins after the lease has ended",
-        "engine/election.py",
-        "        if not self.leading or self._age() >= RENEW_SECONDS:\n",
-        "        if not self.leading:\n",
+        "engine/fence.py",
+        "asyncio.timeout(self._fence())",
+        "asyncio.timeout(None)",
     ),
     Guard(
         "an alarm ends a process that was stopped",

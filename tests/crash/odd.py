@@ -1,10 +1,15 @@
-"""Lives of generated objects: everything that the CRDs take goes through the whole control loop and comes to rest."""
+"""Lives of generated objects: everything that the CRDs take goes through the whole control loop and comes to rest.
+
+`python -m tests.crash.odd SEED [--forged]` plays one again and prints what is wrong.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
@@ -146,3 +151,18 @@ def problems_of(seed: Any, *, forged: bool = False) -> list[str]:
     """Return what is wrong with the life of the objects of a seed."""
     odd = Odd(seed, forged=forged)
     return lived(odd.life, odd.ending, seed, forgery=forged)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Play one life and print what is wrong; return 1 when something is."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--forged", action="store_true", help="statuses are generated, too")
+    options = parser.parse_args(argv)
+    problems = problems_of(options.seed, forged=options.forged)
+    print("\n".join(problems or ["all is well"]))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -140,8 +140,10 @@ def untold(obj: Object) -> Iterator[str]:
     for condition in conditions.values():
         if condition.get("observedGeneration", obj["metadata"]["generation"]) != obj["metadata"]["generation"]:
             yield f"has a condition {condition['type']} of an earlier generation"
-    stalled = conditions.get("Stalled", {}).get("status") == "True"
-    if obj["kind"] == TRAINING_JOBS.kind and not stalled and (status.get("currentRun") or not status.get("lastRun")):
+    if obj["kind"] != TRAINING_JOBS.kind:
+        return
+    waits = {name for name in ("Stalled", "Suspended") if conditions.get(name, {}).get("status") == "True"}
+    if (status.get("currentRun") and "Stalled" not in waits) or not (status.get("lastRun") or waits):
         yield "rests without an end of its run"
 
 

@@ -23,6 +23,7 @@ from modelmill.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     JOBS,
+    LEASES,
     POD_DISRUPTION_BUDGETS,
     PODS,
     REPLICA_SETS,
@@ -41,8 +42,8 @@ from tests.crash.world import World
 from tests.support import objects as o
 
 LENGTH = 20
-AFTERWARDS = 700
-"""Seconds: longer than any back-off, and than it takes to the next resync, which finds who lost a child to another owner."""
+AFTERWARDS = 70
+"""Seconds before rest is waited for: shorter than it takes to the next resync, which finds what was forgotten."""
 OURS = (TRAINING_JOBS, INFERENCE_SERVICES, MODEL_VERSIONS)
 CHILDREN = (JOBS, DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS, PODS, REPLICA_SETS)
 LABELS = (
@@ -198,15 +199,23 @@ async def annotate(play: Sequence20, world: World, _witness: Witness) -> str:
 
 
 async def disown(play: Sequence20, world: World, witness: Witness) -> str:
-    """The reference to the owner is taken away, or says another; what becomes of such a child is nobody's fault but theirs."""
+    """The reference to the owner is taken away, or says another."""
     kind, obj = play.one_of(world, (JOBS, DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS))
-    stranger = {"apiVersion": "v1", "kind": "ConfigMap", "name": "stranger", "uid": "stranger", "controller": True}
-    owners = play.random.choice((None, [stranger]))
-    if owners is not None and "stranger" not in world.api.uids():
-        owners = None
+    owners = play.random.choice((None, [stranger(world)]))
     witness.spoiled.add(obj["metadata"]["uid"])
+    if owners is not None:
+        # Until a person mends it, the owner tells of the taken name and nothing else.
+        witness.spoiled |= {one["uid"] for one in obj["metadata"].get("ownerReferences") or ()}
     people.patch(world.api, kind, "ml", obj["metadata"]["name"], {"metadata": {"ownerReferences": owners}})
-    return f"{kind.kind} {obj['metadata']['name']}"
+    return f"{kind.kind} {obj['metadata']['name']} {'of nobody' if owners is None else 'of a stranger'}"
+
+
+def stranger(world: World) -> Object:
+    """Return a reference to an object that is none of ours, which is there."""
+    body = {"metadata": {"name": "stranger", "namespace": "ml"}}
+    found = world.api.find(LEASES, "stranger") or people.create(world.api, LEASES, body)
+    kind = {"apiVersion": LEASES.api_version, "kind": LEASES.kind}
+    return {**kind, "name": "stranger", "uid": found["metadata"]["uid"], "controller": True}
 
 
 async def rescale_child(play: Sequence20, world: World, _witness: Witness) -> str:

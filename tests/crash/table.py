@@ -48,10 +48,17 @@ TIERS: Mapping[str, tuple[str, str, str]] = {
         "end in which nothing is doubled, lost, left without an owner or untold.",
         'python -m tests.crash.replay "NAME OF THE PLAN"',
     ),
+    "seeds": (
+        "In memory, made up by seeds",
+        "In the same world objects with every value that the CRDs take, and twenty random steps of people, tenants, faults "
+        "and time. All must come to rest, with nothing doubled, lost, left without an owner or untold, and no exception in "
+        "the log.",
+        "NAME OF THE PLAN",
+    ),
     "1": (
         "On a real API server",
         "The operator as a process, with a proxy before it, on etcd and kube-apiserver.",
-        "MODELMILL_TIER1_ONLY='NAME OF THE PLAN' python -m pytest tests/integration/engine/faults",
+        "MODELMILL_TIER1_PLANS=100 MODELMILL_TIER1_ONLY='NAME OF THE PLAN' python -m pytest tests/integration/engine/faults",
     ),
     "store": (
         "Between programs and their store",
@@ -85,7 +92,7 @@ def _tier(tier: str, results: Sequence[Result]) -> str:
     cells: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in results:
         cells[result.fault, result.scenario].append(result)
-    faults = sorted({result.fault for result in results}, key=lambda fault: int(fault[1:]))
+    faults = sorted({result.fault for result in results if result.fault}, key=lambda fault: int(fault[1:]))
     scenarios = list(dict.fromkeys(result.scenario for result in results))
     seconds = sum(result.seconds for result in results)
     rows = [

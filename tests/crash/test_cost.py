@@ -13,7 +13,7 @@ from tests.crash.world import World
 from tests.support import objects as o
 from tests.support.virtual_time import run
 
-MANY = 300
+MANY = 100
 REFUSED = "requeue"
 
 

@@ -50,7 +50,9 @@ class Witness:
             self._world.jobs_made.clear()
             self._runs.clear()
         spoiled = {
-            one["metadata"]["name"] for _, one in self._world.api.every() if one["metadata"]["uid"] in self.spoiled
+            f"{resource.kind} {one['metadata']['name']}"
+            for resource, one in self._world.api.every()
+            if one["metadata"]["uid"] in self.spoiled
         }
         yield from (told for told in judged(self._world) if not self._excused(told, spoiled))
         yield from (f"run {run} of {uid} has {count} Jobs" for (uid, run), count in self._runs.items() if count > 1)
@@ -59,7 +61,7 @@ class Witness:
 
     def _excused(self, told: str, spoiled: set[str]) -> bool:
         """Tell whether it is of an object that somebody spoiled, or of a condition that a forger wrote."""
-        return any(f" {name} " in f"{told} " for name in spoiled) or (self._forgery and "condition" in told)
+        return any(told.startswith(f"{one} ") for one in spoiled) or (self._forgery and "condition" in told)
 
     def deleted(self, job: Object) -> None:
         """Note that a person deleted a Job: its run may be made again."""
@@ -104,7 +106,7 @@ class Witness:
         made = self._world.api.find(SERVICES, name)
         pods = [pod for pod in self._world.api.of(PODS) if is_ready(pod)]
         ready = [pod for pod in pods if selected(pod, f"{labels.SERVICE_LABEL}={name}")]
-        if made is None or made["metadata"]["uid"] in self.spoiled:
+        if made is None or self.spoiled & {one["metadata"]["uid"] for one in (made, service)}:
             return
         selector = ",".join(f"{key}={value}" for key, value in made["spec"]["selector"].items())
         if ready and not any(selected(pod, selector) for pod in ready):

@@ -23,9 +23,9 @@ VARIABLE = "MODELMILL_RESULTS"
 class Result:
     """One plan that was played.
 
-    tier: "0" in memory, "1" with a real API server, "store" with a real store. fault: number in docs/reliability.md, e.g.
-    "F3". scenario: what was going on. plan: name by which it can be played again. seconds: wall clock. problems: what did
-    not hold, a sentence each; none when all is well.
+    tier: "0" in memory, "seeds" there by chance, "1" with a real API server, "store" with a real store. fault: number in
+    docs/reliability.md, e.g. "F3"; empty for any. scenario: what was going on. plan: name by which it can be played again.
+    seconds: wall clock. problems: what did not hold, a sentence each; none when all is well.
     """
 
     tier: str

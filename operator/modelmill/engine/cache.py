@@ -89,7 +89,7 @@ class Cache:
         """Take an object; tell whether it was new or newer than what was there."""
         if not self.is_news(resource, obj):
             return False
-        meta = obj["metadata"]
+        meta, version = obj["metadata"], version_of(obj)
         place = (sys.intern(meta.get("namespace", "")), meta["name"])
         for path in self._unread.get(resource, ()):
             obj = _without(obj, path)
@@ -99,7 +99,7 @@ class Cache:
         if place in self._known[resource]:
             self._remove(resource, place)
         self._objects[resource][place] = obj
-        self._known[resource][place] = (meta["uid"], version_of(obj))
+        self._known[resource][place] = (meta["uid"], version)
         for index in entries:
             insort(self._sorted.setdefault(index, []), place)
         return True

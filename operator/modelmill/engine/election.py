@@ -45,6 +45,7 @@ class Election:
     leading: whether this process holds the lease. reached: whether the API server has answered.
     clock: seconds. leave: ends the process with an exit code, at once: not by an exception, since a reconciliation in progress
     must not make one more write. alarm: ends the process after so many seconds whatever it does then; 0 takes that back.
+    on_renewed: called whenever the lease runs anew.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Election:
         # When the last renewal that the API server took was sent, and what tells our time in the Lease from another one.
         self._renewed = -math.inf
         self._acquired = ""
+        self.on_renewed: Callable[[], None] = lambda: None
         self.leading = False
         self.reached = False
 
@@ -105,10 +107,15 @@ class Election:
             if self._age() > RENEW_SECONDS:
                 self._end("the lease could not be renewed")
 
-    def fence(self) -> None:
-        """End the process when no write may be sent. `engine.fence` says why."""
-        if not self.leading or self._age() >= RENEW_SECONDS:
+    def fence(self) -> float:
+        """Return for how many seconds a write that is sent now may be under way; end the process when none may be sent.
+
+        `engine.fence` says why.
+        """
+        age = self._age()
+        if not self.leading or age >= RENEW_SECONDS:
             self._end("a write came after the end of the lease")
+        return LEASE_SECONDS - age
 
     async def release(self) -> None:
         """Let a standby take over at once."""
@@ -178,6 +185,7 @@ class Election:
         self._renewed = sent
         if self._age() < RENEW_SECONDS:
             self._alarm(ALARM_SECONDS - self._age())
+            self.on_renewed()
 
     def _in_the_way(self, spec: Manifest) -> str | None:
         """Return words about another process that holds the lease, None when there is none."""

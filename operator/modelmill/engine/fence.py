@@ -8,9 +8,10 @@ what it was about to send when it wakes up. The reasoning here, with B the momen
 - Nobody else takes the lease before B + 15 s: a candidate waits for the lease's duration from when it first *saw* that renewal,
   which is no earlier than B. No clock is compared with another one; only their rates must agree.
 - A write begins only before B + 10 s, the renew deadline. So each has at least 5 s, the gap between the two, to arrive.
-- A process that has not renewed by B + 10 s ends. One that is stopped after that look, or busy with something long, is ended by
-  the kernel's alarm at B + 12 s, of which a stopped one learns before it runs on. The connections of what has no answer yet end
-  with it, whereupon the API server ends the requests. While the lease is renewed a write may take as long as any request.
+- What has no answer at B + 15 s is given up and its connection closed, whereupon the API server ends the request. B is that of
+  the last renewal: while there are any, a write may take as long as the client lets it.
+- A process that is stopped after that look, or waits for a connection, or is busy with something long, is ended by the kernel's
+  alarm at B + 12 s, of which a stopped one learns before it runs on.
 
 What is left: a write that the network or the API server holds back for 5 s, and a stop within the few machine instructions
 between alarm and send. Kernel timers stand still while a machine is suspended: only the look at the clock sees that. A frozen
@@ -20,24 +21,36 @@ carries the resourceVersion or uid that it was planned on, or creates under a de
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn, TypeVar
 
+from modelmill.engine.errors import Unreachable
 from modelmill.engine.interface import Requests
 from modelmill.kube.objects import Manifest, Resource
+
+_T = TypeVar("_T")
 
 
 class Fenced:
     """The API server as the control loop may use it: reads at any time, writes within the lease.
 
-    fence: asked before each write; it ends the process when none may begin. Errors are those of the client.
+    fence: asked before each write; it returns for how many seconds that may be under way, or ends the process.
+    Errors are those of the client; a write whose time is over raises Unreachable.
     """
 
-    def __init__(self, client: Requests, fence: Callable[[], None]) -> None:
+    def __init__(self, client: Requests, fence: Callable[[], float]) -> None:
         self._client = client
         self._fence = fence
+        self._under_way: set[asyncio.Timeout] = set()
+
+    def extend(self) -> None:
+        """Take that the lease was renewed: the writes that are under way may last as long as one that is sent now."""
+        for limit in self._under_way:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time() + self._fence())
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
         """Return the object. Raises NotFound."""
@@ -54,28 +67,34 @@ class Fenced:
 
     async def create(self, resource: Resource, body: Manifest) -> Manifest:
         """POST the object. Raises AlreadyExists."""
-        self._fence()
-        return await self._client.create(resource, body)
+        return await self._write(lambda: self._client.create(resource, body))
 
     async def apply(self, resource: Resource, body: Manifest) -> Manifest:
         """Server-side apply with force. Raises Conflict, Invalid."""
-        self._fence()
-        return await self._client.apply(resource, body)
+        return await self._write(lambda: self._client.apply(resource, body))
 
     async def replace_status(self, resource: Resource, body: Manifest) -> Manifest:
         """PUT the status of the object with its resourceVersion. Raises Conflict."""
-        self._fence()
-        return await self._client.replace_status(resource, body)
+        return await self._write(lambda: self._client.replace_status(resource, body))
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: Manifest) -> Manifest:
         """JSON merge patch. Raises Conflict."""
-        self._fence()
-        return await self._client.patch(resource, namespace, name, body)
+        return await self._write(lambda: self._client.patch(resource, namespace, name, body))
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
         """Delete the object of this uid; return whether it is gone. Raises NotFound, Conflict."""
-        self._fence()
-        return await self._client.delete(resource, namespace, name, uid)
+        return await self._write(lambda: self._client.delete(resource, namespace, name, uid))
+
+    async def _write(self, send: Callable[[], Awaitable[_T]]) -> _T:
+        try:
+            async with asyncio.timeout(self._fence()) as limit:
+                self._under_way.add(limit)
+                try:
+                    return await send()
+                finally:
+                    self._under_way.discard(limit)
+        except TimeoutError as error:
+            raise Unreachable(0, "TimeoutError", "no answer while the lease lasts") from error
 
 
 def set_alarm(seconds: float) -> None:

@@ -74,7 +74,8 @@ class View:
 
     def ready_since(self, revision: str) -> datetime | None:
         """Return when readiness of a pod last changed, None when that is not known."""
-        told = [(find(pod["status"], "Ready") or {}).get("lastTransitionTime") for pod in self.pods.get(revision, ())]
+        statuses = [pod.get("status") or {} for pod in self.pods.get(revision, ())]
+        told = [(find(status, "Ready") or {}).get("lastTransitionTime") for status in statuses]
         return max((parse_timestamp(one) for one in told if one), default=None)
 
     def answering(self) -> int:

@@ -1,4 +1,4 @@
-"""The API server in memory gives the verdicts of the real one on generated statuses and on times of all kinds."""
+"""The API server in memory gives the verdicts of the real one on generated statuses, times of all kinds, and pods of Jobs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from modelmill.engine.errors import Invalid
 from tests.crash.admission import admitted
 from tests.crash.generated import TIMES, Generator
 from tests.support.api_server import Cluster
+from tests.support.refused_pods import REFUSED, TAKEN, job
 
 pytestmark = pytest.mark.integration
 
@@ -83,3 +84,12 @@ def test_generated_statuses(cluster: Cluster, namespace: str) -> None:
     told = [{"spec": body["status"]["conditions"]} for body in bodies]
     assert differing(told, real, memory) == []
     assert {True, False} == set(memory)
+
+
+def test_pods_of_jobs(cluster: Cluster, namespace: str) -> None:
+    refused = {f"refused-{name}": change for name, (change, _) in REFUSED.items()}
+    bodies = [
+        job(name, change, namespace)
+        for name, change in {**refused, **{f"taken-{name}": change for name, change in TAKEN.items()}}.items()
+    ]
+    assert differing(bodies, taken(cluster, bodies), [is_admitted(body) for body in bodies]) == []

@@ -1,12 +1,10 @@
 """Each fault at each call of each program that uses a store.
 
-The calls are learnt from a run without faults, so that a new one is struck by itself. `MODELMILL_STORE_CELL` plays the cells
-whose name has it; else `sample` says which.
+The calls are learnt from a run without faults, so that a new one is struck by itself. `sample` says which cells are played.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from dataclasses import dataclass
@@ -17,11 +15,10 @@ from tests.integration.store_faults import programs
 from tests.integration.store_faults.cells import Surroundings, again, always, clear, play, right_bytes
 from tests.integration.store_faults.expected import WELL, expected
 from tests.integration.store_faults.faults import FAULTS, Row
-from tests.integration.store_faults.proxy import Call, Strike
-from tests.integration.store_faults.sample import SEED, SHARE
+from tests.integration.store_faults.proxy import HEAD, Call, Strike
+from tests.integration.store_faults.sample import ONLY, SEED, SHARE
 from tests.support.results import Result, record
 
-ONLY = os.environ.get("MODELMILL_STORE_CELL", "")
 PARTS = 4 if SHARE == 1 else 1  # which workers share
 PROGRAMS = (programs.FETCH, programs.PUBLISH, programs.SERVER_FETCH, programs.LOG)
 
@@ -51,7 +48,8 @@ class Cell:
         work, played = play(surroundings, self.program, strike)
         ended = played.ended
         wrong = list(always(work, self.program, played))
-        # Which object is asked about first is left to chance.
+        if not strike.count and self.call.operation != HEAD:  # which object is asked about first is left to chance
+            wrong.append("the call never came")
         end = expected(self.program, self.call, self.row, self.lasting) if strike.count else WELL
         reason = ended.failure.reason if ended.code != 0 else ""
         if (ended.code, reason) != (end.code, end.reason):
@@ -99,8 +97,10 @@ def chosen(surroundings: Surroundings, program: str, part: int) -> list[Cell]:
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_no_fault_of_the_store_at_any_call_harms(surroundings: Surroundings, program: str, part: int) -> None:
-    wrong = []
-    for cell in chosen(surroundings, program, part):
+    wrong, few = [], chosen(surroundings, program, part)
+    if not few:
+        pytest.skip("no cell of this program is asked for")
+    for cell in few:
         begin = time.monotonic()
         problems = cell.problems(surroundings)
         record(Result("store", "F27", cell.scenario, str(cell), round(time.monotonic() - begin, 2), problems))

@@ -38,6 +38,7 @@ def test_no_fault_changes_the_end(light_server: LightServer, stages: Stages) -> 
         random.Random(SEED).sample(SCENARIOS, min(len(SCENARIOS), max(1, COUNT // PLANS_OF_A_SCENARIO)))
     )
     plans = [plan for plan in (*outages(clean), *sampled(clean)) if ONLY in str(plan)]
+    assert plans, f"none of the {COUNT} plans chosen by seed {SEED} has {ONLY!r} in its name"
     played = stages.play(plans)
     wrong = {f"{plan} ({one.namespace})": one.problems for plan, one in zip(plans, played, strict=True) if one.problems}
     assert wrong == {}
