@@ -21,10 +21,7 @@ from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import (
-    PODS,
-    REPLICA_SETS,
-)
+from modelmill.kube.resources import CORE_EVENTS, PODS, REPLICA_SETS
 from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
@@ -33,6 +30,7 @@ from modelmill.serving import network as serving_network
 from modelmill.serving import part as serving
 from modelmill.training import network as training_network
 from modelmill.training import part as training
+from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 from modelmill.workloads.network import Network
 
@@ -88,6 +86,12 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
             Watch(TRAINING_JOBS, indexes=references.OF_JOBS, unread=[MANAGED_FIELDS]),
             Watch(INFERENCE_SERVICES, indexes=references.OF_SERVICES, unread=[MANAGED_FIELDS]),
             Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
+            Watch(
+                CORE_EVENTS,
+                field_selector=refusals.SELECTOR,
+                indexes=refusals.INDEXES,
+                reduced=refusals.reduced,
+            ),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],
     )
@@ -121,6 +125,7 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
             [*of_runs, training.training_part(Image(config.trainer_image, config.image_pull_policy), reads)],
             concerns={
                 PODS: Concern(training.keys_of_pod),
+                CORE_EVENTS: training.REFUSALS,
                 INFERENCE_SERVICES: training.SERVICES,
                 MODEL_VERSIONS: training.VERSIONS,
                 TRAINING_JOBS: training.SAME_MODEL,

@@ -52,12 +52,19 @@ def admitted(obj: Object, before: Mapping[str, Any] | None = None) -> Object:
 
 def _problems(value: Any, before: Mapping[str, Any] | None, name: str, schema: Schema) -> list[str]:
     inner = schema["properties"][name]
-    errors = [
-        f"{'.'.join([name, *map(str, error.instance_path)])}: {error.message}"
-        for error in _validator(inner).iter_errors(value)
-    ]
     # Rules are asked only about what has the right types.
-    return errors or [*_doubled(value, inner, name), *_broken(value, (before or {}).get(name), inner, name)]
+    return misfits(value, inner, name) or [
+        *_doubled(value, inner, name),
+        *_broken(value, (before or {}).get(name), inner, name),
+    ]
+
+
+def misfits(value: Any, schema: Schema, name: str) -> list[str]:
+    """Return what the structural schema refuses of a value, fields by their path under `name`; its CEL rules are not asked."""
+    return [
+        f"{'.'.join([name, *map(str, error.instance_path)])}: {error.message}"
+        for error in _validator(schema).iter_errors(value)
+    ]
 
 
 def defaulted(value: Any, schema: Schema) -> Any:

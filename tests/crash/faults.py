@@ -71,7 +71,6 @@ class FaultyClient:
         resource: Resource,
         namespace: str | None = None,
         label_selector: str | None = None,
-        field_selector: str | None = None,
     ) -> tuple[list[Object], str]:
         await self.way()
         there = self._api.of(resource) if self.behind is None else self._api.before(resource, self.behind)

@@ -50,7 +50,7 @@ GUARDS = (
     Guard(
         "everything is looked at after a start",
         "engine/runtime.py",
-        "            self._queues[resource].add(_key(obj))\n",
+        "            self._queues[resource].add(Key(*one))\n",
         "            pass\n",
     ),
     Guard(
@@ -68,14 +68,14 @@ GUARDS = (
     Guard(
         "an older event does not replace a newer object",
         "engine/cache.py",
-        "            if version <= known[1]:\n                return False\n",
-        "",
+        "max(buried, known)",
+        "buried",
     ),
     Guard(
         "a late event does not bring a deleted object back",
         "engine/cache.py",
-        "        if tombstone is not None and version <= tombstone[1]:\n            return False\n",
-        "",
+        "max(buried, known)",
+        "known",
     ),
     Guard(
         "a status that is the same is not written",
@@ -172,8 +172,8 @@ GUARDS = (
     Guard(
         "an alarm ends a process that was stopped",
         "engine/election.py",
-        "        self._alarm(max(sent + ALARM_SECONDS - self._clock(), 0.001))\n",
-        "",
+        "            self._alarm(ALARM_SECONDS - self._age())\n",
+        "            pass\n",
     ),
     Guard(
         "what is missing from a list made anew is gone",

@@ -25,6 +25,7 @@ MASKED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedField
 """Fields that tell how often and when something was written."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 DURATION = re.compile(r"\b\d+ (s|seconds|requests)\b")
+MADE_TWICE = "Jobs were made for run"
 MOST_WRITES = 3
 """How many times as many writes as in the undisturbed run there may be."""
 
@@ -113,7 +114,7 @@ def judged(world: World) -> Iterator[str]:
     """Yield what is wrong with a world at rest."""
     for (owner, number), count in world.jobs_made.items():
         if count > 1:
-            yield f"{count} Jobs were made for run {number} of {owner}"
+            yield f"{count} {MADE_TWICE} {number} of {owner}"
     yield from (f"the process ended: {failure!r}" for failure in world.failures)
     alive = world.api.uids()
     for resource, obj in world.api.every():

@@ -13,7 +13,7 @@ from modelmill.kube.objects import Resource
 from modelmill.kube.resources import PODS
 from tests.crash.deeds import Deed, deeds, deeds_to_parents
 from tests.crash.faults import KILLED_AFTER, KILLED_BEFORE, ONCE, REASONS, REPLY_LOST, STOPPED, SUSPENDED, Write
-from tests.crash.oracles import Outcome, compared, play
+from tests.crash.oracles import MADE_TWICE, Outcome, compared, play
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.two_leaders import TwoLeaders
 from tests.crash.watching import Delivery
@@ -58,6 +58,8 @@ class CrashPlan:
     """A write is struck once, or something is wrong all the time, or both.
 
     write, mode: what is struck how; none when `setting` is what is wrong. settings: attributes of the world.
+    An older list (F7) is no answer that the operator can get, since it asks for the newest (a test of the client says so):
+    whoever believes one may begin a run of what is gone already, and only that nothing of it is left is asked then.
     """
 
     scenario: Scenario
@@ -81,10 +83,12 @@ class CrashPlan:
             struck.append(write)
             return self.mode
 
-        # Until it has caught up, such an operator is away for the length of a run.
+        # Until it has caught up, an operator that sees an older list is away for the length of a run.
         hasty = self.scenario.hasty and "behind" in self.settings
         outcome = play(self.scenario, strike, may_stop=hasty, **self.settings)
-        problems = outcome.problems if hasty else compared(clean(self.scenario), outcome)
+        problems = compared(clean(self.scenario), outcome)
+        if self.fault == "F7":
+            problems = [problem for problem in outcome.problems if MADE_TWICE not in problem]
         if self.write is not None and not struck:
             problems.append("the write never came")
         return problems
@@ -115,7 +119,9 @@ class Refusal:
     def problems(self) -> list[str]:
         """Carry it out and return what is wrong: it is told, it is not tried too often, and it heals."""
         outcome = play(self.scenario, self._strike, each_second=self._look, quiet=LONGEST_WAIT)
-        problems = compared(clean(self.scenario), outcome, most_writes=None)
+        # A person in haste acts by what the status says, which is late when the status is what is refused.
+        late = self.scenario.hasty and self.write.verb == "status"
+        problems = outcome.problems if late else compared(clean(self.scenario), outcome, most_writes=None)
         if self.began is None:
             return [*problems, "the write never came"]
         lasts = self.times is None and self.write.verb != "status"

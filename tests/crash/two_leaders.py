@@ -40,7 +40,9 @@ class Candidate(Operator):
         self.client.on_done = self._check
 
     def fenced(self, client: FaultyClient) -> Requests:
-        return Fenced(client, self._election.fence)
+        fenced = Fenced(client, self._election.fence)
+        self._election.on_renewed = fenced.extend
+        return fenced
 
     async def lead(self) -> None:
         await self._election.acquire()

@@ -81,8 +81,9 @@ tells them from the table of the controllers. There is no wildcard and nothing o
   verbs: [get, list, watch, create, patch, delete]
 {{- end }}
 - apiGroups: [""]
+  # They tell why a Job has no pod.
   resources: [events]
-  verbs: [list]
+  verbs: [list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

@@ -63,6 +63,4 @@ def _needs(controllers: Sequence[Controller], watches: Sequence[Watch]) -> Itera
         for child in controller.children:
             verbs = ["get", "create"] + ["patch"] * child.applied + ["delete"] * child.removed
             yield from ((child.resource, "", verb) for verb in verbs)
-        for part in controller.parts:
-            yield from ((resource, "", "list") for resource in part.lists)
     yield EVENTS, "", "create"

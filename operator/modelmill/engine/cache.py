@@ -54,7 +54,12 @@ class Cache:
 
     def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
         """Return all objects of the kind, sorted by namespace and name."""
-        return self._indexed(resource, (resource,) if namespace is None else (resource, "namespace", namespace))
+        objects = self._objects[resource]
+        return [objects[place] for place in self.places(resource, namespace)]
+
+    def places(self, resource: Resource, namespace: str | None = None) -> Sequence[tuple[str, str]]:
+        """Return namespace and name of all objects of the kind, sorted. Those that are packed stay so."""
+        return tuple(self._sorted.get((resource,) if namespace is None else (resource, "namespace", namespace), ()))
 
     def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         """Return the objects of the namespace whose controller is `uid`, sorted by name."""
@@ -72,26 +77,30 @@ class Cache:
             raise KeyError(f"{resource.plural} are not indexed by {index}")
         return self._indexed(resource, (resource, "index", namespace, index, value))
 
+    def is_news(self, resource: Resource, obj: Manifest) -> bool:
+        """Tell whether `put` would take the object: most of what a list made anew tells is known."""
+        meta = obj["metadata"]
+        version = version_of(obj)
+        _, buried = self._tombstones.get(meta["uid"], (0.0, -1))
+        _, known = self._known[resource].get((meta.get("namespace", ""), meta["name"]), ("", -1))
+        return version > max(buried, known)
+
     def put(self, resource: Resource, obj: Manifest) -> bool:
         """Take an object; tell whether it was new or newer than what was there."""
-        meta = obj["metadata"]
-        place = (sys.intern(meta.get("namespace", "")), meta["name"])
-        version = version_of(obj)
-        tombstone = self._tombstones.get(meta["uid"])
-        if tombstone is not None and version <= tombstone[1]:
+        if not self.is_news(resource, obj):
             return False
-        known = self._known[resource].get(place)
-        if known is not None:
-            if version <= known[1]:
-                return False
-            self._remove(resource, place)
+        meta, version = obj["metadata"], version_of(obj)
+        place = (sys.intern(meta.get("namespace", "")), meta["name"])
         for path in self._unread.get(resource, ()):
             obj = _without(obj, path)
         if resource in self._reduced:
             obj = self._reduced[resource](obj)
+        entries = list(self._entries(resource, obj))
+        if place in self._known[resource]:
+            self._remove(resource, place)
         self._objects[resource][place] = obj
         self._known[resource][place] = (meta["uid"], version)
-        for index in self._entries(resource, obj):
+        for index in entries:
             insort(self._sorted.setdefault(index, []), place)
         return True
 
@@ -157,8 +166,8 @@ class Cache:
             if now - self._tombstones[oldest][0] <= TOMBSTONE_SECONDS:
                 break
             del self._tombstones[oldest]
-        self._tombstones.pop(uid, None)
-        self._tombstones[uid] = (now, version)
+        _, before = self._tombstones.pop(uid, (now, 0))
+        self._tombstones[uid] = (now, max(version, before))
 
 
 def _without(obj: Manifest, path: Sequence[str]) -> Manifest:

@@ -94,14 +94,13 @@ class Client:
         resource: Resource,
         namespace: str | None = None,
         label_selector: str | None = None,
-        field_selector: str | None = None,
     ) -> tuple[list[dict[str, Any]], str]:
         """Return all objects, read in pages, and the resourceVersion of the list."""
         for tries in range(1, LIST_TRIES + 1):
             items: list[dict[str, Any]] = []
             version = ""
             try:
-                async for page in self.pages(resource, namespace, label_selector, field_selector):
+                async for page in self.pages(resource, namespace, label_selector):
                     items += map(decoding.whole, page.items)
                     version = page.version
             except Expired:

@@ -45,6 +45,7 @@ class Election:
     leading: whether this process holds the lease. reached: whether the API server has answered.
     clock: seconds. leave: ends the process with an exit code, at once: not by an exception, since a reconciliation in progress
     must not make one more write. alarm: ends the process after so many seconds whatever it does then; 0 takes that back.
+    on_renewed: called whenever the lease runs anew.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Election:
         # When the last renewal that the API server took was sent, and what tells our time in the Lease from another one.
         self._renewed = -math.inf
         self._acquired = ""
+        self.on_renewed: Callable[[], None] = lambda: None
         self.leading = False
         self.reached = False
 
@@ -181,7 +183,9 @@ class Election:
         sent = self._clock()
         await send(LEASES, {**lease, "spec": spec})
         self._renewed = sent
-        self._alarm(max(sent + ALARM_SECONDS - self._clock(), 0.001))
+        if self._age() < RENEW_SECONDS:
+            self._alarm(ALARM_SECONDS - self._age())
+            self.on_renewed()
 
     def _in_the_way(self, spec: Manifest) -> str | None:
         """Return words about another process that holds the lease, None when there is none."""

@@ -1,11 +1,11 @@
-"""Kubernetes Events: ours posted once, in the background, never in the way of a reconciliation; those of others read."""
+"""Kubernetes Events of ours: posted once, in the background, never in the way of a reconciliation."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,9 @@ import structlog
 
 from modelmill.engine import metrics
 from modelmill.engine.errors import AlreadyExists, ApiError
-from modelmill.engine.interface import Event, Reads, Requests
+from modelmill.engine.interface import Event, Requests
 from modelmill.kube.objects import Manifest
-from modelmill.kube.resources import CORE_EVENTS, EVENTS
+from modelmill.kube.resources import EVENTS
 from modelmill.kube.texts import fitted
 
 CONTROLLER = "modelmill.dev/operator"
@@ -131,14 +131,3 @@ class EventRecorder:
                 "uid": meta["uid"],
             },
         }
-
-
-async def events_about(reads: Reads, obj: Manifest) -> Sequence[Manifest]:
-    """Return the core/v1 Events about the object, whoever wrote them; none when they cannot be read, which is logged."""
-    meta = obj["metadata"]
-    try:
-        found, _ = await reads.list(CORE_EVENTS, meta["namespace"], field_selector=f"involvedObject.uid={meta['uid']}")
-    except ApiError as error:
-        log.warning("events not read", object=f"{meta['namespace']}/{meta['name']}", error=str(error))
-        return ()
-    return found

@@ -8,7 +8,8 @@ what it was about to send when it wakes up. The reasoning here, with B the momen
 - Nobody else takes the lease before B + 15 s: a candidate waits for the lease's duration from when it first *saw* that renewal,
   which is no earlier than B. No clock is compared with another one; only their rates must agree.
 - A write begins only before B + 10 s, the renew deadline. So each has at least 5 s, the gap between the two, to arrive.
-- What has no answer at B + 15 s is given up and its connection closed, whereupon the API server ends the request.
+- What has no answer at B + 15 s is given up and its connection closed, whereupon the API server ends the request. B is that of
+  the last renewal: while there are any, a write may take as long as the client lets it.
 - A process that is stopped after that look, or waits for a connection, or is busy with something long, is ended by the kernel's
   alarm at B + 12 s, of which a stopped one learns before it runs on.
 
@@ -43,6 +44,13 @@ class Fenced:
     def __init__(self, client: Requests, fence: Callable[[], float]) -> None:
         self._client = client
         self._fence = fence
+        self._under_way: set[asyncio.Timeout] = set()
+
+    def extend(self) -> None:
+        """Take that the lease was renewed: the writes that are under way may last as long as one that is sent now."""
+        for limit in self._under_way:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time() + self._fence())
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
         """Return the object. Raises NotFound."""
@@ -53,10 +61,9 @@ class Fenced:
         resource: Resource,
         namespace: str | None = None,
         label_selector: str | None = None,
-        field_selector: str | None = None,
     ) -> tuple[Sequence[Manifest], str]:
         """Return all objects that are selected, and the resourceVersion of the list."""
-        return await self._client.list(resource, namespace, label_selector, field_selector)
+        return await self._client.list(resource, namespace, label_selector)
 
     async def create(self, resource: Resource, body: Manifest) -> Manifest:
         """POST the object. Raises AlreadyExists."""
@@ -80,8 +87,12 @@ class Fenced:
 
     async def _write(self, send: Callable[[], Awaitable[_T]]) -> _T:
         try:
-            async with asyncio.timeout(self._fence()):
-                return await send()
+            async with asyncio.timeout(self._fence()) as limit:
+                self._under_way.add(limit)
+                try:
+                    return await send()
+                finally:
+                    self._under_way.discard(limit)
         except TimeoutError as error:
             raise Unreachable(0, "TimeoutError", "no answer while the lease lasts") from error
 

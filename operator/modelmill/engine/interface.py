@@ -98,7 +98,6 @@ class Reads(Protocol):
         resource: Resource,
         namespace: str | None = None,
         label_selector: str | None = None,
-        field_selector: str | None = None,
     ) -> tuple[Sequence[Manifest], str]:
         """Return all objects that are selected, and the resourceVersion of the list. Raises ApiError."""
 

@@ -13,13 +13,17 @@ class Known:
     """The places that were listed, or whose kind is not installed so that there is nothing to list.
 
     An object can be planned when every kind that its plan looks at is known where it is: its own, its children, and those that
-    concern it. So a kind that may not be listed stops who would plan without it, and nobody else.
+    concern it, where these are needed. So a kind that may not be listed stops who would plan without it, and nobody else.
     """
 
     def __init__(self, controllers: Sequence[Controller], namespaces: Sequence[str]) -> None:
         self._namespaces = tuple(namespaces)
         self._needs = {
-            one.resource: {one.resource, *(child.resource for child in one.children), *one.concerns}
+            one.resource: {
+                one.resource,
+                *(child.resource for child in one.children),
+                *(kind for kind, concern in one.concerns.items() if concern.needed),
+            }
             for one in controllers
         }
         self._known: set[Place] = set()

@@ -17,6 +17,9 @@ from modelmill.kube.objects import Manifest
 PLAIN = 128
 """Objects of a kind that are plain at a time: those that were looked at last."""
 
+ALIKE = 32 * 1024
+"""Bytes of the dictionary: deflate looks back no further (RFC 1951)."""
+
 K = TypeVar("K", bound=Hashable)
 
 
@@ -62,7 +65,7 @@ class Packed(Generic[K]):
 
     def _pack(self, obj: Manifest) -> bytes:
         text = msgspec.json.encode(obj)
-        self._alike = self._alike or text
+        self._alike = self._alike or text[-ALIKE:]
         packer = zlib.compressobj(1, memLevel=5, zdict=self._alike)
         return packer.compress(text) + packer.flush()
 

@@ -78,7 +78,6 @@ class Part:
 
     fields, conditions: names in the status that this part alone writes. children: kinds of its children.
     finalizer: whether it holds objects by the operator's finalizer.
-    lists: kinds that it lists at the API server itself, since they are not in the cache.
     """
 
     name: str
@@ -87,7 +86,6 @@ class Part:
     conditions: Sequence[str] = ()
     children: Sequence[Child] = ()
     finalizer: bool = False
-    lists: Sequence[Resource] = ()
 
 
 class Composed:

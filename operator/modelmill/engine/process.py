@@ -150,6 +150,7 @@ class _Process:
             reduced={watch.resource: watch.reduced for watch in watches},
         )
         fenced = Fenced(self.client, self.election.fence)
+        self.election.on_renewed = fenced.extend
         events = EventRecorder(fenced, self.settings.identity)
         executor = Executor(fenced, cache, events, [watch.resource for watch in watches])
         own_kinds = {controller.resource for controller in controllers}

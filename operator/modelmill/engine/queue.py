@@ -36,6 +36,7 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._paused_until: dict[K, float] = {}
         self._sleepers: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
@@ -47,11 +48,11 @@ class WorkQueue(Generic[K]):
         return bool(self._ready or self._working)
 
     def add(self, key: K) -> None:
-        """Let the key be worked on as soon as possible."""
+        """Let the key be worked on as soon as possible: at once, or at the end of its pause."""
         if key in self._working:
             self._again.add(key)
             return
-        if key in self._waiting:
+        if key in self._waiting or self._waits_for_pause(key):
             return
         self._waiting[key] = asyncio.get_running_loop().time()
         self._ready.append(key)
@@ -71,10 +72,11 @@ class WorkQueue(Generic[K]):
         if timer is not None:
             timer.cancel()
 
-    def retry(self, key: K, at_least: float = 0.0, at_most: float = BACKOFF_LAST) -> float:
+    def retry(self, key: K, at_least: float = 0.0, at_most: float = BACKOFF_LAST, pause: float = 0.0) -> float:
         """Let a key that failed be worked on again after its backoff; return the seconds.
 
-        1 s, doubled with each failure in a row up to `at_most` seconds, each shortened at random by up to a half.
+        1 s, doubled with each failure in a row up to `at_most` seconds, each shortened at random by up to a half. pause: for
+        how many seconds it is not worked on even when it is added.
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
@@ -82,11 +84,28 @@ class WorkQueue(Generic[K]):
         delay = max(delay, at_least)
         self._retries.inc()
         self.add_after(key, delay)
+        if pause > 0:
+            self._paused_until[key] = asyncio.get_running_loop().time() + min(pause, delay)
         return delay
 
     def forget(self, key: K) -> None:
-        """End the row of failures of the key."""
+        """End the row of failures of the key, and its pause."""
         self._failures.pop(key, None)
+        self._paused_until.pop(key, None)
+
+    def _waits_for_pause(self, key: K) -> bool:
+        """Tell whether the key is paused; its timer is then no later than the pause's end."""
+        until = self._paused_until.get(key)
+        if until is None:
+            return False
+        wait = until - asyncio.get_running_loop().time()
+        if wait <= 0:
+            del self._paused_until[key]
+            return False
+        timer = self._timers.get(key)
+        if timer is None or timer.when() > until:
+            self.add_after(key, wait)
+        return True
 
     async def get(self) -> K:
         """Return the next key, to be given back with `done`."""
@@ -133,4 +152,5 @@ class WorkQueue(Generic[K]):
 
     def _fire(self, key: K) -> None:
         self._timers.pop(key, None)
+        self._paused_until.pop(key, None)
         self.add(key)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from modelmill.engine.interface import Event, Requests, Watch
 from modelmill.engine.known import Known
 from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
-from modelmill.engine.table import Controller
+from modelmill.engine.table import Concern, Controller
 from modelmill.engine.unwatched import Place
 from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.texts import fitted
@@ -37,6 +37,8 @@ from modelmill.kube.texts import fitted
 WORKERS = 16
 BACKOFF_PASSING = 30.0
 """Longest wait in seconds after an error of `PASSES_BY_ITSELF`: an API server that comes back is used soon."""
+REFUSED_PAUSE = 3.0
+"""Seconds that a key rests after what a person must mend: its children's events would else repeat the refused write at once."""
 RESYNC_SECONDS = 600.0
 RESYNC_RETRY_SECONDS = 5.0
 
@@ -92,8 +94,11 @@ class ControlLoop:
         if kind == "DELETED":
             self._gone(resource, obj)
             return
+        if not self._cache.is_news(resource, obj):
+            return
         before = self._cached(resource, obj)
-        if self._cache.put(resource, obj) and (before is None or _matters(resource, before, obj)):
+        self._cache.put(resource, obj)
+        if before is None or _matters(resource, before, obj):
             self._wake(resource, before, obj)
 
     def _gone(self, resource: Resource, obj: Manifest, version: int = 0) -> None:
@@ -120,8 +125,8 @@ class ControlLoop:
 
     def _look_at_all(self, place: Place) -> None:
         resource, namespace = place
-        for obj in self._cache.list(resource, namespace):
-            self._queues[resource].add(_key(obj))
+        for one in self._cache.places(resource, namespace):
+            self._queues[resource].add(Key(*one))
 
     async def resync(self) -> None:
         """List the kinds that the loop lists itself, forget what is gone, and look at every object again.
@@ -294,7 +299,8 @@ class ControlLoop:
         metrics.RECONCILE_ERRORS.labels(controller.name).inc()
         at_least = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
         at_most = BACKOFF_PASSING if isinstance(error, PASSES_BY_ITSELF) else BACKOFF_LAST
-        delay = queue.retry(key, at_least, at_most)
+        pause = REFUSED_PAUSE if isinstance(error, MENDED_BY_A_PERSON) else 0.0
+        delay = queue.retry(key, at_least, at_most, pause)
         words = str(error) if isinstance(error, EngineError) else repr(error)
         log.warning("will try again", controller=controller.name, object=str(key), error=words, seconds=round(delay, 1))
 
@@ -351,8 +357,16 @@ class ControlLoop:
         for controller in self._controllers.values():
             concern = controller.concerns.get(resource)
             if concern is not None:
-                for key in concern.of_change(before, obj, self._cache):
+                for key in self._keys(controller, concern, before, obj):
                     yield controller.resource, key
+
+    def _keys(self, controller: Controller, concern: Concern, before: Manifest | None, obj: Manifest) -> Iterable[Key]:
+        """Return whom the change concerns; nobody when that cannot be told, which is no reason to end the loop."""
+        try:
+            return concern.of_change(before, obj, self._cache)
+        except Exception:
+            log.exception("change not told", controller=controller.name, object=str(_key(obj)))
+            return ()
 
 
 def _key(obj: Manifest) -> Key:
@@ -373,6 +387,7 @@ def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
         status.get("phase"),
         status.get("podIP"),
         pod["metadata"].get("deletionTimestamp"),
+        pod["metadata"].get("ownerReferences"),
         [(c["type"], c["status"], c.get("reason")) for c in status.get("conditions") or ()],
         [(s["name"], s.get("ready"), s.get("restartCount"), s.get("state")) for s in statuses],
     )

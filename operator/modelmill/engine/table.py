@@ -24,10 +24,13 @@ class Concern:
     keys: from the object and the cache. reads: what their plans look at of it, to be compared: a change of the rest wakes
     nobody. Without it two kinds that tell of each other in their statuses wake each other without end: n services of one
     version, each of which changes the version's status, would be n² reconciliations.
+
+    needed: whether no object is planned while objects of the kind may be there that were not listed yet.
     """
 
     keys: KeysOf
     reads: Callable[[Manifest], object] = lambda obj: obj
+    needed: bool = True
 
     def of_change(self, before: Manifest | None, after: Manifest, world: World) -> Iterable[Key]:
         """Return the keys of the object as it was and as it is, each once; none when they read nothing of what changed."""

@@ -233,7 +233,7 @@ class Frame:
 
     async def _is_there(self, place: Place) -> bool:
         try:
-            await self._client.list(*place)
+            await anext(self._client.pages(*place))
         except ApiError as error:
             if error.status in REFUSALS:
                 self._unwatched.refuse(place, error.status)

@@ -94,15 +94,16 @@ def observe(view: View, run: CurrentRun) -> RunActive | RunEnded:
         text = "its Job was deleted while it ran; start a run with the annotation"
         return _failed("JobDeleted", text, 1, view.now)
     pods = view.pods.get(run.job, ())
-    seen = jobs.observe(job, pods, view.now, view.refusal)
+    waited = refusals.waiting_for_pod(job, pods, view.now) if view.refusal is not None else None
+    told = waited is not None and waited >= refusals.PATIENCE
+    seen = jobs.observe(job, pods, view.now, view.refusal if told else None)
     if isinstance(seen, jobs.Complete):
         return _completed(seen, pods)
     if isinstance(seen, jobs.Failed):
         failed = _job_failed(seen)
         # A tenant's program has a part in the later stages' words, and none in those of fetch.
         return failed if failed.result.data else replace(failed, result=replace(failed.result, data=_fetched(pods)))
-    waited = refusals.waiting_for_pod(job, pods, view.now)
-    return _active(seen, refusals.look_again(waited) if waited is not None else None)
+    return _active(seen, refusals.PATIENCE - waited if waited is not None and not told else None)
 
 
 def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:

@@ -19,7 +19,6 @@ from modelmill.api.references import MODEL, RETRAINS, followed_model, retraining
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.api.versions import MAX_NUMBER, version_number
-from modelmill.engine.events import events_about
 from modelmill.engine.interface import Reads, World
 from modelmill.engine.parts import Child, Contribution, Part
 from modelmill.engine.table import Concern
@@ -44,7 +43,7 @@ def training_part(trainer: Image, reads: Reads) -> Part:
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
         cached = view_of(read_training_job(parent), world, now)
         view = await witnessed(cached, reads)
-        made = plan(replace(view, refusal=await _refusal(view, reads)), trainer)
+        made = plan(replace(view, refusal=_refusal(view, world)), trainer)
         if view is not cached and made.requeue_after is None:
             # No event may come of what the cache did not hold.
             made = replace(made, requeue_after=READ_AGAIN_SECONDS)
@@ -56,7 +55,6 @@ def training_part(trainer: Image, reads: Reads) -> Part:
         fields=[name for name in FIELDS if name not in WRITTEN_BY_THE_ENGINE],
         conditions=TYPES,
         children=[Child(JOBS, applied=False, deleted=True), Child(MODEL_VERSIONS, applied=False)],
-        lists=[CORE_EVENTS],
     )
 
 
@@ -83,17 +81,26 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
     )
 
 
-async def _refusal(view: View, reads: Reads) -> str | None:
-    """Return why the run in progress has no pod. Events are read only when one is missing for longer than it may take."""
+def _refusal(view: View, world: World) -> str | None:
+    """Return why the pods of the run in progress were refused since the last one that was made."""
     current = view.status.current_run
     job = view.jobs.get(current.job) if current is not None else None
     if job is None:
         return None
-    pods = view.pods.get(job["metadata"]["name"], ())
-    waited = refusals.waiting_for_pod(job, pods, view.now)
-    if waited is None or waited < refusals.PATIENCE:
-        return None
-    return refusals.refusal(job, pods, await events_about(reads, job))
+    events = world.found_by(CORE_EVENTS, view.namespace, refusals.ABOUT, job["metadata"]["uid"])
+    return refusals.refusal(job, view.pods.get(job["metadata"]["name"], ()), events)
+
+
+def keys_of_refusal(event: Manifest, world: World) -> Iterable[Key]:
+    """Return the TrainingJob whose Job the Event is about; none for a Job that is not ours."""
+    namespace, involved = event["metadata"]["namespace"], refusals.about(event)
+    job = world.get(JOBS, namespace, involved.get("name", ""))
+    if job is None or job["metadata"]["uid"] != involved.get("uid"):
+        return []
+    owners = job["metadata"].get("ownerReferences") or ()
+    return [
+        Key(namespace, one["name"]) for one in owners if one.get("controller") and one["kind"] == TRAINING_JOBS.kind
+    ]
 
 
 def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
@@ -147,6 +154,7 @@ def keys_of_same_model(training_job: Manifest, world: World) -> Iterable[Key]:
 
 
 SERVICES = Concern(keys_of_service, reads=_read_by_runs)
+REFUSALS = Concern(keys_of_refusal, needed=False)
 VERSIONS = Concern(keys_of_version, reads=beside_status)
 SAME_MODEL = Concern(keys_of_same_model, reads=beside_status)
 """What runs where, and how it ended, is in the statuses of versions and of other TrainingJobs; no plan looks at it."""

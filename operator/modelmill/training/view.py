@@ -21,7 +21,7 @@ class View:
     jobs: Jobs that it owns. pods: pods of those Jobs, by Job name.
     versions: ModelVersions of its model. services: InferenceServices that serve its model or retrain by it.
     owner: name of another TrainingJob that the model belongs to; None when it belongs to this one.
-    refusal: why the API server refuses the pods of the run in progress, when it has none and that is known.
+    refusal: why the API server refused a pod of the run in progress since its last one, when that is known.
     """
 
     training_job: TrainingJob

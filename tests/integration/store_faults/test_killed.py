@@ -15,7 +15,7 @@ from modelmill.contracts import names
 from tests.integration.store_faults import programs
 from tests.integration.store_faults.cells import Surroundings, Work, again, always, clear, play, published, right_bytes
 from tests.integration.store_faults.proxy import Call, Exchange, Strike
-from tests.integration.store_faults.test_matrix import ONLY, SEED, SHARE
+from tests.integration.store_faults.sample import ONLY, SEED, SHARE
 from tests.support.results import Result, record
 
 SHARE_OF_KILLS = min(1.0, 3 * SHARE)

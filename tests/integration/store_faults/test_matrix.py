@@ -1,13 +1,10 @@
 """Each fault at each call of each program that uses a store.
 
-The calls are learnt from a run without faults, so that a new one is struck by itself. `MODELMILL_STORE_SHARE` is the share of
-the cells that is played (1 plays all), `MODELMILL_STORE_SEED` chooses it, `MODELMILL_STORE_CELL` plays those whose name has it,
-here and in test_killed.
+The calls are learnt from a run without faults, so that a new one is struck by itself. `sample` says which cells are played.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from dataclasses import dataclass
@@ -19,11 +16,9 @@ from tests.integration.store_faults.cells import Surroundings, again, always, cl
 from tests.integration.store_faults.expected import WELL, expected
 from tests.integration.store_faults.faults import FAULTS, Row
 from tests.integration.store_faults.proxy import Call, Strike
+from tests.integration.store_faults.sample import ONLY, SEED, SHARE
 from tests.support.results import Result, record
 
-SHARE = float(os.environ.get("MODELMILL_STORE_SHARE", "0.01"))
-SEED = int(os.environ.get("MODELMILL_STORE_SEED", "1"))
-ONLY = os.environ.get("MODELMILL_STORE_CELL", "")
 PARTS = 4 if SHARE == 1 else 1  # which workers share
 PROGRAMS = (programs.FETCH, programs.PUBLISH, programs.SERVER_FETCH, programs.LOG)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ def test_second_training_job_of_a_model_waits_until_the_first_goes(
     second["spec"]["model"] = first["spec"]["model"]
     cluster.apply(first)
     run_started(cluster, namespace)
+    time.sleep(1)  # of those made in one second their uids decide which is the first
     cluster.apply(second)
     waits = told(cluster, namespace, "late", "ModelOwnedByAnother")
     assert "TrainingJob cars" in waits["message"]

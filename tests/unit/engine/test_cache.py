@@ -71,6 +71,28 @@ def test_a_late_answer_does_not_bring_a_deleted_object_back() -> None:
     assert cache.get(PODS, "ml", "a") is None
 
 
+def test_an_older_word_of_a_deletion_does_not_bring_it_back_either() -> None:
+    cache = Cache()
+    cache.drop(PODS, obj("a", 9))
+    cache.drop(PODS, obj("a", 5))
+    assert not cache.put(PODS, obj("a", 8))
+    assert cache.get(PODS, "ml", "a") is None
+
+
+def test_a_change_that_cannot_be_reduced_leaves_what_was_there() -> None:
+    def reduced(one: Any) -> Any:
+        if one["metadata"]["resourceVersion"] == "2":
+            raise KeyError("what nobody has thought of")
+        return one
+
+    cache = Cache(reduced={PODS: reduced})
+    cache.put(PODS, obj("a", 1))
+    with pytest.raises(KeyError):
+        cache.put(PODS, obj("a", 2))
+    assert names(cache.list(PODS, "ml")) == ["a"]
+    assert cache.put(PODS, obj("a", 3))
+
+
 def test_an_object_that_leaves_a_selector_and_returns_is_taken_again() -> None:
     """The watch says DELETED when the label goes and ADDED when it is back; the object has the same uid."""
     cache = Cache()

@@ -320,20 +320,25 @@ def test_a_lease_that_cannot_be_written_is_no_lease(status: int) -> None:
     run(body())
 
 
-def test_an_answer_that_came_too_late_is_no_lease_to_begin_with() -> None:
+@pytest.mark.parametrize("late", [RENEW_SECONDS + 1, ALARM_SECONDS + 1])
+def test_an_answer_that_came_too_late_is_no_lease_to_begin_with_and_no_alarm(late: float) -> None:
     async def body() -> None:
         api = FakeApi()
         create = api.create
 
         async def slow(*arguments: Any) -> Any:
             made = await create(*arguments)
-            await asyncio.sleep(RENEW_SECONDS + 1)
+            await asyncio.sleep(late)
             return made
 
         api.create = slow  # type: ignore[method-assign]
-        first = candidate(api, "first")
+        alarms: list[tuple[float, float]] = []
+        first = Election(
+            api, "ml", "lease", "first", clock=now, leave=leave, alarm=lambda seconds: alarms.append((now(), seconds))
+        )  # type: ignore[arg-type]
         await first.acquire()
         assert first.fence() == LEASE_SECONDS
+        assert alarms == [(now(), ALARM_SECONDS)]
 
     run(body())
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from modelmill.engine import metrics
-from modelmill.engine.errors import ApiError, Forbidden
+from modelmill.engine.errors import Forbidden
 from modelmill.engine.events import (
     BUDGET,
     BUDGET_SECONDS,
@@ -13,7 +13,6 @@ from modelmill.engine.events import (
     WAITING,
     YIELD_SECONDS,
     EventRecorder,
-    events_about,
 )
 from modelmill.engine.interface import Event
 from tests.support.fake_api import WIDGETS, FakeApi, widget
@@ -121,32 +120,6 @@ def test_a_full_queue_drops_and_a_refusal_does_not_stop_the_recorder() -> None:
         assert metrics.EVENTS_DROPPED._value.get() - before == 4
 
     run(body())
-
-
-class Reads:
-    """A client whose lists are answered, or refused."""
-
-    def __init__(self, error: ApiError | None = None) -> None:
-        self.error = error
-        self.asked: list[tuple[str, Any, Any]] = []
-
-    async def list(self, resource: Any, namespace: str, *, field_selector: str) -> tuple[list[dict[str, Any]], str]:
-        self.asked.append((resource.path(namespace), namespace, field_selector))
-        if self.error is not None:
-            raise self.error
-        return [{"reason": "FailedCreate"}], "1"
-
-
-def test_events_about_an_object_are_asked_for_by_its_identity() -> None:
-    reads = Reads()
-    obj = {"metadata": {"name": "j", "namespace": "ml", "uid": "u1"}}
-    assert asyncio.run(events_about(reads, obj)) == [{"reason": "FailedCreate"}]  # type: ignore[arg-type]
-    assert reads.asked == [("/api/v1/namespaces/ml/events", "ml", "involvedObject.uid=u1")]
-
-
-def test_events_that_cannot_be_read_stop_nothing() -> None:
-    obj = {"metadata": {"name": "j", "namespace": "ml", "uid": "u1"}}
-    assert asyncio.run(events_about(Reads(Forbidden(403, "Forbidden", "no")), obj)) == ()  # type: ignore[arg-type]
 
 
 def test_an_event_waits_while_objects_wait_but_not_for_long() -> None:

@@ -41,7 +41,9 @@ async def leader(api: FakeApi) -> tuple[Election, Fenced, Clock]:
     clock = Clock()
     election = Election(api, "ml", "lease", "first", clock=clock, leave=leave)  # type: ignore[arg-type]
     await election.acquire()
-    return election, Fenced(api, election.fence), clock  # type: ignore[arg-type]
+    fenced = Fenced(api, election.fence)  # type: ignore[arg-type]
+    election.on_renewed = fenced.extend
+    return election, fenced, clock
 
 
 WRITES: dict[str, Callable[[Fenced, Any], Awaitable[Any]]] = {
@@ -86,6 +88,26 @@ def test_a_leader_writes_as_long_as_it_renews(write: str) -> None:
         before = len(api.writes)
         await WRITES[write](fenced, stored)
         assert len(api.writes) == before + 1
+        keep.cancel()
+
+    run(body())
+
+
+def test_a_write_may_take_longer_than_a_lease_that_is_renewed_meanwhile() -> None:
+    async def body() -> None:
+        api = FakeApi()
+        election, fenced, _ = await leader(api)
+        keep = asyncio.create_task(election.keep())
+        await asyncio.sleep(RETRY_SECONDS - 0.5)
+        create = api.create
+
+        async def slow(*arguments: Any) -> Any:
+            await asyncio.sleep(2 * LEASE_SECONDS)
+            return await create(*arguments)
+
+        api.create = slow  # type: ignore[method-assign]
+        await fenced.create(WIDGETS, widget())
+        assert api.find(WIDGETS, "w")
         keep.cancel()
 
     run(body())

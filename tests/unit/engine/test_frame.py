@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -25,16 +25,17 @@ from tests.support.virtual_time import now, run
 
 
 class Client:
-    """Answers each list of a kind with the next of what the test says; the last one counts for ever."""
+    """Answers each page of a list of a kind with the next of what the test says; the last one counts for ever."""
 
     def __init__(self, answers: Sequence[ApiError | None]) -> None:
         self._answers = list(answers)
 
-    async def list(self, *_: Any) -> tuple[list[Any], str]:
+    async def pages(self, *_: Any) -> AsyncIterator[None]:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if answer is not None:
             raise answer
-        return [], "1"
+        yield None
+        raise AssertionError("one page tells that the kind is there")
 
 
 class Rig:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.packed import PLAIN, Packed
+from modelmill.engine.packed import ALIKE, PLAIN, Packed
 from modelmill.kube.resources import DEPLOYMENTS
 
 
@@ -60,6 +60,14 @@ def test_what_is_looked_at_stays_plain_and_is_packed_once() -> None:
     packed[0]
     packed[1]
     assert packed._packed[2] is text
+
+
+def test_a_huge_object_is_kept_once_and_the_others_are_packed_with_a_part_of_it() -> None:
+    packed: Packed[int] = Packed(plain=0)
+    packed[0] = {"metadata": {"annotations": {str(number): "x" * 1000 for number in range(1000)}}}
+    packed[1] = deployment(1)
+    assert len(packed._alike) == ALIKE
+    assert packed[1] == deployment(1)
 
 
 def test_a_cache_finds_and_forgets_packed_objects_by_its_indexes() -> None:

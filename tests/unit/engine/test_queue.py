@@ -126,6 +126,33 @@ def test_a_failed_key_comes_back_after_its_backoff() -> None:
     run(body())
 
 
+def test_a_paused_key_is_added_at_the_end_of_its_pause() -> None:
+    async def body() -> None:
+        waiting = queue()
+        for _ in range(4):
+            waiting.retry("a", pause=3)
+        waiting.add("a")
+        assert await taken(waiting, 2.9) is None
+        waiting.add("a")
+        assert await taken(waiting, 0.2) == "a"
+        waiting.add("a")
+        waiting.done("a")
+        assert await taken(waiting) == "a"
+
+    run(body())
+
+
+def test_a_key_that_got_on_is_paused_no_more() -> None:
+    async def body() -> None:
+        waiting = queue()
+        waiting.retry("a", at_least=60, pause=3)
+        waiting.forget("a")
+        waiting.add("a")
+        assert await taken(waiting) == "a"
+
+    run(body())
+
+
 def test_the_age_of_work_in_progress_is_measured() -> None:
     async def body() -> None:
         name = f"test-{next(_names)}"

@@ -190,6 +190,37 @@ def test_of_pods_only_what_matters_wakes(change: dict[str, Any], wakes: bool) ->
     run(body())
 
 
+def test_a_pod_that_another_owner_lets_go_or_takes_wakes() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        async with loop.running():
+            pod = owned("Pod", "p")
+            await loop.told("ADDED", pod, PODS)
+            free = {**pod, "metadata": {**pod["metadata"], "resourceVersion": "600", "ownerReferences": []}}
+            assert await loop.told("MODIFIED", free, PODS) == ["w"]
+            taken = {**pod, "metadata": {**pod["metadata"], "resourceVersion": "601"}}
+            assert await loop.told("MODIFIED", taken, PODS) == ["w"]
+
+    run(body())
+
+
+def test_a_map_that_stumbles_over_an_object_ends_nothing_and_hides_nobody_else() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        # Without the label that the map looks for.
+        stray = {"metadata": {"name": "stray", "namespace": "ml", "uid": "s", "resourceVersion": "500"}}
+        loop.api.put(CONFIG_MAPS, stray)
+        async with loop.running():
+            assert loop.names == ["w"]
+            job = owned("ConfigMap", "both")
+            loop.control._owned = {WIDGETS: frozenset({CONFIG_MAPS})}
+            assert await loop.told("ADDED", job, CONFIG_MAPS) == ["w"]
+
+    run(body())
+
+
 def test_our_own_writes_are_no_news_when_the_streams_tell_of_them() -> None:
     """A parent is looked at once more after its own status was written, for its children not."""
 

@@ -10,7 +10,7 @@ from modelmill.engine import access
 from modelmill.engine.interface import Watch
 from modelmill.engine.parts import Child, Part
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
-from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
+from modelmill.kube.resources import JOBS, PODS, SERVICES
 from tests.support.fake_api import WIDGETS
 
 
@@ -71,9 +71,8 @@ def test_children_need_what_is_done_with_them(child: Child, wanted: list[str]) -
     assert needed["widgets/finalizers"] == ["update"]
 
 
-def test_what_is_only_watched_or_listed_is_not_written() -> None:
-    rows = table(lists=[CONFIG_MAPS], finalizer=True)
+def test_what_is_only_watched_is_not_written() -> None:
+    rows = table(finalizer=True)
     needed = verbs(rows, [Watch(WIDGETS), Watch(PODS)])
     assert needed["pods"] == ["list", "watch"]
-    assert needed["configmaps"] == ["list"]
     assert needed["widgets"] == ["get", "list", "watch", "patch"]

@@ -16,19 +16,19 @@ from modelmill.engine.parts import Composed
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
 from modelmill.training.part import training_part
+from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 from tests.support import objects as o
 
 IMAGE = Image("trainer:1", "Always")
 Value = TypeVar("Value")
-Reads = list[str]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A TrainingJob and what the cache would hold, and Events.
+    """A TrainingJob and what the cache would hold.
 
-    jobs: by name. pods: by the name of their Job. reads: about what Events were read.
+    jobs: by name. pods: by the name of their Job. events: of refused pods, about whichever Job is asked for.
     unseen_jobs, unseen_pods: what the API server has and the cache has not.
     """
 
@@ -39,7 +39,6 @@ class Seen:
     services: Sequence[Manifest] = ()
     training_jobs: Sequence[Manifest] = ()
     events: Sequence[Manifest] = ()
-    reads: Reads = field(default_factory=list)
     unseen_jobs: Mapping[str, Manifest] = field(default_factory=dict)
     unseen_pods: Sequence[Manifest] = ()
     now: datetime = o.NOW
@@ -61,6 +60,9 @@ class Seen:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
 
     def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
+        if resource == CORE_EVENTS:
+            assert index == refusals.ABOUT
+            return [refusals.reduced({"metadata": {}, **event}) for event in self.events]
         values_of = {TRAINING_JOBS: OF_JOBS, INFERENCE_SERVICES: OF_SERVICES}[resource][index]
         return [one for one in self.list(resource) if value in values_of(one)]
 
@@ -82,13 +84,9 @@ class ApiServer:
         resource: Resource,
         namespace: str | None = None,
         label_selector: str | None = None,
-        field_selector: str = "",
     ) -> tuple[Sequence[Manifest], str]:
-        if resource == PODS:
-            return [*(pod for pods in self.seen.pods.values() for pod in pods), *self.seen.unseen_pods], "1"
-        assert resource == CORE_EVENTS
-        self.seen.reads.append(field_selector.removeprefix("involvedObject.uid=").removesuffix("-uid"))
-        return self.seen.events, "1"
+        assert resource == PODS
+        return [*(pod for pods in self.seen.pods.values() for pod in pods), *self.seen.unseen_pods], "1"
 
 
 def view(parent: Mapping[str, Any], **more: Any) -> Seen:

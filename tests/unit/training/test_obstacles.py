@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from modelmill import app
+from modelmill.api.resources import TRAINING_JOBS
+from modelmill.engine.cache import Cache
+from modelmill.engine.known import Known
 from modelmill.kube.conditions import find
+from modelmill.kube.objects import Key
+from modelmill.kube.resources import CORE_EVENTS, JOBS
+from modelmill.training.part import keys_of_refusal
+from modelmill.workloads import refusals
+from tests.crash.world import CONFIG
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, started, status_of, view
 
@@ -75,29 +85,99 @@ def test_refusal_before_the_last_pod_is_history() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pods", "seconds", "asked"),
+    ("pods", "seconds", "reason"),
     [
-        ([], 1, 0),
-        ([], 10, 1),
-        ([o.pod("p", [], [], "Pending")], 10, 0),
+        ([], 1, "RunInProgress"),
+        ([], 10, "PodsRefused"),
+        ([o.pod("p", [], [], "Pending", created="2026-01-02T03:04:05Z")], 10, "RunInProgress"),
     ],
     ids=["a moment", "no pod", "a pod"],
 )
-def test_events_are_read_only_when_a_pod_is_missing(pods: list[dict[str, Any]], seconds: int, asked: int) -> None:
-    reads: list[str] = []
-    conditions(pods, now=o.later(seconds), events=[], reads=reads)
-    assert len(reads) == asked
+def test_a_refusal_is_told_only_when_a_pod_is_missing_for_long(
+    pods: list[dict[str, Any]], seconds: int, reason: str
+) -> None:
+    found = conditions(pods, now=o.later(seconds), events=[told("quota")])
+    assert found["Ready"]["reason"] == reason
 
 
-def test_job_without_a_pod_is_looked_at_again() -> None:
+def test_job_without_a_pod_is_looked_at_again_only_for_a_refusal_that_is_not_told_yet() -> None:
     parent = o.training_job()
     first = plan(view(parent), IMAGE)
     job = o.job(dict(first.create[0]))
     job["metadata"]["creationTimestamp"] = "2026-01-02T03:04:05Z"
     jobs = {job["metadata"]["name"]: job}
     parent = o.with_status(parent, status_of(first))
-    waits = [plan(view(parent, jobs=jobs, now=o.later(seconds)), IMAGE).requeue_after for seconds in (1, 6, 60, 9999)]
-    assert waits == [4, 5, 30, 60]
+
+    def waits(events: list[dict[str, Any]]) -> list[float | None]:
+        moments = [o.later(seconds) for seconds in (1, 6, 60, 9999)]
+        return [plan(view(parent, jobs=jobs, now=now, events=events), IMAGE).requeue_after for now in moments]
+
+    assert waits([told("quota")]) == [4, None, None, None]
+    assert waits([]) == [None] * 4
+
+
+def cached(*events: dict[str, Any]) -> Cache:
+    """Return the cache that the operator would have, with these Events and the Job j of a TrainingJob."""
+    watches = {watch.resource: watch for watch in app.watches(app.controllers(CONFIG))}
+    cache = Cache(
+        indexes={kind: watch.indexes for kind, watch in watches.items()},
+        reduced={kind: watch.reduced for kind, watch in watches.items()},
+    )
+    owner = {"apiVersion": TRAINING_JOBS.api_version, "kind": "TrainingJob", "name": "cars", "uid": "tj-uid"}
+    meta = {"name": "j", "namespace": "ml", "uid": "j-uid", "resourceVersion": "5"}
+    cache.put(JOBS, {"metadata": {**meta, "ownerReferences": [{**owner, "controller": True}]}})
+    for event in events:
+        cache.put(CORE_EVENTS, event)
+    return cache
+
+
+def about(name: str, uid: str, namespace: str = "ml", message: str = "quota") -> dict[str, Any]:
+    meta = {"name": f"{name}.1", "namespace": namespace, "uid": "e-uid", "resourceVersion": "7", "managedFields": [{}]}
+    involved = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "namespace": namespace, "uid": uid}
+    return {"metadata": meta, "involvedObject": involved, **told(message)}
+
+
+def test_an_event_wakes_the_training_job_of_its_job_and_a_strangers_wakes_nobody() -> None:
+    cache = cached()
+    assert list(keys_of_refusal(about("j", "j-uid"), cache)) == [Key("ml", "cars")]
+    assert list(keys_of_refusal(about("j", "of a namesake before"), cache)) == []
+    assert list(keys_of_refusal(about("j", "j-uid", "other"), cache)) == []
+    assert list(keys_of_refusal(about("nightly-28000000", "n-uid"), cache)) == []
+
+
+def test_of_an_event_little_is_kept_and_it_is_found_by_its_job() -> None:
+    cache = cached(about("j", "j-uid", message="Error creating: " + "long " * 100_000))
+    (event,) = cache.found_by(CORE_EVENTS, "ml", refusals.ABOUT, "j-uid")
+    assert len(json.dumps(event)) < 1500
+    assert event["message"].startswith("long long")
+    assert list(keys_of_refusal(event, cache)) == [Key("ml", "cars")]
+    assert not cache.found_by(CORE_EVENTS, "ml", refusals.ABOUT, "")
+
+
+@pytest.mark.parametrize(
+    ("times", "told_since"),
+    [
+        ({"lastTimestamp": "2026-01-02T03:04:06Z"}, True),
+        ({"lastTimestamp": None, "series": {"count": 2, "lastObservedTime": "2026-01-02T03:04:06.000007Z"}}, True),
+        ({"lastTimestamp": None, "eventTime": "2026-01-02T03:04:06.000007Z"}, True),
+        ({"lastTimestamp": "2026-01-02T03:04:04Z", "eventTime": "2026-01-02T03:04:06.000007Z"}, False),
+        ({"lastTimestamp": None}, False),
+    ],
+)
+def test_what_is_kept_has_the_time_when_the_event_happened_last(times: dict[str, Any], told_since: bool) -> None:
+    job = {"metadata": {"creationTimestamp": "2026-01-02T03:04:05Z"}}
+    event = refusals.reduced({**about("j", "j-uid"), **times})
+    assert (refusals.refusal(job, [], [event]) is not None) == told_since
+
+
+def test_events_that_may_not_be_read_stop_no_training_job() -> None:
+    table = app.controllers(CONFIG)
+    known = Known(table, ())
+    for watch in app.watches(table):
+        if watch.resource != CORE_EVENTS:
+            known.add((watch.resource, None))
+    assert known.plans(TRAINING_JOBS, Key("ml", "cars"))
+    assert not known.missing()
 
 
 @pytest.mark.parametrize(

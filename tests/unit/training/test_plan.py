@@ -391,8 +391,8 @@ def test_alert_waits_while_its_remedy_is_rolled_out_and_counts_again_when_it_is_
     held = plan(view(parent, **world), IMAGE)
     assert held.create == ()
     assert "cars-2 is newer" in status_of(held)["pendingTriggers"][0]["message"]
-    serving["status"]["failedRevision"] = "abc"
-    assert len(plan(view(parent, **world), IMAGE).create) == 1
+    given_up = {**serving, "status": {**serving["status"], "failedRevision": "abc"}}
+    assert len(plan(view(parent, **{**world, "services": [given_up]}), IMAGE).create) == 1
 
 
 @pytest.mark.parametrize(
