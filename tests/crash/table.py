@@ -46,14 +46,14 @@ TIERS: Mapping[str, tuple[str, str, str]] = {
         "The real control loop on an API server in memory, in virtual time, with models of the controllers around it. Each "
         "plan must come to the end of the undisturbed run, or, where people delete or deprive what cannot come back, to an "
         "end in which nothing is doubled, lost, left without an owner or untold.",
-        'python -m tests.crash.replay "NAME OF THE PLAN"',
+        'PYTHONPATH=operator:. python -m tests.crash.replay "NAME OF THE PLAN"',
     ),
     "seeds": (
         "In memory, made up by seeds",
         "In the same world objects with every value that the CRDs take, and twenty random steps of people, tenants, faults "
         "and time. All must come to rest, with nothing doubled, lost, left without an owner or untold, and no exception in "
         "the log.",
-        "NAME OF THE PLAN",
+        "PYTHONPATH=operator:. NAME OF THE PLAN",
     ),
     "1": (
         "On a real API server",
@@ -85,7 +85,7 @@ def page(results: Sequence[Result], made: str, findings: Sequence[Finding] = FIN
 
 def _tier(tier: str, results: Sequence[Result]) -> str:
     title, words, replay = TIERS[tier]
-    head = f"## {title}\n\n{words} A plan is played again by its name, in the environment of CONTRIBUTING.md:\n\n"
+    head = f"## {title}\n\n{words} A plan is played again by its name, with the Python of `.venv`:\n\n"
     head += f"    {replay}\n\n"
     if not results:
         return head + "Not played for this page."

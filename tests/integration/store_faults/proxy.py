@@ -37,6 +37,11 @@ class Call:
     def __str__(self) -> str:
         return f"{self.operation} {self.name} #{self.number}"
 
+    @property
+    def always_comes(self) -> bool:
+        """Whether every run has it; which object is asked about, or put a second time, is left to chance."""
+        return self.operation != HEAD and self.number == 1
+
 
 @dataclass
 class Answer:

@@ -14,7 +14,7 @@ import pytest
 from modelmill.contracts import names
 from tests.integration.store_faults import programs
 from tests.integration.store_faults.cells import Surroundings, Work, again, always, clear, play, published, right_bytes
-from tests.integration.store_faults.proxy import HEAD, Call, Exchange, Strike
+from tests.integration.store_faults.proxy import Call, Exchange, Strike
 from tests.integration.store_faults.sample import ONLY, SEED, SHARE
 from tests.support.results import Result, record
 
@@ -51,8 +51,7 @@ class Kill:
 
         blow = Strike(self.call, strike, always=False)
         work, played = play(surroundings, self.program, blow, started)
-        # Which object is asked about first is left to chance.
-        code = -signal.SIGKILL if blow.count or self.call.operation != HEAD else 0
+        code = -signal.SIGKILL if blow.count or self.call.always_comes else 0
         wrong = [] if played.ended.code == code else [f"it ended with {played.ended.code}"]
         wrong += absent_or_complete(work)
         after = again(work, self.program)

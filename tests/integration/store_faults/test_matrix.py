@@ -15,7 +15,7 @@ from tests.integration.store_faults import programs
 from tests.integration.store_faults.cells import Surroundings, again, always, clear, play, right_bytes
 from tests.integration.store_faults.expected import WELL, expected
 from tests.integration.store_faults.faults import FAULTS, Row
-from tests.integration.store_faults.proxy import HEAD, Call, Strike
+from tests.integration.store_faults.proxy import Call, Strike
 from tests.integration.store_faults.sample import ONLY, SEED, SHARE
 from tests.support.results import Result, record
 
@@ -48,7 +48,7 @@ class Cell:
         work, played = play(surroundings, self.program, strike)
         ended = played.ended
         wrong = list(always(work, self.program, played))
-        if not strike.count and self.call.operation != HEAD:  # which object is asked about first is left to chance
+        if not strike.count and self.call.always_comes:
             wrong.append("the call never came")
         end = expected(self.program, self.call, self.row, self.lasting) if strike.count else WELL
         reason = ended.failure.reason if ended.code != 0 else ""
