@@ -38,6 +38,8 @@ BEGIN = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
 RESTART_SECONDS = 2.0
 QUIET_SECONDS = 60
 PATIENCE_SECONDS = 3600
+MOST_WRITES = 10_000
+"""Writes, tries included, after which a world is given up: no plan has a tenth of them."""
 
 
 class Operator:
@@ -158,8 +160,13 @@ class World:
         return next((version for moment, version in reversed(self._versions) if moment <= loop_time() - seconds), 0)
 
     async def second(self) -> None:
-        """Let a second pass; an operator that died is started again after `RESTART_SECONDS`."""
+        """Let a second pass; an operator that died is started again after `RESTART_SECONDS`.
+
+        Raises AssertionError when the operator writes without end.
+        """
         await asyncio.sleep(1.0)
+        if len(self.log) > MOST_WRITES:
+            raise AssertionError(f"it writes without end: {'; '.join(map(str, self.log[-4:]))}")
         failure = self.operator.failure()
         if failure is not None:
             self.failures.append(failure)
