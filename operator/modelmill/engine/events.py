@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -34,8 +35,9 @@ log = structlog.get_logger(__name__)
 class EventRecorder:
     """Posts Events. The name is a hash of object, reason and message: the same Event within its lifetime is one object.
 
-    What was posted lately is not sent again, so that a refusal that is tried again and again costs one request. `clock` gives
-    seconds.
+    What was posted lately is not sent again, so that a refusal that is tried again and again costs one request.
+
+    clock: seconds. others_wait: whether objects wait for the API server, which come before an Event.
     """
 
     def __init__(self, client: Requests, instance: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +46,7 @@ class EventRecorder:
         self._clock = clock
         self.others_wait: Callable[[], bool] = lambda: False
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
-        # When each was recorded last, oldest first; and how many of each object since when.
+        # When each Event was recorded, and of each object since when and how many: both oldest first.
         self._recorded: dict[str, float] = {}
         self._budgets: dict[str, tuple[float, int]] = {}
 
@@ -64,23 +66,19 @@ class EventRecorder:
 
     def _known(self, name: str, now: float) -> bool:
         """Tell whether this Event was recorded lately; remember it."""
-        for old, since in list(self._recorded.items()):
-            if now - since <= REPEAT_SECONDS:
-                break
-            del self._recorded[old]
+        old = itertools.takewhile(lambda one: now - one[1] > REPEAT_SECONDS, self._recorded.items())
+        for expired, _ in list(old):
+            del self._recorded[expired]
         if name in self._recorded:
             return True
         self._recorded[name] = now
         return False
 
     def _within_budget(self, uid: str, now: float) -> bool:
-        if len(self._budgets) > WAITING:
-            self._budgets = {
-                parent: known for parent, known in self._budgets.items() if now - known[0] <= BUDGET_SECONDS
-            }
+        old = itertools.takewhile(lambda one: now - one[1][0] > BUDGET_SECONDS, self._budgets.items())
+        for expired, _ in list(old):
+            del self._budgets[expired]
         since, count = self._budgets.get(uid, (now, 0))
-        if now - since > BUDGET_SECONDS:
-            since, count = now, 0
         self._budgets[uid] = (since, count + 1)
         return count < BUDGET
 

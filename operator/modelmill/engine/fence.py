@@ -9,14 +9,16 @@ what it was about to send when it wakes up. The reasoning here, with B the momen
   which is no earlier than B. No clock is compared with another one; only their rates must agree.
 - A write begins only before B + 10 s, the renew deadline. So each has at least 5 s, the gap between the two, to arrive.
 - What has no answer at B + 15 s is given up and its connection closed, whereupon the API server ends the request. B is that of
-  the last renewal: while there are any, a write may take as long as the client lets it.
+  the last renewal: while there are any, a write may take as long as the client lets it. The time that is left is reckoned by
+  the boot clock when the write begins, and runs on the event loop's clock, which stands still while the machine is suspended.
 - A process that is stopped after that look, or waits for a connection, or is busy with something long, is ended by the kernel's
   alarm at B + 12 s, of which a stopped one learns before it runs on.
 
 What is left: a write that the network or the API server holds back for 5 s, and a stop within the few machine instructions
-between alarm and send. Kernel timers stand still while a machine is suspended: only the look at the clock sees that. A frozen
-virtual machine has no clock that sees it. What comes late in spite of all this meets the last guard: each write of the loop
-carries the resourceVersion or uid that it was planned on, or creates under a deterministic name.
+between alarm and send. The alarm too stands still while a machine is suspended: only the look at the boot clock sees that, and
+it is done before the write waits for a connection, so that a write which waits when the machine is suspended is sent after it.
+A frozen virtual machine has no clock that sees it. What comes late in spite of all this meets the last guard: each write of the
+loop carries the resourceVersion or uid that it was planned on, or creates under a deterministic name.
 """
 
 from __future__ import annotations
@@ -102,7 +104,8 @@ def set_alarm(seconds: float) -> None:
 
     By a handler, since the first process of a container ignores signals whose action is the default one.
     """
-    signal.signal(signal.SIGALRM, _on_alarm)
+    if signal.getsignal(signal.SIGALRM) is not _on_alarm:
+        signal.signal(signal.SIGALRM, _on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 

@@ -108,10 +108,14 @@ async def _main(
     routes: Callable[[Client], Routes],
 ) -> None:
     stop = asyncio.Event()
-    client = Client(login())
+    identity = login()
+    # The renewals of the lease have connections of their own: behind slow writes they would come too late.
+    client, election_client = Client(identity), Client(identity)
     health = Health()
     server = await serve(health, settings.port, routes(client))
-    election = Election(client, settings.lease_namespace, settings.lease_name, settings.identity, alarm=set_alarm)
+    election = Election(
+        election_client, settings.lease_namespace, settings.lease_name, settings.identity, alarm=set_alarm
+    )
     process = _Process(client, election, health, settings, stop)
     process.handle_signals()
     work = asyncio.create_task(process.lead(controllers(client), watches))
@@ -123,6 +127,7 @@ async def _main(
     await election.release()
     await server.cleanup()
     await client.close()
+    await election_client.close()
     if failure is not None:
         raise failure
 

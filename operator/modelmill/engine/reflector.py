@@ -199,7 +199,8 @@ class Reflector:
         metrics.WATCH_RESTARTS.labels(self._watch.resource.kind, _cause(error)).inc()
         if self._opened is not None and self.closed_since is None:
             self.closed_since = now
-        if isinstance(error, ApiError) and error.status in REFUSALS:
+        refused = isinstance(error, ApiError) and error.status in REFUSALS
+        if isinstance(error, ApiError) and refused:
             self._unwatched.refuse(self.place, error.status)
             if isinstance(error, NotFound):
                 self._listener.on_absent(*self.place)
@@ -207,8 +208,11 @@ class Reflector:
             self._failures or isinstance(error, (NoneType, Unreachable, Expired))
         ):
             log.info("watch interrupted", path=self._path, error=repr(error), failures=self._failures)
-        if isinstance(error, (Expired, NotFound, Invalid)) or (
-            self._failures >= LIST_AFTER and not isinstance(error, (Unreachable, TooManyRequests, Forbidden))
+        # A watch may be refused where a list is allowed: what the place has is then read by lists, one after each pause.
+        if (
+            refused
+            or isinstance(error, (Expired, Invalid))
+            or (self._failures >= LIST_AFTER and not isinstance(error, (Unreachable, TooManyRequests, Forbidden)))
         ):
             self._version = ""
         self._pause = min(PAUSE_FIRST * 2**self._failures, PAUSE_LAST)

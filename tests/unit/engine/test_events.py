@@ -105,6 +105,27 @@ def test_one_object_cannot_flood_the_cluster() -> None:
     run(body())
 
 
+def test_budgets_that_are_over_are_forgotten_and_the_others_are_not() -> None:
+    async def body() -> None:
+        api = FakeApi()
+        recording = recorder(api)
+        old = [api.put(WIDGETS, widget(f"w{number}")) for number in range(50)]
+        for parent in old:
+            recording.record(parent, STARTED)
+        await asyncio.sleep(BUDGET_SECONDS / 2)
+        recording.record(old[0], Event("Normal", "Started", "run 2"))
+        young = api.put(WIDGETS, widget("young"))
+        for number in range(BUDGET):
+            recording.record(young, Event("Normal", "Loop", str(number)))
+        await asyncio.sleep(BUDGET_SECONDS / 2 + 1)
+        before = metrics.EVENTS_DROPPED._value.get()
+        recording.record(young, STARTED)
+        assert metrics.EVENTS_DROPPED._value.get() - before == 1
+        assert len(recording._budgets) == 1
+
+    run(body())
+
+
 def test_a_full_queue_drops_and_a_refusal_does_not_stop_the_recorder() -> None:
     async def body() -> None:
         api = FakeApi()

@@ -208,7 +208,7 @@ HOSTILE = [
     Hostile("503 as the answer", refused(503, "ServiceUnavailable"), "failed", 10),
     Hostile("429 as the answer", refused(429, "TooManyRequests", Retry_After="0"), "throttled", 10),
     Hostile("401 as the answer", refused(401, "Unauthorized"), "failed", 10),
-    Hostile("403 as the answer", refused(403, "Forbidden"), "refused", 10),
+    Hostile("403 as the answer", refused(403, "Forbidden"), "refused", None),
     Hostile("silence", told(ADDED), "silent", 11, ["ADDED b 11"]),
     Hostile("no JSON", told(ADDED, b"<html>bad gateway</html>\n"), "broken", 11, ["ADDED b 11"]),
     Hostile("an empty line", told(ADDED, b"\n"), "broken", 11, ["ADDED b 11"]),
@@ -336,9 +336,23 @@ async def test_a_kind_that_is_refused_heals_by_itself(code: int, word: str, at: 
         assert rig.unwatched.words() == []
         assert gauge._value.get() == 0
         assert one.closed_since is None
-        # Only 404 says that there are none; what was deleted meanwhile is in a new list.
+        # Only 404 says that there are none; what came and went meanwhile is told by new lists.
         assert ("absent" in rig.heard.events) == (code == 404)
-        assert (rig.heard.events.count(LISTED) > 1) == ((code, at) == (404, "watch"))
+        assert (rig.heard.events.count(LISTED) > 1) == (at == "watch")
+
+
+async def test_a_kind_that_may_be_listed_and_not_watched_is_polled_by_lists() -> None:
+    rig = Rig()
+    rig.api.lists = [listed(pod("a", 3)), listed(pod("a", 3), pod("b", 11), version=12), listed(version=13)]
+    rig.api.watches = [refused(403, "Forbidden") for _ in range(1000)]
+    async with rig.running():
+        told = ["None a 3", "listed 10 uid-a", "None a 3", "None b 11", "listed 12 uid-a,uid-b", "listed 13"]
+        for _ in range(2000):
+            if len(rig.heard.events) >= len(told):
+                break
+            await asyncio.sleep(0.01)
+        assert rig.heard.events[: len(told)] == told
+        assert (PODS, None) in rig.unwatched.places
 
 
 async def test_an_object_that_somebody_stumbles_over_does_not_hide_the_next() -> None:
@@ -408,7 +422,8 @@ def test_pauses_double_up_to_a_limit_and_begin_anew_after_success(monkeypatch: p
         (reflector.NotFound(404, "x", "x"), 1),
         (reflector.Unreachable(0, "x", "x"), None),
         (reflector.TooManyRequests(429, "x", "x"), None),
-        (reflector.Forbidden(403, "x", "x"), None),
+        (reflector.Forbidden(403, "x", "x"), 1),
+        (reflector.Forbidden(401, "x", "x"), None),
     ],
     ids=repr,
 )
