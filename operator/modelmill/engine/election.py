@@ -30,6 +30,8 @@ RETRY_SECONDS = 2.0
 ALARM_SECONDS = RENEW_SECONDS + RETRY_SECONDS
 """After the last renewal was sent. A process that runs leaves before that, with words."""
 MOST_TRANSITIONS = 2**31 - 1
+MOST_SECONDS = 60
+"""Seconds for which another's record is respected at most; this program writes `LEASE_SECONDS`, more comes by hand."""
 
 log = structlog.get_logger(__name__)
 
@@ -193,7 +195,8 @@ class Election:
         if holder == self._identity:
             if self.leading and not self._is_ours(spec):
                 return (
-                    f"another process named {self._identity} has taken the lease: give each its own MODELMILL_POD_NAME"
+                    f"the Lease's acquireTime is not what this process wrote: another process named {self._identity} has taken "
+                    "it (give each its own MODELMILL_POD_NAME), or somebody has edited it"
                 )
             return None
         if not holder:
@@ -217,9 +220,9 @@ def _spec(lease: Manifest) -> Manifest:
 
 
 def _duration(spec: Manifest) -> float:
-    """Return the holder's lease in seconds; no less than ours, which a holder reckons with whatever is written."""
+    """Return the holder's lease in seconds: at least ours, which a holder reckons with whatever is written, at most a minute."""
     seconds = spec.get("leaseDurationSeconds")
-    return float(max(seconds, LEASE_SECONDS)) if isinstance(seconds, int) else float(LEASE_SECONDS)
+    return float(min(max(seconds, LEASE_SECONDS), MOST_SECONDS)) if isinstance(seconds, int) else float(LEASE_SECONDS)
 
 
 def _now() -> str:

@@ -19,6 +19,9 @@ EngineError
 
 from __future__ import annotations
 
+RETRY_AFTER_LAST = 120.0
+"""Longest wait in seconds that an answer may ask for."""
+
 
 class EngineError(Exception):
     """Anything that the engine raises."""
@@ -41,14 +44,17 @@ class InternalError(EngineError):
 
 
 class ApiError(EngineError):
-    """The API server refused. `status` is the HTTP code, 0 when there was no answer."""
+    """The API server refused. `status` is the HTTP code, 0 when there was no answer.
+
+    retry_after: seconds after which it wants to be asked again, at most `RETRY_AFTER_LAST`; None when it did not say.
+    """
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(retry_after, RETRY_AFTER_LAST)
 
 
 class Unreachable(ApiError):

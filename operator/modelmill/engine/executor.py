@@ -141,7 +141,7 @@ class Executor:
             applied = await self._client.apply(resource, sent)
         except (Conflict, Invalid) as error:
             if isinstance(error, Invalid) and "metadata.uid" not in error.message:
-                raise
+                raise (error if cached is None else _edited(error, cached)) from None
             applied = await self._client.apply(resource, await self._anew(parent, resource, body, cached))
         version = applied["metadata"]["resourceVersion"]
         self._seen[child] = _Seen(version, lost_fields(applied, body, FIELD_MANAGER), wanted)
@@ -221,6 +221,12 @@ class Executor:
 def _sketch(manifest: Manifest) -> int:
     """Return a hash that lasts as long as the process: what is wanted again as it was costs a tenth of its fingerprint."""
     return hash(msgspec.json.encode(manifest))
+
+
+def _edited(error: Invalid, child: Manifest) -> Invalid:
+    """Return the refusal of a change with what helps when the object is what makes it invalid, not the change."""
+    mend = f"if somebody has edited {child['kind']} {child['metadata']['name']}, delete it: it is made anew"
+    return Invalid(error.status, error.reason, f"{error.message}; {mend}")
 
 
 def _fingerprint(body: Manifest) -> str:

@@ -39,8 +39,6 @@ connection has lost its other end."""
 STREAM_SECONDS = 300
 """The API server is asked to end a stream after so many seconds to twice as many, so that streams move between servers."""
 PAUSE_FIRST, PAUSE_LAST = 0.2, 30.0
-RETRY_AFTER_LAST = 120.0
-"""Seconds that an API server may make us wait at most, whatever it says."""
 LIST_AFTER = 5
 """After so many failures in a row from one place the list begins anew: whatever is the matter there is left behind."""
 LOG_EVERY = 16
@@ -216,7 +214,7 @@ class Reflector:
         ):
             self._version = ""
         self._pause = min(PAUSE_FIRST * 2**self._failures, PAUSE_LAST)
-        asked = min((error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0, RETRY_AFTER_LAST)
+        asked = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
         return asked + self._pause * (0.5 + self._jitter())
 
     @property

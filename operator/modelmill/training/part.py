@@ -10,7 +10,6 @@ from pydantic.alias_generators import to_camel
 
 from modelmill.api.objects import (
     TrainingJob,
-    read_meta,
     read_training_job,
     readable_inference_services,
     readable_model_versions,
@@ -26,7 +25,7 @@ from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
 from modelmill.training.conditions import TYPES
-from modelmill.training.ownership import owner
+from modelmill.training.ownership import claim, owner
 from modelmill.training.plan import plan
 from modelmill.training.view import View
 from modelmill.training.witness import READ_AGAIN_SECONDS, witnessed
@@ -65,7 +64,7 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
     labelled = world.labelled(MODEL_VERSIONS, namespace, labels.MODEL_LABEL, model)
     versions = [one for one in labelled if one["spec"].get("model") == model]
     same_model = world.found_by(TRAINING_JOBS, namespace, MODEL, model)
-    owning = owner(read_meta(one) for one in same_model)
+    owning = owner(same_model, world)
     serving = world.found_by(INFERENCE_SERVICES, namespace, MODEL, model)
     retraining = world.found_by(INFERENCE_SERVICES, namespace, RETRAINS, training_job.name)
     services = (*serving, *(one for one in retraining if followed_model(one) != model))
@@ -156,5 +155,5 @@ def keys_of_same_model(training_job: Manifest, world: World) -> Iterable[Key]:
 SERVICES = Concern(keys_of_service, reads=_read_by_runs)
 REFUSALS = Concern(keys_of_refusal, needed=False)
 VERSIONS = Concern(keys_of_version, reads=beside_status)
-SAME_MODEL = Concern(keys_of_same_model, reads=beside_status)
-"""What runs where, and how it ended, is in the statuses of versions and of other TrainingJobs; no plan looks at it."""
+SAME_MODEL = Concern(keys_of_same_model, reads=claim)
+"""Of the status of another TrainingJob it matters only whether it has begun a run."""

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from modelmill.engine import decoding, metrics, reflector
+from modelmill.engine import decoding, errors, metrics, reflector
 from modelmill.engine.client import Client
 from modelmill.engine.interface import Watch
 from modelmill.engine.login import Login
@@ -437,7 +437,7 @@ def test_a_place_that_always_fails_is_left_behind_by_a_new_list(error: Exception
     assert failures == (after or 100)
 
 
-@pytest.mark.parametrize(("asked", "least"), [(7.0, 7.0), (86_400.0, reflector.RETRY_AFTER_LAST), (None, 0.0)])
+@pytest.mark.parametrize(("asked", "least"), [(7.0, 7.0), (86_400.0, errors.RETRY_AFTER_LAST), (None, 0.0)])
 def test_an_api_server_that_asks_for_time_gets_it_within_reason(asked: float | None, least: float) -> None:
     wait = _one()._after(reflector.TooManyRequests(429, "x", "x", asked))
     assert least <= wait <= least + 1
