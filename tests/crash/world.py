@@ -104,7 +104,7 @@ class Operator:
 
     async def _run(self) -> None:
         await self.lead()
-        await self._control.resync_until_done()
+        await self._control.resync()
         self.client.behind = None
         await self._control.run()
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from modelmill.engine.client import FIELD_MANAGER
+from modelmill.engine.decoding import ListMeta, Page
 from modelmill.engine.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from modelmill.engine.interface import Event
 from modelmill.kube.objects import Resource
+
+
+def page_of(objects: Sequence[Mapping[str, Any]], version: str) -> Page:
+    """Return the only page of a list."""
+    return Page(ListMeta("", version), [msgspec.Raw(msgspec.json.encode(one)) for one in objects])
+
 
 WIDGETS = Resource("test.dev", "v1", "widgets", "Widget")
 Id = tuple[str, str, str]
@@ -56,6 +65,9 @@ class FakeApi:
             if plural == resource.plural and namespace in (None, where)
         ]
         return found, str(self.listed_at or self.version)
+
+    async def pages(self, resource: Resource, *selected: str | None) -> AsyncIterator[Page]:
+        yield page_of(*await self.list(resource, *selected))
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         self._request(f"GET {resource.plural}/{name}")

@@ -48,6 +48,8 @@ TRAINING: dict[str, tuple[Change, str]] = {
     "two ways to train": ({"train.container": {"image": "a/b:1"}}, "spec.train"),
     "no way to train": ({"train": {}}, "spec.train"),
     "container without image": ({"train": {"container": {"command": ["x"]}}}, "spec.train.container.image"),
+    "image of nothing": ({"train": {"container": {"image": ""}}}, "spec.train.container.image"),
+    "image with a space": ({"train": {"container": {"image": "a/b:1 "}}}, "spec.train.container.image"),
     "parameter a number": ({"train.sklearn.parameters": {"alpha": 0.5}}, "spec.train.sklearn.parameters"),
     "primary absent": ({"evaluation.primary": REMOVED}, "spec.evaluation.primary"),
     "unknown direction": ({"evaluation.primary.direction": "Up"}, "spec.evaluation.primary.direction"),

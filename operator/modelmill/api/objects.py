@@ -183,6 +183,7 @@ def _readable(
         known = _read_last.get(uid)
         if known is None or (known[0] is not manifest and known[0] != manifest):
             known = (manifest, _or_none(manifest, read))
+            _read_last.pop(uid, None)
             while len(_read_last) >= _KEPT:
                 del _read_last[next(iter(_read_last))]
             _read_last[uid] = known

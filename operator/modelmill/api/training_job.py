@@ -95,7 +95,9 @@ class SklearnTrain(Part):
 class ContainerTrain(Part):
     """Any image, unchanged: it reads MODELMILL_INPUT and leaves a model in MODELMILL_OUTPUT."""
 
-    image: Annotated[str, Field(min_length=1, max_length=512)] = Field(description="Image of the train container.")
+    image: Annotated[str, Field(pattern=r"^[^\s]+$", min_length=1, max_length=512)] = Field(
+        description="Image of the train container."
+    )
     command: list[Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=list, max_length=64, description="Entrypoint. Left out: the image's own."
     )

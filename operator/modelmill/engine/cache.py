@@ -127,6 +127,14 @@ class Cache:
         missing = [place for place, (uid, seen) in known.items() if uid not in uids and seen <= version]
         return [self._objects[resource][place] for place in sorted(missing) if namespace in (None, place[0])]
 
+    def forget(self, resource: Resource, namespace: str | None) -> Sequence[Manifest]:
+        """Remove and return all objects of the kind in the namespace (in all when None); one that comes back is taken again."""
+        places = self.places(resource, namespace)
+        objects = [self._objects[resource][place] for place in places]
+        for place in places:
+            self._remove(resource, place)
+        return objects
+
     def _indexed(self, resource: Resource, index: tuple[object, ...]) -> Sequence[Manifest]:
         objects = self._objects[resource]
         return [objects[place] for place in self._sorted.get(index, ())]

@@ -26,9 +26,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NoReturn, TypeVar
 
+from modelmill.engine.decoding import Page
 from modelmill.engine.errors import Unreachable
 from modelmill.engine.interface import Requests
 from modelmill.kube.objects import Manifest, Resource
@@ -58,14 +59,15 @@ class Fenced:
         """Return the object. Raises NotFound."""
         return await self._client.get(resource, namespace, name)
 
-    async def list(
+    def pages(
         self,
         resource: Resource,
         namespace: str | None = None,
         label_selector: str | None = None,
-    ) -> tuple[Sequence[Manifest], str]:
-        """Return all objects that are selected, and the resourceVersion of the list."""
-        return await self._client.list(resource, namespace, label_selector)
+        field_selector: str | None = None,
+    ) -> AsyncIterator[Page]:
+        """Yield the pages of a list. Raises Expired when it must begin anew."""
+        return self._client.pages(resource, namespace, label_selector, field_selector)
 
     async def create(self, resource: Resource, body: Manifest) -> Manifest:
         """POST the object. Raises AlreadyExists."""

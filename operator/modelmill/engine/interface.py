@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from modelmill.engine.decoding import Page
 from modelmill.kube.objects import Manifest, Resource
 
 
@@ -102,8 +103,24 @@ class Reads(Protocol):
         """Return all objects that are selected, and the resourceVersion of the list. Raises ApiError."""
 
 
-class Requests(Reads, Protocol):
+class Pages(Protocol):
+    """Lists of the API server, a page at a time."""
+
+    def pages(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> AsyncIterator[Page]:
+        """Yield the pages of a list, whose objects are not decoded yet. Raises ApiError; Expired: it must begin anew."""
+
+
+class Requests(Pages, Protocol):
     """Reads and writes of the control loop; every error is an ApiError. `engine.client.Client` says what each one does."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """Return the object. Raises NotFound."""
 
     async def create(self, resource: Resource, body: Manifest) -> Manifest:
         """POST the object. Raises AlreadyExists."""

@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from types import NoneType
-from typing import Protocol
 
 import aiohttp
 import structlog
@@ -30,8 +29,9 @@ from modelmill.engine.errors import (
     api_error,
 )
 from modelmill.engine.interface import Watch
+from modelmill.engine.listing import Listener, read_list
 from modelmill.engine.unwatched import REFUSALS, Place, Unwatched
-from modelmill.kube.objects import Manifest, Resource
+from modelmill.kube.objects import Manifest
 
 SILENT_SECONDS = 90.0
 """A stream that tells nothing for so long is cut: a bookmark comes about once a minute, and nobody else notices that a
@@ -47,19 +47,6 @@ LISTS_AT_ONCE = 8
 """Lists at a time: those of a start take no more of the connections, and of the memory, than this."""
 
 log = structlog.get_logger(__name__)
-
-
-class Listener(Protocol):
-    """Who is told. Everything about one place is told by one task, in order."""
-
-    def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
-        """Take ADDED, MODIFIED, DELETED, or None for an object of a list."""
-
-    def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None:
-        """Take the end of a list: its objects have been told, and there are no others at this resourceVersion."""
-
-    def on_absent(self, resource: Resource, namespace: str | None) -> None:
-        """Take that the API server does not have the kind, so that there are no objects of it."""
 
 
 class Reflector:
@@ -97,6 +84,7 @@ class Reflector:
         self._counters = {kind: metrics.WATCH_EVENTS.labels(watch.resource.kind, kind) for kind in kinds}
         self._version = ""
         self._opened: float | None = None
+        self._absent_since: float | None = None
         self._told = False
         self._failures = 0
         self._pause = 0.0
@@ -119,21 +107,11 @@ class Reflector:
 
     async def _list(self) -> None:
         resource, namespace = self.place
-        uids: set[str] = set()
-        version = ""
         async with self._lists:
-            async for page in self._client.pages(
-                resource, namespace, self._watch.label_selector, self._watch.field_selector
-            ):
-                for raw in page.items:
-                    obj = self._read(raw)
-                    uids.add(obj["metadata"]["uid"])
-                    self._tell(None, obj)
-                version = page.version
-                # A page at a time, and others get their turn in between.
-                await asyncio.sleep(0)
-        if not version:
-            raise decoding.Misshapen("a list without a resourceVersion")
+            uids, version = await read_list(
+                self._client, self._watch, namespace, self._read, lambda obj: self._tell(None, obj)
+            )
+        self._absent_since = None
         self._listener.on_listed(resource, namespace, uids, version)
         self._version = version
         self.heard = time.time()
@@ -197,11 +175,14 @@ class Reflector:
         metrics.WATCH_RESTARTS.labels(self._watch.resource.kind, _cause(error)).inc()
         if self._opened is not None and self.closed_since is None:
             self.closed_since = now
+        if not isinstance(error, NotFound):
+            self._absent_since = None
         refused = isinstance(error, ApiError) and error.status in REFUSALS
         if isinstance(error, ApiError) and refused:
             self._unwatched.refuse(self.place, error.status)
             if isinstance(error, NotFound):
-                self._listener.on_absent(*self.place)
+                self._absent_since = now if self._absent_since is None else self._absent_since
+                self._listener.on_absent(*self.place, now - self._absent_since)
         elif self._failures % LOG_EVERY == 1 or not (
             self._failures or isinstance(error, (NoneType, Unreachable, Expired))
         ):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -19,7 +17,6 @@ from modelmill.engine.errors import (
     ApiError,
     Conflict,
     EngineError,
-    Forbidden,
     InternalError,
     NotFound,
     TooManyRequests,
@@ -27,6 +24,7 @@ from modelmill.engine.errors import (
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Requests, Watch
 from modelmill.engine.known import Known
+from modelmill.engine.listing import ABSENT_SECONDS, Listing
 from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Concern, Controller
@@ -39,8 +37,6 @@ BACKOFF_PASSING = 30.0
 """Longest wait in seconds after an error of `PASSES_BY_ITSELF`: an API server that comes back is used soon."""
 REFUSED_PAUSE = 3.0
 """Seconds that a key rests after what a person must mend: its children's events would else repeat the refused write at once."""
-RESYNC_SECONDS = 600.0
-RESYNC_RETRY_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -78,14 +74,11 @@ class ControlLoop:
             controller.resource: frozenset(child.resource for child in controller.children)
             for controller in controllers
         }
-        self._watches = {watch.resource: watch for watch in watches}
-        self._namespaces = tuple(namespaces)
         self._queues: dict[Resource, WorkQueue[Key]] = {
             controller.resource: WorkQueue(controller.name) for controller in controllers
         }
         self.known = Known(controllers, namespaces)
-        self._to_list: set[Place] = set()
-        self._relisted = asyncio.Event()
+        self._listing = Listing(client, watches, namespaces, self)
         executor.on_written = self._on_written
         self._owners = {(resource.kind, resource.group): resource for resource in self._controllers}
 
@@ -115,8 +108,12 @@ class ControlLoop:
             self._gone(resource, gone, listed_at)
         self._know((resource, namespace))
 
-    def on_absent(self, resource: Resource, namespace: str | None) -> None:
-        """Take that the kind is not installed. Its objects went with their events; what the cache has is not touched."""
+    def on_absent(self, resource: Resource, namespace: str | None, seconds: float) -> None:
+        """Take that the kind has not been installed for so long: what the cache has of it is gone when that is certain."""
+        if seconds >= ABSENT_SECONDS:
+            for gone in self._cache.forget(resource, namespace):
+                self._executor.forget(resource, gone)
+                self._wake(resource, None, gone)
         self._know((resource, namespace))
 
     def _know(self, place: Place) -> None:
@@ -129,64 +126,20 @@ class ControlLoop:
             self._queues[resource].add(Key(*one))
 
     async def resync(self) -> None:
-        """List the kinds that the loop lists itself, forget what is gone, and look at every object again.
-
-        A kopf stream that was cut for too long begins anew with a list, and what is not in that list any more has no event.
-        Here the list itself is the witness. It is made while the stream is open already. Then each deletion is seen by one of
-        the two: before the list, and the list lacks the object; after it, and the stream tells. The other way round, list
-        first and stream after it, a deletion in the gap would leave a ghost in the cache; a stream that opens later therefore
-        asks for another list by `on_relisted`. What list and stream both tell is sorted out by resourceVersion in the cache,
-        in whichever order they come.
-        """
-        self._relisted.clear()
+        """List the kinds that the loop lists itself, forget what is gone, and look at every object again."""
         before = set(self.known.planned)
-        self._to_list = {(resource, one) for resource in self._watches for one in self._namespaces or (None,)}
-        await self._list_the_rest()
+        await self._listing.anew()
         for place in before:
             self._look_at_all(place)
-
-    async def _list_the_rest(self) -> None:
-        for place in sorted(self._to_list, key=str):
-            try:
-                await self._list_anew(*place)
-            except NotFound:
-                self.on_absent(*place)
-            except ApiError as error:
-                # What is forbidden is told by whoever watches it.
-                (log.debug if isinstance(error, Forbidden) else log.warning)("resync failed", error=str(error))
-                continue
-            self._to_list.discard(place)
-
-    async def _list_anew(self, resource: Resource, namespace: str | None) -> None:
-        objects, version = await self._client.list(resource, namespace, self._watches[resource].label_selector)
-        for obj in objects:
-            self.on_event(resource, None, obj)
-        self.on_listed(resource, namespace, {obj["metadata"]["uid"] for obj in objects}, version)
 
     async def run(self) -> None:
         """Reconcile for ever, each kind from the moment on when what its plans look at is known."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._resync_forever())
+            group.create_task(self._listing.keep(self.resync))
             for controller in self._controllers.values():
+                metrics.MAX_WORKERS.labels(controller.name).set(WORKERS)
                 for _ in range(WORKERS):
                     group.create_task(self._work(controller))
-
-    async def _resync_forever(self) -> None:
-        """List again every ten minutes, and a second after a stream had to: it may have missed deletions meanwhile."""
-        due = 0.0
-        while True:
-            now = asyncio.get_running_loop().time()
-            if now >= due:
-                due = now + RESYNC_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RESYNC_RETRY_SECONDS if self._to_list else due - now):
-                    await self._relisted.wait()
-                    await asyncio.sleep(1)
-                    due = 0.0
-            if asyncio.get_running_loop().time() >= due:
-                await self.resync()
-            else:
-                await self._list_the_rest()
 
     @property
     def busy(self) -> bool:
@@ -195,14 +148,7 @@ class ControlLoop:
 
     def on_relisted(self) -> None:
         """Note that a watch stream began anew with a list."""
-        self._relisted.set()
-
-    async def resync_until_done(self) -> None:
-        """Resync, and list again what could not be listed until the API server answers."""
-        await self.resync()
-        while self._to_list:
-            await asyncio.sleep(RESYNC_RETRY_SECONDS)
-            await self._list_the_rest()
+        self._listing.on_relisted()
 
     async def _work(self, controller: Controller) -> None:
         queue = self._queues[controller.resource]

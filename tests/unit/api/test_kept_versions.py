@@ -28,6 +28,15 @@ def test_only_the_versions_read_last_are_kept() -> None:
     assert len(objects._read_last) == objects._KEPT
 
 
+def test_a_change_of_one_pushes_out_no_other() -> None:
+    made = [o.model_version(f"cars-{number}") for number in range(objects._KEPT)]
+    read = objects.readable_model_versions(made)
+    for approval in ("Approved", "Rejected"):
+        objects.readable_model_versions([{**made[5], "spec": {**made[5]["spec"], "approval": approval}}])
+    again = objects.readable_model_versions(one for one in made if one is not made[5])
+    assert all(one is before for one, before in zip(again, [*read[:5], *read[6:]], strict=True))
+
+
 def test_empty_parts_are_not_written_and_zeros_are() -> None:
     run = CurrentRun(
         number=1, reason="Spec", trained_hash="a", version="v", job="j", phase="Pending", attempt=1, start_time="t"

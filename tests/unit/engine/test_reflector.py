@@ -107,6 +107,7 @@ class Heard:
         self.events: list[str] = []
         self.objects: dict[str, Manifest] = {}
         self.stumbles: set[str] = set()
+        self.absent: list[float] = []
 
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
         meta = obj["metadata"]
@@ -118,8 +119,9 @@ class Heard:
     def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None:
         self.events.append(f"listed {version} {','.join(sorted(uids))}".strip())
 
-    def on_absent(self, resource: Resource, namespace: str | None) -> None:
+    def on_absent(self, resource: Resource, namespace: str | None, seconds: float) -> None:
         self.events.append("absent")
+        self.absent.append(seconds)
 
 
 class Rig:
@@ -378,6 +380,25 @@ async def test_no_server_is_waited_for(unused_tcp_port: int) -> None:
         task.cancel()
         await asyncio.wait((task,))
         await client.close()
+
+
+def test_for_how_long_a_kind_has_been_absent_is_reckoned_from_the_first_404_of_a_row() -> None:
+    seconds = [0.0]
+    one = _one(clock=lambda: seconds[0])
+    heard = one._listener
+    assert isinstance(heard, Heard)
+    gone = reflector.NotFound(404, "x", "x")
+    for now, error in (
+        (5, gone),
+        (6, gone),
+        (40, gone),
+        (41, reflector.Unreachable(0, "x", "x")),
+        (90, gone),
+        (99, gone),
+    ):
+        seconds[0] = now
+        one._after(error)
+    assert heard.absent == [0, 1, 35, 0, 9]
 
 
 def _one(jitter: float = 0.5, **more: Any) -> Reflector:

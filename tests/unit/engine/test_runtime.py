@@ -15,8 +15,9 @@ from modelmill.engine.cache import Cache
 from modelmill.engine.errors import ApiError, Conflict, Forbidden, NotFound, ServerFailure, TooManyRequests, Unreachable
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
+from modelmill.engine.listing import ABSENT_SECONDS, RESYNC_RETRY_SECONDS, RESYNC_SECONDS
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
-from modelmill.engine.runtime import RESYNC_SECONDS, ControlLoop
+from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Concern, Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
@@ -77,7 +78,7 @@ class Loop:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        await self.control.resync_until_done()
+        await self.control.resync()
         task = asyncio.create_task(self.control.run())
         await asyncio.sleep(0.01)
         yield
@@ -118,6 +119,8 @@ def test_a_listing_that_fails_is_tried_again() -> None:
         failures = [ServerFailure(503, "x", "x"), Forbidden(403, "x", "x")]
         loop.api.before = lambda _: failures.pop() if failures else None
         async with loop.running():
+            assert loop.names == []
+            await asyncio.sleep(RESYNC_RETRY_SECONDS)
             assert loop.names == ["a"]
 
     run(body())
@@ -544,7 +547,7 @@ def test_a_deletion_that_no_stream_told_is_found_by_the_resync() -> None:
             loop.control.on_relisted()
             await asyncio.sleep(2)
             assert loop.cache.get(JOBS, "ml", "j") is None
-            assert loop.names == ["w"]
+            assert set(loop.names) == {"w"}
 
     run(body())
 
@@ -618,6 +621,54 @@ def test_a_kind_that_is_not_installed_has_no_objects(absent: Any) -> None:
     run(body())
 
 
+def test_what_the_cache_has_of_a_kind_is_gone_when_the_kind_is_not_installed_for_a_while() -> None:
+    async def body() -> None:
+        loop = Loop(namespaces=("ml", "other"))
+        loop.api.put(WIDGETS, widget())
+        loop.api.put(JOBS, owned("Job", "j"))
+        elsewhere = {"metadata": {"name": "j", "namespace": "other"}}
+        async with loop.running():
+            loop.control.on_event(JOBS, None, loop.api.put(JOBS, elsewhere))
+            loop.seen.clear()
+            loop.control.on_absent(JOBS, "ml", ABSENT_SECONDS - 1)
+            await asyncio.sleep(0.01)
+            assert loop.cache.get(JOBS, "ml", "j") is not None
+            assert loop.names == []
+            loop.control.on_absent(JOBS, "ml", ABSENT_SECONDS)
+            await asyncio.sleep(0.01)
+            assert loop.cache.get(JOBS, "ml", "j") is None
+            assert loop.cache.get(JOBS, "other", "j") is not None
+            assert loop.names == ["w"]
+            # It was there all the time, and the API server did not know.
+            await loop.control.resync()
+            assert loop.cache.get(JOBS, "ml", "j") is not None
+
+    run(body())
+
+
+def test_one_404_is_no_proof_for_the_resync() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        loop.api.put(JOBS, owned("Job", "j"))
+        answers: list[ApiError | None] = []
+        loop.api.before = lambda text: answers.pop(0) if text == "LIST jobs" and answers else None
+        absent = NotFound(404, "x", "x")
+        async with loop.running():
+            for first in ([absent, None], [absent, ServerFailure(500, "x", "x"), absent, absent, None]):
+                answers[:] = first
+                loop.control.on_relisted()
+                await asyncio.sleep(ABSENT_SECONDS + 3 * RESYNC_RETRY_SECONDS)
+                assert answers == []
+                assert loop.cache.get(JOBS, "ml", "j") is not None
+            answers[:] = [absent] * 10
+            loop.control.on_relisted()
+            await asyncio.sleep(ABSENT_SECONDS + 2 * RESYNC_RETRY_SECONDS)
+            assert loop.cache.get(JOBS, "ml", "j") is None
+
+    run(body())
+
+
 def test_a_namespace_where_a_kind_may_not_be_listed_stops_itself_only() -> None:
     async def body() -> None:
         loop = Loop(namespaces=("ml", "other"))
@@ -635,7 +686,7 @@ def test_a_namespace_where_a_kind_may_not_be_listed_stops_itself_only() -> None:
         task = _without_resync(loop)
         await asyncio.sleep(0.01)
         assert loop.names == ["here"]
-        loop.control.on_absent(PODS, "other")
+        loop.control.on_absent(PODS, "other", 0.0)
         await asyncio.sleep(0.01)
         assert loop.names == ["here", "there"]
         task.cancel()
