@@ -39,6 +39,7 @@ class Cache:
         self._objects: dict[Resource, Packed[_Id]] = defaultdict(Packed)
         # What is asked of all objects of a kind after each list is not packed: uid and resourceVersion.
         self._known: dict[Resource, dict[_Id, tuple[str, int]]] = defaultdict(dict)
+        self._newest: dict[Resource, int] = defaultdict(int)
         self._sorted: dict[tuple[object, ...], list[_Id]] = {}
         self._index_labels = {resource: tuple(labels) for resource, labels in (index_labels or {}).items()}
         self._indexes = dict(indexes or {})
@@ -100,9 +101,14 @@ class Cache:
             self._remove(resource, place)
         self._objects[resource][place] = obj
         self._known[resource][place] = (meta["uid"], version)
+        self._newest[resource] = max(version, self._newest[resource])
         for index in entries:
             insort(self._sorted.setdefault(index, []), place)
         return True
+
+    def newest(self, resource: Resource) -> int:
+        """Return the highest resourceVersion that an object of the kind came with; 0 when none did."""
+        return self._newest[resource]
 
     def drop(self, resource: Resource, obj: Manifest, version: int = 0) -> bool:
         """Forget a deleted object; tell whether it was there. A namesake with another uid stays.

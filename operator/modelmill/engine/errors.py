@@ -27,6 +27,14 @@ class EngineError(Exception):
     """Anything that the engine raises."""
 
 
+class HistorySetBack(Exception):
+    """The API server tells of a past whose future this process has seen: etcd was restored from a backup.
+
+    No EngineError, since nothing can be tried again: what is cached would outrank whatever comes, for ever. The process ends,
+    and begins anew with what there is.
+    """
+
+
 class LoginError(EngineError):
     """There is no way to reach an API server; the text says what was looked for."""
 

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import structlog
 
+from modelmill.engine.cache import version_number
 from modelmill.engine.decoding import UNREADABLE, Misshapen, Reader
-from modelmill.engine.errors import ApiError, Forbidden, NotFound
+from modelmill.engine.errors import ApiError, Forbidden, HistorySetBack, NotFound
 from modelmill.engine.interface import Pages, Watch
 from modelmill.engine.unwatched import Place
 from modelmill.kube.objects import Manifest, Resource
@@ -30,6 +31,9 @@ class Listener(Protocol):
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
         """Take ADDED, MODIFIED, DELETED, or None for an object of a list."""
 
+    def newest(self, resource: Resource) -> int:
+        """Return the highest resourceVersion of the kind that was told, 0 when nothing was."""
+
     def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None:
         """Take the end of a list: its objects have been told, and there are no others at this resourceVersion."""
 
@@ -38,11 +42,13 @@ class Listener(Protocol):
 
 
 async def read_list(
-    client: Pages, watch: Watch, namespace: str | None, read: Reader, take: Callable[[Manifest], object]
+    client: Pages, watch: Watch, namespace: str | None, read: Reader, take: Callable[[Manifest], object], since: int
 ) -> tuple[set[str], str]:
     """List a kind a page at a time and give each object to `take`; return the uids and the resourceVersion of the list.
 
-    Raises ApiError, also Expired in the middle, or one of UNREADABLE; what was taken by then is true all the same.
+    since: the newest resourceVersion of the kind that is known; a list is the newest that there is, so that it cannot be of
+    an older one. Raises HistorySetBack when it is; ApiError, also Expired in the middle, or one of UNREADABLE: what was taken
+    by then is true all the same.
     """
     uids: set[str] = set()
     version = ""
@@ -56,7 +62,17 @@ async def read_list(
         await asyncio.sleep(0)
     if not version:
         raise Misshapen("a list without a resourceVersion")
+    check_forward(watch.resource, version_number(version), since)
     return uids, version
+
+
+def check_forward(resource: Resource, version: int, since: int) -> None:
+    """Return when a resourceVersion that was just read is no older than one that was seen before it was asked for.
+
+    Raises HistorySetBack.
+    """
+    if version < since:
+        raise HistorySetBack(f"{resource.plural} are of resourceVersion {version}, and {since} was seen before")
 
 
 class Listing:
@@ -117,7 +133,12 @@ class Listing:
         watch, read = self._watches[resource]
         try:
             uids, version = await read_list(
-                self._client, watch, namespace, read, lambda obj: self._listener.on_event(resource, None, obj)
+                self._client,
+                watch,
+                namespace,
+                read,
+                lambda obj: self._listener.on_event(resource, None, obj),
+                self._listener.newest(resource),
             )
         except NotFound:
             now = asyncio.get_running_loop().time()

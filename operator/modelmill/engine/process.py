@@ -17,6 +17,7 @@ import uvloop
 from modelmill.engine.cache import Cache
 from modelmill.engine.client import Client
 from modelmill.engine.election import Election
+from modelmill.engine.errors import HistorySetBack
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
 from modelmill.engine.fence import Fenced, set_alarm
@@ -64,10 +65,22 @@ def run(
     """Run until SIGTERM or SIGINT. `controllers` and `routes` get the client.
 
     `routes` returns what the HTTP server answers beside the probes.
-    Raises LoginError when there is no API server to talk to.
+    Raises LoginError when there is no API server to talk to, SystemExit(1) when the API server was set back.
     """
     configure_logging()
-    uvloop.run(_main(controllers, watches, settings, routes))
+    try:
+        uvloop.run(_main(controllers, watches, settings, routes))
+    except BaseExceptionGroup as group:
+        found = group.subgroup(HistorySetBack)
+        if found is None:
+            raise
+        log.critical("the API server was set back; the process ends to begin anew", reason=str(_first(found)))
+        raise SystemExit(1) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 def fit_texts(_: object, __: str, record: structlog.typing.EventDict) -> structlog.typing.EventDict:

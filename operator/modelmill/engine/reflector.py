@@ -22,6 +22,7 @@ from modelmill.engine.errors import (
     ApiError,
     Expired,
     Forbidden,
+    HistorySetBack,
     Invalid,
     NotFound,
     TooManyRequests,
@@ -90,7 +91,10 @@ class Reflector:
         self._pause = 0.0
 
     async def run(self) -> None:
-        """List, then watch from the list on, for ever. What goes wrong is tried again: a place never ends the process."""
+        """List, then watch from the list on, for ever. What goes wrong is tried again: a place never ends the process.
+
+        Raises HistorySetBack.
+        """
         while True:
             error: Exception | None = None
             self._told, self._opened = False, None
@@ -100,6 +104,8 @@ class Reflector:
                 await self._follow()
             except (ApiError, *decoding.UNREADABLE) as failure:
                 error = failure
+            except HistorySetBack:
+                raise
             except Exception as failure:
                 log.exception("watch failed", path=self._path)
                 error = failure
@@ -109,7 +115,12 @@ class Reflector:
         resource, namespace = self.place
         async with self._lists:
             uids, version = await read_list(
-                self._client, self._watch, namespace, self._read, lambda obj: self._tell(None, obj)
+                self._client,
+                self._watch,
+                namespace,
+                self._read,
+                lambda obj: self._tell(None, obj),
+                self._listener.newest(resource),
             )
         self._absent_since = None
         self._listener.on_listed(resource, namespace, uids, version)

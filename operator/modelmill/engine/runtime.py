@@ -24,7 +24,7 @@ from modelmill.engine.errors import (
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Requests, Watch
 from modelmill.engine.known import Known
-from modelmill.engine.listing import ABSENT_SECONDS, Listing
+from modelmill.engine.listing import ABSENT_SECONDS, Listing, check_forward
 from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Concern, Controller
@@ -100,6 +100,10 @@ class ControlLoop:
         self._executor.forget(resource, obj)
         for gone in (obj,) if before is None else (before, obj):
             self._wake(resource, None, gone)
+
+    def newest(self, resource: Resource) -> int:
+        """Return the highest resourceVersion of the kind that is known."""
+        return self._cache.newest(resource)
 
     def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None:
         """Take the end of a list whose objects have been told: a cached one that it lacks, and that is not younger, is gone."""
@@ -233,6 +237,8 @@ class ControlLoop:
         except ApiError as failure:
             self._failed(controller, queue, key, failure)
             return
+        if current["metadata"]["uid"] == parent["metadata"]["uid"]:
+            check_forward(controller.resource, version_of(current), version_of(parent))
         before = self._cached(controller.resource, current)
         if self._cache.put(controller.resource, current):
             self._wake(controller.resource, before, current)

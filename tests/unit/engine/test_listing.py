@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from modelmill.engine.decoding import Misshapen, Page, Reader
-from modelmill.engine.errors import Expired
+from modelmill.engine.errors import Expired, HistorySetBack
 from modelmill.engine.interface import Watch
 from modelmill.engine.listing import read_list
 from modelmill.kube.objects import Manifest, Resource
@@ -47,7 +47,9 @@ def test_a_list_is_read_a_page_at_a_time_and_others_get_their_turn() -> None:
 
         task = asyncio.create_task(other())
         watch = Watch(PODS, "a=b", field_selector="x=y")
-        listed = await read_list(client, watch, "ml", Reader(PODS), lambda obj: taken.append(obj["metadata"]["name"]))
+        listed = await read_list(
+            client, watch, "ml", Reader(PODS), lambda obj: taken.append(obj["metadata"]["name"]), 9
+        )
         task.cancel()
         assert listed == ({"uid-a", "uid-b", "uid-c"}, "9")
         assert taken == ["a", "b", "c"]
@@ -70,7 +72,15 @@ def test_a_list_that_is_not_whole_has_no_end(second: Page | Expired, error: type
     async def body() -> None:
         taken: list[Manifest] = []
         with pytest.raises(error):
-            await read_list(Pages(page_of([pod("a")], "9"), second), Watch(PODS), None, Reader(PODS), taken.append)
+            await read_list(Pages(page_of([pod("a")], "9"), second), Watch(PODS), None, Reader(PODS), taken.append, 0)
         assert len(taken) == 1
+
+    run(body())
+
+
+def test_a_list_of_a_past_that_was_overtaken_is_no_list() -> None:
+    async def body() -> None:
+        with pytest.raises(HistorySetBack, match="pods are of resourceVersion 9, and 10 was seen before"):
+            await read_list(Pages(page_of([pod("a")], "9")), Watch(PODS), None, Reader(PODS), lambda _: None, 10)
 
     run(body())

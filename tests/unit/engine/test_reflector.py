@@ -108,6 +108,7 @@ class Heard:
         self.objects: dict[str, Manifest] = {}
         self.stumbles: set[str] = set()
         self.absent: list[float] = []
+        self.since = 0
 
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None:
         meta = obj["metadata"]
@@ -115,6 +116,9 @@ class Heard:
         self.objects[meta["name"]] = obj
         if meta["name"] in self.stumbles:
             raise KeyError("an object that nobody has thought of")
+
+    def newest(self, resource: Resource) -> int:
+        return self.since
 
     def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None:
         self.events.append(f"listed {version} {','.join(sorted(uids))}".strip())
@@ -524,3 +528,12 @@ def test_for_how_long_a_stream_has_been_closed() -> None:
     unwatched.allow(pods.place)
     pods.closed_since = jobs.closed_since = None
     assert group.closed_seconds() == 0
+
+
+async def test_a_list_of_the_past_ends_the_process() -> None:
+    rig = Rig()
+    rig.heard.since = 11
+    with pytest.raises(AssertionError, match="HistorySetBack"):
+        async with rig.running():
+            await asyncio.sleep(1)
+    assert rig.api.requests == ["list"]

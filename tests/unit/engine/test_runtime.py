@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.errors import ApiError, Conflict, Forbidden, NotFound, ServerFailure, TooManyRequests, Unreachable
+from modelmill.engine.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    HistorySetBack,
+    NotFound,
+    ServerFailure,
+    TooManyRequests,
+    Unreachable,
+)
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
 from modelmill.engine.listing import ABSENT_SECONDS, RESYNC_RETRY_SECONDS, RESYNC_SECONDS
@@ -270,6 +279,26 @@ def test_a_write_that_is_refused_again_and_again_backs_off() -> None:
         async with loop.running():
             await asyncio.sleep(20)
             assert 3 <= len(loop.seen) <= 7
+
+    run(body())
+
+
+def test_an_api_server_that_tells_of_an_older_object_than_before_ends_the_loop() -> None:
+    """A backup of etcd was restored: what is cached would outrank every event, and every write would be a conflict."""
+
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        await loop.control.resync()
+        future = copy.deepcopy(loop.api.find(WIDGETS, "w"))
+        future["metadata"]["resourceVersion"] = "99999999"
+        loop.control.on_event(WIDGETS, "MODIFIED", future)
+        loop.decide = lambda _: Plan(status={"phase": "x"})
+        with pytest.raises(ExceptionGroup) as ended:
+            await loop.control.run()
+        assert ended.group_contains(HistorySetBack)
+        with pytest.raises(HistorySetBack):
+            await loop.control.resync()
 
     run(body())
 
@@ -565,15 +594,17 @@ def test_without_any_sign_there_is_a_resync_about_every_ten_minutes() -> None:
 
 
 def test_an_object_younger_than_the_list_stays() -> None:
-    """Created while another namespace was listed: the list of its own is older than it."""
+    """Created while the list was on its way, and told by the stream before the list came."""
 
     async def body() -> None:
-        loop = Loop(namespaces=("ml", "other"))
+        loop = Loop()
         async with loop.running():
             loop.api.listed_at = loop.api.version
             young = loop.api.put(WIDGETS, widget("young"))
-            loop.control.on_event(WIDGETS, "ADDED", young)
             del loop.api.objects["widgets", "ml", "young"]  # not in the list that is on its way
+            loop.api.before = lambda text: (
+                loop.control.on_event(WIDGETS, "ADDED", young) if text == "LIST widgets" else None
+            )
             await loop.control.resync()
             assert loop.cache.get(WIDGETS, "ml", "young") == young
 
