@@ -220,7 +220,7 @@ def _spec(lease: Manifest) -> Manifest:
 
 
 def _duration(spec: Manifest) -> float:
-    """Return the holder's lease in seconds: at least ours, which a holder reckons with whatever is written, at most a minute."""
+    """Return the holder's lease in seconds: at least ours, which a holder reckons with in any case, at most a minute."""
     seconds = spec.get("leaseDurationSeconds")
     return float(min(max(seconds, LEASE_SECONDS), MOST_SECONDS)) if isinstance(seconds, int) else float(LEASE_SECONDS)
 
