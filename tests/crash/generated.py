@@ -61,6 +61,7 @@ TABLE: Mapping[str, Sequence[str]] = {
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("A", "HOME", "PATH", "_", "x" * 128, "LD_PRELOAD", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH"),
     r"^[a-zA-Z_][a-zA-Z0-9_]*$": ("r2", "mae", "_", "x" * 64, "__class__", "nan"),
     r"^[a-z0-9]+$": ("a", "0", "0123456789", "x" * 16),
+    r"^[^\s]+$": ("a/b:1", "A", ":", "a/b@sha256:", "é", "x" * 512),
     r"^[A-Z][A-Za-z]*$": ("Spec", "Manual", "Alert", "Z", "X" * 32),
 }  # fmt: skip
 """Texts by pattern: a pattern that a schema gets later must have its row."""
@@ -69,7 +70,6 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "version": ("cars-1", "cars-2", "cars-99999999999999999999", "cars-", "gone-1", ""),
     "latestVersion": ("cars-1", "gone-1"),
     "champion": ("cars-1", "gone-1"),
-    "image": ("a/b:1", " ", "A B", "x" * 512, "\n"),
 }
 """Texts that are likely to name something, by field: half of the values come from here."""
 

@@ -220,7 +220,7 @@ def _spec(lease: Manifest) -> Manifest:
 
 
 def _duration(spec: Manifest) -> float:
-    """Return the holder's lease in seconds: no less than ours, by which a holder reckons anyway, nor over a minute."""
+    """Return the holder's lease in seconds: at least ours, which a holder reckons with in any case, at most a minute."""
     seconds = spec.get("leaseDurationSeconds")
     return float(min(max(seconds, LEASE_SECONDS), MOST_SECONDS)) if isinstance(seconds, int) else float(LEASE_SECONDS)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from modelmill.engine import metrics
 from modelmill.engine.cache import Cache
 from modelmill.engine.errors import (
     ApiError,
@@ -26,7 +27,7 @@ from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
 from modelmill.engine.listing import ABSENT_SECONDS, RESYNC_RETRY_SECONDS, RESYNC_SECONDS
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
-from modelmill.engine.runtime import ControlLoop
+from modelmill.engine.runtime import WORKERS, ControlLoop
 from modelmill.engine.table import Concern, Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
@@ -115,6 +116,7 @@ def test_everything_is_looked_at_once_after_the_first_listing_and_not_before() -
         loop.control.on_event(WIDGETS, None, stored[0])
         assert loop.control.known.missing()
         async with loop.running():
+            assert metrics.MAX_WORKERS.labels("widget")._value.get() == WORKERS
             assert sorted(loop.names) == ["a", "b", "c"]
             assert not loop.control.known.missing()
 
