@@ -91,6 +91,7 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
                 field_selector=refusals.SELECTOR,
                 indexes=refusals.INDEXES,
                 reduced=refusals.reduced,
+                bookmarks=False,
             ),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],

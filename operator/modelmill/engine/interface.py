@@ -153,6 +153,8 @@ class Watch:
     index_labels: labels that `World.labelled` may ask for. indexes: by name, those that `World.found_by` may ask for.
     unread: parts that nobody reads, by dotted path (spec, metadata.managedFields): not kept, since memory is mostly these.
     reduced: returns what is kept of an object when no path can say it; the object itself is not changed.
+    bookmarks: whether the API server tells how far a stream is while nothing happens: not of core Events, of which it keeps no
+        watch cache.
     """
 
     resource: Resource
@@ -162,3 +164,4 @@ class Watch:
     unread: Sequence[str] = ()
     reduced: Callable[[Manifest], Manifest] | None = None
     field_selector: str | None = None
+    bookmarks: bool = True

@@ -39,6 +39,8 @@ SILENT_SECONDS = 90.0
 connection has lost its other end."""
 STREAM_SECONDS = 300
 """The API server is asked to end a stream after so many seconds to twice as many, so that streams move between servers."""
+WITHOUT_BOOKMARKS_SECONDS = 2 * STREAM_SECONDS + 60.0
+"""A stream without bookmarks may be silent until the API server ends it."""
 PAUSE_FIRST, PAUSE_LAST = 0.2, 30.0
 LIST_AFTER = 5
 """After so many failures in a row from one place the list begins anew: whatever is the matter there is left behind."""
@@ -65,7 +67,7 @@ class Reflector:
         unwatched: Unwatched,
         lists: asyncio.Semaphore,
         *,
-        silent_seconds: float = SILENT_SECONDS,
+        silent_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -77,7 +79,7 @@ class Reflector:
         self._listener = listener
         self._unwatched = unwatched
         self._lists = lists
-        self._silent_seconds = silent_seconds
+        self._silent_seconds = silent_seconds or (SILENT_SECONDS if watch.bookmarks else WITHOUT_BOOKMARKS_SECONDS)
         self._clock = clock
         self._jitter = jitter
         self._read = decoding.Reader(watch.resource, watch.unread)

@@ -468,6 +468,12 @@ def test_an_api_server_that_asks_for_time_gets_it_within_reason(asked: float | N
     assert least <= wait <= least + 1
 
 
+def test_a_stream_without_bookmarks_may_be_silent_until_its_end() -> None:
+    one, other = (Reflector(None, Watch(PODS, bookmarks=one), None, None, Unwatched(), None) for one in (True, False))  # type: ignore[arg-type]
+    assert one._silent_seconds == reflector.SILENT_SECONDS
+    assert other._silent_seconds > 2 * reflector.STREAM_SECONDS
+
+
 def test_jitter_spreads_the_pauses() -> None:
     assert _one(0.0)._after(None) < _one(0.99)._after(None)
 
