@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -111,6 +112,40 @@ async def test_a_component_that_dies_and_comes_back(
     assert {job["metadata"]["uid"] for job in world.api.of(JOBS)} > jobs
     assert len(world.api.of(JOBS)) == len(jobs) + 1
     assert not world.failures or "leadership lost" in world.logged()
+    world.failures.clear()
+
+
+@long
+async def test_a_backup_of_etcd_that_is_restored(
+    new_world: NewWorld, light_server: LightServer, tmp_path: Path
+) -> None:
+    """resourceVersions go back: the operator notices, ends, and works on with what there is."""
+    world = new_world()
+    world.api.create(TRAINING_JOBS, training_job())
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the first run ends")
+    data, backup = light_server.admin.parent / "etcd", tmp_path / "backup"
+    with without(light_server, "etcd"):
+        shutil.copytree(data, backup)
+    for number in range(100):
+        asked = {"metadata": {"annotations": {"example.com/number": str(number)}}}
+        world.api.patch(TRAINING_JOBS, "ml", "cars", asked)
+    await world.settle()
+    # The others of the cluster begin anew too, as whoever restores a backup has them do.
+    with (
+        without(light_server, "kube-controller-manager"),
+        without(light_server, "kube-apiserver"),
+        without(light_server, "etcd"),
+    ):
+        shutil.rmtree(data)
+        shutil.copytree(backup, data)
+    world.api.create(TRAINING_JOBS, training_job("after", model="after"))
+    asked = {"metadata": {"annotations": {RUN_ANNOTATION: "again"}}}
+    world.api.patch(TRAINING_JOBS, "ml", "cars", asked)
+    await world.until(lambda: world.status(TRAINING_JOBS, "after").get("lastRun"), "a run after it")
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars")["lastRun"]["number"] == 2, "a run that was asked for")
+    await world.settle()
+    assert len(world.api.of(JOBS)) == 3
+    assert "was set back" in world.logged() or "leadership lost" in world.logged()
     world.failures.clear()
 
 
