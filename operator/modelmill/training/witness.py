@@ -12,6 +12,7 @@ from typing import Final
 from modelmill.engine.errors import NotFound
 from modelmill.engine.interface import Reads
 from modelmill.kube import labels
+from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import JOBS, PODS
 from modelmill.training.observation import LOST, RunEnded, observe
 from modelmill.training.view import View
@@ -35,10 +36,19 @@ async def witnessed(view: View, reads: Reads) -> View:
     except NotFound:
         return view
     uid = job["metadata"]["uid"]
-    owners = job["metadata"].get("ownerReferences") or ()
-    if not any(owner["uid"] == view.uid for owner in owners):
+    if not _is_ours(job, view, run.number):
         return view
     selector = f"{labels.TRAINING_JOB_LABEL}={view.name},{labels.RUN_LABEL}={run.number}"
     found, _ = await reads.list(PODS, view.namespace, label_selector=selector)
     pods = [pod for pod in found if any(one["uid"] == uid for one in pod["metadata"].get("ownerReferences") or ())]
     return replace(view, jobs={**view.jobs, run.job: job}, pods={**view.pods, run.job: pods})
+
+
+def _is_ours(job: Manifest, view: View, number: int) -> bool:
+    """Tell whether the Job of the run's name is the run's: by its owner or, where somebody took that away, by its labels."""
+    meta = job["metadata"]
+    owners = meta.get("ownerReferences") or ()
+    if owners:
+        return any(owner["uid"] == view.uid for owner in owners)
+    said = meta.get("labels") or {}
+    return (said.get(labels.TRAINING_JOB_LABEL), said.get(labels.RUN_LABEL)) == (view.name, str(number))

@@ -49,6 +49,17 @@ def test_a_job_that_lost_its_label_is_not_deleted() -> None:
     assert made.requeue_after is not None
 
 
+def test_a_job_whose_owner_was_taken_away_is_not_deleted_and_its_result_is_kept() -> None:
+    parent, manifest = started()
+    job = o.job(manifest)
+    job["metadata"]["ownerReferences"] = []
+    unseen = {job["metadata"]["name"]: job}
+    assert status_of(plan(view(parent, unseen_jobs=unseen), IMAGE))["currentRun"]["job"] == job["metadata"]["name"]
+    job["status"] = {"conditions": [o.condition("Complete")]}
+    made = plan(view(parent, unseen_jobs=unseen, unseen_pods=[published_pod(job)]), IMAGE)
+    assert status_of(made)["lastRun"]["outcome"] == "Published"
+
+
 def test_a_namesake_of_somebody_else_is_no_witness() -> None:
     parent, manifest = started()
     job = o.job(manifest, o.condition("Complete"))
