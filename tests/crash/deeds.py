@@ -105,6 +105,8 @@ class ClockJump:
 
     def carry_out(self, world: World) -> None:
         world.skew += self.seconds
+        # What waits for a moment waits for so much longer, and writes nothing meanwhile.
+        world.quiet = max(world.quiet, round(world.quiet - self.seconds))
 
 
 def delete(world: World, obj: Object) -> None:

@@ -112,10 +112,16 @@ class Witness:
         if ready and not any(selected(pod, selector) for pod in ready):
             yield f"InferenceService {name} sends nothing to its {len(ready)} ready pods"
         stable = (service.get("status") or {}).get("stable")
-        if stable is not None:
+        # What is refused is told, and the rest of the status is then of before.
+        if stable is not None and not _is_stalled(service):
             count = sum(selected(pod, f"{labels.REVISION_LABEL}={stable['revision']}") for pod in ready)
             if stable["ready"] != count:
                 yield f"InferenceService {name} says {stable['ready']} pods are ready; {count} are"
+
+
+def _is_stalled(obj: Object) -> bool:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return any((one["type"], one["status"]) == ("Stalled", "True") for one in conditions)
 
 
 class people:  # noqa: N801 - a set of functions
