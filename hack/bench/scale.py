@@ -1,4 +1,4 @@
-"""How far one operator goes: start, memory, resync and churn with many objects of each kind on a real API server.
+"""How far one operator goes: start, memory, rest and churn with many objects of each kind on a real API server.
 
 TrainingJobs, ModelVersions and InferenceServices, `--count` of each with the children that the operator makes; there is no
 kubelet and no controller but the operator, so that no pods are there. What was made stays until the end of a run that went
@@ -35,7 +35,7 @@ from modelmill.kube.resources import JOBS  # noqa: E402 - after the path
 NAMESPACES = 10
 AT_A_TIME = 500
 PATIENCE = 6 * 3600.0
-RESYNC_SECONDS = 60
+LOOK_AGAIN_SECONDS = 60
 PAGE = ROOT / "docs" / "operations" / "scale.md"
 KINDS: list[tuple[Resource, Callable[[str, str], dict[str, Any]]]] = [
     (MODEL_VERSIONS, load.model_version),
@@ -121,7 +121,7 @@ class Scale:
         before.wait_leading(600)
         before.kill()
         self._audit.mark()
-        operator = self._start(BENCH_RESYNC_SECONDS=str(RESYNC_SECONDS))
+        operator = self._start(BENCH_LOOK_AGAIN_SECONDS=str(LOOK_AGAIN_SECONDS))
         probes = Probes(operator.port)
         namespace = self._server.new_namespace(f"scale-new-{os.getpid()}")
         await self._client.create(TRAINING_JOBS, load.training_job(namespace, "new"))
@@ -143,8 +143,8 @@ class Scale:
             await asyncio.sleep(0.05)
         raise TimeoutError("the new object never had a Job")
 
-    async def resync(self, seconds: float) -> None:
-        """Measure rest with a resync once a minute, ten times as often as otherwise."""
+    async def rest(self, seconds: float) -> None:
+        """Measure rest with a look at every object once a minute, ten times as often as otherwise."""
         operator = self.operator
         assert operator is not None
         self._audit.mark()
@@ -152,13 +152,13 @@ class Scale:
         probes = Probes(operator.port)
         await asyncio.sleep(seconds)
         await asyncio.to_thread(operator.wait_quiet, PATIENCE, 1.0)
-        resyncs = round((operator.reconciles() - looked) / (3 * self._count), 1)
+        looks = round((operator.reconciles() - looked) / (3 * self._count), 1)
         used = operator.cpu_seconds() - cpu
-        each = f"{used / resyncs:.1f} s each" if resyncs >= 1 else "none went through"
-        self._row("resyncs; their CPU", f"{resyncs:g}; {each}")
-        self._row("writes of the resyncs", _told(self._audit.tally()))
+        each = f"{used / looks:.1f} s each" if looks >= 1 else "none went through"
+        self._row("looks at every object; their CPU", f"{looks:g}; {each}")
+        self._row("writes of these looks", _told(self._audit.tally()))
         self._row("probes meanwhile, median / p99 / longest", await asyncio.to_thread(probes.stop))
-        self._row("memory after the resyncs", f"{operator.rss_mib():.0f} MiB")
+        self._row("memory after them", f"{operator.rss_mib():.0f} MiB")
 
     async def churn(self, minutes: int, rate: float) -> None:
         """Create, edit and delete at a steady rate, and tell the memory each minute."""
@@ -211,7 +211,7 @@ async def run(options: argparse.Namespace) -> str:
             empty = scale.empty()
             await scale.fill()
             await scale.start(empty)
-            await scale.resync(options.rest)
+            await scale.rest(options.rest)
             if options.churn:
                 await scale.churn(options.churn, options.rate)
         finally:
@@ -237,7 +237,7 @@ def options_from(argv: list[str]) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="scale.py", description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="objects of each kind (default: %(default)s)")
-    parser.add_argument("--rest", type=float, default=150, help="seconds to resync in (default: %(default)s)")
+    parser.add_argument("--rest", type=float, default=150, help="seconds of rest (default: %(default)s)")
     parser.add_argument("--churn", type=int, default=0, metavar="MINUTES", help="create, edit and delete for so long")
     parser.add_argument("--rate", type=float, default=3, help="changes of churn per second (default: %(default)s)")
     parser.add_argument("--name", default="scale", help="name of the API server (default: %(default)s)")

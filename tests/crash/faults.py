@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from modelmill.engine.decoding import Page
 from modelmill.engine.errors import ApiError, Unreachable, api_error
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import CORE_EVENTS, EVENTS
 from tests.crash.memory_api import MemoryApi, Object
-from tests.support.fake_api import page_of
 
 LATENCY = 0.004
 """Seconds that a request takes; two requests that are under way together may come in between each other's effects."""
@@ -78,9 +76,6 @@ class FaultyClient:
         there = self._api.of(resource) if self.behind is None else self._api.before(resource, self.behind)
         objects = [obj for obj in there if selected(obj, label_selector)]
         return objects, str(self._api.version if self.behind is None else self.behind)
-
-    async def pages(self, resource: Resource, *selected: str | None) -> AsyncIterator[Page]:
-        yield page_of(*await self.list(resource, *selected[:2]))
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         if resource in (EVENTS, CORE_EVENTS):

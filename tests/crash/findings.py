@@ -17,6 +17,6 @@ class Finding:
 FINDINGS: Sequence[Finding] = (
     Finding(
         "two jobs of one model: at rest: networkpolicies lose their owner",
-        "A child whose owner reference somebody took away was not looked at before the next resync.",
+        "A child whose owner reference somebody took away was not looked at before everything was.",
     ),
 )

@@ -32,7 +32,8 @@ KINDS: tuple[tuple[Resource, str], ...] = (
     (INFERENCE_SERVICES, "cars"), (INFERENCE_SERVICES, "s" + "-" * 42 + "0"),
 )  # fmt: skip
 STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_EVALUATE, names.STAGE_PUBLISH)
-RESYNC_SECONDS = 700
+LOOK_AGAIN = 700
+"""Seconds in which everything was looked at again."""
 
 
 class Odd:
@@ -67,8 +68,8 @@ class Odd:
                     await world.second()
         await world.settle(3600)
         if self.forged:
-            # What an object no longer says that it serves is looked at again by the next resync.
-            for _ in range(RESYNC_SECONDS):
+            # What an object no longer says that it serves is found when everything is looked at again.
+            for _ in range(LOOK_AGAIN):
                 await world.second()
             await world.settle(3600)
 

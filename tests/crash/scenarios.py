@@ -29,7 +29,7 @@ STEPS = [{"weight": 50}, {"pauseSeconds": 10}]
 class Scenario:
     """What is done, and how the training pods end meanwhile.
 
-    within: seconds that it may take without faults. What waits for a timer that nobody set is done by the next resync only.
+    within: seconds that it may take without faults. What waits for a timer that nobody set waits for the look at everything.
     hasty: whether people act in the middle of a run, so that they meet another run when the operator is away for its length.
     """
 

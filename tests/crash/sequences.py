@@ -43,7 +43,7 @@ from tests.support import objects as o
 
 LENGTH = 20
 AFTERWARDS = 70
-"""Seconds before rest is waited for: shorter than it takes to the next resync, which finds what was forgotten."""
+"""Seconds before rest is waited for: the look at everything, which finds what was forgotten, comes later."""
 OURS = (TRAINING_JOBS, INFERENCE_SERVICES, MODEL_VERSIONS)
 CHILDREN = (JOBS, DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS, PODS, REPLICA_SETS)
 LABELS = (

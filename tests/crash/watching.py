@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelmill.engine.interface import Watch
-from modelmill.kube.labels import GROUP
 from modelmill.kube.objects import Manifest, Resource
-from tests.crash.faults import selected
+from tests.crash.faults import FaultyClient, selected
 from tests.crash.memory_api import MemoryApi, Object
 
 WATCH_SECONDS = 0.02
@@ -23,8 +22,6 @@ class Listener(Protocol):
     """Who is told: `engine.runtime.ControlLoop`."""
 
     def on_event(self, resource: Resource, kind: str | None, obj: Manifest) -> None: ...
-
-    def on_relisted(self) -> None: ...
 
     def on_listed(self, resource: Resource, namespace: str | None, uids: set[str], version: str) -> None: ...
 
@@ -77,12 +74,19 @@ class Streams:
         self._begins = until
 
     def cut(self, resource: Resource, seconds: float) -> None:
-        """Lose the events of a kind for a while. Then the kind is listed anew.
-
-        Of our own kinds the operator is told only that, of the others also what the list had.
-        """
+        """Lose the events of a kind for a while. Then the kind is listed anew."""
         self._cut.add(resource)
         asyncio.get_running_loop().call_later(seconds, self._list_anew, resource)
+
+    async def list_all(self, client: FaultyClient) -> None:
+        """List every kind once, as at a start."""
+        for watch in self._watches.values():
+            self._tell_list(watch.resource, *await client.list(watch.resource, None, watch.label_selector))
+
+    def _tell_list(self, resource: Resource, objects: list[Object], version: str) -> None:
+        for obj in objects:
+            self._listener.on_event(resource, None, obj)
+        self._listener.on_listed(resource, None, {obj["metadata"]["uid"] for obj in objects}, version)
 
     def _list_anew(self, resource: Resource) -> None:
         self._cut.discard(resource)
@@ -90,15 +94,8 @@ class Streams:
             return
         watch = self._watches[resource]
         objects = self._listed(watch, None)
-        for obj in objects:
-            self._told.add(obj["metadata"]["uid"])
-            self._listener.on_event(resource, None, obj)
-        if resource.group == GROUP:
-            self._listener.on_relisted()
-        else:
-            self._listener.on_listed(
-                resource, None, {obj["metadata"]["uid"] for obj in objects}, str(self._api.version)
-            )
+        self._told.update(obj["metadata"]["uid"] for obj in objects)
+        self._tell_list(resource, objects, str(self._api.version))
 
     def _listed(self, watch: Watch, at: int | None) -> list[Object]:
         objects = self._api.of(watch.resource) if at is None else self._api.before(watch.resource, at)

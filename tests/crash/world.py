@@ -69,7 +69,6 @@ class Operator:
             cache,
             executor,
             table,
-            watches,
             (),
             lambda: world.clock() + timedelta(seconds=world.skew),
         )
@@ -104,7 +103,7 @@ class Operator:
 
     async def _run(self) -> None:
         await self.lead()
-        await self._control.resync()
+        await self.streams.list_all(self.client)
         self.client.behind = None
         await self._control.run()
 

@@ -18,7 +18,6 @@ from modelmill.kube.objects import Resource
 from modelmill.kube.resources import EVENTS, LEASES
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
-DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 
 Rule = dict[str, Any]
 """A PolicyRule of rbac.authorization.k8s.io/v1."""
@@ -33,11 +32,6 @@ def namespace_rules(controllers: Sequence[Controller], watches: Sequence[Watch])
         {"apiGroups": [group], "resources": [plural], "verbs": [verb for verb in VERBS if verb in wanted]}
         for (group, plural), wanted in verbs.items()
     ]
-
-
-def cluster_rules() -> list[Rule]:
-    """Return what comes on top when all namespaces are watched: kopf looks for kinds that are installed anew."""
-    return [_rule(DEFINITIONS, "list", "watch")]
 
 
 def lease_rules(lease: str) -> list[Rule]:

@@ -36,21 +36,19 @@ class Client:
 
     def __init__(self, login: Login) -> None:
         self._login = login
-        self.session = self.new_session()
+        self.session = self._new_session(CONNECTIONS)
         # A stream keeps its connection, so that in the pool of the requests a few dozen would leave none.
-        self._streams = self.new_session(connections=0)
+        self._streams = self._new_session(0)
 
-    def new_session(
-        self, *middlewares: aiohttp.ClientMiddlewareType, connections: int = CONNECTIONS
-    ) -> aiohttp.ClientSession:
-        """Return another pool with the same identity; whoever uses it closes it. connections: how many at most, 0: no limit."""
+    def _new_session(self, connections: int) -> aiohttp.ClientSession:
+        """Return a pool. connections: how many at most, 0: no limit."""
         tls = self._login.tls if self._login.tls is not None else False
         connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=TIMEOUT,
             json_serialize=_dumps,
-            middlewares=(self._authenticate, *middlewares),
+            middlewares=(self._authenticate,),
             # Inside a cluster packing and unpacking lists costs more than it saves.
             headers={"Accept-Encoding": "identity"},
         )
@@ -70,7 +68,7 @@ class Client:
     ) -> aiohttp.ClientResponse:
         """Send the request with our identity, and once more when that was refused and there is a newer one.
 
-        A login that fails is an outage like any other: to be tried again, here and in kopf.
+        A login that fails is an outage like any other: to be tried again.
         """
         try:
             sent = await self._login.headers()

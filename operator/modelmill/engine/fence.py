@@ -26,10 +26,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
-from modelmill.engine.decoding import Page
 from modelmill.engine.errors import Unreachable
 from modelmill.engine.interface import Requests
 from modelmill.kube.objects import Manifest, Resource
@@ -58,16 +57,6 @@ class Fenced:
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
         """Return the object. Raises NotFound."""
         return await self._client.get(resource, namespace, name)
-
-    def pages(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-    ) -> AsyncIterator[Page]:
-        """Yield the pages of a list. Raises Expired when it must begin anew."""
-        return self._client.pages(resource, namespace, label_selector, field_selector)
 
     async def create(self, resource: Resource, body: Manifest) -> Manifest:
         """POST the object. Raises AlreadyExists."""

@@ -116,7 +116,7 @@ class Pages(Protocol):
         """Yield the pages of a list, whose objects are not decoded yet. Raises ApiError; Expired: it must begin anew."""
 
 
-class Requests(Pages, Protocol):
+class Requests(Protocol):
     """Reads and writes of the control loop; every error is an ApiError. `engine.client.Client` says what each one does."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:

@@ -29,7 +29,6 @@ from modelmill.engine.reflector import Reflectors
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.engine.unwatched import Unwatched
-from modelmill.engine.watches import Frame, Streams
 from modelmill.kube.texts import fitted
 
 log = structlog.get_logger(__name__)
@@ -89,7 +88,7 @@ def fit_texts(_: object, __: str, record: structlog.typing.EventDict) -> structl
 
 
 def configure_logging() -> None:
-    """One JSON object a line on standard error, for our records and for those of kopf and asyncio."""
+    """One JSON object a line on standard error, for our records and for those of aiohttp and asyncio."""
     stamps: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         fit_texts,
@@ -171,33 +170,24 @@ class _Process:
         self.election.on_renewed = fenced.extend
         events = EventRecorder(fenced, self.settings.identity)
         executor = Executor(fenced, cache, events, [watch.resource for watch in watches])
-        own_kinds = {controller.resource for controller in controllers}
-        own = [watch for watch in watches if watch.resource in own_kinds]
-        others = [watch for watch in watches if watch.resource not in own_kinds]
         namespaces = self.settings.namespaces
-        control = ControlLoop(fenced, cache, executor, controllers, own, namespaces)
+        control = ControlLoop(fenced, cache, executor, controllers, namespaces)
         events.others_wait = lambda: control.busy
         unwatched = Unwatched()
-        streams = Streams(own, namespaces, control.on_relisted, unwatched)
-        frame = Frame(self.client, own, namespaces, control.on_event, streams, unwatched)
-        reflectors = Reflectors(self.client, others, namespaces, control, unwatched)
-        _allow_open_files(len(streams) + len(reflectors) + OTHER_FILES)
+        reflectors = Reflectors(self.client, watches, namespaces, control, unwatched)
+        _allow_open_files(len(reflectors) + OTHER_FILES)
         self.health.ready = lambda: (
             self.election.reached and (not self.election.leading or _can_work(control.known, unwatched))
         )
-        self.health.closed_seconds = lambda: max(streams.closed_seconds(), reflectors.closed_seconds())
+        self.health.closed_seconds = reflectors.closed_seconds
         self.health.unwatched = unwatched.words
+        _tune_garbage_collection()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.health.heartbeat())
             await self.election.acquire()
             group.create_task(self.election.keep())
             group.create_task(events.run())
-            group.create_task(frame.run(self.handle_signals))
             group.create_task(reflectors.run())
-            # Listed while kopf's streams are open: what was deleted before is not listed, of what is deleted later they tell.
-            await streams.wait_open()
-            await control.resync()
-            _tune_garbage_collection()
             group.create_task(control.run())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -22,9 +23,9 @@ from modelmill.engine.errors import (
     TooManyRequests,
 )
 from modelmill.engine.executor import Executor
-from modelmill.engine.interface import Event, Requests, Watch
+from modelmill.engine.interface import Event, Requests
 from modelmill.engine.known import Known
-from modelmill.engine.listing import ABSENT_SECONDS, Listing, check_forward
+from modelmill.engine.listing import ABSENT_SECONDS, check_forward
 from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
 from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
 from modelmill.engine.table import Concern, Controller
@@ -33,6 +34,7 @@ from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.texts import fitted
 
 WORKERS = 16
+LOOK_AGAIN_SECONDS = 600.0
 BACKOFF_PASSING = 30.0
 """Longest wait in seconds after an error of `PASSES_BY_ITSELF`: an API server that comes back is used soon."""
 REFUSED_PAUSE = 3.0
@@ -49,8 +51,7 @@ def utc_now() -> datetime:
 class ControlLoop:
     """Controllers over one cache. Nothing is reconciled before every kind that its plan looks at is `known`.
 
-    watches: the kinds that the loop lists itself, since their streams do not tell what was deleted while they were closed; the
-    end of every other list is told by `on_listed`.
+    It is told of what is there by `on_event`, `on_listed` and `on_absent`, in the order in which each kind changed.
     clock: the time of day that plans are made with; whole seconds of it count, as in Kubernetes' timestamps.
     """
 
@@ -60,7 +61,6 @@ class ControlLoop:
         cache: Cache,
         executor: Executor,
         controllers: Sequence[Controller],
-        watches: Sequence[Watch],
         namespaces: Sequence[str],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -78,7 +78,6 @@ class ControlLoop:
             controller.resource: WorkQueue(controller.name) for controller in controllers
         }
         self.known = Known(controllers, namespaces)
-        self._listing = Listing(client, watches, namespaces, self)
         executor.on_written = self._on_written
         self._owners = {(resource.kind, resource.group): resource for resource in self._controllers}
 
@@ -129,17 +128,10 @@ class ControlLoop:
         for one in self._cache.places(resource, namespace):
             self._queues[resource].add(Key(*one))
 
-    async def resync(self) -> None:
-        """List the kinds that the loop lists itself, forget what is gone, and look at every object again."""
-        before = set(self.known.planned)
-        await self._listing.anew()
-        for place in before:
-            self._look_at_all(place)
-
     async def run(self) -> None:
         """Reconcile for ever, each kind from the moment on when what its plans look at is known."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._listing.keep(self.resync))
+            group.create_task(self._look_again())
             for controller in self._controllers.values():
                 metrics.MAX_WORKERS.labels(controller.name).set(WORKERS)
                 for _ in range(WORKERS):
@@ -150,9 +142,12 @@ class ControlLoop:
         """Whether any object waits to be planned, or is."""
         return any(queue.busy for queue in self._queues.values())
 
-    def on_relisted(self) -> None:
-        """Note that a watch stream began anew with a list."""
-        self._listing.on_relisted()
+    async def _look_again(self) -> None:
+        """Look at every object about every ten minutes: whatever was forgotten is found, though nothing should be."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+            for place in self.known.planned:
+                self._look_at_all(place)
 
     async def _work(self, controller: Controller) -> None:
         queue = self._queues[controller.resource]

@@ -206,7 +206,7 @@ def test_the_operator_may_do_what_its_table_needs_and_nothing_else(render: Rende
     table = controllers(config)
     needed = access.namespace_rules(table, watches(table))
     everywhere = rules_of(objects, "ClusterRole", "modelmill-operator")
-    assert grants(everywhere) == grants([*needed, *access.cluster_rules()])
+    assert grants(everywhere) == grants(needed)
     for role in objects_of(render(values | NAMESPACES), "Role"):
         if role["metadata"]["namespace"] != NAMESPACE:
             assert grants(role["rules"]) == grants(needed)

@@ -171,7 +171,6 @@ def test_without_the_package_the_error_says_how_to_get_it(kubeconfig: Path, monk
 
 
 def test_the_operator_runs_without_the_package() -> None:
-    """Where it is installed kopf imports it too, so that only its absence can be tested."""
     text = "import sys; sys.modules['kubernetes'] = None; import modelmill.app"
     environment = {**os.environ, "PYTHONPATH": str(Path(logins.__file__).parents[2])}
     subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, check=True)

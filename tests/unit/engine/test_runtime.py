@@ -13,6 +13,7 @@ import pytest
 
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache
+from modelmill.engine.decoding import Reader
 from modelmill.engine.errors import (
     ApiError,
     Conflict,
@@ -25,9 +26,9 @@ from modelmill.engine.errors import (
 )
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Plan, Reconciler, Watch, World
-from modelmill.engine.listing import ABSENT_SECONDS, RESYNC_RETRY_SECONDS, RESYNC_SECONDS
+from modelmill.engine.listing import ABSENT_SECONDS, read_list
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
-from modelmill.engine.runtime import WORKERS, ControlLoop
+from modelmill.engine.runtime import LOOK_AGAIN_SECONDS, WORKERS, ControlLoop
 from modelmill.engine.table import Concern, Controller
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
@@ -72,11 +73,36 @@ class Loop:
             {CONFIG_MAPS: mapped},
             plan=self._reconcile,
         )
-        self.control = ControlLoop(self.api, self.cache, executor, [controller], watches, namespaces)  # type: ignore[arg-type]
+        self.control = ControlLoop(self.api, self.cache, executor, [controller], namespaces)  # type: ignore[arg-type]
+        self._watches = watches
+        self._namespaces = namespaces
 
     async def _reconcile(self, parent: Manifest, world: World, moment: datetime) -> Plan:
         self.seen.append((now(), parent["metadata"]["name"]))
         return self.decide(parent)
+
+    async def list_all(self) -> None:
+        """List every kind once, as the reflectors do at a start; what may not be listed is left out."""
+        for watch in self._watches:
+            for namespace in self._namespaces or (None,):
+                try:
+                    await self._list(watch, namespace)
+                except NotFound:
+                    self.control.on_absent(watch.resource, namespace, 0.0)
+                except Forbidden:
+                    continue
+
+    async def _list(self, watch: Watch, namespace: str | None) -> None:
+        kind = watch.resource
+        uids, version = await read_list(
+            self.api,
+            watch,
+            namespace,
+            Reader(kind),
+            lambda obj: self.control.on_event(kind, None, obj),
+            self.control.newest(kind),
+        )
+        self.control.on_listed(kind, namespace, uids, version)
 
     @property
     def names(self) -> list[str]:
@@ -88,7 +114,7 @@ class Loop:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        await self.control.resync()
+        await self.list_all()
         task = asyncio.create_task(self.control.run())
         await asyncio.sleep(0.01)
         yield
@@ -119,20 +145,6 @@ def test_everything_is_looked_at_once_after_the_first_listing_and_not_before() -
             assert metrics.MAX_WORKERS.labels("widget")._value.get() == WORKERS
             assert sorted(loop.names) == ["a", "b", "c"]
             assert not loop.control.known.missing()
-
-    run(body())
-
-
-def test_a_listing_that_fails_is_tried_again() -> None:
-    async def body() -> None:
-        loop = Loop()
-        loop.api.put(WIDGETS, widget("a"))
-        failures = [ServerFailure(503, "x", "x"), Forbidden(403, "x", "x")]
-        loop.api.before = lambda _: failures.pop() if failures else None
-        async with loop.running():
-            assert loop.names == []
-            await asyncio.sleep(RESYNC_RETRY_SECONDS)
-            assert loop.names == ["a"]
 
     run(body())
 
@@ -257,7 +269,7 @@ def test_a_stale_plan_is_made_again_at_once_on_the_fresh_object() -> None:
         loop = Loop()
         stored = loop.api.put(WIDGETS, widget())
         loop.decide = lambda parent: Plan(status={"size": parent["spec"]["size"]})
-        await loop.control.resync()
+        await loop.list_all()
         loop.api.put(WIDGETS, {**stored, "spec": {"size": 2}})  # the watch has not told yet
         task = asyncio.create_task(loop.control.run())
         await asyncio.sleep(0.01)
@@ -291,7 +303,7 @@ def test_an_api_server_that_tells_of_an_older_object_than_before_ends_the_loop()
     async def body() -> None:
         loop = Loop()
         loop.api.put(WIDGETS, widget())
-        await loop.control.resync()
+        await loop.list_all()
         future = copy.deepcopy(loop.api.find(WIDGETS, "w"))
         future["metadata"]["resourceVersion"] = "99999999"
         loop.control.on_event(WIDGETS, "MODIFIED", future)
@@ -306,7 +318,7 @@ def test_an_api_server_that_tells_of_an_older_object_than_before_ends_the_loop()
             await loop.control.run()
         assert ended.group_contains(HistorySetBack)
         with pytest.raises(HistorySetBack):
-            await loop.control.resync()
+            await loop.list_all()
 
     run(body())
 
@@ -315,7 +327,7 @@ def test_an_object_that_is_gone_is_forgotten_without_an_error() -> None:
     async def body() -> None:
         loop = Loop()
         loop.api.put(WIDGETS, widget())
-        await loop.control.resync()
+        await loop.list_all()
         del loop.api.objects["widgets", "ml", "w"]
         loop.decide = lambda _: Plan(status={"phase": "x"}, requeue_after=1)
         task = asyncio.create_task(loop.control.run())
@@ -562,7 +574,7 @@ def test_reconciliations_that_write_nothing_let_others_run() -> None:
                 turns.append(len(loop.seen))
                 await asyncio.sleep(0)
 
-        await loop.control.resync()
+        await loop.list_all()
         task = asyncio.create_task(loop.control.run())
         await other()
         task.cancel()
@@ -571,30 +583,12 @@ def test_reconciliations_that_write_nothing_let_others_run() -> None:
     run(body())
 
 
-def test_a_deletion_that_no_stream_told_is_found_by_the_resync() -> None:
-    async def body() -> None:
-        loop = Loop()
-        loop.api.put(WIDGETS, widget())
-        job = loop.api.put(JOBS, owned("Job", "j"))
-        async with loop.running():
-            assert loop.cache.get(JOBS, "ml", "j") == job
-            del loop.api.objects["jobs", "ml", "j"]
-            loop.api.version += 1
-            loop.seen.clear()
-            loop.control.on_relisted()
-            await asyncio.sleep(2)
-            assert loop.cache.get(JOBS, "ml", "j") is None
-            assert set(loop.names) == {"w"}
-
-    run(body())
-
-
-def test_without_any_sign_there_is_a_resync_about_every_ten_minutes() -> None:
+def test_without_any_sign_everything_is_looked_at_about_every_ten_minutes() -> None:
     async def body() -> None:
         loop = Loop()
         loop.api.put(WIDGETS, widget())
         async with loop.running():
-            await asyncio.sleep(RESYNC_SECONDS * 5)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS * 5)
             assert 5 <= len(loop.seen) <= 6
             assert loop.api.writes == []
 
@@ -613,15 +607,10 @@ def test_an_object_younger_than_the_list_stays() -> None:
             loop.api.before = lambda text: (
                 loop.control.on_event(WIDGETS, "ADDED", young) if text == "LIST widgets" else None
             )
-            await loop.control.resync()
+            await loop.list_all()
             assert loop.cache.get(WIDGETS, "ml", "young") == young
 
     run(body())
-
-
-def _without_resync(loop: Loop) -> asyncio.Task[None]:
-    """Run a loop that has listed what it could, as the process does."""
-    return asyncio.create_task(loop.control.run())
 
 
 @pytest.mark.parametrize("refused", [JOBS, CONFIG_MAPS], ids=["child", "of concern"])
@@ -633,14 +622,16 @@ def test_a_kind_that_may_not_be_listed_stops_whose_plans_look_at_it_until_it_may
         loop.api.before = lambda text: (
             Forbidden(403, "x", "x") if forbidden[0] and text == f"LIST {refused.plural}" else None
         )
-        await loop.control.resync()
-        task = _without_resync(loop)
+        await loop.list_all()
+        task = asyncio.create_task(loop.control.run())
         assert loop.control.known.missing() == {(refused, None)}
         assert (
             await loop.told("MODIFIED", {**stored, "metadata": {**stored["metadata"], "resourceVersion": "900"}}) == []
         )
         forbidden[0] = False
-        await asyncio.sleep(10)
+        loop.api.version = 900
+        await loop.list_all()
+        await asyncio.sleep(0.01)
         assert loop.names == ["w"]
         assert loop.control.known.missing() == set()
         task.cancel()
@@ -679,31 +670,8 @@ def test_what_the_cache_has_of_a_kind_is_gone_when_the_kind_is_not_installed_for
             assert loop.cache.get(JOBS, "other", "j") is not None
             assert loop.names == ["w"]
             # It was there all the time, and the API server did not know.
-            await loop.control.resync()
+            await loop.list_all()
             assert loop.cache.get(JOBS, "ml", "j") is not None
-
-    run(body())
-
-
-def test_one_404_is_no_proof_for_the_resync() -> None:
-    async def body() -> None:
-        loop = Loop()
-        loop.api.put(WIDGETS, widget())
-        loop.api.put(JOBS, owned("Job", "j"))
-        answers: list[ApiError | None] = []
-        loop.api.before = lambda text: answers.pop(0) if text == "LIST jobs" and answers else None
-        absent = NotFound(404, "x", "x")
-        async with loop.running():
-            for first in ([absent, None], [absent, ServerFailure(500, "x", "x"), absent, absent, None]):
-                answers[:] = first
-                loop.control.on_relisted()
-                await asyncio.sleep(ABSENT_SECONDS + 3 * RESYNC_RETRY_SECONDS)
-                assert answers == []
-                assert loop.cache.get(JOBS, "ml", "j") is not None
-            answers[:] = [absent] * 10
-            loop.control.on_relisted()
-            await asyncio.sleep(ABSENT_SECONDS + 2 * RESYNC_RETRY_SECONDS)
-            assert loop.cache.get(JOBS, "ml", "j") is None
 
     run(body())
 
@@ -722,7 +690,7 @@ def test_a_namespace_where_a_kind_may_not_be_listed_stops_itself_only() -> None:
             loop.control.on_listed(resource, "ml", {obj["metadata"]["uid"] for obj in objects}, version)
             if resource != PODS:
                 loop.control.on_listed(resource, "other", {obj["metadata"]["uid"] for obj in objects}, version)
-        task = _without_resync(loop)
+        task = asyncio.create_task(loop.control.run())
         await asyncio.sleep(0.01)
         assert loop.names == ["here"]
         loop.control.on_absent(PODS, "other", 0.0)
