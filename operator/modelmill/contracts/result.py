@@ -1,6 +1,7 @@
 """The result of a stage: its container's termination message, JSON of at most 3,072 bytes.
 
-`publish` leaves one on every ending; `fetch`, the built-in `train` and `evaluate` leave one when they fail.
+`publish` and, in a trial, `score` leave one on every ending; `fetch`, the built-in `train` and `evaluate` leave one when they
+fail.
 A `fetch` that went well leaves the data that it found.
 """
 
@@ -21,6 +22,7 @@ MaxPodTerminationMessageLogLength). A container that a cluster adds to the pod m
 PUBLISHED: Final = "Published"  # artifact stored, gates passed
 GATE_FAILED: Final = "GateFailed"  # artifact stored, at least one gate failed
 DATA_REJECTED: Final = "DataRejected"  # the data cannot be trained on: `reason` says why
+SCORED: Final = "Scored"  # a trial: `metrics` were measured on its validation rows, nothing is stored
 UNCHANGED: Final = "Unchanged"  # fetch found the data that StageSpec.unless_digest names: nothing was trained
 FAILED: Final = "Failed"  # anything else: `reason` says why
 # How many characters of each note, and of each reason and gate, are kept: the first pair that fits is taken.
@@ -28,7 +30,7 @@ LENGTHS: Final = (
     *((keep, MAX_BYTES) for keep in (MAX_BYTES, 500, 160, 60, 0)),
     *((0, keep) for keep in (500, 160, 60, 0)),
 )
-OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, UNCHANGED, FAILED})
+OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, SCORED, UNCHANGED, FAILED})
 
 
 class ResultError(ValueError):
@@ -47,11 +49,16 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """The snapshot that was trained on. `digest` pins every object's bytes."""
+    """The snapshot that was trained on. `digest` pins every object's bytes.
+
+    holdout_rows: that were measured on; in a trial, those that validate, 0 with folds.
+    copied: the store has a copy of the objects, by which the data can be brought back (contracts.snapshot).
+    """
 
     digest: str
     rows: int
     holdout_rows: int
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,8 @@ def decode(text: str) -> StageResult:
     _require_all_finite(result)
     if result.outcome in (PUBLISHED, GATE_FAILED) and (result.artifact is None or result.data is None):
         raise ResultError(f"outcome {result.outcome} needs artifact and data")
+    if result.outcome == SCORED and (result.data is None or not result.metrics):
+        raise ResultError(f"outcome {result.outcome} needs data and metrics")
     return result
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from modelmill.contracts.result import (
     MAX_BYTES,
     PUBLISHED,
+    SCORED,
     Artifact,
     ChampionFacts,
     DataFacts,
@@ -103,3 +104,11 @@ def test_a_message_that_the_kubelet_has_cut_says_so(containers: int) -> None:
 def test_a_message_that_is_nested_without_end_is_refused() -> None:
     with pytest.raises(ResultError, match="not JSON"):
         decode("[" * MAX_BYTES)
+
+
+def test_a_scored_trial_has_its_metrics_and_its_data() -> None:
+    scored = StageResult(SCORED, data=DataFacts("sha256:1", 80, 0, copied=True), metrics={"r2": 0.9})
+    assert decode(encode(scored)) == scored
+    for lacking in (replace(scored, data=None), replace(scored, metrics={})):
+        with pytest.raises(ResultError, match="Scored needs data and metrics"):
+            decode(encode(lacking))
