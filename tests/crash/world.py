@@ -20,6 +20,7 @@ from modelmill.kube import labels
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import JOBS
 from modelmill.serving.part import serving_part
+from modelmill.tuning.sampler import InProcess
 from modelmill.workloads.containers import Image
 from tests.crash.faults import FaultyClient, Strike, Write
 from tests.crash.memory_api import MemoryApi, Object
@@ -53,7 +54,8 @@ class Operator:
         self.client.behind = since
         client = self.fenced(self.client)
         server = Image("server:1", "IfNotPresent")
-        table = [_with_pods(row, server, world.surroundings) for row in app.controllers(CONFIG, client)]
+        rows = app.controllers(CONFIG, client, InProcess())
+        table = [_with_pods(row, server, world.surroundings) for row in rows]
         watches = app.watches(table)
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},

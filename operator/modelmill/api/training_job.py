@@ -16,6 +16,7 @@ from modelmill.api.base import (
     rules,
 )
 from modelmill.api.pods import EnvVar, PodTemplate
+from modelmill.api.tuning import SPEC_RULES, Tuning
 
 Column = Annotated[str, Field(min_length=1, max_length=128)]
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
@@ -206,10 +207,16 @@ class Retrain(Part):
 class RunPolicy(Part):
     """How a run is executed."""
 
-    suspend: bool = Field(default=False, description="Start no run while true. A run in progress goes on.")
+    suspend: bool = Field(
+        default=False,
+        description="Start no run while true, and no trial of a search. A run in progress goes on, as do trials.",
+    )
     backoff_limit: int = Field(default=2, ge=0, le=20, description="How often a failed pod is tried again.")
     active_deadline_seconds: int = Field(
-        default=7200, ge=1, le=2_592_000, description="Longest time of a run, all tries together."
+        default=7200,
+        ge=1,
+        le=2_592_000,
+        description="Longest time of a run, all tries together. With tuning: of each of its Jobs.",
     )
     ttl_seconds_after_finished: int = Field(
         default=86_400, ge=0, le=2_592_000, description="How long the Job and its logs are kept after a run."
@@ -228,6 +235,7 @@ class Versions(Part):
 class TrainingJobSpec(Part):
     """A model's training: what on, how, how it is judged and what starts it again."""
 
+    model_config = Part.model_config | {"json_schema_extra": rules(*SPEC_RULES)}
     model: ModelName = Field(
         description="Name of the model: the family that versions belong to.",
         json_schema_extra=rules(("self == oldSelf", "model is immutable: create another TrainingJob")),
@@ -238,6 +246,7 @@ class TrainingJobSpec(Part):
     train: Train = Field(description="How the model is trained.")
     pod_template: PodTemplate = Field(default_factory=PodTemplate, description="Resources and placement of the pod.")
     evaluation: Evaluation = Field(description="How the result is judged.")
+    tuning: Tuning | None = Field(default=None, description="A search of the best parameters, before a run publishes.")
     triggers: Triggers = Field(default_factory=Triggers, description="What starts a run.")
     retrain: Retrain = Field(default_factory=Retrain, description="Limits on runs that an alert starts.")
     run_policy: RunPolicy = Field(default_factory=RunPolicy, description="How a run is executed.")

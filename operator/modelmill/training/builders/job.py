@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +24,8 @@ WORK = "/modelmill"
 REQUESTS = {"cpu": "100m", "memory": "384Mi"}
 TRAINED_HASH_ANNOTATION = f"{labels.GROUP}/trained-hash"
 RUN_SPEC_HASH_ANNOTATION = f"{labels.GROUP}/run-spec-hash"
+PUBLISH = "publish"
+"""Step of the Job of a search that publishes."""
 CHAMPION_ANNOTATION = f"{labels.GROUP}/champion"
 STORE_ANNOTATION = f"{labels.GROUP}/store"
 # The webhook that gives the pods of a service account a token for AWS gives it to every container that is not named here.
@@ -42,13 +46,41 @@ def build_job(
     trainer: Image,
     unless_digest: str | None = None,
 ) -> dict[str, Any]:
-    """Return the Job of run `number`, which ends after fetch when the data have `unless_digest`.
+    """Return the Job of run `number`, which ends after fetch when the data have `unless_digest`."""
+    told = stage_spec(view, number, version, champion, unless_digest)
+    compared = champion.name if champion is not None else None
+    return build_run_job(view, told, job_name(view, number), run_annotations(view, compared), trainer)
+
+
+def build_run_job(
+    view: View, told: stage.StageSpec, name: str, annotations: dict[str, str], trainer: Image
+) -> dict[str, Any]:
+    """Return the Job that fetches, trains, evaluates and publishes what `told` says.
 
     backoffLimit counts failures of the program; a disruption of the pod is not counted, and exit code 3 of a built-in stage
     ends the run at once, since trying again would fail again.
     """
     policy = view.spec.run_policy
-    job_labels = {
+    search = told.search
+    given = search.parameters if search is not None else {}
+    return jobs.build_job(
+        jobs.Job(
+            name=name,
+            namespace=view.namespace,
+            labels=job_labels(view, told.run) | ({labels.STEP_LABEL: PUBLISH} if search is not None else {}),
+            annotations=annotations,
+            tries_again=policy.backoff_limit,
+            deadline_seconds=policy.active_deadline_seconds,
+            final_containers=_final_stages(view),
+            pod_annotations=WITHOUT_IDENTITY,
+            pod=_pod(view, told.run, stage.encode(told), trainer, given),
+        )
+    )
+
+
+def job_labels(view: View, number: int) -> dict[str, str]:
+    """Return the labels of every Job and pod of run `number`."""
+    return {
         labels.TRAINING_JOB_LABEL: view.name,
         labels.RUN_LABEL: str(number),
         labels.MODEL_LABEL: view.spec.model,
@@ -56,24 +88,16 @@ def build_job(
         "app.kubernetes.io/name": "modelmill-trainer",
         "app.kubernetes.io/instance": view.name,
     }
-    return jobs.build_job(
-        jobs.Job(
-            name=job_name(view, number),
-            namespace=view.namespace,
-            labels=job_labels,
-            annotations={
-                TRAINED_HASH_ANNOTATION: view.trained_hash(),
-                RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash(),
-                CHAMPION_ANNOTATION: champion.name if champion is not None else "",
-                STORE_ANNOTATION: view.spec.store.model_dump_json(by_alias=True, exclude_none=True),
-            },
-            tries_again=policy.backoff_limit,
-            deadline_seconds=policy.active_deadline_seconds,
-            final_containers=_final_stages(view),
-            pod_annotations=WITHOUT_IDENTITY,
-            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion, unless_digest)), trainer),
-        )
-    )
+
+
+def run_annotations(view: View, champion: str | None) -> dict[str, str]:
+    """Return what the first Job of a run says about it: from which spec it was made, and what it is compared with."""
+    return {
+        TRAINED_HASH_ANNOTATION: view.trained_hash(),
+        RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash(),
+        CHAMPION_ANNOTATION: champion or "",
+        STORE_ANNOTATION: view.spec.store.model_dump_json(by_alias=True, exclude_none=True),
+    }
 
 
 def store_of(view: View, job: str) -> Store:
@@ -95,42 +119,68 @@ def _final_stages(view: View) -> list[str]:
     return [names.STAGE_FETCH, *train, names.STAGE_EVALUATE, names.STAGE_PUBLISH]
 
 
-def _pod(view: View, number: int, told: str, image: Image) -> Pod:
-    env = _environment(number)
+def _pod(view: View, number: int, told: str, image: Image, given: Mapping[str, Any]) -> Pod:
+    """Return the pod of a run. given: parameters that a search has found."""
+    env = environment(number)
     ours = {**env, names.ENV_EVALUATED: f"{WORK}/evaluated", names.ENV_STAGE: told}
     # The model is loaded and run where there are no keys; where there are, nothing is mounted that a tenant's program wrote.
-    evaluate = _stage(view, names.STAGE_EVALUATE, image, ours, ("evaluated",), reads=("input", "holdout", "output"))
+    evaluate = stage_container(
+        view, names.STAGE_EVALUATE, image, ours, ("evaluated",), reads=("input", "holdout", "output")
+    )
     return Pod(
         init=[
-            _stage(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True),
-            _train(view, image, env, told),
+            stage_container(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True),
+            train_container(view, image, env, told, given),
             evaluate,
         ],
-        containers=[_stage(view, names.STAGE_PUBLISH, image, ours, (), reads=("holdout", "evaluated"), keys=True)],
+        containers=[
+            stage_container(view, names.STAGE_PUBLISH, image, ours, (), reads=("holdout", "evaluated"), keys=True)
+        ],
         template=view.spec.pod_template,
         service_account=view.spec.store.service_account_name,
         restart_policy="Never",
     )
 
 
-def _train(view: View, image: Image, env: dict[str, str], told: str) -> Container:
-    """Return the train stage: it sees neither the hold-out nor the store's keys."""
+def train_container(
+    view: View, image: Image, env: Mapping[str, str], told: str, given: Mapping[str, Any], trial: int | None = None
+) -> Container:
+    """Return the train stage: it sees neither the hold-out nor the store's keys.
+
+    given: parameters that a search has found. trial: index of the trial, None in a run that publishes.
+    """
     container = view.spec.train.container
     folders = ("input", "output")
+    found = {**env, **parameter_environment(given, trial)}
     if container is None:
-        return _stage(view, names.STAGE_TRAIN, image, {**env, names.ENV_STAGE: told}, folders)
+        return stage_container(view, names.STAGE_TRAIN, image, {**found, names.ENV_STAGE: told}, folders)
     own = {item.name: item.value for item in container.env}
     # Python keeps back what it prints to a pipe: its last words would come after those of the error that ended it.
-    plain = {**env, "PYTHONUNBUFFERED": "1"}
-    built = _stage(view, names.STAGE_TRAIN, Image(container.image), {**plain, **own}, folders)
+    plain = {**found, "PYTHONUNBUFFERED": "1"}
+    built = stage_container(view, names.STAGE_TRAIN, Image(container.image), {**plain, **own}, folders)
     return replace(built, args=container.args, command=container.command, read_only_root=False)
 
 
-def _stage(
+def parameter_environment(given: Mapping[str, Any], trial: int | None) -> dict[str, str]:
+    """Return the variables that tell a train container what a search gives it; none in a run without a search.
+
+    Kubernetes expands `$(NAME)` and `$$` in the value of a variable, so that a `$` is written in another way.
+    """
+    if not given and trial is None:
+        return {}
+    whole = json.dumps(given, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    env = {names.ENV_PARAMS: whole.replace("$", "\\u0024")}
+    for name, value in given.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        env[f"{names.ENV_PARAM_PREFIX}{name.upper()}"] = text.replace("$", "$$")
+    return env if trial is None else {**env, names.ENV_TRIAL: str(trial)}
+
+
+def stage_container(
     view: View,
     name: str,
     image: Image,
-    env: dict[str, str],
+    env: Mapping[str, str],
     folders: tuple[str, ...],
     *,
     reads: tuple[str, ...] = (),
@@ -150,7 +200,7 @@ def _stage(
     )
 
 
-def _environment(number: int) -> dict[str, str]:
+def environment(number: int) -> dict[str, str]:
     """Return the variables that every stage has, in the order in which they may refer to each other."""
     return {
         names.ENV_INPUT: f"{WORK}/input",
