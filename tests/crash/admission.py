@@ -153,11 +153,6 @@ def _is_sorted(items: list[Any]) -> bool:
     return items == sorted(items)
 
 
-def _index_of(items: list[Any], item: Any) -> int:
-    """Kubernetes' own function of lists: the first place, or -1 (CEL in Kubernetes, list library)."""
-    return items.index(item) if item in items else -1
-
-
 def _lower_ascii(text: str) -> str:
     """A function of CEL's string extension."""
     return "".join(char.lower() if char.isascii() else char for char in text)
@@ -165,7 +160,6 @@ def _lower_ascii(text: str) -> str:
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "isSorted": _is_sorted,
-    "indexOf": _index_of,
     "lowerAscii": _lower_ascii,
 }
 

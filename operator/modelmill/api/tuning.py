@@ -85,7 +85,7 @@ class Categorical(Part):
 class When(Part):
     """The value of another parameter that a parameter hangs on."""
 
-    parameter: ParameterName = Field(description="Name of a categorical parameter above this one.")
+    parameter: ParameterName = Field(description="Name of a categorical parameter.")
     equals: Choice = Field(description="One of its choices: with another one, a trial has no value for this parameter.")
 
 
@@ -186,9 +186,9 @@ class Tuning(Part):
                 "when needs a categorical parameter of this list, and one of its choices",
             ),
             (
-                "self.parameters.all(p, !has(p.when) || self.parameters.map(q, q.name).indexOf(p.when.parameter) < "
-                "self.parameters.map(q, q.name).indexOf(p.name))",
-                "a parameter with when must come after the one that it hangs on",
+                "self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter && "
+                "(!has(q.when) || self.parameters.exists(r, r.name == q.when.parameter && !has(r.when)))))",
+                "when goes two steps deep at most: the parameter that it names may hang on another one, which hangs on none",
             ),
             (
                 "self.parameters.all(p, self.parameters.exists_one(q, q.name.lowerAscii() == p.name.lowerAscii()))",

@@ -77,7 +77,16 @@ def text_of(value: float | int | str) -> str:
 
 def space_of(tuning: Tuning) -> tuple[Axis, ...]:
     """Return the axes of a search, those that others hang on first."""
-    return tuple(_axis(one) for one in tuning.parameters)
+    parents = {one.name: one.when.parameter for one in tuning.parameters if one.when is not None}
+    return tuple(_axis(one) for one in sorted(tuning.parameters, key=lambda one: _depth(one.name, parents)))
+
+
+def _depth(name: str, parents: Mapping[str, str]) -> int:
+    """Return on how many others a parameter hangs, one after the other."""
+    depth = 0
+    while name in parents and depth <= len(parents):
+        name, depth = parents[name], depth + 1
+    return depth
 
 
 def _axis(one: Parameter) -> Axis:
