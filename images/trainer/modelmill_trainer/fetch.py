@@ -11,6 +11,7 @@ from pathlib import Path
 from modelmill.contracts import artifact
 from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.artifact_folder import fetch_artifact
+from modelmill_trainer.copies import bring, keep
 from modelmill_trainer.facts import Facts, write_facts
 from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
@@ -37,12 +38,14 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
     for folder in (folders.input, folders.holdout):
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
-        train, held = _download(spec, Path(name))
+        train, held = _brought(spec, Path(name))
         size = sum(item.size for item in (*train, *held))
         print(f"fetch: {len(train) + len(held)} objects, {size} bytes in {time.monotonic() - begin:.2f} s", flush=True)
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
         facts = _divide(spec, folders, train, held)
+        if spec.data.copy:
+            keep(train, held, spec.store, Path(name))
     for note in facts.notes:
         print(f"fetch: {note}", flush=True)
     print(
@@ -64,8 +67,11 @@ def _check_store(spec: StageSpec) -> None:
         raise StageError(error.reason, f"store.uri: {' '.join(error.messages)}", final=error.final) from None
 
 
-def _download(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:
+def _brought(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:
+    """Bring the objects to train on and those of a hold-out that is given apart, which a trial has no business with."""
     store, data = spec.store, spec.data
+    if data.snapshot is not None:
+        return bring(data.snapshot, store, into / "copy", holdout=spec.trial is None)
     train = download(
         open_folder(data.uri, store.endpoint, store.region, "data.train.uri"), into / "train", "data.train.uri"
     )
@@ -91,7 +97,7 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         uri=data.uri,
         holdout_uri=data.holdout.uri,
         format=data.format,
-        digest=data_digest(train, held),
+        digest=data.snapshot or data_digest(train, held),
         objects=tuple(item.facts() for item in train),
         holdout_objects=tuple(item.facts() for item in held),
         target=data.target,
@@ -107,6 +113,7 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         holdout=_spoken_holdout(spec, len(split.holdout), len(split.train) + len(split.holdout)),
         notes=tuple(split.notes),
         train_sha256=artifact.digest(train_file.read_bytes()),
+        copied=data.copy or data.snapshot is not None,
     )
     write_facts(facts, folders.snapshot)
     params = {
