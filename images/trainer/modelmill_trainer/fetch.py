@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from modelmill.contracts import artifact
-from modelmill.contracts.stage import StageSpec
+from modelmill.contracts.stage import Holdout, StageSpec
 from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.copies import bring, keep
 from modelmill_trainer.facts import Facts, write_facts
@@ -89,10 +89,12 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
     data = spec.data
     table = read_objects(train, data.format)
     apart = read_objects(held, data.format) if held else None
-    split = make_split(table, apart, data, spec.seed)
-    train_file = folders.train(data.format)
+    split = make_split(table, apart, data, spec.seed, spec.trial)
+    train_file, held_file = folders.train(data.format), folders.held_out(data.format)
     write_rows(split.train, train_file, data.format)
-    write_rows(split.holdout, folders.held_out(data.format), data.format)
+    held_file.unlink(missing_ok=True)
+    if len(split.holdout):
+        write_rows(split.holdout, held_file, data.format)
     facts = Facts(
         uri=data.uri,
         holdout_uri=data.holdout.uri,
@@ -128,14 +130,18 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         "features": [{"name": name, "kind": split.kinds[name]} for name in split.features],
         "target_kind": split.kinds[data.target],
         "rows": len(split.train),
-        "parameters": spec.estimator.parameters if spec.estimator is not None else {},
+        "parameters": spec.estimator.chosen().parameters if spec.estimator is not None else {},
     }
     folders.params.write_text(json.dumps(params, ensure_ascii=False, indent=1), encoding="utf-8")
     return facts
 
 
 def _spoken_holdout(spec: StageSpec, held: int, rows: int) -> str:
-    holdout = spec.data.holdout
+    holdout, trial = spec.data.holdout, spec.trial
+    if trial is not None:
+        if trial.folds:
+            return f"{trial.folds} folds"
+        holdout = Holdout(trial.fraction, trial.strategy, trial.column)
     if holdout.uri:
         return f"given apart at {holdout.uri}"
     if holdout.strategy == "Latest":

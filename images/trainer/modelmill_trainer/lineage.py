@@ -31,9 +31,10 @@ def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[s
         "python": platform.python_version(),
     }
     if spec.estimator is not None:
-        found["estimator"] = spec.estimator.estimator
-        found["parameters"] = json.dumps(spec.estimator.parameters, sort_keys=True)
-        found["preprocessing"] = spec.estimator.preprocessing
+        chosen = spec.estimator.chosen()
+        found["estimator"] = chosen.estimator
+        found["parameters"] = json.dumps(chosen.parameters, sort_keys=True)
+        found["preprocessing"] = chosen.preprocessing
     if spec.train_image:
         found["train_image"] = spec.train_image
     if os.environ.get(ENV_GIT_REVISION):

@@ -70,11 +70,9 @@ class Estimator:
         """Return the estimator that the parameters choose, with its own parameters.
 
         What is meant for the estimator of another class is left out. Where another one replaces the resource's, plain names
-        are its own as well. Raises ValueError for an estimator that is no text.
+        are its own as well.
         """
-        path = self.parameters.get(CHOICE, self.estimator)
-        if not isinstance(path, str):
-            raise ValueError(f"the parameter {CHOICE!r} is {path!r}: use an import path")  # noqa: TRY004 - a wrong value
+        path = str(self.parameters.get(CHOICE, self.estimator))
         name = path.rpartition(".")[2]
         plain = {key: value for key, value in self.parameters.items() if key != CHOICE and MEANT_FOR not in key}
         meant = {
