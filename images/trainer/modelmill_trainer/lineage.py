@@ -20,8 +20,8 @@ def told_search(search: Search) -> str:
     ends = {"failed": search.failed, "pruned": search.pruned}
     lost = "".join(f", {count} {word}" for word, count in ends.items() if count)
     return (
-        f"{search.algorithm}, seed {search.seed}: trial {search.best_index} is the best of {search.succeeded} that were measured "
-        f"({search.trials} made{lost}), {search.objective_metric} {search.best_value:.6g} by {search.validation}"
+        f"{search.algorithm}, seed {search.seed}: trial {search.best_index} is the best of {search.succeeded} that were "
+        f"measured ({search.trials} made{lost}), {search.objective_metric} {search.best_value:.6g} by {search.validation}"
     )
 
 
