@@ -15,6 +15,7 @@ from modelmill_trainer.copies import bring, keep
 from modelmill_trainer.facts import Facts, write_facts
 from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
+from modelmill_trainer.reproduction import origin_manifest
 from modelmill_trainer.snapshot import Fetched, data_digest, download
 from modelmill_trainer.stores import open_folder
 
@@ -30,6 +31,8 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
     if spec.data.format not in FORMATS:
         raise StageError("SpecInvalid", f"data.train.format {spec.data.format!r} is none of {', '.join(FORMATS)}")
     _check_store(spec)
+    if spec.reproduces is not None:
+        origin_manifest(spec.reproduces, spec.store)  # after the training, which may take hours, it would be late
     for folder in (folders.input / "train", folders.champion):
         shutil.rmtree(folder, ignore_errors=True)
     if spec.champion is not None:

@@ -106,6 +106,15 @@ class Champion:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The version whose recipe a run repeats. uri, digest: of its artifact, which the result is compared with."""
+
+    name: str
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One trial of a search, measured on rows of the training data: the hold-out is not in its pod.
 
@@ -161,6 +170,7 @@ class StageSpec:
 
     unless_digest: digest of data that need no training: fetch ends the run with outcome Unchanged when it finds them.
     trial: the trial that these stages are; None for a run that publishes. search: what chose the parameters of this run.
+    reproduces: the version that this run makes again, for comparison: nothing is published.
     """
 
     namespace: str
@@ -182,6 +192,7 @@ class StageSpec:
     unless_digest: str | None = None
     trial: Trial | None = None
     search: Search | None = None
+    reproduces: Origin | None = None
     v: int = STAGE_VERSION
 
 
@@ -228,6 +239,7 @@ def decode(text: str) -> StageSpec:
         unless_digest=raw.get("unless_digest"),
         trial=_known(Trial, raw["trial"]) if raw.get("trial") else None,
         search=_search(raw["search"]) if raw.get("search") else None,
+        reproduces=_known(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
     )
 
 

@@ -14,6 +14,7 @@ SPEC = stage.StageSpec(
     data=stage.Data("s3://mill/cars", "csv", "mpg", copy=True, snapshot="sha256:" + "0" * 64),
     estimator=stage.Estimator("sklearn.linear_model.Ridge", {"alpha": 0.5}),
     trial=stage.Trial(7, attempt=2, fraction=0.2, strategy="Latest", column="year"),
+    reproduces=stage.Origin("fuel-2", "s3://mill/prod/x", "sha256:1"),
     search=stage.Search(
         "TPE", 42, "r2", "Maximize", trials=40, succeeded=38, failed=1, pruned=1, best_index=7, best_value=0.9,
         validation="5 folds", parameters={"alpha": 0.5}, best=(stage.RankedTrial(7, 0.9, {"alpha": 0.5}),),
@@ -27,9 +28,10 @@ def test_everything_comes_back() -> None:
 
 def test_a_spec_of_before_is_no_trial_and_copies_nothing() -> None:
     raw = json.loads(stage.encode(SPEC))
-    del raw["trial"], raw["search"], raw["data"]["copy"], raw["data"]["snapshot"]
+    del raw["trial"], raw["search"], raw["reproduces"], raw["data"]["copy"], raw["data"]["snapshot"]
     old = stage.decode(json.dumps(raw))
-    assert (old.trial, old.search, old.data.copy, old.data.snapshot) == (None, None, False, None)
+    assert (old.trial, old.search, old.reproduces) == (None, None, None)
+    assert (old.data.copy, old.data.snapshot) == (False, None)
 
 
 @pytest.mark.parametrize(
