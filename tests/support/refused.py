@@ -144,6 +144,11 @@ def tuned(*parameters: Any, **more: Any) -> Body:
     return job({"tuning": {"parameters": parameters or [ALPHA], "maxTrials": 3, **more}})
 
 
+def digested() -> Body:
+    body = tuned()
+    return {**body, "spec": {**body["spec"], "data": {**body["spec"]["data"], "snapshot": "Digest"}}}
+
+
 def of_container(tuning: Mapping[str, Any]) -> Body:
     return job(
         {"train": {"container": {"image": "a/b:1"}}, "tuning": {"parameters": [ALPHA], "maxTrials": 3, **tuning}}
@@ -211,6 +216,7 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "seedTrials may name parameters of this search": lambda: tuned(seedTrials=[{"beta": "1"}]),
     "a value of seedTrials is outside": lambda: tuned(seedTrials=[{"alpha": "11"}]),
     "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
+    "a search needs data.snapshot Copy": digested,
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}
     ),

@@ -244,5 +244,9 @@ SPEC_RULES = (
         f"(has(p.categorical) && p.categorical.choices.all(c, string(c).matches('{_ESTIMATOR}'))))",
         "the parameter estimator needs categorical choices that are import paths, e.g. sklearn.linear_model.Ridge",
     ),
+    (
+        "!has(self.tuning) || !has(self.data.snapshot) || self.data.snapshot == 'Copy'",
+        "a search needs data.snapshot Copy, which its trials read: leave data.snapshot out, or set Copy",
+    ),
 )
 """Rules of a TrainingJob's spec about its tuning and what it stands beside."""

@@ -70,11 +70,9 @@ class Estimator:
         """Return the estimator that the parameters choose, with its own parameters.
 
         What is meant for the estimator of another class is left out. Where another one replaces the resource's, plain names
-        are its own as well. Raises ValueError for an estimator that is no text.
+        are its own as well.
         """
-        path = self.parameters.get(CHOICE, self.estimator)
-        if not isinstance(path, str):
-            raise ValueError(f"the parameter {CHOICE!r} is {path!r}: use an import path")  # noqa: TRY004 - a wrong value
+        path = str(self.parameters.get(CHOICE, self.estimator))
         name = path.rpartition(".")[2]
         plain = {key: value for key, value in self.parameters.items() if key != CHOICE and MEANT_FOR not in key}
         meant = {
@@ -101,6 +99,15 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class Champion:
     """The version that the challenger is compared with, on hold-out rows that neither has been trained on."""
+
+    name: str
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The version whose recipe a run repeats. uri, digest: of its artifact, which the result is compared with."""
 
     name: str
     uri: str
@@ -163,6 +170,7 @@ class StageSpec:
 
     unless_digest: digest of data that need no training: fetch ends the run with outcome Unchanged when it finds them.
     trial: the trial that these stages are; None for a run that publishes. search: what chose the parameters of this run.
+    reproduces: the version that this run makes again, for comparison: nothing is published.
     """
 
     namespace: str
@@ -184,6 +192,7 @@ class StageSpec:
     unless_digest: str | None = None
     trial: Trial | None = None
     search: Search | None = None
+    reproduces: Origin | None = None
     v: int = STAGE_VERSION
 
 
@@ -230,6 +239,7 @@ def decode(text: str) -> StageSpec:
         unless_digest=raw.get("unless_digest"),
         trial=_known(Trial, raw["trial"]) if raw.get("trial") else None,
         search=_search(raw["search"]) if raw.get("search") else None,
+        reproduces=_known(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
     )
 
 

@@ -96,10 +96,12 @@ class View:
         return replace(self, training_job=replace(self.training_job, status=status))
 
     def trained_hash(self) -> str:
-        """Hash of the fields that decide what a run trains: data, how, where from, and what a search looks for."""
-        return short_hash(
-            self.spec.data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint, *self._searched()
-        )
+        """Hash of the fields that decide what a run trains: data, how, where from, and what a search looks for.
+
+        A copy of the data is no other data.
+        """
+        data = self.spec.data.model_copy(update={"snapshot": None})
+        return short_hash(data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint, *self._searched())
 
     def _searched(self) -> list[Any]:
         """Return what makes trials of a search comparable; nothing without one, which keeps the hashes of such objects."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import ModelVersion
-from modelmill.contracts import names, stage
+from modelmill.contracts import names, parameters, stage
 from modelmill.kube import labels
 from modelmill.training.builders.stage_spec import stage_spec
 from modelmill.training.view import View
@@ -151,7 +150,9 @@ def train_container(
     """
     container = view.spec.train.container
     folders = ("input", "output")
-    found = {**env, **parameter_environment(given, trial)}
+    found = {**env, **(parameters.environment(given) if given else {})}
+    if trial is not None:
+        found[names.ENV_TRIAL] = str(trial)
     if container is None:
         return stage_container(view, names.STAGE_TRAIN, image, {**found, names.ENV_STAGE: told}, folders)
     own = {item.name: item.value for item in container.env}
@@ -159,21 +160,6 @@ def train_container(
     plain = {**found, "PYTHONUNBUFFERED": "1"}
     built = stage_container(view, names.STAGE_TRAIN, Image(container.image), {**plain, **own}, folders)
     return replace(built, args=container.args, command=container.command, read_only_root=False)
-
-
-def parameter_environment(given: Mapping[str, Any], trial: int | None) -> dict[str, str]:
-    """Return the variables that tell a train container what a search gives it; none in a run without a search.
-
-    Kubernetes expands `$(NAME)` and `$$` in the value of a variable, so that a `$` is written in another way.
-    """
-    if not given and trial is None:
-        return {}
-    whole = json.dumps(given, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    env = {names.ENV_PARAMS: whole.replace("$", "\\u0024")}
-    for name, value in given.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        env[f"{names.ENV_PARAM_PREFIX}{name.upper()}"] = text.replace("$", "$$")
-    return env if trial is None else {**env, names.ENV_TRIAL: str(trial)}
 
 
 def stage_container(

@@ -167,7 +167,7 @@ def _carried(view: View, header: Header) -> Ledger:
 def data_facts(ledger: Ledger) -> DataFacts:
     """Return the data that a search is about."""
     header = ledger.header
-    return DataFacts(header.digest, header.rows, header.holdout_rows)
+    return DataFacts(header.digest, header.rows, header.holdout_rows, copied=True)
 
 
 def unseen(far: Advance) -> list[Entry]:
