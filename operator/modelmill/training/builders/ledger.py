@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from modelmill.kube import labels
 from modelmill.training.builders.job import job_labels
 from modelmill.training.view import View
 from modelmill.tuning.ledger import Ledger, encode
+
+LEDGER: Final = "ledger"
+"""What the label of steps says on the ConfigMaps."""
 
 
 def ledger_name(run_job: str, shard: int) -> str:
@@ -24,7 +27,7 @@ def build_ledger(view: View, number: int, run_job: str, before: Ledger | None, a
             "metadata": {
                 "name": ledger_name(run_job, place),
                 "namespace": view.namespace,
-                "labels": {**job_labels(view, number), labels.STEP_LABEL: "ledger"},
+                "labels": {**job_labels(view, number), labels.STEP_LABEL: LEDGER},
             },
             "data": dict(data),
         }
