@@ -85,8 +85,8 @@ class ByHand:
 
     @property
     def loses(self) -> bool:
-        """Whether what the objects say is lost, which matters of those that keep what is nowhere else."""
-        return self.do in (delete, edit)
+        """Whether what the objects say is lost or out of sight, which matters of those that keep what is nowhere else."""
+        return self.do in (delete, edit, relabel)
 
 
 @dataclass(frozen=True)

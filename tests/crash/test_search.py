@@ -39,7 +39,7 @@ def entries(outcome: Outcome) -> list[dict[str, Any]]:
     ids=["TPE, one at a time", "Random, four at a time"],
 )
 def test_operator_killed_at_random_20_times_during_one_search(tuning: dict[str, Any]) -> None:
-    """40 entries, each index once, no trial run twice to completion, the same best as undisturbed with this order of results."""
+    """40 entries, each index once, no trial run twice to completion, the same best as with this order undisturbed."""
     scenario = Scenario("search of 40", partial(search, tuning), scored, within=400)
     clean = play(scenario)
     draw = random.Random(5)

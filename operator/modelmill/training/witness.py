@@ -56,12 +56,12 @@ def _doubtful(view: View, run: CurrentRun) -> list[str]:
     """Return the Jobs that would be recorded as lost, or as ended by nobody knows what."""
     if run.trials is None:
         return [run.job] if _is_lost(observe(view, run)) else []
-    far = advance(view, run)
-    if _is_lost(far.ended):
-        return [data_job_name(run.job)]
-    if far.ledger is not None and far.ledger.header.end and run.job in view.jobs and _is_lost(observe(view, run)):
-        return [run.job]
-    return [trial_job_name(run.job, one.index, one.attempt) for one in unseen(far)]
+    if view.ledger is None:
+        data = data_job_name(run.job)
+        return [data] if data not in view.jobs or _is_lost(advance(view, run).ended) else []
+    if view.ledger.header.end:
+        return [run.job] if _is_lost(observe(view, run)) else []
+    return [trial_job_name(run.job, one.index, one.attempt) for one in unseen(view, advance(view, run))]
 
 
 def _is_lost(seen: RunActive | RunEnded | None) -> bool:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from modelmill.tuning import worker
@@ -19,8 +20,9 @@ IDLE_SECONDS: Final = 60.0
 """After so long without a request the process ends."""
 TRIES: Final = 2
 """A process that dies is started once more: the kernel may have taken its memory for another."""
+GRACE_SECONDS: Final = 5.0
 LONGEST_ANSWER: Final = 16 << 20
-INHERITED: Final = ("PATH", "PYTHONPATH", "PYTHONSAFEPATH", "HOME")
+INHERITED: Final = ("PATH", "PYTHONSAFEPATH", "HOME")
 
 
 class SamplerError(Exception):
@@ -61,7 +63,7 @@ class SamplerProcess:
                 try:
                     return _read(await self._asked(line))
                 except ConnectionError as error:
-                    code = await self._ended()
+                    code = await self._ended(GRACE_SECONDS)
                     if last:
                         raise SamplerError(f"the process that suggests ended with code {code}") from error
                 except TimeoutError:
@@ -80,6 +82,7 @@ class SamplerProcess:
         process = self._process
         if process is None or process.returncode is not None:
             environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
             # One request at a time: threads of linear algebra would only take memory.
             environment["OMP_NUM_THREADS"] = "1"
             process = self._process = await asyncio.create_subprocess_exec(
@@ -106,16 +109,16 @@ class SamplerProcess:
             self._process.stdin.close()
         self._process = None
 
-    async def _ended(self) -> int:
-        """End the process; return its exit code."""
+    async def _ended(self, grace: float = 0.0) -> int:
+        """Return the exit code of the process, which is killed when it does not end by itself in `grace` seconds."""
         process, self._process = self._process, None
         if process is None:
             return 0
-        if process.returncode is None:
-            try:
-                process.kill()
-            except ProcessLookupError:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
                 return await process.wait()
+        with suppress(ProcessLookupError):
+            process.kill()
         return await process.wait()
 
 

@@ -170,6 +170,7 @@ def data_facts(ledger: Ledger) -> DataFacts:
     return DataFacts(header.digest, header.rows, header.holdout_rows, copied=True)
 
 
-def unseen(far: Advance) -> list[Entry]:
-    """Return the trials, as they were before, that have ended without a pod that tells how."""
-    return [one.before for one in far.trials if one.unseen]
+def unseen(view: View, far: Advance) -> list[Entry]:
+    """Return the trials, as they were before, whose Job is not there, or has ended without a pod that tells how."""
+    missing = (one for one in far.trials if one.job not in view.jobs)
+    return [one.before for one in (*missing, *(one for one in far.trials if one.unseen))]

@@ -30,10 +30,11 @@ METRIC_MISSING: Final = "MetricMissing"
 class TrialSeen:
     """A trial as it was looked at.
 
-    before: what the ledger says; entry: what it is to say. active: how it goes on, None when it does not.
+    job: its name. before: what the ledger says; entry: what it is to say. active: how it goes on, None when it does not.
     unseen: it has ended, but no pod tells how: the cache may be behind.
     """
 
+    job: str
     before: Entry
     entry: Entry
     active: RunActive | None = None
@@ -45,36 +46,36 @@ def observe_trial(view: View, run_job: str, entry: Entry, metric: str) -> TrialS
     name = trial_job_name(run_job, entry.index, entry.attempt)
     job = view.jobs.get(name)
     if job is None:
-        return TrialSeen(entry, entry, RunActive("Pending", entry.attempt))
+        return TrialSeen(name, entry, entry, RunActive("Pending", entry.attempt))
     seen, look_again = observed_job(view, name)
     pods = view.pods.get(name, ())
     if isinstance(seen, jobs.Complete):
-        return _completed(entry, pods, metric, seen.finished)
+        return _completed(name, entry, pods, metric, seen.finished)
     if isinstance(seen, jobs.Failed):
-        return _failed(entry, pods, seen)
+        return _failed(name, entry, pods, seen)
     doing = active(seen, look_again)
     built_from = (job["metadata"].get("annotations") or {}).get(RUN_SPEC_HASH_ANNOTATION)
     if doing.obstacle and built_from != view.run_spec_hash():
-        return TrialSeen(entry, replace(entry, attempt=entry.attempt + 1))
-    return TrialSeen(entry, entry, doing)
+        return TrialSeen(name, entry, replace(entry, attempt=entry.attempt + 1))
+    return TrialSeen(name, entry, entry, doing)
 
 
-def _completed(entry: Entry, pods: jobs.Pods, metric: str, finished: datetime) -> TrialSeen:
+def _completed(name: str, entry: Entry, pods: jobs.Pods, metric: str, finished: datetime) -> TrialSeen:
     at = timestamp(finished)
     pod = next((one for one in jobs.newest_first(pods) if _exit(one, names.STAGE_SCORE) == 0), None)
     if pod is None:
-        return replace(_lost(entry, at, "its pod is gone and with it the result"), unseen=True)
+        return replace(_lost(name, entry, at, "its pod is gone and with it the result"), unseen=True)
     ends = [end for stage in STAGES if (end := ended(pod, stage)) is not None]
     # The kernel may kill a child of the container's program, which then ends well with half of the work done.
     killed = next((end for end in ends if end.reason == OOM_KILLED), None)
     if killed is not None:
-        return TrialSeen(entry, _out_of_memory(entry, killed, at))
+        return TrialSeen(name, entry, _out_of_memory(entry, killed, at))
     try:
         result = decode(ends[-1].message)
     except ResultError as error:
         text = f"container {names.STAGE_SCORE}: {error}"
-        return TrialSeen(entry, entry.ended("Failed", at, "ResultInvalid", text))
-    return TrialSeen(entry, _scored(entry, result, metric, at))
+        return TrialSeen(name, entry, entry.ended("Failed", at, "ResultInvalid", text))
+    return TrialSeen(name, entry, _scored(entry, result, metric, at))
 
 
 def _scored(entry: Entry, result: StageResult, metric: str, at: str) -> Entry:
@@ -88,31 +89,31 @@ def _scored(entry: Entry, result: StageResult, metric: str, at: str) -> Entry:
     return entry.succeeded(metric, result.metrics, at)
 
 
-def _failed(entry: Entry, pods: jobs.Pods, seen: jobs.Failed) -> TrialSeen:
+def _failed(name: str, entry: Entry, pods: jobs.Pods, seen: jobs.Failed) -> TrialSeen:
     at = timestamp(seen.finished)
     if seen.reason == "DeadlineExceeded":
         text = "it ran longer than spec.runPolicy.activeDeadlineSeconds"
-        return TrialSeen(entry, entry.ended("Failed", at, "DeadlineExceeded", text))
+        return TrialSeen(name, entry, entry.ended("Failed", at, "DeadlineExceeded", text))
     failure = seen.failure
     if failure is None:
         # No program has failed: the node, or whoever deleted the pod, has ended it.
-        return replace(_lost(entry, at, seen.message), unseen=not pods)
+        return replace(_lost(name, entry, at, seen.message), unseen=not pods)
     if failure.reason == OOM_KILLED:
-        return TrialSeen(entry, _out_of_memory(entry, failure, at))
+        return TrialSeen(name, entry, _out_of_memory(entry, failure, at))
     if failure.container == names.STAGE_FETCH and failure.exit_code == EXIT_RETRY:
-        return _lost(entry, at, failure.describe())
+        return _lost(name, entry, at, failure.describe())
     result = failure.result()
     if result is not None and result.reason:
-        return TrialSeen(entry, entry.ended("Failed", at, result.reason, failure.describe()))
+        return TrialSeen(name, entry, entry.ended("Failed", at, result.reason, failure.describe()))
     word = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
-    return TrialSeen(entry, entry.ended("Failed", at, word, failure.describe()))
+    return TrialSeen(name, entry, entry.ended("Failed", at, word, failure.describe()))
 
 
-def _lost(entry: Entry, at: str, text: str) -> TrialSeen:
+def _lost(name: str, entry: Entry, at: str, text: str) -> TrialSeen:
     """Return the trial that is to be made again with the same parameters, which does not count."""
     if entry.attempt >= MOST_ATTEMPTS:
-        return TrialSeen(entry, entry.ended("Failed", at, LOST, f"lost {entry.attempt} times: {text}"))
-    return TrialSeen(entry, replace(entry, attempt=entry.attempt + 1))
+        return TrialSeen(name, entry, entry.ended("Failed", at, LOST, f"lost {entry.attempt} times: {text}"))
+    return TrialSeen(name, entry, replace(entry, attempt=entry.attempt + 1))
 
 
 def _out_of_memory(entry: Entry, end: Ended, at: str) -> Entry:
