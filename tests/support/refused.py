@@ -201,6 +201,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         {"name": "a", "float": {"low": "1", "high": "2", "log": True, "step": "1"}}
     ),
     "step must be above 0": lambda: tuned({"name": "a", "float": {"low": "1", "high": "2", "step": "0"}}),
+    "step is too small for the range": lambda: tuned(
+        {"name": "a", "float": {"low": "0", "high": "1", "step": "1e-20"}}
+    ),
     "set exactly one of float, int and categorical": lambda: tuned({"name": "a"}),
     "set exactly one of folds and fraction": lambda: tuned(validation={"strategy": "Random"}),
     "parallelTrials must not be above maxTrials": lambda: tuned(parallelTrials=4),

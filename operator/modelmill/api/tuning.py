@@ -44,6 +44,11 @@ class FloatRange(Part):
             ("!has(self.log) || !self.log || double(self.low) > 0.0", "log needs low above 0"),
             ("!has(self.log) || !self.log || !has(self.step)", "log and step exclude each other: remove one"),
             ("!has(self.step) || double(self.step) > 0.0", "step must be above 0"),
+            (
+                "!has(self.step) || double(self.step) <= 0.0 || "
+                "(double(self.high) - double(self.low)) / double(self.step) < 1e15",
+                "step is too small for the range: there may be 1e15 steps at most",
+            ),
         )
     }
     low: Decimal = Field(description="Least value, e.g. '0.01'.")

@@ -45,7 +45,7 @@ class Axis:
             return len(self.choices)
         if self.step is None:
             return 1 if self.low == self.high else None
-        return self._steps() + 1
+        return self.steps() + 1
 
     def value_at(self, place: int) -> str:
         """Return the value at a place from 0 below `count`."""
@@ -59,12 +59,14 @@ class Axis:
         """Return the value that is nearest to one in the range: that of a seed trial may lie between two steps."""
         if self.choices:
             return text
-        number = float(text)
-        if self.step is not None:
-            return self.value_at(min(max(round((number - self.low) / self.step), 0), self._steps()))
-        return text_of(number)
+        return text_of(float(text)) if self.step is None else self.value_at(self.place_of(text))
 
-    def _steps(self) -> int:
+    def place_of(self, text: str) -> int:
+        """Return the place of the step that is nearest to a number."""
+        return min(max(round((float(text) - self.low) / (self.step or 1)), 0), self.steps())
+
+    def steps(self) -> int:
+        """Return how many steps there are from the least to the greatest value."""
         # As decimals: of 0.3 / 0.1 the floor as doubles is 2.
         width = Decimal(repr(self.high)) - Decimal(repr(self.low))
         return floor(width / Decimal(repr(self.step)))

@@ -127,18 +127,15 @@ def _drawn(trial: optuna.Trial, axis: Axis) -> str:
     if axis.integer:
         low, high, step = _whole(axis)
         return str(trial.suggest_int(axis.name, low, high, step=step, log=axis.log))
-    return repr(trial.suggest_float(axis.name, axis.low, _high(axis), step=axis.step, log=axis.log))
+    if axis.step is not None:
+        return axis.value_at(trial.suggest_int(axis.name, 0, axis.steps()))
+    return repr(trial.suggest_float(axis.name, axis.low, axis.high, log=axis.log))
 
 
 def _whole(axis: Axis) -> tuple[int, int, int]:
     """Return low, the greatest value that is so many steps above it, and step."""
     low, step = int(axis.low), int(axis.step or 1)
     return low, low + (int(axis.high) - low) // step * step, step
-
-
-def _high(axis: Axis) -> float:
-    """Return the greatest value of a float axis: that of the last step."""
-    return float(axis.high if axis.step is None else axis.value_at((axis.count() or 1) - 1))
 
 
 def _sampler(search: Search, seed: int) -> optuna.samplers.BaseSampler:
@@ -156,6 +153,7 @@ def _sampler(search: Search, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def _distribution(axis: Axis) -> optuna.distributions.BaseDistribution:
+    """Return what Optuna knows of an axis. Steps of a float are counted: with doubles it finds another last step than we do."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if axis.choices:
@@ -163,14 +161,18 @@ def _distribution(axis: Axis) -> optuna.distributions.BaseDistribution:
     if axis.integer:
         low, high, step = _whole(axis)
         return IntDistribution(low, high, log=axis.log, step=step)
-    return FloatDistribution(axis.low, _high(axis), log=axis.log, step=axis.step)
+    if axis.step is not None:
+        return IntDistribution(0, axis.steps())
+    return FloatDistribution(axis.low, axis.high, log=axis.log)
 
 
 def _value(axis: Axis, text: str) -> Any:
     """Return the value that a distribution knows."""
     if axis.choices:
         return text
-    return int(text) if axis.integer else float(text)
+    if axis.integer:
+        return int(text)
+    return float(text) if axis.step is None else axis.place_of(text)
 
 
 def _told(
