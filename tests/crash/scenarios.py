@@ -202,6 +202,26 @@ async def canary_replaced(world: World) -> None:
     await world.until(partial(stage_is, world, "cars-2", "Approved"), "the candidate of before serves no more")
 
 
+async def alias_moved(world: World) -> None:
+    """The service goes where its alias goes, and back when the newer claim is taken back."""
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(model={"name": "cars", "alias": "champion"}))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-1"), "the first version")
+    claim(world, "cars-1", "champion")
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"metadata": {"annotations": {labels.RUN_ANNOTATION: "again"}}})
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the second version")
+    claim(world, "cars-2", "champion")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    await world.until(lambda: not world.status(MODEL_VERSIONS, "cars-1").get("aliases"), "the first version is told")
+    claim(world, "cars-2")
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves again")
+
+
+def claim(world: World, version: str, *aliases: str) -> None:
+    world.api.patch(MODEL_VERSIONS, "ml", version, {"spec": {"aliases": list(aliases)}})
+
+
 def stage_is(world: World, version: str, stage: str) -> bool:
     return world.status(MODEL_VERSIONS, version).get("stage") == stage
 
@@ -219,4 +239,5 @@ SCENARIOS = (
     Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("canary replaced", canary_replaced, publishes, 55),
+    Scenario("alias moved", alias_moved, publishes, 90),
 )

@@ -13,7 +13,7 @@ from modelmill.api.tracks import read_tracks
 from modelmill.kube.objects import Manifest
 
 MODEL, VERSION, RETRAINS = "model", "version", "retrains"
-"""Indexes: of TrainingJobs and InferenceServices by model, of the latter by version and by the TrainingJob that they start."""
+"""Indexes: of all three kinds by model, of InferenceServices by version and by the TrainingJob that they start."""
 
 
 def trained_model(job: Manifest) -> str:
@@ -44,6 +44,7 @@ def retraining_job(service: Manifest) -> str:
 
 
 OF_JOBS = {MODEL: lambda job: [trained_model(job)]}
+OF_VERSIONS = {MODEL: lambda version: [version_model(version)]}
 OF_SERVICES = {
     MODEL: lambda service: [followed_model(service)],
     VERSION: named_versions,

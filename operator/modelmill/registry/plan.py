@@ -8,7 +8,7 @@ from typing import Literal
 
 from modelmill.api.base import Condition as WrittenCondition
 from modelmill.api.model_version import ModelVersionSpec
-from modelmill.api.model_version_status import ModelVersionStatus, Stage
+from modelmill.api.model_version_status import AliasClaim, ModelVersionStatus, Stage
 from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
 from modelmill.api.tracks import Tracks
 from modelmill.api.versions import APPROVED, REJECTED, gain, number
@@ -19,6 +19,7 @@ from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.managed_fields import Writer
 from modelmill.kube.texts import fitted
+from modelmill.registry import aliases
 
 UNLOADABLE = ("DigestMismatch", "ArtifactMissing", "ArtifactCorrupt")
 """What a service says of an artifact that is at fault itself, whoever fetches it."""
@@ -31,17 +32,21 @@ GOES = "it will be deleted when another version has replaced it"
 MAX_COLUMN = 64
 MAX_LISTED = 64
 MAX_NAMED = 8
-FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "gates", "source", "report")
-CONDITIONS = ("Ready", "Approved", OVERRIDDEN, "Deletable")
+FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "gates", "source", "report", "claims", "aliases")
+CONDITIONS = ("Ready", "Approved", OVERRIDDEN, aliases.HELD, "Deletable")
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One ModelVersion, the InferenceServices that say something of it, and who set its approval if that is known."""
+    """One ModelVersion, the InferenceServices that say something of it, who set its approval if that is known.
+
+    claims: its claims of aliases, with who has each.
+    """
 
     version: ModelVersion
     services: Sequence[Tracks]
     approver: Writer | None = None
+    claims: Sequence[AliasClaim] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +87,18 @@ def plan(view: View) -> Contribution:
         events.append(Event("Warning", HELD, text))
     if overridden is not None and _before(version, OVERRIDDEN, OVERRIDDEN) is None:
         events.append(Event("Warning", OVERRIDDEN, overridden.message))
+    events += aliases.events(version.name, version.status.claims, view.claims)
     conditions = [
         _ready(version, using, _unloadable(view, using), overridden),
         _approved(version.spec),
         overridden,
+        aliases.condition(version.name, view.claims),
         _deletable(using, deleting=deleting),
     ]
     return Contribution(
         # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
         finalizer=None if deleting and using else bool(using),
-        status=status_manifest(_status(version, using)),
+        status=status_manifest(_status(version, using, view.claims)),
         conditions=[condition for condition in conditions if condition is not None],
         events=events,
     )
@@ -108,7 +115,7 @@ def _before(version: ModelVersion, kind: str, reason: str) -> WrittenCondition |
     return next((written for written in conditions if (written.type, written.reason) == (kind, reason)), None)
 
 
-def _status(version: ModelVersion, using: Sequence[Use]) -> ModelVersionStatus:
+def _status(version: ModelVersion, using: Sequence[Use], claims: Sequence[AliasClaim]) -> ModelVersionStatus:
     spec = version.spec
     return ModelVersionStatus(
         stage=_stage(version, using),
@@ -120,6 +127,8 @@ def _status(version: ModelVersion, using: Sequence[Use]) -> ModelVersionStatus:
         source=_source(spec),
         # Whoever makes a version by hand need not have a report; every run publishes one.
         report=report_uri(spec.artifact.uri) if spec.lineage is not None else None,
+        claims=tuple(claims),
+        aliases=aliases.held(version.name, claims),
     )
 
 
