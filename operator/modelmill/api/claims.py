@@ -22,7 +22,8 @@ from modelmill.kube.objects import Manifest
 class Claim:
     """One claim of an alias; the greatest has it.
 
-    since: when it was first seen. Of claims of the same second that of the newer version counts: by creation, then by number.
+    since: when it was made, as far as that was known when it was first seen. Of two of the same second, recorded by operators
+    that did not know of each other, that of the newer version counts: by creation, then by number.
     """
 
     since: datetime
@@ -71,9 +72,12 @@ def holder(versions: Iterable[Manifest], alias: str) -> str | None:
 
 
 def after(others: Iterable[Claim], seen: datetime, now: datetime) -> datetime:
-    """Return since when a claim made at `seen` counts: it is newer than those that a clock of before set in the future."""
-    ahead = [one.since for one in others if one.since > now]
-    return max([seen, *(since + timedelta(seconds=1) for since in ahead)])
+    """Return since when a claim counts that was made at `seen`, where these others of the alias are on record.
+
+    It is newer than those of the same second, which were seen before, and those that a clock of before set in the future.
+    """
+    before = [one.since for one in others if one.since == seen or one.since > now]
+    return max([seen, *(since + timedelta(seconds=1) for since in before)])
 
 
 def _moment(text: Any) -> datetime:

@@ -38,7 +38,7 @@ class Registry:
     """The versions of a namespace, with a clock. events: those of each version that were told."""
 
     def __init__(self, *versions: Version) -> None:
-        self.versions = {one["metadata"]["name"]: reduced(one) for one in versions}
+        self.versions = {one["metadata"]["name"]: dict(reduced(one)) for one in versions}
         self.time = 0.0
         self.events: dict[str, list[Event]] = {}
 
@@ -104,10 +104,19 @@ def test_claims_made_while_nobody_looked_are_told_apart_by_when_they_were_writte
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(("cars-2", "cars-10", "other"))))
-def test_of_two_claims_at_once_that_of_the_newer_version_counts(order: Sequence[str]) -> None:
+def test_of_claims_of_the_same_second_the_one_that_was_seen_last_counts(order: Sequence[str]) -> None:
     registry = Registry(*(version(name, "champion") for name in order))
     registry.plan(*order, *order)
-    assert registry.has("champion") == "cars-10"
+    assert registry.has("champion") == order[-1]
+    assert [registry.held(name)[0] for name in order] == ["False", "False", "True"]
+
+
+def test_of_claims_of_the_same_second_on_record_that_of_the_newer_version_counts() -> None:
+    """Two workers may plan two versions at once, of which neither sees the claim of the other."""
+    apart = [Registry(version(name, "champion")).plan().versions[name] for name in ("cars-10", "cars-2")]
+    assert holder(apart, "champion") == "cars-10"
+    registry = Registry(*apart).plan()
+    assert (registry.held("cars-10")[0], registry.held("cars-2")[0]) == ("True", "False")
 
 
 def test_another_write_of_the_same_manager_claims_nothing() -> None:
