@@ -12,6 +12,9 @@ MAX_NAME = 63
 NAME_TOO_LONG = f"may have at most {MAX_NAME} characters: it is the value of a label of the pods that serve it"
 
 
+DeletionPolicy = Literal["Retain", "Delete"]
+
+
 class ArtifactRef(Part):
     """The bytes of the version, content-addressed."""
 
@@ -70,7 +73,7 @@ class ModelVersionSpec(Part):
                 " && has(self.failedGates) == has(oldSelf.failedGates)"
                 " && (!has(self.failedGates) || self.failedGates == oldSelf.failedGates)"
                 " && self.bytes == oldSelf.bytes",
-                "a ModelVersion is immutable but for approval and aliases: train or create another version",
+                "a ModelVersion is immutable but for approval, aliases and deletionPolicy: train or create another version",
             ),
             (
                 "!has(self.aliases) || self.aliases.all(a, !a.startsWith(self.model + '-') || !a.matches('-[0-9]+$'))",
@@ -111,4 +114,9 @@ class ModelVersionSpec(Part):
         description="Names that this version is to have among those of its model, e.g. champion; services with "
         "spec.model.alias serve it by them. The newest claim has an alias: status.claims. May be edited.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default="Retain",
+        description="What becomes of the artifact when this version is deleted. Retain: it stays in the store. Delete: a Job "
+        "in the namespace removes it with the keys of store, unless another version has the same artifact. May be edited.",
     )

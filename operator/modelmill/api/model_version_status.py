@@ -30,7 +30,7 @@ class ModelVersionStatus(StatusPart):
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Approved, GateOverridden, AliasesHeld, Deletable.",
+            description="Ready, Approved, GateOverridden, AliasesHeld, Deletable, ArtifactRemoved.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

@@ -33,8 +33,13 @@ def followed_model(service: Manifest) -> str:
 
 def named_versions(service: Manifest) -> set[str]:
     """Return the versions that an InferenceService pins, has in a track, or gave up."""
-    pinned = _part(_part(service, "spec"), "model").get("version")
-    return {*read_tracks(service).versions, *([str(pinned)] if pinned else [])}
+    pinned = pinned_version(service)
+    return {*read_tracks(service).versions, *([pinned] if pinned else [])}
+
+
+def pinned_version(service: Manifest) -> str:
+    """Return the version that an InferenceService pins; empty when it pins none."""
+    return str(_part(_part(service, "spec"), "model").get("version") or "")
 
 
 def retraining_job(service: Manifest) -> str:

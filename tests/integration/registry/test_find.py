@@ -133,7 +133,7 @@ def test_claims_made_without_an_operator_are_told_apart_by_the_api_server(
     for number in (9, 2):
         claim = '{"spec":{"aliases":["champion"]}}'
         cluster.kubectl("patch", "mmv", f"fuel-economy-{number}", "-n", namespace, "--type=merge", "-p", claim)
-        found = cluster.find("modelversion", f"fuel-economy-{number}", "-n", namespace) or {}
+        found = cluster.find("modelversion", f"fuel-economy-{number}", "-n", namespace, "--show-managed-fields") or {}
         written = max(one["time"] for one in found["metadata"]["managedFields"])
 
         def passed(written: str = written) -> bool:

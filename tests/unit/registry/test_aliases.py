@@ -17,10 +17,12 @@ from modelmill.engine.interface import Event
 from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import find, timestamp
 from modelmill.kube.objects import Key
-from modelmill.registry.part import CLAIMS, REGISTRY, reduced
+from modelmill.registry.part import CLAIMS, reduced, registry_part
+from modelmill.workloads.containers import Image
 from tests.support import objects as o
 
 Version = dict[str, Any]
+PART = registry_part(Image("trainer:1"), None)
 
 
 def version(name: str, *aliases: str, by: str = "kubectl-patch", at: str | None = None, **meta: Any) -> Version:
@@ -48,7 +50,9 @@ class Registry:
             cache = Cache(indexes={INFERENCE_SERVICES: OF_SERVICES, MODEL_VERSIONS: OF_VERSIONS})
             for one in self.versions.values():
                 cache.put(MODEL_VERSIONS, one)
-            made = asyncio.run(Composed([REGISTRY])(self.versions[name], cache, o.later(self.time)))
+            made = asyncio.run(
+                Composed([registry_part(Image("trainer:1"), None)])(self.versions[name], cache, o.later(self.time))
+            )
             self.versions[name] = {**self.versions[name], "status": made.status}
             self.events.setdefault(name, []).extend(made.events)
         return self

@@ -59,6 +59,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "holdoutRows": data.holdout_rows,
         },
         "approval": approval,
+        "deletionPolicy": view.spec.versions.deletion_policy,
     }
     if result.champion is not None:
         spec["champion"] = {
