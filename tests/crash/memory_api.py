@@ -124,7 +124,10 @@ class MemoryApi:
         if not after["metadata"].get("finalizers"):
             after["metadata"].pop("finalizers", None)
         if "deletionTimestamp" in after["metadata"] and "finalizers" not in after["metadata"]:
-            return self._remove(place)
+            self._remove(place)
+            # The object of the request, as the registry's store answers (apiserver, registry/generic/registry/store.go:
+            # deleteWithoutFinalizers).
+            return after
         return self._changed(place, before, after)
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None, version: str = "") -> bool:
