@@ -60,6 +60,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,
+        "deletionPolicy": view.spec.versions.deletion_policy,
     }
     if result.champion is not None:
         spec["champion"] = {
