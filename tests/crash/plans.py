@@ -13,8 +13,16 @@ from modelmill.kube.objects import Resource
 from modelmill.kube.resources import PODS
 from tests.crash.deeds import Deed, deeds, deeds_to_parents
 from tests.crash.faults import (
-    GONE_BEFORE_ANSWER, KILLED_AFTER, KILLED_BEFORE, ONCE, REASONS, REPLY_LOST, STOPPED, SUSPENDED, Write,
-)  # fmt: skip
+    GONE_BEFORE_ANSWER,
+    KILLED_AFTER,
+    KILLED_BEFORE,
+    ONCE,
+    REASONS,
+    REPLY_LOST,
+    STOPPED,
+    SUSPENDED,
+    Write,
+)
 from tests.crash.oracles import MADE_TWICE, Outcome, compared, play
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.two_leaders import TwoLeaders
