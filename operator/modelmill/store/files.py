@@ -94,6 +94,13 @@ class FileFolder:
                 return False
         return True
 
+    def remove(self, name: str) -> None:
+        """Delete a file; of a link that leads elsewhere, the link."""
+        path = self._file(check_name(name))
+        with _told(path):
+            self._require_inside(path.parent)
+            path.unlink(missing_ok=True)
+
     def _file(self, name: str) -> Path:
         return self._path / check_name(name) if name else self._path
 

@@ -60,6 +60,9 @@ class Folder(Protocol):
         source: the content, or a file that has it and is read as it is sent. Raises OSError when that file cannot be read.
         """
 
+    def remove(self, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+
 
 def open_folder(uri: str, connection: Connection) -> Folder:
     """Return the folder at s3://BUCKET/PREFIX or file:///FOLDER. Raises StoreError (AddressInvalid).

@@ -61,6 +61,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,
+        "deletionPolicy": view.spec.versions.deletion_policy,
     }
     recipe = recipe_of(view, run.job)
     if recipe is not None:
