@@ -28,7 +28,7 @@ class Lineage(Part):
     training_job: Word = Field(description="TrainingJob that made it.")
     run: int = Field(ge=1, description="Number of the run.")
     run_uid: Word = Field(description="Identity of the run: uid of its TrainingJob and number.")
-    reason: Word = Field(description="What started the run: Spec, Manual or Alert.")
+    reason: Word = Field(description="What started the run: Spec, Manual, Alert or Schedule.")
     data_digest: Digest = Field(description="Digest of the data that it was trained on.")
     data_rows: int = Field(ge=0, description="Rows that it was trained on.")
     holdout_rows: int = Field(ge=0, description="Rows that it was measured on.")
