@@ -75,6 +75,11 @@ class Data(Part):
     target: Column = Field(description="Column to predict.")
     holdout: Holdout = Field(description="Rows kept from training, to measure the result on.")
     features: Features = Field(default_factory=Features, description="Which columns are features.")
+    snapshot: Literal["Copy", "Digest"] | None = Field(
+        default=None,
+        description="Copy: each object of the data is kept in the store, once for each content, so that a version can be made "
+        "again after its data have changed (modelmill.dev/reproduce). Digest: only its digest is. Left out: Digest.",
+    )
 
 
 class SklearnTrain(Part):

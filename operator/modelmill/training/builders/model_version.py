@@ -57,6 +57,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "dataDigest": data.digest,
             "dataRows": data.rows,
             "holdoutRows": data.holdout_rows,
+            "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,
         "deletionPolicy": view.spec.versions.deletion_policy,
