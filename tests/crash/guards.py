@@ -151,8 +151,32 @@ GUARDS = (
     Guard(
         "a version that serves is held",
         "registry/plan.py",
-        "finalizer=None if deleting and using else bool(using)",
-        "finalizer=None",
+        "    return bool(using) or view.version.spec.deletion_policy == DELETE\n",
+        "    return None\n",
+    ),
+    Guard(
+        "who loses an alias hears of it",
+        "registry/part.py",
+        'return [Key(meta["namespace"], name) for name in names if name != meta["name"]]',
+        "return []",
+    ),
+    Guard(
+        "a service hears of a claim of its alias",
+        "serving/part.py",
+        "reads=lambda version: (beside_status(version), claims_of(version))",
+        "reads=beside_status",
+    ),
+    Guard(
+        "a version whose artifact cannot be removed goes all the same",
+        "registry/removal.py",
+        "    if left <= 0:\n",
+        "    if False:\n",
+    ),
+    Guard(
+        "what has an alias is not deleted for being old",
+        "training/history.py",
+        "bool(spec.aliases)",
+        "False",
     ),
     Guard(
         "what was taken back is not rolled out again",
@@ -163,8 +187,8 @@ GUARDS = (
     Guard(
         "a run that goes on keeps its start",
         "training/transition.py",
-        "status = replace(view.status, current_run=run, trained_hash=run.trained_hash)",
-        "status = replace(view.status, current_run=run)",
+        "status = replace(schedule.answered(view), current_run=run, trained_hash=run.trained_hash)",
+        "status = replace(schedule.answered(view), current_run=run)",
     ),
     Guard(
         "no write begins after the lease has ended",

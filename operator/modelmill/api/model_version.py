@@ -6,14 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Alias, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
+from modelmill.api.base import Alias, DeletionPolicy, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
 from modelmill.api.recipe import Recipe
 
 MAX_NAME = 63
 NAME_TOO_LONG = f"may have at most {MAX_NAME} characters: it is the value of a label of the pods that serve it"
-
-
-DeletionPolicy = Literal["Retain", "Delete"]
 
 
 class ArtifactRef(Part):
@@ -29,7 +26,7 @@ class Lineage(Part):
     training_job: Word = Field(description="TrainingJob that made it.")
     run: int = Field(ge=1, description="Number of the run.")
     run_uid: Word = Field(description="Identity of the run: uid of its TrainingJob and number.")
-    reason: Word = Field(description="What started the run: Spec, Manual or Alert.")
+    reason: Word = Field(description="What started the run: Spec, Manual, Alert or Schedule.")
     data_digest: Digest = Field(description="Digest of the data that it was trained on.")
     data_rows: int = Field(ge=0, description="Rows that it was trained on.")
     holdout_rows: int = Field(ge=0, description="Rows that it was measured on.")

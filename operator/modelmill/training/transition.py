@@ -19,7 +19,7 @@ from modelmill.training.builders.job import CHAMPION_ANNOTATION, TRAINED_HASH_AN
 from modelmill.training.builders.model_version import build_model_version, metric_texts
 from modelmill.training.observation import REPLACED, RunActive, RunEnded, observe
 from modelmill.training.replacement import given_up, other_spec
-from modelmill.training.triggers import manual, reproduce
+from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule
 from modelmill.training.triggers.decision import MAX_REASONS, Decision, Start
 from modelmill.training.view import View
 from modelmill.workloads.containers import Image
@@ -65,12 +65,15 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
         attempt=1,
         start_time=timestamp(view.now),
     )
-    status = replace(view.status, current_run=run, trained_hash=run.trained_hash)
+    status = replace(schedule.answered(view), current_run=run, trained_hash=run.trained_hash)
     token = view.annotations.get(RUN_ANNOTATION)
     if token:
         status = replace(status, handled_annotation=token[: manual.KEPT])
     if not begin.unattended:
         status = replace(status, consecutive_failures=0, consecutive_rejections=0)
+    elif view.spec.retrain.max_runs_per_day is not None:
+        starts = (run.start_time, *holds.starts_of_day(view))
+        status = replace(status, unattended_starts=starts[: view.spec.retrain.max_runs_per_day])
     event = Event("Normal", "RunStarted", f"run {number} started, trigger {begin.kind}: {begin.message}"[:1000])
     return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
 
@@ -189,11 +192,13 @@ def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str
     """Return the occasions that the run answers: those it was started for, and those that came while it trained.
 
     One drift shows in one feature after the other; a run that succeeded has seen the data that they are about. What began
-    when the run was over, and only its record was late, waits for the next one.
+    when the run was over, and only its record was late, waits for the next one. So does a time of the schedule: it is for the
+    data that there are then.
     """
     if not ended.made_version and ended.result.outcome != UNCHANGED:
         return run.triggers
-    came = [one.id for one in decision.occasions if one.since is None or one.since <= ended.finished]
+    told = [one for one in decision.occasions if one.kind == alerts.KIND]
+    came = [one.id for one in told if one.since is None or one.since <= ended.finished]
     return tuple(dict.fromkeys((*run.triggers, *came)))[:MAX_REASONS]
 
 
