@@ -82,7 +82,12 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
     return watches_of(
         table,
         [
-            Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
+            Watch(
+                MODEL_VERSIONS,
+                index_labels=[labels.MODEL_LABEL],
+                indexes=references.OF_VERSIONS,
+                reduced=registry.reduced,
+            ),
             Watch(TRAINING_JOBS, indexes=references.OF_JOBS, unread=[MANAGED_FIELDS]),
             Watch(INFERENCE_SERVICES, indexes=references.OF_SERVICES, unread=[MANAGED_FIELDS]),
             Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
@@ -117,13 +122,14 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
     """
     reads = reads or NothingThere()
     server = Image(config.server_image, config.image_pull_policy)
+    trainer = Image(config.trainer_image, config.image_pull_policy)
     of_runs = [training_network.network_part(config.network)] if config.network is not None else []
     of_servers = [serving_network.network_part(config.network)] if config.network is not None else []
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            [*of_runs, training.training_part(Image(config.trainer_image, config.image_pull_policy), reads)],
+            [*of_runs, training.training_part(trainer, reads)],
             concerns={
                 PODS: Concern(training.keys_of_pod),
                 CORE_EVENTS: training.REFUSALS,
@@ -135,8 +141,8 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
         Controller(
             "modelversion",
             MODEL_VERSIONS,
-            [registry.REGISTRY],
-            concerns={INFERENCE_SERVICES: registry.SERVICES},
+            [registry.registry_part(trainer, config.network)],
+            concerns={INFERENCE_SERVICES: registry.SERVICES, MODEL_VERSIONS: registry.CLAIMS},
         ),
         Controller(
             "inferenceservice",

@@ -141,7 +141,10 @@ def relabel(world: World, obj: Object) -> None:
 
 
 def orphan(world: World, obj: Object) -> None:
-    _edit(world, obj, ("metadata", "ownerReferences"), None)
+    """Take the owner's reference away, but not from what the garbage collector is about to take."""
+    owners = {one["uid"] for one in obj["metadata"].get("ownerReferences") or ()}
+    if owners <= world.api.uids():
+        _edit(world, obj, ("metadata", "ownerReferences"), None)
 
 
 def edit(world: World, obj: Object) -> None:

@@ -94,8 +94,8 @@ class FaultyClient:
     async def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> Object:
         return await self._write("patch", resource, name, lambda: self._api.patch(resource, namespace, name, body))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
-        do = partial(self._api.delete, resource, namespace, name, uid)
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> bool:
+        do = partial(self._api.delete, resource, namespace, name, uid, version)
         return bool(await self._write("delete", resource, name, do))
 
     async def _write(self, verb: str, resource: Resource, name: str, do: Callable[[], Any]) -> Any:

@@ -231,7 +231,7 @@ class World:
         return dict((found or {}).get("status") or {})
 
     def _note(self, resource: Resource, change: str, obj: Object) -> None:
-        if resource == JOBS and change == "ADDED":
+        if resource == JOBS and change == "ADDED" and labels.RUN_LABEL in obj["metadata"]["labels"]:
             owner = next((owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ()), "nobody")
             self.jobs_made[owner, obj["metadata"]["labels"][labels.RUN_LABEL]] += 1
 

@@ -62,6 +62,11 @@ TRAINING: dict[str, tuple[Change, str]] = {
 
 SERVING: dict[str, tuple[Change, str]] = {
     "follow and version": ({"model.version": "cars-1"}, "spec.model"),
+    "follow and alias": (
+        {"model.alias": "champion"},
+        "set exactly one of follow (Approved), version (pinned) and alias",
+    ),
+    "alias with a capital": ({"model": {"name": "cars", "alias": "Champion"}}, "spec.model.alias"),
     "neither follow nor version": ({"model": {"name": "cars"}}, "spec.model"),
     "unknown follow": ({"model.follow": "Latest"}, "spec.model.follow"),
     "negative replicas": ({"replicas": -1}, "spec.replicas"),
@@ -85,6 +90,9 @@ VERSION: dict[str, tuple[Change, str]] = {
     "unknown format": ({"format": "pickle"}, "spec.format"),
     "unknown approval": ({"approval": "Sure"}, "spec.approval"),
     "artifact absent": ({"artifact": REMOVED}, "spec.artifact"),
+    "alias that looks like a version": ({"aliases": ["champion", "cars-7"]}, "must not look like a version"),
+    "alias twice": ({"aliases": ["champion", "champion"]}, "spec.aliases"),
+    "alias with a space": ({"aliases": ["the best"]}, "spec.aliases[0]"),
     "trained at no time": ({"trained": "yesterday"}, "spec.trained"),
 }
 
@@ -115,6 +123,11 @@ def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
     return {**body, "metadata": {**body["metadata"], "name": name}, "spec": {**body["spec"], **spec}}
 
 
+def version(spec: Mapping[str, Any]) -> Body:
+    body = load.model_version("default", "cars")
+    return {**body, "spec": {**body["spec"], **spec}}
+
+
 def held_out(**holdout: Any) -> Body:
     return job({"data": {**job({})["spec"]["data"], "holdout": holdout}})
 
@@ -130,7 +143,8 @@ def long_named_version() -> Body:
 
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
-    "set exactly one of follow (Approved) and version (pinned)": lambda: service({"model": {"name": "cars"}}),
+    "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
+    "an alias must not look like a version of the model": lambda: version({"aliases": ["cars-2"]}),
     "strategy Direct takes neither steps nor analysis": lambda: service(
         {"rollout": {"strategy": "Direct", "steps": [{"weight": 50}]}}
     ),

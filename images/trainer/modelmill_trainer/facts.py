@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from modelmill.contracts.result import DataFacts
+from modelmill.contracts.snapshot import SnapshotObject
 from modelmill_trainer.failure import StageError
 
 FACTS_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectFacts:
-    """One object of the data. name: relative to the data's URI, or the URI's last part; size in bytes; sha256 in hex."""
-
-    name: str
-    size: int
-    sha256: str
+ObjectFacts = SnapshotObject
+"""One object of the data. name: relative to the data's URI, or the URI's last part; size in bytes; sha256 in hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class Facts:
     digest: over every object's name, size and content. features: columns to train on; kinds: of every column, the excluded ones
     too. missing: by feature, rows without a value. rows, holdout_rows: to train on and to measure on; dropped_rows: without a
     target. holdout: how the rows to measure on were chosen, for people; notes: what was left out and why.
-    train_sha256: of the file with the rows to train on, `sha256:` + hex.
+    train_sha256: of the file with the rows to train on, `sha256:` + hex. copied: the store has a copy of the objects.
     """
 
     uri: str
@@ -49,6 +45,7 @@ class Facts:
     holdout: str
     notes: tuple[str, ...]
     train_sha256: str
+    copied: bool = False
     v: int = FACTS_VERSION
 
     def row_kinds(self) -> dict[str, str]:
@@ -57,7 +54,7 @@ class Facts:
 
     def told(self) -> DataFacts:
         """Return what the run's result says about the data."""
-        return DataFacts(self.digest, self.rows, self.holdout_rows)
+        return DataFacts(self.digest, self.rows, self.holdout_rows, self.copied)
 
 
 def write_facts(facts: Facts, path: Path) -> None:

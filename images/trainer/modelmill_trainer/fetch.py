@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 from modelmill.contracts import artifact
-from modelmill.contracts.stage import StageSpec
+from modelmill.contracts.stage import Holdout, StageSpec
 from modelmill_trainer.artifact_folder import fetch_artifact
+from modelmill_trainer.copies import bring, keep
 from modelmill_trainer.facts import Facts, write_facts
 from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
+from modelmill_trainer.reproduction import origin_manifest
 from modelmill_trainer.snapshot import Fetched, data_digest, download
 from modelmill_trainer.stores import open_folder
 
@@ -29,6 +31,8 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
     if spec.data.format not in FORMATS:
         raise StageError("SpecInvalid", f"data.train.format {spec.data.format!r} is none of {', '.join(FORMATS)}")
     _check_store(spec)
+    if spec.reproduces is not None:
+        origin_manifest(spec.reproduces, spec.store)  # after the training, which may take hours, it would be late
     for folder in (folders.input / "train", folders.champion):
         shutil.rmtree(folder, ignore_errors=True)
     if spec.champion is not None:
@@ -37,12 +41,14 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
     for folder in (folders.input, folders.holdout):
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
-        train, held = _download(spec, Path(name))
+        train, held = _brought(spec, Path(name))
         size = sum(item.size for item in (*train, *held))
         print(f"fetch: {len(train) + len(held)} objects, {size} bytes in {time.monotonic() - begin:.2f} s", flush=True)
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
         facts = _divide(spec, folders, train, held)
+        if spec.data.copy:
+            keep(train, held, spec.store, Path(name))
     for note in facts.notes:
         print(f"fetch: {note}", flush=True)
     print(
@@ -64,8 +70,11 @@ def _check_store(spec: StageSpec) -> None:
         raise StageError(error.reason, f"store.uri: {' '.join(error.messages)}", final=error.final) from None
 
 
-def _download(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:
+def _brought(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:
+    """Bring the objects to train on and those of a hold-out that is given apart, which a trial has no business with."""
     store, data = spec.store, spec.data
+    if data.snapshot is not None:
+        return bring(data.snapshot, store, into / "copy", holdout=spec.trial is None)
     train = download(
         open_folder(data.uri, store.endpoint, store.region, "data.train.uri"), into / "train", "data.train.uri"
     )
@@ -83,15 +92,17 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
     data = spec.data
     table = read_objects(train, data.format)
     apart = read_objects(held, data.format) if held else None
-    split = make_split(table, apart, data, spec.seed)
-    train_file = folders.train(data.format)
+    split = make_split(table, apart, data, spec.seed, spec.trial)
+    train_file, held_file = folders.train(data.format), folders.held_out(data.format)
     write_rows(split.train, train_file, data.format)
-    write_rows(split.holdout, folders.held_out(data.format), data.format)
+    held_file.unlink(missing_ok=True)
+    if len(split.holdout):
+        write_rows(split.holdout, held_file, data.format)
     facts = Facts(
         uri=data.uri,
         holdout_uri=data.holdout.uri,
         format=data.format,
-        digest=data_digest(train, held),
+        digest=data.snapshot or data_digest(train, held),
         objects=tuple(item.facts() for item in train),
         holdout_objects=tuple(item.facts() for item in held),
         target=data.target,
@@ -107,6 +118,7 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         holdout=_spoken_holdout(spec, len(split.holdout), len(split.train) + len(split.holdout)),
         notes=tuple(split.notes),
         train_sha256=artifact.digest(train_file.read_bytes()),
+        copied=data.copy or data.snapshot is not None,
     )
     write_facts(facts, folders.snapshot)
     params = {
@@ -121,14 +133,18 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         "features": [{"name": name, "kind": split.kinds[name]} for name in split.features],
         "target_kind": split.kinds[data.target],
         "rows": len(split.train),
-        "parameters": spec.estimator.parameters if spec.estimator is not None else {},
+        "parameters": spec.estimator.chosen().parameters if spec.estimator is not None else {},
     }
     folders.params.write_text(json.dumps(params, ensure_ascii=False, indent=1), encoding="utf-8")
     return facts
 
 
 def _spoken_holdout(spec: StageSpec, held: int, rows: int) -> str:
-    holdout = spec.data.holdout
+    holdout, trial = spec.data.holdout, spec.trial
+    if trial is not None:
+        if trial.folds:
+            return f"{trial.folds} folds"
+        holdout = Holdout(trial.fraction, trial.strategy, trial.column)
     if holdout.uri:
         return f"given apart at {holdout.uri}"
     if holdout.strategy == "Latest":

@@ -6,10 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
+from modelmill.api.base import Alias, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
 
 MAX_NAME = 63
 NAME_TOO_LONG = f"may have at most {MAX_NAME} characters: it is the value of a label of the pods that serve it"
+
+
+DeletionPolicy = Literal["Retain", "Delete"]
 
 
 class ArtifactRef(Part):
@@ -29,6 +32,11 @@ class Lineage(Part):
     data_digest: Digest = Field(description="Digest of the data that it was trained on.")
     data_rows: int = Field(ge=0, description="Rows that it was trained on.")
     holdout_rows: int = Field(ge=0, description="Rows that it was measured on.")
+    data_snapshot: Literal["Copy", "Digest"] | None = Field(
+        default=None,
+        description="Copy: the store has these data, and they can be brought back. Digest, or left out: only their digest is "
+        "known.",
+    )
 
 
 class Comparison(Part):
@@ -70,8 +78,12 @@ class ModelVersionSpec(Part):
                 " && has(self.failedGates) == has(oldSelf.failedGates)"
                 " && (!has(self.failedGates) || self.failedGates == oldSelf.failedGates)"
                 " && self.bytes == oldSelf.bytes",
-                "a ModelVersion is immutable but for approval: train or create another version",
-            )
+                "a ModelVersion is immutable but for approval, aliases and deletionPolicy: train or create another version",
+            ),
+            (
+                "!has(self.aliases) || self.aliases.all(a, !a.startsWith(self.model + '-') || !a.matches('-[0-9]+$'))",
+                "an alias must not look like a version of the model, MODEL-NUMBER: take a word, e.g. champion",
+            ),
         )
     }
     model: ModelName = Field(description="Model that this is a version of.")
@@ -99,5 +111,17 @@ class ModelVersionSpec(Part):
     champion: Comparison | None = Field(default=None, description="The champion of the time on the same hold-out.")
     lineage: Lineage | None = Field(default=None, description="Where the version comes from.")
     approval: Literal["Pending", "Approved", "Rejected"] = Field(
-        default="Pending", description="Whether services that follow the model may serve it. The one field to edit."
+        default="Pending", description="Whether services that follow the model may serve it. May be edited."
+    )
+    aliases: list[Alias] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Names that this version is to have among those of its model, e.g. champion; services with "
+        "spec.model.alias serve it by them. The newest claim has an alias: status.claims. May be edited.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default="Retain",
+        description="What becomes of the artifact when this version is deleted. Retain: it stays in the store. Delete: a Job "
+        "in the namespace removes it with the keys of store, unless another version has the same artifact. May be edited.",
     )

@@ -15,6 +15,7 @@ from modelmill.api.base import (
     Uri,
     rules,
 )
+from modelmill.api.model_version import DeletionPolicy
 from modelmill.api.pods import EnvVar, PodTemplate
 
 Column = Annotated[str, Field(min_length=1, max_length=128)]
@@ -73,6 +74,11 @@ class Data(Part):
     target: Column = Field(description="Column to predict.")
     holdout: Holdout = Field(description="Rows kept from training, to measure the result on.")
     features: Features = Field(default_factory=Features, description="Which columns are features.")
+    snapshot: Literal["Copy", "Digest"] | None = Field(
+        default=None,
+        description="Copy: each object of the data is kept in the store, once for each content, so that a version can be made "
+        "again after its data have changed (modelmill.dev/reproduce). Digest: only its digest is. Left out: Digest.",
+    )
 
 
 class SklearnTrain(Part):
@@ -222,6 +228,17 @@ class Versions(Part):
     approval: Literal["Manual", "Automatic"] = Field(
         default="Manual",
         description="Automatic: a version that passes its gates is approved. Manual: a person approves it.",
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default="Retain",
+        description="spec.deletionPolicy of the versions that are made: whether the artifact is removed with its version.",
+    )
+    history_limit: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="How many of the versions that this TrainingJob made and that nothing keeps are there at most; older ones "
+        "are deleted. What is approved, has an alias or is served is kept and does not count. Left out: all stay.",
     )
 
 

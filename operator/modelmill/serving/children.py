@@ -39,15 +39,17 @@ def children(view: View, decision: Decision) -> Children | None:
     """Return the children; None when nothing is to serve, which leaves everything as it is."""
     if not decision.replicas:
         return None
-    # First the Service: on a rollback it takes the traffic away before anything else changes.
-    apply = [build_service(view, decision.only_revision)]
+    around = [build_service(view, decision.only_revision)]
     budget = build_pod_disruption_budget(view)
     if budget is not None:
-        apply.append(budget)
+        around.append(budget)
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)
     scaled_already = [name for name, manifest in built.items() if manifest is None]
-    apply += [manifest for manifest in built.values() if manifest is not None]
+    pods = [manifest for manifest in built.values() if manifest is not None]
+    # First the Service: on a rollback it takes the traffic away before anything else changes. Without pods there is no traffic,
+    # and they are what takes longest.
+    apply = [*around, *pods] if view.deployments else [*pods, *around]
     return Children(apply, [(DEPLOYMENTS, name) for name in (*scaled_already, *keep)], waits)
 
 

@@ -58,6 +58,17 @@ class FileFolder:
     def check_bucket(self) -> None:
         """Accept every folder: one that is missing is made when it is written to."""
 
+    def size(self, name: str) -> int | None:
+        """Return the file's size; None when there is no such file."""
+        path = self._file(name)
+        with _told(path):
+            self._require_inside(path)
+            try:
+                state = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return state.st_size if stat.S_ISREG(state.st_mode) else None
+
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield the file's content."""
         path = self._file(name)
@@ -82,6 +93,13 @@ class FileFolder:
                     raise in_the_way(path) from None
                 return False
         return True
+
+    def remove(self, name: str) -> None:
+        """Delete a file; of a link that leads elsewhere, the link."""
+        path = self._file(check_name(name))
+        with _told(path):
+            self._require_inside(path.parent)
+            path.unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
         return self._path / check_name(name) if name else self._path

@@ -48,6 +48,9 @@ class Folder(Protocol):
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield an object's content, CHUNK bytes at most at a time; with `etag`, only while it is still that content."""
 
+    def size(self, name: str) -> int | None:
+        """Return an object's size in bytes, without reading it; None when it is not there, or one may not look."""
+
     def check_bucket(self) -> None:
         """Raise StoreError when it is certain that nothing can be written: BucketNotFound, StoreAuthFailed. It asks once."""
 
@@ -56,6 +59,9 @@ class Folder(Protocol):
 
         source: the content, or a file that has it and is read as it is sent. Raises OSError when that file cannot be read.
         """
+
+    def remove(self, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
 
 
 def open_folder(uri: str, connection: Connection) -> Folder:

@@ -15,6 +15,7 @@ from modelmill.kube.labels import RUN_LABEL
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import JOBS
 from modelmill.kube.texts import fitted
+from modelmill.training import history
 from modelmill.training.builders.job import job_name
 from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
@@ -35,6 +36,7 @@ def plan(view: View, trainer: Image) -> Contribution:
     transition = _transition(view, decision, trainer)
     after = view.with_status(transition.status)
     expired, next_expiry = expired_jobs(after, view.status.runs)
+    pruned = history.surplus(after)
     seen = transition.seen
     look_again = [
         (waiting.hold.until - view.now).total_seconds()
@@ -48,12 +50,12 @@ def plan(view: View, trainer: Image) -> Contribution:
     status = replace(_told(after, decision, seen), best=best(after, made))
     told = conditions(after, seen)
     another = newly_of_another(view, told)
-    events = transition.events
+    events = (*transition.events, *history.told(view, pruned))
     if another is not None:
         events = (*events, Event("Warning", another.reason, another.message[:1000]))
     return Contribution(
         create=transition.create,
-        delete=expired,
+        delete=[*expired, *pruned],
         status=status_manifest(replace(status, conditions=(), observed_generation=None)),
         conditions=told,
         events=events,

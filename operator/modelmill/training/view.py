@@ -21,6 +21,7 @@ class View:
     jobs: Jobs that it owns. pods: pods of those Jobs, by Job name.
     versions: ModelVersions of its model. services: InferenceServices that serve its model or retrain by it.
     owner: name of another TrainingJob that the model belongs to; None when it belongs to this one.
+    used: names of those versions that InferenceServices have in a track or pin; known where it is limited how many are kept.
     refusal: why the API server refused a pod of the run in progress since its last one, when that is known.
     """
 
@@ -33,6 +34,7 @@ class View:
     now: datetime
     owner: str | None = None
     refusal: str | None = None
+    used: frozenset[str] = frozenset()
 
     @property
     def namespace(self) -> str:
@@ -69,8 +71,9 @@ class View:
         return replace(self, training_job=replace(self.training_job, status=status))
 
     def trained_hash(self) -> str:
-        """Hash of the fields that decide what a run trains: data, how, and where from."""
-        return short_hash(self.spec.data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint)
+        """Hash of the fields that decide what a run trains: data, how, and where from. A copy of the data is no other data."""
+        data = self.spec.data.model_copy(update={"snapshot": None})
+        return short_hash(data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint)
 
     def run_spec_hash(self) -> str:
         """Hash of the fields that decide how a run is executed and what it trains: its Job is built from them.

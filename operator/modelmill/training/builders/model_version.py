@@ -57,8 +57,10 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "dataDigest": data.digest,
             "dataRows": data.rows,
             "holdoutRows": data.holdout_rows,
+            "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,
+        "deletionPolicy": view.spec.versions.deletion_policy,
     }
     if result.champion is not None:
         spec["champion"] = {

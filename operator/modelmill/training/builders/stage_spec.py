@@ -69,6 +69,7 @@ def _data(spec: TrainingJobSpec) -> stage.Data:
             column=holdout.column,
             uri=holdout.uri,
         ),
+        copy=spec.data.snapshot == "Copy",
     )
 
 
