@@ -36,6 +36,7 @@ from modelmill_trainer.report.page import render
 from modelmill_trainer.rows import TrainedRows, key_of
 from modelmill_trainer.signature import left_out, left_out_note, make_signature, require_features
 from modelmill_trainer.tables import read_rows
+from modelmill_trainer.trials import read_trials
 
 COMPARED_ROWS = 500
 NOTHING: Mapping[Phase, str] = {}
@@ -168,6 +169,7 @@ def measure(
         verdicts=judge(spec.gates, metrics, rival, primary, direction),
         left_out=unused,
         notes=tuple(note for note in notes if note),
+        trials=None if folders.trials is None else read_trials(folders.trials),
     )
 
 

@@ -14,7 +14,7 @@ from modelmill_trainer.measured import Measured
 from modelmill_trainer.metrics import LESS_IS_BETTER
 from modelmill_trainer.model_document import CLASSIFICATION
 from modelmill_trainer.models import PREDICT, PROBABILITIES
-from modelmill_trainer.report import figures
+from modelmill_trainer.report import figures, search
 from modelmill_trainer.report.chart import LABEL
 from modelmill_trainer.report.columns import left_out, reference
 from modelmill_trainer.report.interpretation import dependences, explained
@@ -63,6 +63,7 @@ def render(
         untried=len(measured.model.features) - len(importance),
         dependences=dependences(found, facts.target),
         explained=explained(found, facts.target),
+        search=search.found(measured.spec.search, measured.trials, measured.metrics) if measured.spec.search else None,
         missing=found.missing.removesuffix("."),
         orders=2 * PAIRS,
         features=[
