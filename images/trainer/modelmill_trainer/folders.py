@@ -52,7 +52,8 @@ class Folders:
 def folders(work: Path | None) -> Folders:
     """Return the folders under `work`, or those that the environment names. Raises StageError (SpecInvalid)."""
     if work is not None:
-        return Folders(work / "input", work / "holdout", work / "output", work / "output" / "metrics.json")
+        output = work / "output"
+        return Folders(work / "input", work / "holdout", output, output / "metrics.json", trials=work / "trials")
     found = {name: os.environ.get(name, "") for name in (names.ENV_INPUT, names.ENV_OUTPUT, names.ENV_HOLDOUT)}
     missing = [name for name, value in found.items() if not value]
     if missing:

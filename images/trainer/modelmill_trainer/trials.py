@@ -72,12 +72,13 @@ def _read(path: Path) -> Trial | None:
 
 
 def _trial(raw: dict[str, Any]) -> Trial | None:
-    state, value, index = raw["state"], raw.get("value"), raw["index"]
+    state, index = raw["state"], raw["index"]
+    value: Any = raw.get("value")
     parameters = list(raw["parameters"].items())[:MAX_PARAMETERS]
-    scored = type(value) in (int, float) and math.isfinite(value)
-    if state not in STATES or type(index) is not int or (state == SUCCEEDED) != scored:
+    number = float(value) if type(value) in (int, float) and math.isfinite(value) else None
+    if state not in STATES or type(index) is not int or (state == SUCCEEDED) != (number is not None):
         return None
-    return Trial(index, state, float(value) if scored else None, {name: _plain(given) for name, given in parameters})
+    return Trial(index, state, number, {name: _plain(given) for name, given in parameters})
 
 
 def _plain(given: Any) -> float | str:

@@ -68,6 +68,7 @@ class Chart:
         named = min(LABEL, max((width_of(name) for name in across.names), default=0.0) + FONT)
         turned = bool(across.names) and named > 0.8 * (WIDTH - 90) / len(across.names)
         below = 20 + (0.75 * named if turned else 0) + 24
+        height += 0.6 * named if turned else 0.0
         top = _TOP + len(legend) * (FONT + 6)
         bottom = height - below
         self._bottom, self._top = bottom, top

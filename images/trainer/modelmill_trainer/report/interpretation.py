@@ -39,7 +39,9 @@ def _dependence(found: Interpretation, one: Dependence, target: str) -> Figure:
         if labels
         else f"predicted {target}"
     )
-    low, high = (0.0, 1.0) if labels else (float(one.answers.min()), float(one.answers.max()))
+    low, high = float(one.answers.min()), float(one.answers.max())
+    if labels:
+        low, high = 0.0, max(high, 0.05)
     places = [float(value) for value in one.grid] if one.numeric else [float(place) for place in range(len(one.grid))]
     names = [] if one.numeric else [label_text(value) for value in one.grid]
     frequent = "most frequent " if names else ""
@@ -47,6 +49,8 @@ def _dependence(found: Interpretation, one: Dependence, target: str) -> Figure:
         f"Mean answer for {found.sampled} rows of the hold-out when {name} has the same value in all of them; "
         f"{len(one.grid)} {frequent}values."
     )
+    if len(labels) > 1:
+        told += f" The {len(labels)} most frequent classes."
     chart = Chart(
         f"Partial dependence on {name}", told,
         Axis(name, names=names) if names else Axis(name, places[0], places[-1]), Axis(what, low, high),
@@ -110,7 +114,8 @@ def _name(item: Contribution) -> str:
 def _label(item: Contribution) -> str:
     """Return `feature = value`, in which the value stays whole where it is short."""
     value = f" = {_text(item.value)}"
-    return cut(item.feature or "", max(LABEL - width_of(value), LABEL / 2)) + value
+    # Isolated, so that a name that is read from the right does not turn the number round (Unicode, UAX 9).
+    return f"\u2068{cut(item.feature or '', max(LABEL - width_of(value), LABEL / 2))}\u2069{value}"
 
 
 def _text(value: Any) -> str:
