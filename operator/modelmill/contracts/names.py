@@ -13,6 +13,7 @@ ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}}
 ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
 ENV_TRIAL: Final = "MODELMILL_TRIAL"  # index of the trial of a search; not set in a run without one
+ENV_TRIALS: Final = "MODELMILL_TRIALS"  # folder with a file for each trial of the search that chose the parameters
 ENV_SEED: Final = "MODELMILL_SEED"
 ENV_RUN: Final = "MODELMILL_RUN"
 ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for every built-in stage

@@ -12,6 +12,7 @@ from modelmill.contracts.result import ChampionFacts
 from modelmill.contracts.stage import Data, Estimator, StageSpec, Store
 from modelmill_trainer.facts import ObjectFacts
 from modelmill_trainer.gates import Verdict
+from modelmill_trainer.interpretation import Interpretation
 from modelmill_trainer.kinds import NUMBER, TEXT
 from modelmill_trainer.report.page import render
 
@@ -32,6 +33,7 @@ def page_of(**changes: Any) -> str:
     }  # fmt: skip
     facts |= changes.pop("facts", {})
     feature = changes.pop("feature", "x")
+    found = changes.pop("found", Interpretation())
     measured = {
         "spec": spec, "facts": SimpleNamespace(**facts), "notes": (), "left_out": {},
         "model": SimpleNamespace(task="regression", features=[feature], classes=()),
@@ -41,7 +43,8 @@ def page_of(**changes: Any) -> str:
     } | changes  # fmt: skip
     signature = Signature("regression", (Tensor(feature, "FP64", (-1,)),), (Tensor("predict", "FP64", (-1,)),))
     profile = Profile({feature: FeatureProfile("numeric", (0.5, 0.5), (1.5,), importance=0.5)}, None, 8)
-    return render(SimpleNamespace(**measured), signature, profile, {"seed": "0"}, "onnx")  # type: ignore[arg-type]
+    importance = {feature: 0.5}
+    return render(SimpleNamespace(**measured), signature, profile, importance, found, {"seed": "0"}, "onnx")  # type: ignore[arg-type]
 
 
 def test_what_the_model_is_for_is_told_as_text() -> None:
