@@ -45,6 +45,9 @@ TRAINING: dict[str, tuple[Change, str]] = {
     "fraction of everything": ({"data.holdout.fraction": "1"}, "between 0 and 1"),
     "latest without column": ({"data.holdout.strategy": "Latest"}, "strategy Latest needs column"),
     "unknown strategy": ({"data.holdout.strategy": "Oldest"}, "spec.data.holdout.strategy"),
+    "window of nothing": ({"data.window": {"column": "Year", "last": "0"}}, "spec.data.window.last"),
+    "window of no rows": ({"data.window": {"rows": 0}}, "spec.data.window.rows"),
+    "window of an age without unit": ({"data.window": {"objectsNewerThan": "7"}}, "spec.data.window.objectsNewerThan"),
     "two ways to train": ({"train.container": {"image": "a/b:1"}}, "spec.train"),
     "no way to train": ({"train": {}}, "spec.train"),
     "container without image": ({"train": {"container": {"command": ["x"]}}}, "spec.train.container.image"),
@@ -119,6 +122,10 @@ def held_out(**holdout: Any) -> Body:
     return job({"data": {**job({})["spec"]["data"], "holdout": holdout}})
 
 
+def windowed(**window: Any) -> Body:
+    return job({"data": {**job({})["spec"]["data"], "window": window}})
+
+
 def gated(gate: Mapping[str, Any]) -> Body:
     return job({"evaluation": {**job({})["spec"]["evaluation"], "gates": [gate]}})
 
@@ -150,6 +157,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "fraction and uri exclude each other": lambda: held_out(fraction="0.2", uri="s3://data/holdout/"),
     "strategy Latest needs column": lambda: held_out(fraction="0.2", strategy="Latest"),
     "fraction must be between 0 and 1": lambda: held_out(fraction="0"),
+    "set exactly one of last, rows and objectsNewerThan": lambda: windowed(rows=5, last="5", column="Year"),
+    "last needs column": lambda: windowed(last="30d"),
+    "objectsNewerThan goes by the times": lambda: windowed(objectsNewerThan="7d", column="Year"),
     "set exactly one of sklearn and container": lambda: job({"train": {}}),
     "names that begin with MODELMILL_ are reserved": lambda: job({"train": CONTAINER}),
     "a gate has either metric or versusChampion": lambda: gated({"metric": "r2", "minimum": "0", "versusChampion": {}}),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from modelmill.contracts.stage import Data
 from modelmill_trainer.failure import StageError, meant, rejected
-from modelmill_trainer.kinds import BOOLEAN, DATE, EMPTY, NUMBER, TEXT, first_bad_number
+from modelmill_trainer.kinds import DATE, EMPTY, TEXT, first_bad_number
+from modelmill_trainer.ordering import ordered, ranks, unmarked
 from modelmill_trainer.rows import hash_rows, key_of
 from modelmill_trainer.tables import Table
 
@@ -110,7 +111,7 @@ def _require_target(table: Table, data: Data) -> None:
     if kind in (DATE, EMPTY):
         spoken = "dates" if kind == DATE else "no value in any row"
         raise rejected("TargetInvalid", f"data.target {data.target!r} has {spoken}: it must have numbers or labels")
-    bad = first_bad_number(_unmarked(table, data.target)) if kind == TEXT and data.format == "csv" else None
+    bad = first_bad_number(unmarked(table, data.target)) if kind == TEXT and data.format == "csv" else None
     if bad is not None and bad[0] >= 0.5:
         raise rejected(
             "TargetInvalid",
@@ -120,7 +121,7 @@ def _require_target(table: Table, data: Data) -> None:
 
 
 def _require_no_mistake(table: Table, name: str) -> None:
-    bad = first_bad_number(_unmarked(table, name)) if table.kinds[name] == TEXT else None
+    bad = first_bad_number(unmarked(table, name)) if table.kinds[name] == TEXT else None
     if bad is not None and bad[0] >= NUMBERS_WITH_A_MISTAKE:
         raise rejected(
             "ColumnInvalid",
@@ -134,11 +135,6 @@ def _mark_note(name: str, texts: Counter[str]) -> str:
     return (
         f"column {name!r}: {shown} are categories like any other text; leave a field empty where the value is missing"
     )
-
-
-def _unmarked(table: Table, name: str) -> pd.Series:
-    """Return a column for a look at its numbers or dates: beside those, NA and the like are missing, not a mistake."""
-    return table.frame[name].mask(table.frame[name].isin(list(table.marks.get(name, ()))))
 
 
 def _require_same_kinds(table: Table, apart: Table, columns: list[str]) -> None:
@@ -175,8 +171,9 @@ def _divide(
         raise StageError("SpecInvalid", f"data.holdout.fraction is {holdout.fraction}: use a number between 0 and 1")
     count = min(len(frame), math.ceil(len(frame) * holdout.fraction))
     if holdout.strategy == "Latest":
-        # Stable, and missing values first: of equal rows the later ones in the data count as later.
-        order = np.argsort(_ranks(frame, str(holdout.column), table), kind="stable")
+        # Stable: of equal rows the later ones in the data count as later.
+        values = ordered(replace(table, frame=frame), str(holdout.column), "data.holdout.column")
+        order = np.argsort(ranks(values).to_numpy(), kind="stable")
         held = np.zeros(len(frame), np.bool_)
         held[order[len(frame) - count :]] = True
     elif holdout.strategy == "Random":
@@ -226,18 +223,3 @@ def _copies_notes(digests: np.ndarray) -> list[str]:
         f"{repeated.sum()} of the {len(digests)} rows stand more than once, with {len(repeated)} different contents: "
         "remove the copies unless they are meant"
     ]
-
-
-def _ranks(frame: pd.DataFrame, name: str, table: Table) -> np.ndarray:
-    column, kind = frame[name], table.kinds[name]
-    if kind == TEXT:
-        try:
-            column = pd.to_datetime(_unmarked(table, name).loc[frame.index], format="ISO8601", utc=True)
-        except ValueError as error:
-            raise rejected(
-                "ColumnInvalid", f"data.holdout.column {name!r} must have numbers or dates like 2026-01-31: {error}"
-            ) from None
-    elif kind not in (NUMBER, BOOLEAN, DATE):
-        raise rejected("ColumnInvalid", f"data.holdout.column {name!r} has no values to order the rows by")
-    ranks: np.ndarray = column.rank(method="dense", na_option="top").to_numpy()
-    return ranks

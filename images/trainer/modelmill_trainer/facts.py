@@ -11,6 +11,7 @@ from modelmill.contracts.result import DataFacts
 from modelmill_trainer.failure import StageError
 
 FACTS_VERSION = 1
+MAX_WINDOW = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Facts:
     digest: over every object's name, size and content. features: columns to train on; kinds: of every column, the excluded ones
     too. missing: by feature, rows without a value. rows, holdout_rows: to train on and to measure on; dropped_rows: without a
     target. holdout: how the rows to measure on were chosen, for people; notes: what was left out and why.
-    train_sha256: of the file with the rows to train on, `sha256:` + hex.
+    train_sha256: of the file with the rows to train on, `sha256:` + hex. window: which part of the data these rows are, for
+    people; empty when they are all.
     """
 
     uri: str
@@ -49,6 +51,7 @@ class Facts:
     holdout: str
     notes: tuple[str, ...]
     train_sha256: str
+    window: str = ""
     v: int = FACTS_VERSION
 
     def row_kinds(self) -> dict[str, str]:
@@ -57,7 +60,7 @@ class Facts:
 
     def told(self) -> DataFacts:
         """Return what the run's result says about the data."""
-        return DataFacts(self.digest, self.rows, self.holdout_rows)
+        return DataFacts(self.digest, self.rows, self.holdout_rows, self.window[:MAX_WINDOW])
 
 
 def write_facts(facts: Facts, path: Path) -> None:

@@ -14,6 +14,7 @@ from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.facts import Facts, write_facts
 from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
+from modelmill_trainer.object_window import ObjectWindow
 from modelmill_trainer.snapshot import Fetched, data_digest, download
 from modelmill_trainer.stores import open_folder
 
@@ -36,13 +37,14 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
         print(f"fetch: champion {spec.champion.name} from {spec.champion.uri}", flush=True)
     for folder in (folders.input, folders.holdout):
         folder.mkdir(parents=True, exist_ok=True)
+    window = ObjectWindow.of(spec.data.window, time.time())
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
-        train, held = _download(spec, Path(name))
+        train, held = _download(spec, Path(name), window)
         size = sum(item.size for item in (*train, *held))
         print(f"fetch: {len(train) + len(held)} objects, {size} bytes in {time.monotonic() - begin:.2f} s", flush=True)
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
-        facts = _divide(spec, folders, train, held)
+        facts = _divide(spec, folders, train, held, window.told(len(train)) if window is not None else "")
     for note in facts.notes:
         print(f"fetch: {note}", flush=True)
     print(
@@ -64,24 +66,25 @@ def _check_store(spec: StageSpec) -> None:
         raise StageError(error.reason, f"store.uri: {' '.join(error.messages)}", final=error.final) from None
 
 
-def _download(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:
+def _download(spec: StageSpec, into: Path, window: ObjectWindow | None) -> tuple[list[Fetched], list[Fetched]]:
     store, data = spec.store, spec.data
-    train = download(
-        open_folder(data.uri, store.endpoint, store.region, "data.train.uri"), into / "train", "data.train.uri"
-    )
+    field = "data.train.uri"
+    train = download(open_folder(data.uri, store.endpoint, store.region, field), into / "train", field, window)
     if not data.holdout.uri:
         return train, []
     field = "data.holdout.uri"
     return train, download(open_folder(data.holdout.uri, store.endpoint, store.region, field), into / "holdout", field)
 
 
-def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched]) -> Facts:
+def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched], objects: str) -> Facts:
     # Late: an unreachable store is told without waiting for pandas.
     from modelmill_trainer.dataset import make_split
+    from modelmill_trainer.row_window import windowed
     from modelmill_trainer.tables import read_objects, write_rows
 
     data = spec.data
-    table = read_objects(train, data.format)
+    table, rows = windowed(read_objects(train, data.format), data.window)
+    window = rows or objects
     apart = read_objects(held, data.format) if held else None
     split = make_split(table, apart, data, spec.seed)
     train_file = folders.train(data.format)
@@ -105,8 +108,9 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         holdout_rows=len(split.holdout),
         dropped_rows=split.dropped,
         holdout=_spoken_holdout(spec, len(split.holdout), len(split.train) + len(split.holdout)),
-        notes=tuple(split.notes),
+        notes=(*([f"data.window keeps {window}"] if window else []), *split.notes),
         train_sha256=artifact.digest(train_file.read_bytes()),
+        window=window,
     )
     write_facts(facts, folders.snapshot)
     params = {

@@ -15,9 +15,9 @@ from modelmill.api.base import (
     Uri,
     rules,
 )
+from modelmill.api.data import Column, Window
 from modelmill.api.pods import EnvVar, PodTemplate
 
-Column = Annotated[str, Field(min_length=1, max_length=128)]
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
 
 
@@ -73,6 +73,10 @@ class Data(Part):
     target: Column = Field(description="Column to predict.")
     holdout: Holdout = Field(description="Rows kept from training, to measure the result on.")
     features: Features = Field(default_factory=Features, description="Which columns are features.")
+    window: Window | None = Field(
+        default=None,
+        description="The newest part of data.train, which alone is divided, trained and measured on. Left out: all of it.",
+    )
 
 
 class SklearnTrain(Part):

@@ -47,11 +47,12 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """The snapshot that was trained on. `digest` pins every object's bytes."""
+    """The snapshot that was trained on. `digest` pins every object's bytes; `window` says which part of it, empty for all."""
 
     digest: str
     rows: int
     holdout_rows: int
+    window: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from modelmill.contracts.data import Window, window_of
+
 STAGE_VERSION = 1
 
 
@@ -34,13 +36,17 @@ class Holdout:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Training data: every object under the prefix `uri`, in one format (csv, parquet, jsonl)."""
+    """Training data: every object under the prefix `uri`, in one format (csv, parquet, jsonl).
+
+    window: the part of it that is divided, trained and measured on; None for all.
+    """
 
     uri: str
     format: str
     target: str
     exclude: tuple[str, ...] = ()
     holdout: Holdout = field(default_factory=Holdout)
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,7 @@ def decode(text: str) -> StageSpec:
             target=data["target"],
             exclude=tuple(data.get("exclude") or ()),
             holdout=_known(Holdout, data.get("holdout") or {}),
+            window=window_of(data.get("window")),
         ),
         estimator=_known(Estimator, raw["estimator"]) if raw.get("estimator") else None,
         primary_metric=raw.get("primary_metric"),

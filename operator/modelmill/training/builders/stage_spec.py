@@ -7,7 +7,7 @@ from typing import Any
 
 from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job import Gate, TrainingJobSpec
-from modelmill.contracts import stage
+from modelmill.contracts import data, stage
 from modelmill.training.view import View
 
 
@@ -57,7 +57,7 @@ def parameter_value(value: int | str) -> Any:
 
 
 def _data(spec: TrainingJobSpec) -> stage.Data:
-    holdout = spec.data.holdout
+    holdout, window = spec.data.holdout, spec.data.window
     return stage.Data(
         uri=spec.data.train.uri,
         format=spec.data.train.format,
@@ -69,6 +69,7 @@ def _data(spec: TrainingJobSpec) -> stage.Data:
             column=holdout.column,
             uri=holdout.uri,
         ),
+        window=data.Window(**window.model_dump()) if window is not None else None,
     )
 
 
