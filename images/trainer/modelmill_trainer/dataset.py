@@ -28,7 +28,8 @@ MANY_COPIES = 0.1
 class Split:
     """train: features and target. holdout: every column, also the excluded ones, since an older model may need them.
 
-    kinds: kind of every column. dropped: rows without a target. notes: what was left out and why, for people.
+    kinds: kind of every column. dropped: rows without a target. copies: share of the rows that are equal to an earlier one.
+    notes: what was left out and why, for people.
     """
 
     train: pd.DataFrame
@@ -36,6 +37,7 @@ class Split:
     features: list[str]
     kinds: dict[str, str]
     dropped: int
+    copies: float = 0.0
     notes: list[str] = field(default_factory=list)
 
 
@@ -78,7 +80,8 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
         raise rejected(
             "TargetInvalid", f"data.target {data.target!r} has {values} value in all rows to train on: nothing to learn"
         )
-    return Split(train[[*features, data.target]], held, features, kinds, dropped, notes)
+    copies = 1 - len(np.unique(hashes[:, 1])) / len(hashes)
+    return Split(train[[*features, data.target]], held, features, kinds, dropped, copies, notes)
 
 
 def _require_columns(table: Table, data: Data, apart: Table | None) -> None:

@@ -31,7 +31,7 @@ class Facts:
     too. missing: by feature, rows without a value. rows, holdout_rows: to train on and to measure on; dropped_rows: without a
     target. holdout: how the rows to measure on were chosen, for people; notes: what was left out and why.
     train_sha256: of the file with the rows to train on, `sha256:` + hex. window: which part of the data these rows are, for
-    people; empty when they are all.
+    people; empty when they are all. compared: what the data gates compared them with, and drift: what they told, for people.
     """
 
     uri: str
@@ -52,6 +52,8 @@ class Facts:
     notes: tuple[str, ...]
     train_sha256: str
     window: str = ""
+    compared: str = ""
+    drift: tuple[str, ...] = ()
     v: int = FACTS_VERSION
 
     def row_kinds(self) -> dict[str, str]:
@@ -72,7 +74,9 @@ def read_facts(path: Path) -> Facts:
     """Return what data.json says. Raises StageError (InputMissing)."""
     raw = _document(path)
     try:
-        lists = {name: tuple(raw[name]) for name in ("features", "excluded", "notes")}
+        lists = {name: tuple(raw[name]) for name in ("features", "excluded", "notes")} | {
+            "drift": tuple(raw.get("drift", ()))
+        }
         objects = {name: tuple(ObjectFacts(**item) for item in raw[name]) for name in ("objects", "holdout_objects")}
         return Facts(**(raw | lists | objects))
     except (KeyError, TypeError) as error:

@@ -78,6 +78,7 @@ def _download(spec: StageSpec, into: Path, window: ObjectWindow | None) -> tuple
 
 def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched], objects: str) -> Facts:
     # Late: an unreachable store is told without waiting for pandas.
+    from modelmill_trainer.data_gates.examine import examine, reference_of
     from modelmill_trainer.dataset import make_split
     from modelmill_trainer.row_window import windowed
     from modelmill_trainer.tables import read_objects, write_rows
@@ -87,6 +88,12 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
     window = rows or objects
     apart = read_objects(held, data.format) if held else None
     split = make_split(table, apart, data, spec.seed)
+    examined = examine(table, data, split.copies, reference_of(spec.champion, folders.champion))
+    print(f"fetch: data gates: {examined.compared}", flush=True)
+    for one in examined.findings:
+        print(f"fetch: {'STOPPED' if one.stops else 'told'} by {one.gate}: {one.text}", flush=True)
+    examined.require()
+    examined.keep(folders.schema)
     train_file = folders.train(data.format)
     write_rows(split.train, train_file, data.format)
     write_rows(split.holdout, folders.held_out(data.format), data.format)
@@ -111,6 +118,8 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         notes=(*([f"data.window keeps {window}"] if window else []), *split.notes),
         train_sha256=artifact.digest(train_file.read_bytes()),
         window=window,
+        compared=examined.compared,
+        drift=examined.told(),
     )
     write_facts(facts, folders.snapshot)
     params = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from modelmill_trainer.failure import rejected
@@ -30,6 +31,15 @@ def ordered(table: Table, name: str, field: str) -> pd.Series:
     if kind not in (NUMBER, BOOLEAN, DATE):
         raise rejected("ColumnInvalid", f"{field} {name!r} has no values to order the rows by")
     return table.frame[name]
+
+
+def moments(values: pd.Series) -> np.ndarray:
+    """Return dates and times as datetime64[us] of UTC, NaT where missing: in nanoseconds only three centuries can be compared.
+
+    Raises ValueError, TypeError or OverflowError for what is none, or lies outside of the years 1677 to 2262.
+    """
+    found: np.ndarray = pd.to_datetime(values, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
+    return found
 
 
 def ranks(values: pd.Series) -> pd.Series:

@@ -16,7 +16,7 @@ from modelmill.contracts.data import Window, span
 from modelmill_trainer.dataset import MIN_TRAIN_ROWS
 from modelmill_trainer.failure import StageError, meant, rejected
 from modelmill_trainer.kinds import EMPTY
-from modelmill_trainer.ordering import ordered, ranks
+from modelmill_trainer.ordering import moments, ordered, ranks
 from modelmill_trainer.tables import Table
 
 COLUMN: Final = "data.window.column"
@@ -79,13 +79,12 @@ def _last(values: pd.Series, column: str, text: str) -> tuple[np.ndarray, str]:
         bound = np.nanmax(numbers) - length
         return numbers > bound, f"the rows with {column} above {bound:g} (the last {text})"
     try:
-        # Two of them may lie further apart than nanoseconds can be counted.
-        moments = pd.to_datetime(values, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
+        found = moments(values)
     except (ValueError, TypeError, OverflowError) as error:
         raise rejected("ColumnInvalid", f"{COLUMN} {column!r} must have dates like 2026-01-31: {error}") from None
-    newest = moments[~np.isnat(moments)].max()
+    newest = found[~np.isnat(found)].max()
     shown = np.datetime_as_string(newest, "s")
-    return (newest - moments) / np.timedelta64(1, "s") < length, f"the rows with {column} in the {text} up to {shown}"
+    return (newest - found) / np.timedelta64(1, "s") < length, f"the rows with {column} in the {text} up to {shown}"
 
 
 def _rows(table: Table, kept: np.ndarray) -> Table:

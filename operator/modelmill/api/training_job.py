@@ -15,7 +15,7 @@ from modelmill.api.base import (
     Uri,
     rules,
 )
-from modelmill.api.data import Column, Window
+from modelmill.api.data import Column, DataSchema, Window
 from modelmill.api.pods import EnvVar, PodTemplate
 
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
@@ -76,6 +76,12 @@ class Data(Part):
     window: Window | None = Field(
         default=None,
         description="The newest part of data.train, which alone is divided, trained and measured on. Left out: all of it.",
+    )
+    # `schema` is a name that pydantic's models have of their own.
+    schema_: DataSchema | None = Field(
+        default=None,
+        alias="schema",
+        description="What the data must be. Left out: the columns of the last approved version's data, where there is one.",
     )
 
 

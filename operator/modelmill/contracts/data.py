@@ -39,3 +39,40 @@ def span(text: str) -> tuple[float, bool]:
     """
     seconds = SECONDS.get(text[-1:])
     return (float(text), False) if seconds is None else (float(text[:-1]) * seconds, True)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaColumn:
+    """What a column must be. type: number, boolean, text or date; the bounds are of numbers, max_missing_ratio of rows."""
+
+    name: str
+    type: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] = ()
+    max_missing_ratio: float | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What the data must be. columns: none, where they are inferred from the last good version.
+
+    unexpected: Allow or Reject, of columns that are not named; on_violation: Fail or Warn.
+    """
+
+    columns: tuple[SchemaColumn, ...] = ()
+    unexpected: str = "Reject"
+    on_violation: str = "Fail"
+
+
+def schema_of(raw: Any) -> Schema | None:
+    """Return the schema of a decoded JSON value; None without one. Raises TypeError or KeyError when it is of another form."""
+    if not raw:
+        return None
+    columns = []
+    for one in raw.get("columns") or ():
+        known = {name: one[name] for name in SchemaColumn.__dataclass_fields__ if name in one}
+        columns.append(SchemaColumn(**{**known, "categories": tuple(one.get("categories") or ())}))
+    plain = {name: raw[name] for name in ("unexpected", "on_violation") if name in raw}
+    return Schema(tuple(columns), **plain)

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from modelmill.contracts.data import Window, window_of
+from modelmill.contracts.data import Schema, Window, schema_of, window_of
 
 STAGE_VERSION = 1
 
@@ -38,7 +38,8 @@ class Holdout:
 class Data:
     """Training data: every object under the prefix `uri`, in one format (csv, parquet, jsonl).
 
-    window: the part of it that is divided, trained and measured on; None for all.
+    window: the part of it that is divided, trained and measured on; None for all. schema: what the data must be.
+    None: what the last good version's were.
     """
 
     uri: str
@@ -47,6 +48,7 @@ class Data:
     exclude: tuple[str, ...] = ()
     holdout: Holdout = field(default_factory=Holdout)
     window: Window | None = None
+    schema: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ def decode(text: str) -> StageSpec:
             exclude=tuple(data.get("exclude") or ()),
             holdout=_known(Holdout, data.get("holdout") or {}),
             window=window_of(data.get("window")),
+            schema=schema_of(data.get("schema")),
         ),
         estimator=_known(Estimator, raw["estimator"]) if raw.get("estimator") else None,
         primary_metric=raw.get("primary_metric"),
