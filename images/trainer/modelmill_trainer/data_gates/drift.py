@@ -48,20 +48,25 @@ CLOSE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A column in both data. rows, old_rows: with a value. alpha: level of one comparison."""
+    """A column in both data. column: its values in this run. all_rows: of this run and before. alpha: level of a comparison."""
 
     name: str
     kind: str
-    values: pd.Series
+    column: pd.Series
     now: Column
     before: Column
     all_rows: tuple[int, int]
     alpha: float
 
     @property
+    def values(self) -> pd.Series:
+        """The values that are not missing."""
+        return self.column.dropna()
+
+    @property
     def rows(self) -> int:
         """Rows with a value in this run."""
-        return len(self.values)
+        return round(self.all_rows[0] * (1 - self.now.missing))
 
     @property
     def old_rows(self) -> int:
@@ -99,10 +104,9 @@ def _pairs(table: Table, now: Summary, before: Summary) -> Iterator[Pair]:
     ]
     alpha = chance.level(len(both))
     for name in both:
-        values = table.frame[name].dropna()
-        if len(values) and before.columns[name].missing < 1:
-            one, other = now.columns[name], before.columns[name]
-            yield Pair(name, one.kind, values, one, other, (now.rows, before.rows), alpha)
+        one, other = now.columns[name], before.columns[name]
+        if one.missing < 1 and other.missing < 1:
+            yield Pair(name, one.kind, table.frame[name], one, other, (now.rows, before.rows), alpha)
 
 
 def missing(pair: Pair) -> str:
@@ -163,8 +167,10 @@ def outside(pair: Pair) -> str:
     """Tell numbers outside of the old range, more than chance brings there or very far."""
     if pair.kind != NUMBER or not (pair.now.quantiles and pair.before.quantiles) or unit(pair):
         return ""
-    values = pair.values.to_numpy("float64")
     low, high = pair.before.quantiles[0], pair.before.quantiles[-1]
+    if low <= pair.now.quantiles[0] and pair.now.quantiles[-1] <= high:
+        return ""
+    values = pair.values.to_numpy("float64")
     width = high - low
     counts = (int((values < low).sum()), int((values > high).sum()))
     many = [chance.all_on_one_side(count, pair.rows, pair.old_rows, pair.alpha) and count > 0 for count in counts]
@@ -188,14 +194,15 @@ def categories(pair: Pair) -> str:
     old = pair.before.categories
     if pair.kind != TEXT or not old:
         return ""
-    new = pair.values[~pair.values.isin(list(old))]
+    values = pair.values
+    new = values[~values.isin(list(old))]
     once = sum(count == 1 for count in old.values())
     expected = pair.rows / max(1, pair.old_rows) * (once + 3 * math.sqrt(once) + 3)
     told = []
     if chance.more_than(len(new), expected, pair.alpha):
         names = ", ".join(called(str(name)) for name in new.value_counts().index[:3])
         told.append(f"{len(new)} rows of new ones ({names})")
-    here = set(pair.values.unique().tolist())
+    here = set(values.unique().tolist())
     gone = [
         name for name, count in old.items()
         if name not in here and chance.all_on_one_side(count, pair.old_rows, pair.rows, pair.alpha / len(old))

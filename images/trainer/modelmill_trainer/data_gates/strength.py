@@ -46,7 +46,7 @@ class Target:
         """
         if len(self.rows) < MIN_ROWS:
             return None
-        bins = _bins(column.iloc[self.rows], kind)
+        bins = _bins(column, kind, self.rows)
         count = int(bins.max()) + 1
         left = np.zeros(len(bins))
         for half in (0, 1):
@@ -64,18 +64,18 @@ class Target:
         return round(min(1.0, max(0.0, 1.0 - share)), 4), round(error, 4)
 
 
-def _bins(column: pd.Series, kind: str) -> np.ndarray:
-    """Return the bin of each row, from 0; missing values have their own."""
+def _bins(column: pd.Series, kind: str, rows: np.ndarray) -> np.ndarray:
+    """Return the bin of each of the rows, from 0; missing values have their own."""
     if kind in (NUMBER, BOOLEAN):
-        values = column.to_numpy("float64", na_value=np.nan)
+        values = column.to_numpy("float64", na_value=np.nan)[rows]
         present = values[~np.isnan(values)]
         wanted = min(MAX_BINS, max(2, int(math.sqrt(len(values)))))
         different = np.unique(present)
         if len(different) > wanted:
-            different = np.unique(np.quantile(present, np.linspace(0, 1, wanted + 1)[1:-1]))
+            different = np.unique(np.quantile(present, np.linspace(0, 1, wanted + 1)[1:-1], method="nearest"))
         bins = np.searchsorted(different, values, side="right")
         return np.where(np.isnan(values), len(different) + 1, bins)
-    codes, _ = pd.factorize(column.astype(object))
+    codes, _ = pd.factorize(column.iloc[rows].astype(object))
     counts = np.bincount(codes[codes >= 0], minlength=1)
     place = np.full(len(counts) + 1, MAX_BINS)
     frequent = np.argsort(-counts, kind="stable")[:MAX_BINS]

@@ -93,9 +93,11 @@ def summary_of(table: Table, target: str, features: frozenset[str], copies: floa
 
 def _column(table: Table, name: str, judged: bool, feature: bool) -> Column:
     values, kind = table.frame[name], table.kinds[name]
-    missing = float(values.isna().mean()) if len(values) else 0.0
     if kind == NUMBER and judged:
-        return Column(kind, feature, missing, *_quantiles(values.dropna().to_numpy("float64")))
+        numbers = values.to_numpy("float64", na_value=np.nan)
+        present = numbers[~np.isnan(numbers)]
+        return Column(kind, feature, 1 - len(present) / len(numbers), *_quantiles(present))
+    missing = float(values.isna().mean()) if len(values) else 0.0
     seconds = dates_of(table, name)
     if seconds is not None:
         return Column(kind, feature, missing, *_quantiles(seconds), dated=True)
@@ -104,10 +106,11 @@ def _column(table: Table, name: str, judged: bool, feature: bool) -> Column:
 
 
 def _quantiles(values: np.ndarray) -> tuple[tuple[float, ...], float]:
-    found = np.quantile(values, SHARES)
-    middle = float(np.median(values))
+    # Values that are there: those between might be more than a float can hold.
+    found = np.quantile(values, SHARES, method="nearest")
+    middle = float(found[len(SHARES) // 2])
     below = float((values < middle).mean() + (values == middle).mean() / 2)
-    return tuple(np.maximum.accumulate(found).tolist()), below
+    return tuple(found.tolist()), below
 
 
 def categories_of(values: pd.Series) -> dict[str, int]:
