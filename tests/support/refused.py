@@ -48,6 +48,12 @@ TRAINING: dict[str, tuple[Change, str]] = {
     "window of nothing": ({"data.window": {"column": "Year", "last": "0"}}, "spec.data.window.last"),
     "window of no rows": ({"data.window": {"rows": 0}}, "spec.data.window.rows"),
     "window of an age without unit": ({"data.window": {"objectsNewerThan": "7"}}, "spec.data.window.objectsNewerThan"),
+    "schema with a column twice": (
+        {"data.schema": {"columns": [{"name": "x"}, {"name": "x"}]}},
+        "spec.data.schema.columns[1]: Duplicate value",
+    ),
+    "schema with an unknown type": ({"data.schema": {"columns": [{"name": "x", "type": "int"}]}}, "columns[0].type"),
+    "schema with an unknown verdict": ({"data.schema": {"onViolation": "Ignore"}}, "spec.data.schema.onViolation"),
     "two ways to train": ({"train.container": {"image": "a/b:1"}}, "spec.train"),
     "no way to train": ({"train": {}}, "spec.train"),
     "container without image": ({"train": {"container": {"command": ["x"]}}}, "spec.train.container.image"),
@@ -126,6 +132,10 @@ def windowed(**window: Any) -> Body:
     return job({"data": {**job({})["spec"]["data"], "window": window}})
 
 
+def with_schema(**column: Any) -> Body:
+    return job({"data": {**job({})["spec"]["data"], "schema": {"columns": [column]}}})
+
+
 def gated(gate: Mapping[str, Any]) -> Body:
     return job({"evaluation": {**job({})["spec"]["evaluation"], "gates": [gate]}})
 
@@ -160,6 +170,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "set exactly one of last, rows and objectsNewerThan": lambda: windowed(rows=5, last="5", column="Year"),
     "last needs column": lambda: windowed(last="30d"),
     "objectsNewerThan goes by the times": lambda: windowed(objectsNewerThan="7d", column="Year"),
+    "minimum and maximum are bounds of numbers": lambda: with_schema(name="x", type="text", minimum="0"),
+    "minimum must not be above maximum": lambda: with_schema(name="x", minimum="2", maximum="1e0"),
+    "maxMissingRatio must be from 0 to 1": lambda: with_schema(name="x", maxMissingRatio="1.1"),
     "set exactly one of sklearn and container": lambda: job({"train": {}}),
     "names that begin with MODELMILL_ are reserved": lambda: job({"train": CONTAINER}),
     "a gate has either metric or versusChampion": lambda: gated({"metric": "r2", "minimum": "0", "versusChampion": {}}),

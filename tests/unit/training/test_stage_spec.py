@@ -7,7 +7,7 @@ import pytest
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.training_job import TrainingJobSpec
 from modelmill.contracts import names, stage
-from modelmill.contracts.data import Window
+from modelmill.contracts.data import Schema, SchemaColumn, Window
 from modelmill.training.builders.stage_spec import parameter_value
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, view
@@ -75,3 +75,21 @@ def test_another_window_is_trained_anew() -> None:
     spec = TrainingJobSpec.model_validate(o.training_job()["spec"])
     other = TrainingJobSpec.model_validate(o.training_job(data={**data, "window": {"rows": 5}})["spec"])
     assert short_hash(spec.data) != short_hash(other.data)
+
+
+def test_the_schema_comes_to_the_stages() -> None:
+    given = {
+        "columns": [
+            {"name": "power", "type": "number", "minimum": "0", "maximum": "1e3", "maxMissingRatio": "0.05"},
+            {"name": "origin", "categories": ["USA", "Japan"], "required": False},
+        ],
+        "onViolation": "Warn",
+    }
+    columns = (
+        SchemaColumn("power", "number", 0.0, 1000.0, (), 0.05),
+        SchemaColumn("origin", categories=("USA", "Japan"), required=False),
+    )
+    assert told_of({"schema": given}).data.schema == Schema(columns, "Allow", "Warn")
+    assert told_of({"schema": given | {"unexpected": "Reject"}}).data.schema == Schema(columns, "Reject", "Warn")
+    assert told_of({"schema": {}}).data.schema == Schema((), "Reject", "Fail")
+    assert told_of({}).data.schema is None
