@@ -1,4 +1,4 @@
-"""The command line: `fetch`, `train`, `evaluate`, `publish`, or `run` for one after the other."""
+"""The command line: `fetch`, `train`, `evaluate`, `publish`, or `run` for one after the other; `score` ends a trial."""
 
 from __future__ import annotations
 
@@ -63,6 +63,10 @@ def _run(stage: str, spec: StageSpec, where: Folders) -> None:
                 "SpecInvalid", f"{names.ENV_EVALUATED} is not set: set it, or run publish, which evaluates"
             )
         evaluate(spec, where, where.evaluated)
+    elif stage == names.STAGE_SCORE:
+        from modelmill_trainer.score import score
+
+        leave(result.encode(score(spec, where)))
     else:
         from modelmill_trainer.publish import publish
 
@@ -97,7 +101,9 @@ def _local(raw: dict[str, object]) -> dict[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="modelmill-trainer", description="The stages of a training run.")
-    parser.add_argument("stage", choices=[*STAGES, names.STAGE_EVALUATE, "run"], help="run: all, one after the other")
+    parser.add_argument(
+        "stage", choices=[*STAGES, names.STAGE_EVALUATE, names.STAGE_SCORE, "run"], help="run: all, one after the other"
+    )
     parser.add_argument("--stage-file", type=Path, help=f"JSON of the run; left out: the variable {names.ENV_STAGE}")
     parser.add_argument("--work", type=Path, help="folder for input, hold-out and output; left out: the variables")
     parser.add_argument("--debug", action="store_true", help="print the trace of a failure")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from modelmill.contracts.stage import Data
+from modelmill.contracts.stage import Data, Holdout, Trial
 from modelmill_trainer.failure import StageError, meant, rejected
 from modelmill_trainer.kinds import DATE, EMPTY, TEXT, first_bad_number
 from modelmill_trainer.ordering import ordered, ranks, unmarked
@@ -20,6 +21,7 @@ MIN_TRAIN_ROWS = 10
 MIN_HOLDOUT_ROWS = 5
 # Text of which most values are numbers is a column of numbers with a mistake in it.
 NUMBERS_WITH_A_MISTAKE = 0.9
+HOLDOUT, VALIDATION = "data.holdout", "tuning.validation"  # fields that say which rows measure
 MANY_COPIES = 0.1
 """Share of rows that stand more than once above which a person is told: a file may be there under two names."""
 
@@ -41,13 +43,17 @@ class Split:
     notes: list[str] = field(default_factory=list)
 
 
-def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Split:
+def make_split(table: Table, apart: Table | None, data: Data, seed: int, trial: Trial | None = None) -> Split:
     """Return the rows to train on and to measure on.
 
-    apart: the hold-out when it is given by a URI of its own. Raises StageError naming the field: TargetMissing, TargetInvalid,
-    ColumnMissing, ColumnInvalid, ColumnsDiffer, TooFewRows.
+    apart: the hold-out when it is given by a URI of its own. trial: what measures are then rows of those that a run trains on;
+    the hold-out is in neither part, and one that has a URI of its own is not asked for. With folds there are none to measure
+    on, and rows to train on are in the order of the folds' column.
+
+    Raises StageError naming the field: TargetMissing, TargetInvalid, ColumnMissing, ColumnInvalid, ColumnsDiffer, TooFewRows.
     """
-    _require_columns(table, data, apart)
+    rules = {HOLDOUT: data.holdout} if trial is None else {HOLDOUT: data.holdout, VALIDATION: _rule(trial)}
+    _require_columns(table, data, apart, rules)
     _require_target(table, data)
     features = [name for name in table.frame.columns if name != data.target and name not in data.exclude]
     notes = []
@@ -69,12 +75,19 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
         held, dropped_apart = _with_target(apart.frame, data.target)
         dropped += dropped_apart
         train = frame
+    elif data.holdout.uri:
+        train, held = frame, frame.iloc[:0]
     else:
-        train, held = _divide(frame, hashes[:, 0], data, table, notes)
+        train, held = _divide(frame, hashes[:, 0], data.holdout, data.target, table, notes)
     notes += _copies_notes(hashes[:, 1])
     if dropped:
         notes.append(f"{dropped} rows without a value of {data.target!r} are left out")
-    _require_rows(len(train), len(held), data)
+    if trial is not None:
+        train, held = _validate(
+            train, hashes[frame.index.get_indexer(train.index), 1], data.target, trial, table, notes
+        )
+    measured = MIN_HOLDOUT_ROWS if trial is not None and trial.folds else len(held)
+    _require_rows(len(train), measured, data.target, HOLDOUT if trial is None else VALIDATION)
     values = train[data.target].nunique()
     if values < 2:
         raise rejected(
@@ -84,7 +97,7 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int) -> Spli
     return Split(train[[*features, data.target]], held, features, kinds, dropped, copies, notes)
 
 
-def _require_columns(table: Table, data: Data, apart: Table | None) -> None:
+def _require_columns(table: Table, data: Data, apart: Table | None, rules: Mapping[str, Holdout]) -> None:
     columns = [str(name) for name in table.frame.columns]
     if data.target not in columns:
         raise rejected(
@@ -97,10 +110,10 @@ def _require_columns(table: Table, data: Data, apart: Table | None) -> None:
         for name in data.exclude
         if name not in columns
     ]
-    latest = data.holdout.strategy == "Latest" and not data.holdout.uri
-    if latest and data.holdout.column not in columns:
-        column = data.holdout.column or ""
-        problems.append(f"data.holdout.column {column!r} is not a column of the data; {meant(column, columns)}")
+    for place, rule in rules.items():
+        if rule.strategy == "Latest" and not rule.uri and rule.column not in columns:
+            column = rule.column or ""
+            problems.append(f"{place}.column {column!r} is not a column of the data; {meant(column, columns)}")
     if apart is not None:
         lacking = [n for n in columns if n not in apart.frame.columns and n not in data.exclude]
         if lacking:
@@ -150,13 +163,13 @@ def _require_same_kinds(table: Table, apart: Table, columns: list[str]) -> None:
             )
 
 
-def _require_rows(train: int, held: int, data: Data, about: str = "") -> None:
+def _require_rows(train: int, held: int, target: str, field: str, about: str = "") -> None:
     if train >= MIN_TRAIN_ROWS and held >= MIN_HOLDOUT_ROWS:
         return
     raise rejected(
         "TooFewRows",
-        f"{about}{train} rows to train on and {held} to measure on have a value of {data.target!r}: at least "
-        f"{MIN_TRAIN_ROWS} and {MIN_HOLDOUT_ROWS} are needed; add data or change data.holdout",
+        f"{about}{train} rows to train on and {held} to measure on have a value of {target!r}: at least "
+        f"{MIN_TRAIN_ROWS} and {MIN_HOLDOUT_ROWS} are needed; add data or change {field}",
     )
 
 
@@ -165,35 +178,53 @@ def _with_target(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, int]:
     return kept, len(frame) - len(kept)
 
 
+def _rule(trial: Trial) -> Holdout:
+    return Holdout(trial.fraction, trial.strategy, trial.column)
+
+
+def _validate(
+    train: pd.DataFrame, hashes: np.ndarray, target: str, trial: Trial, table: Table, notes: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (train, validation) of the rows that a run trains on; hashes: not those that chose the hold-out among all rows."""
+    if not trial.folds:
+        return _divide(train, hashes, _rule(trial), target, table, notes, VALIDATION)
+    if trial.strategy == "Latest":
+        train = train.iloc[_order(train, str(trial.column), table, VALIDATION)]
+    return train, train.iloc[:0]
+
+
 def _divide(
-    frame: pd.DataFrame, hashes: np.ndarray, data: Data, table: Table, notes: list[str]
+    frame: pd.DataFrame,
+    hashes: np.ndarray,
+    rule: Holdout,
+    target: str,
+    table: Table,
+    notes: list[str],
+    field: str = HOLDOUT,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (train, hold-out), each in the order of the data. hashes: uint64 that say the side of each row."""
-    holdout = data.holdout
-    if not 0 < holdout.fraction < 1:
-        raise StageError("SpecInvalid", f"data.holdout.fraction is {holdout.fraction}: use a number between 0 and 1")
-    count = min(len(frame), math.ceil(len(frame) * holdout.fraction))
-    if holdout.strategy == "Latest":
-        # Stable: of equal rows the later ones in the data count as later.
-        values = ordered(replace(table, frame=frame), str(holdout.column), "data.holdout.column")
-        order = np.argsort(ranks(values).to_numpy(), kind="stable")
+    if not 0 < rule.fraction < 1:
+        raise StageError("SpecInvalid", f"{field}.fraction is {rule.fraction}: use a number between 0 and 1")
+    count = min(len(frame), math.ceil(len(frame) * rule.fraction))
+    if rule.strategy == "Latest":
         held = np.zeros(len(frame), np.bool_)
-        held[order[len(frame) - count :]] = True
-    elif holdout.strategy == "Random":
-        _require_rows(len(frame) - count, count, data, "about ")
-        held = held_by_hash(hashes, data, notes)
+        held[_order(frame, str(rule.column), table, field)[len(frame) - count :]] = True
+    elif rule.strategy == "Random":
+        _require_rows(len(frame) - count, count, target, field, "about ")
+        held = held_by_hash(hashes, rule.fraction, target, notes, field)
     else:
-        raise StageError("SpecInvalid", f"data.holdout.strategy {holdout.strategy!r} is none of Random, Latest")
+        raise StageError("SpecInvalid", f"{field}.strategy {rule.strategy!r} is none of Random, Latest")
     return frame[~held], frame[held]
 
 
-def held_by_hash(hashes: np.ndarray, data: Data, notes: list[str]) -> np.ndarray:
+def held_by_hash(
+    hashes: np.ndarray, fraction: float, target: str, notes: list[str], field: str = HOLDOUT
+) -> np.ndarray:
     """Return, for each row, whether it is held out: those whose hash (uint64) is below the fraction of all hashes.
 
     Rows that are added move no row, and equal rows stay together. Only where that would leave fewer rows on a side than are
     needed, the bound moves to the next row and a note says so. Raises StageError (TooFewRows) when equal rows forbid it.
     """
-    fraction = data.holdout.fraction
     different, place, times = np.unique(hashes, return_inverse=True, return_counts=True)
     held = np.concatenate([[0], np.cumsum(times)])  # rows held out, by how many different rows are
     wanted = int(np.searchsorted(different, np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))))
@@ -202,14 +233,14 @@ def held_by_hash(hashes: np.ndarray, data: Data, notes: list[str]) -> np.ndarray
     if least > most:
         raise rejected(
             "TooFewRows",
-            f"the {len(hashes)} rows with a value of {data.target!r} have {len(different)} different contents, and equal rows "
+            f"the {len(hashes)} rows with a value of {target!r} have {len(different)} different contents, and equal rows "
             f"stay together: they cannot be divided into {MIN_TRAIN_ROWS} to train on and {MIN_HOLDOUT_ROWS} to measure on; "
             "add data, or shorten data.features.exclude",
         )
     taken = min(max(wanted, least), most)
     if taken != wanted:
         notes.append(
-            f"data.holdout.fraction {fraction:g} gives {held[wanted]} of {len(hashes)} rows to measure on by their hashes; "
+            f"{field}.fraction {fraction:g} gives {held[wanted]} of {len(hashes)} rows to measure on by their hashes; "
             f"{held[taken]} are taken, so that each side has enough"
         )
     chosen: np.ndarray = place < taken
@@ -226,3 +257,9 @@ def _copies_notes(digests: np.ndarray) -> list[str]:
         f"{repeated.sum()} of the {len(digests)} rows stand more than once, with {len(repeated)} different contents: "
         "remove the copies unless they are meant"
     ]
+
+
+def _order(frame: pd.DataFrame, name: str, table: Table, field: str) -> np.ndarray:
+    """Return the places of the rows, the least first; missing values first, and of equal ones the first in the data."""
+    values = ordered(replace(table, frame=frame), name, f"{field}.column")
+    return np.argsort(ranks(values).to_numpy(), kind="stable")

@@ -58,9 +58,14 @@ def needs_scaling(estimator: Any) -> bool:
 
 
 def forget_training(estimator: Any) -> None:
-    """Drop what a fitted estimator keeps for going on with its training: skops does not trust an optimizer."""
+    """Drop what a fitted estimator keeps of its training and does not predict with.
+
+    skops does not trust an optimizer; and by the number of threads the same model would have other bytes on another node.
+    """
     if hasattr(estimator, "_optimizer"):
         del estimator._optimizer
+    if hasattr(estimator, "_bin_mapper"):
+        estimator._bin_mapper.n_threads = 1
 
 
 def _resolve(path: str) -> Any:

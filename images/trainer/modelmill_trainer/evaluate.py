@@ -40,7 +40,7 @@ class Evaluator:
 
 
 def evaluate(spec: StageSpec, folders: Folders, into: Path, evaluator: Evaluator | None = None) -> result.StageResult:
-    """Leave the artifact and its result in a folder, which is emptied before, and return the result.
+    """Leave the artifact and its result in a folder, which is emptied before, and return the result; of a trial only that.
 
     Raises StageError, e.g. ModelInvalid for a model that crashes or takes too long.
     """
@@ -70,7 +70,7 @@ def read_result(folder: Path) -> result.StageResult:
 
 
 def _said(ending: result.StageResult, ended: watched.Ended) -> result.StageResult:
-    if ended.code == 0 and ending.artifact is not None:
+    if ended.code == 0 and (ending.artifact is not None or ending.outcome == result.SCORED):
         return ending
     if REASON.fullmatch(ending.reason) is None:
         raise StageError(

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from modelmill_trainer.lineage import lineage
 from modelmill_trainer.measured import Measured
 from modelmill_trainer.metrics import evaluate, own_metrics, primary_of, require_finite
 from modelmill_trainer.model_document import CLASSIFICATION
-from modelmill_trainer.models import PREDICT, Model, Outputs, SklearnModel, find_model, load_left
+from modelmill_trainer.models import PREDICT, Left, Model, Outputs, SklearnModel, find_model, load_left
 from modelmill_trainer.phases import ARTIFACT_FOLDER, FIRST_ROWS, Phase
 from modelmill_trainer.plain_files import NotPlain, open_plain
 from modelmill_trainer.reference import make_profile, permutation_importance
@@ -51,8 +51,12 @@ def evaluate_model(
 ) -> result.StageResult:
     """Judge the model that the train stage left and write its artifact; return the result, whose artifact has no address.
 
-    skipped: why a phase is left out, CHAMPION or CONVERSION. begin: is told each phase. Raises StageError.
+    A trial's model is measured only. skipped: why a phase is left out, CHAMPION or CONVERSION. begin: is told each phase.
+    Raises StageError.
     """
+    if spec.trial is not None:
+        scored = score(folders, begin)
+        return result.StageResult(result.SCORED, data=scored.facts.told(), metrics=scored.metrics)
     measured = measure(spec, folders, skipped, begin)
     shown = ", ".join(f"{name} {value:.4g}" for name, value in measured.metrics.items())
     print(f"evaluate: on {len(measured.target)} rows of the hold-out: {shown}", flush=True)
@@ -82,10 +86,28 @@ def evaluate_model(
     return replace(ending, artifact=result.Artifact("", found, size, form))
 
 
-def measure(
-    spec: StageSpec, folders: Folders, skipped: Mapping[Phase, str] = NOTHING, begin: Begin = _untold
-) -> Measured:
-    """Load the model and score it and the champion on the hold-out. Raises StageError."""
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The model of the train stage and its answers.
+
+    train, holdout: the rows as they were written; train_target, target: their targets. frame: the hold-out as the model takes
+    it; outputs, metrics: for it.
+    """
+
+    facts: Facts
+    left: Left
+    model: Model
+    train: pd.DataFrame
+    train_target: np.ndarray
+    holdout: pd.DataFrame
+    target: np.ndarray
+    frame: pd.DataFrame
+    outputs: Outputs
+    metrics: dict[str, float]
+
+
+def score(folders: Folders, begin: Begin = _untold) -> Scored:
+    """Load the model and score it on the rows to measure on. Raises StageError."""
     begin(Phase.READ)
     facts = read_facts(folders.snapshot)
     left = find_model(folders.output)
@@ -103,9 +125,19 @@ def measure(
     begin(Phase.HOLDOUT)
     outputs = _outputs(model, frame)
     metrics = own_metrics(folders.metrics) | evaluate(model.task, target, outputs, model.classes)
+    return Scored(facts, left, model, train, known, holdout, target, frame, outputs, metrics)
+
+
+def measure(
+    spec: StageSpec, folders: Folders, skipped: Mapping[Phase, str] = NOTHING, begin: Begin = _untold
+) -> Measured:
+    """Load the model and score it and the champion on the hold-out. Raises StageError."""
+    scored = score(folders, begin)
+    facts, left, model, kinds = scored.facts, scored.left, scored.model, scored.facts.kinds
+    train, holdout, metrics = scored.train, scored.holdout, scored.metrics
     trained = TrainedRows.of(train, facts.row_kinds(), key_of(spec.seed))
     seen = trained.contains(holdout, kinds)
-    challenger = champion.Challenger(model, holdout, kinds, target, outputs, seen)
+    challenger = champion.Challenger(model, holdout, kinds, scored.target, scored.outputs, seen)
     begin(Phase.CHAMPION)
     rival, compared = champion.compare(spec.champion, folders.champion, challenger, skipped.get(Phase.CHAMPION, ""))
     begin(Phase.TRAINED)
@@ -126,11 +158,11 @@ def measure(
         left=left,
         model=model,
         train=model_frame(train, model.features, kinds),
-        train_target=known,
+        train_target=scored.train_target,
         rows_file=rows_file,
-        frame=frame,
-        target=target,
-        outputs=outputs,
+        frame=scored.frame,
+        target=scored.target,
+        outputs=scored.outputs,
         metrics=metrics,
         champion=rival,
         primary=primary,

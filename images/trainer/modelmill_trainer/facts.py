@@ -8,19 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from modelmill.contracts.result import DataFacts
+from modelmill.contracts.snapshot import SnapshotObject
 from modelmill_trainer.failure import StageError
 
 FACTS_VERSION = 1
 MAX_WINDOW = 300
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectFacts:
-    """One object of the data. name: relative to the data's URI, or the URI's last part; size in bytes; sha256 in hex."""
-
-    name: str
-    size: int
-    sha256: str
+ObjectFacts = SnapshotObject
+"""One object of the data. name: relative to the data's URI, or the URI's last part; size in bytes; sha256 in hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +26,9 @@ class Facts:
     digest: over every object's name, size and content. features: columns to train on; kinds: of every column, the excluded ones
     too. missing: by feature, rows without a value. rows, holdout_rows: to train on and to measure on; dropped_rows: without a
     target. holdout: how the rows to measure on were chosen, for people; notes: what was left out and why.
-    train_sha256: of the file with the rows to train on, `sha256:` + hex. window: which part of the data these rows are, for
-    people; empty when they are all. compared: what the data gates compared them with, and drift: what they told, for people.
+    train_sha256: of the file with the rows to train on, `sha256:` + hex. copied: the store has a copy of the objects.
+    window: which part of the data these rows are, for people; empty when they are all. compared: what the data gates compared
+    them with, and drift: what they told, for people.
     """
 
     uri: str
@@ -51,6 +48,7 @@ class Facts:
     holdout: str
     notes: tuple[str, ...]
     train_sha256: str
+    copied: bool = False
     window: str = ""
     compared: str = ""
     drift: tuple[str, ...] = ()
@@ -62,7 +60,7 @@ class Facts:
 
     def told(self) -> DataFacts:
         """Return what the run's result says about the data."""
-        return DataFacts(self.digest, self.rows, self.holdout_rows, self.window[:MAX_WINDOW])
+        return DataFacts(self.digest, self.rows, self.holdout_rows, self.copied, self.window[:MAX_WINDOW])
 
 
 def write_facts(facts: Facts, path: Path) -> None:

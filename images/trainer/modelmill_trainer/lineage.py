@@ -7,11 +7,22 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from modelmill.contracts.stage import StageSpec
+from modelmill.contracts.snapshot import document_key
+from modelmill.contracts.stage import Search, StageSpec
 from modelmill_trainer.facts import Facts
 
 ENV_GIT_REVISION = "MODELMILL_GIT_REVISION"
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skops", "skl2onnx", "onnxruntime")
+
+
+def told_search(search: Search) -> str:
+    """Return in a sentence what a search found."""
+    ends = {"failed": search.failed, "pruned": search.pruned}
+    lost = "".join(f", {count} {word}" for word, count in ends.items() if count)
+    return (
+        f"{search.algorithm}, seed {search.seed}: trial {search.best_index} is the best of {search.succeeded} that were "
+        f"measured ({search.trials} made{lost}), {search.objective_metric} {search.best_value:.6g} by {search.validation}"
+    )
 
 
 def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[str, str]:
@@ -31,10 +42,16 @@ def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[s
         "serving": serving,
         "python": platform.python_version(),
     }
+    if facts.copied:
+        found["data_snapshot"] = document_key(facts.digest)
+    if spec.search is not None:
+        found["search"] = told_search(spec.search)
+        found["search_parameters"] = json.dumps(spec.search.parameters, sort_keys=True)
     if spec.estimator is not None:
-        found["estimator"] = spec.estimator.estimator
-        found["parameters"] = json.dumps(spec.estimator.parameters, sort_keys=True)
-        found["preprocessing"] = spec.estimator.preprocessing
+        chosen = spec.estimator.chosen()
+        found["estimator"] = chosen.estimator
+        found["parameters"] = json.dumps(chosen.parameters, sort_keys=True)
+        found["preprocessing"] = chosen.preprocessing
     if spec.train_image:
         found["train_image"] = spec.train_image
     if os.environ.get(ENV_GIT_REVISION):

@@ -19,6 +19,7 @@ from modelmill_trainer.failure import StageError
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.phases import ARTIFACT_FOLDER
 from modelmill_trainer.plain_files import NotPlain, open_plain, read_plain
+from modelmill_trainer.reproduction import compare
 from modelmill_trainer.stores import join
 
 FILES: Final = frozenset(
@@ -30,15 +31,18 @@ FILES: Final = frozenset(
 
 
 def publish(spec: StageSpec, folders: Folders) -> result.StageResult:
-    """Store what the evaluate stage left, or evaluate before where there was none, and return the result. Raises StageError."""
+    """Store what the evaluate stage left, or evaluate before where there was none, and return the result. Raises StageError.
+
+    A run that makes a version again stores nothing: the two are compared.
+    """
     if folders.evaluated is not None:
-        return _store(spec, folders, folders.evaluated)
+        return _end(spec, folders, folders.evaluated)
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
         evaluate(spec, folders, Path(name))
-        return _store(spec, folders, Path(name))
+        return _end(spec, folders, Path(name))
 
 
-def _store(spec: StageSpec, folders: Folders, evaluated: Path) -> result.StageResult:
+def _end(spec: StageSpec, folders: Folders, evaluated: Path) -> result.StageResult:
     begin = time.monotonic()
     source = evaluated / ARTIFACT_FOLDER
     facts = read_facts(folders.snapshot)
@@ -49,6 +53,8 @@ def _store(spec: StageSpec, folders: Folders, evaluated: Path) -> result.StageRe
         raise StageError(
             "ModelInvalid", f"the evaluation of the model left what cannot be published: {error}"
         ) from None
+    if spec.reproduces is not None:
+        return compare(spec.reproduces, spec.store, parse_manifest((source / names.MANIFEST_FILE).read_bytes()), ending)
     uri, _ = publish_artifact(source, join(spec.store.uri, spec.namespace, spec.model), spec.store)
     print(f"publish: {made.format}, {made.bytes} bytes at {uri}, {time.monotonic() - begin:.2f} s", flush=True)
     ending = replace(ending, artifact=replace(made, uri=uri), drift=facts.drift)

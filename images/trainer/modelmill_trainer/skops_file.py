@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
-from zipfile import ZIP_DEFLATED
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import skops.io
 
@@ -12,16 +14,56 @@ from modelmill.contracts.artifact import SKOPS_TRUSTED
 from modelmill.contracts.skops import opens_files
 from modelmill_trainer.failure import StageError
 
+SCHEMA: Final = "schema.json"
+
 
 def write(model: Any, path: Path) -> None:
-    """Write the fitted model. Raises StageError (ModelInvalid) when nothing could load it again."""
+    """Write the fitted model: the same bytes for the same model. Raises StageError (ModelInvalid)."""
     try:
-        skops.io.dump(model, path, compression=ZIP_DEFLATED)
+        with TemporaryFile() as stream:
+            skops.io.dump(model, stream)
+            _write_anew(stream, path)
     except TypeError as error:
         raise StageError(
             "ModelInvalid", f"the model cannot be stored as skops: {error}; use another estimator"
         ) from None
     require_trusted(path)
+
+
+def _write_anew(stream: IO[bytes], path: Path) -> None:
+    """Write an archive of skops with numbers for names, in their order in its schema, and without times.
+
+    skops names files and nodes by where their objects were in memory, which is another place in each process.
+    """
+    with ZipFile(stream) as given, ZipFile(path, "w", ZIP_DEFLATED) as made:
+        schema = json.loads(given.read(SCHEMA))
+        files: dict[str, str] = {}
+        _renumber(schema, set(given.namelist()), {}, files)
+        for name, new in files.items():
+            _add(made, new, given.read(name))
+        _add(made, SCHEMA, json.dumps(schema, indent=2).encode())
+
+
+def _renumber(node: Any, names: set[str], numbers: dict[int, int], files: dict[str, str]) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _renumber(item, names, numbers, files)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        # Under keys of the model's own dictionaries are nodes, neither numbers nor texts.
+        if key == "__id__" and isinstance(value, int):
+            node[key] = numbers.setdefault(value, len(numbers) + 1)
+        elif key == "file" and isinstance(value, str) and value in names:
+            node[key] = files.setdefault(value, f"{len(files) + 1}{Path(value).suffix}")
+        else:
+            _renumber(value, names, numbers, files)
+
+
+def _add(archive: ZipFile, name: str, content: bytes) -> None:
+    info = ZipInfo(name)  # of 1980-01-01
+    info.compress_type = ZIP_DEFLATED
+    archive.writestr(info, content)
 
 
 def require_trusted(path: Path) -> None:

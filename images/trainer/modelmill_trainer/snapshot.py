@@ -7,13 +7,13 @@ import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from modelmill.contracts.artifact import canonical, digest
+from modelmill.contracts.artifact import digest
+from modelmill.contracts.snapshot import Snapshot, SnapshotObject
 from modelmill.store.transfer import PAUSES
 from modelmill_trainer.confinement import available_memory
-from modelmill_trainer.facts import ObjectFacts
 from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.object_window import ObjectWindow
 from modelmill_trainer.stores import Entry, Folder
@@ -31,9 +31,9 @@ class Fetched:
     sha256: str
     path: Path
 
-    def facts(self) -> ObjectFacts:
+    def facts(self) -> SnapshotObject:
         """Return what data.json says about it."""
-        return ObjectFacts(self.name, self.size, self.sha256)
+        return SnapshotObject(self.name, self.size, self.sha256)
 
 
 def download(folder: Folder, into: Path, field: str, window: ObjectWindow | None = None) -> list[Fetched]:
@@ -68,7 +68,7 @@ def _listed(
         )
     if window is not None:
         entries = window.chosen(entries, folder.uri)
-    _require_room(folder, into, sum(entry.size for entry in entries if entry not in kept), field)
+    require_room(folder.uri, into, sum(entry.size for entry in entries if entry not in kept), field)
 
     def one(entry: Entry) -> Fetched:
         if entry not in kept:
@@ -85,23 +85,27 @@ def _listed(
         return list(pool.map(one, entries))
 
 
-def _require_room(folder: Folder, into: Path, size: int, field: str) -> None:
+def require_room(uri: str, into: Path, size: int, field: str) -> None:
     """Raise StageError for more bytes than can be brought or read: it is known before hours of bringing them."""
     memory, free = available_memory(), shutil.disk_usage(into).free
     if size > memory:
-        words = f"{field} is {folder.uri} with {size} bytes, and all rows are read into the {memory} bytes of memory"
+        words = f"{field} is {uri} with {size} bytes, and all rows are read into the {memory} bytes of memory"
         raise StageError(
             "OutOfMemory", f"{words}: raise podTemplate.resources.limits.memory, or name a part of the data"
         )
     if size > free:
-        words = f"{field} is {folder.uri} with {size} bytes, {free} are free at {into}: make room on the node"
+        words = f"{field} is {uri} with {size} bytes, {free} are free at {into}: make room on the node"
         raise StageError("DiskFailed", words, final=False)
 
 
 def data_digest(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> str:
     """Return the digest over names, sizes and contents of all objects."""
-    sides = {"train": train, "holdout": holdout}
-    return digest(canonical({side: [asdict(item.facts()) for item in items] for side, items in sides.items()}))
+    return digest(pinned(train, holdout).document())
+
+
+def pinned(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> Snapshot:
+    """Return what pins the objects."""
+    return Snapshot(tuple(item.facts() for item in train), tuple(item.facts() for item in holdout))
 
 
 def _is_mark(name: str) -> bool:

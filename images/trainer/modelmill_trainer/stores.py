@@ -34,6 +34,11 @@ class Folder:
         with _told():
             self._opened.check_bucket()
 
+    def size(self, name: str) -> int | None:
+        """Return an object's size in bytes without reading it; None when it is not there, or one may not look."""
+        with _told():
+            return transfer.repeat(lambda: self._opened.size(name), _say)
+
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield an object's content; with `etag`, only while it is still that content."""
         with _told():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any
 
 import sklearn
@@ -15,7 +14,9 @@ from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.estimators import build, forget_training, needs_scaling
 from modelmill_trainer.facts import read_training_facts
 from modelmill_trainer.failure import StageError, rejected
+from modelmill_trainer.fitting import fit
 from modelmill_trainer.folders import Folders
+from modelmill_trainer.folds import assign, measured_by_folds
 from modelmill_trainer.gates import CLASSIFICATION_METRICS, REGRESSION_METRICS, require_metrics
 from modelmill_trainer.kinds import NUMBER, TEXT, model_frame, target_values
 from modelmill_trainer.preprocessing import Plan, choose, pipeline
@@ -23,19 +24,20 @@ from modelmill_trainer.tables import read_rows
 
 
 def train(spec: StageSpec, folders: Folders) -> None:
-    """Fit the estimator of the spec on the fetched rows. Raises StageError."""
+    """Fit the estimator of the spec on the fetched rows; a trial with folds leaves its metrics only. Raises StageError."""
     begin = time.monotonic()
     if spec.estimator is None:
         raise StageError("SpecInvalid", "train.sklearn is not set: this stage trains scikit-learn estimators only")
+    chosen = spec.estimator.chosen()
     facts = read_training_facts(folders.params)
-    estimator = build(spec.estimator, spec.seed)
+    estimator = build(chosen, spec.seed)
     kinds, target = facts.features, facts.target
     _require_task(estimator, target, facts.target_kind)
     # Told before hours of fitting rather than after.
     measured = CLASSIFICATION_METRICS if is_classifier(estimator) else REGRESSION_METRICS
     require_metrics(spec.gates, measured, spec.primary_metric or measured[0])
     frame = read_rows(folders.train(facts.form), facts.form, {**kinds, target: facts.target_kind})
-    if spec.estimator.preprocessing == "None":
+    if chosen.preprocessing == "None":
         plan = Plan(numbers=list(kinds))
         model = Pipeline([("model", estimator)])
     else:
@@ -55,33 +57,22 @@ def train(spec: StageSpec, folders: Folders) -> None:
     features = [name for name in kinds if name in plan.features]
     x = model_frame(frame, features, kinds)
     y = target_values(frame[target], facts.target_kind)
+    folders.output.mkdir(parents=True, exist_ok=True)
+    if spec.trial is not None and spec.trial.folds:
+        labels = y if is_classifier(estimator) else None
+        folds = assign(frame, {**kinds, target: facts.target_kind}, labels, spec.trial, spec.seed)
+        measured_by_folds(model, x, y, folds, folders.metrics)
+        return
     fitting = time.monotonic()
-    _fit(model, x, y)
+    fit(model, x, y)
     print(f"train: fitted in {time.monotonic() - fitting:.2f} s", flush=True)
     # Late: it imports the whole of scikit-learn, and a parameter that is wrong should be told before.
     from modelmill_trainer import skops_file
 
-    folders.output.mkdir(parents=True, exist_ok=True)
     path = folders.output / names.SKOPS_FILE
     forget_training(estimator)
     skops_file.write(model, path)
     print(f"train: {path.name}, {path.stat().st_size} bytes, {time.monotonic() - begin:.2f} s", flush=True)
-
-
-def _fit(model: Pipeline, x: Any, y: Any) -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        try:
-            model.fit(x, y)
-        except (MemoryError, OSError):
-            raise
-        except Exception as error:  # an estimator may raise anything
-            first = str(error).split("\n\n", maxsplit=1)[0]
-            raise StageError(
-                "TrainingFailed", f"{type(model.steps[-1][1]).__name__}.fit: {type(error).__name__}: {first}"
-            ) from error
-    for text in dict.fromkeys(str(warning.message).split("\n", maxsplit=1)[0] for warning in caught):
-        print(f"train: warning: {text}", flush=True)
 
 
 def _require_task(estimator: Any, target: str, kind: str) -> None:

@@ -69,6 +69,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Model", "type": "string", "jsonPath": ".spec.model", "priority": 1},
         {"name": "Digest", "type": "string", "jsonPath": ".spec.artifact.digest", "priority": 1},
         {"name": "Size", "type": "integer", "jsonPath": ".spec.bytes", "priority": 1},
+        {"name": "Data", "type": "string", "jsonPath": ".spec.lineage.dataSnapshot", "priority": 1},
         {"name": "Source", "type": "string", "jsonPath": ".status.source", "priority": 1},
         {"name": "Report", "type": "string", "jsonPath": ".status.report", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},

@@ -83,6 +83,11 @@ class Data(Part):
         alias="schema",
         description="What the data must be. Left out: the columns of the last approved version's data, where there is one.",
     )
+    snapshot: Literal["Copy", "Digest"] | None = Field(
+        default=None,
+        description="Copy: each object of the data is kept in the store, once for each content, so that a version can be made "
+        "again after its data have changed (modelmill.dev/reproduce). Digest: only its digest is. Left out: Digest.",
+    )
 
 
 class SklearnTrain(Part):

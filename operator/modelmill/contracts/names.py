@@ -12,6 +12,7 @@ ENV_EVALUATED: Final = "MODELMILL_EVALUATED"  # folder from evaluate to publish;
 ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}} of the train stage itself
 ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
+ENV_TRIAL: Final = "MODELMILL_TRIAL"  # index of the trial of a search; not set in a run without one
 ENV_SEED: Final = "MODELMILL_SEED"
 ENV_RUN: Final = "MODELMILL_RUN"
 ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for every built-in stage
@@ -22,6 +23,7 @@ STAGE_FETCH: Final = "fetch"
 STAGE_TRAIN: Final = "train"
 STAGE_EVALUATE: Final = "evaluate"
 STAGE_PUBLISH: Final = "publish"
+STAGE_SCORE: Final = "score"  # the last container of a trial
 
 # Exit codes of the built-in stages and of the server's fetch.
 EXIT_RETRY: Final = 1  # may go away by itself: the store is down, a connection was cut

@@ -1,6 +1,7 @@
 """The result of a stage: its container's termination message, JSON of at most 3,072 bytes.
 
-`publish` leaves one on every ending; `fetch`, the built-in `train` and `evaluate` leave one when they fail.
+`publish` and, in a trial, `score` leave one on every ending; `fetch`, the built-in `train` and `evaluate` leave one when they
+fail.
 A `fetch` that went well leaves the data that it found.
 """
 
@@ -21,6 +22,8 @@ MaxPodTerminationMessageLogLength). A container that a cluster adds to the pod m
 PUBLISHED: Final = "Published"  # artifact stored, gates passed
 GATE_FAILED: Final = "GateFailed"  # artifact stored, at least one gate failed
 DATA_REJECTED: Final = "DataRejected"  # the data cannot be trained on: `reason` says why
+SCORED: Final = "Scored"  # a trial: `metrics` were measured on its validation rows, nothing is stored
+REPRODUCED: Final = "Reproduced"  # a version was made again and compared: `reproduction` says how, nothing is stored
 UNCHANGED: Final = "Unchanged"  # fetch found the data that StageSpec.unless_digest names: nothing was trained
 FAILED: Final = "Failed"  # anything else: `reason` says why
 # How many characters of each note, and of each reason and gate, are kept: the first pair that fits is taken.
@@ -28,7 +31,7 @@ LENGTHS: Final = (
     *((keep, MAX_BYTES) for keep in (MAX_BYTES, 500, 160, 60, 0)),
     *((0, keep) for keep in (500, 160, 60, 0)),
 )
-OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, UNCHANGED, FAILED})
+OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, REPRODUCED, SCORED, UNCHANGED, FAILED})
 
 
 class ResultError(ValueError):
@@ -47,11 +50,17 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """The snapshot that was trained on. `digest` pins every object's bytes; `window` says which part of it, empty for all."""
+    """The snapshot that was trained on. `digest` pins every object's bytes.
+
+    holdout_rows: that were measured on; in a trial, those that validate, 0 with folds.
+    copied: the store has a copy of the objects, by which the data can be brought back (contracts.snapshot).
+    window: which part of the data these rows are, for people; empty for all.
+    """
 
     digest: str
     rows: int
     holdout_rows: int
+    copied: bool = False
     window: str = ""
 
 
@@ -69,6 +78,18 @@ class ChampionFacts:
     message: str = ""
     rows: int = 0
     challenger: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A version beside the model that its recipe made again. same: the served model's file has the same bytes.
+
+    metrics: the version's own, as its manifest has them; those of the new model are the result's.
+    """
+
+    version: str
+    same: bool
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +115,7 @@ class StageResult:
     gates: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
+    reproduction: Reproduction | None = None
     v: int = RESULT_VERSION
 
 
@@ -149,12 +171,17 @@ def decode(text: str) -> StageResult:
             gates=tuple(str(text) for text in raw.get("gates", ())),
             notes=tuple(str(text) for text in raw.get("notes", ())),
             drift=tuple(str(text) for text in raw.get("drift", ())),
+            reproduction=_reproduction(raw.get("reproduction")),
         )
     except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
         raise ResultError(f"the termination message is malformed: {error}") from None
     _require_all_finite(result)
     if result.outcome in (PUBLISHED, GATE_FAILED) and (result.artifact is None or result.data is None):
         raise ResultError(f"outcome {result.outcome} needs artifact and data")
+    if result.outcome == REPRODUCED and (result.data is None or result.reproduction is None):
+        raise ResultError(f"outcome {result.outcome} needs data and reproduction")
+    if result.outcome == SCORED and (result.data is None or not result.metrics):
+        raise ResultError(f"outcome {result.outcome} needs data and metrics")
     return result
 
 
@@ -197,12 +224,20 @@ def _champion(raw: Any) -> ChampionFacts | None:
     )
 
 
+def _reproduction(raw: Any) -> Reproduction | None:
+    if raw is None:
+        return None
+    return Reproduction(str(raw["version"]), raw["same"] is True, _metrics(raw))
+
+
 def _metrics(raw: dict[str, Any], field_name: str = "metrics") -> dict[str, float]:
     return {str(name): float(value) for name, value in raw.get(field_name, {}).items()}
 
 
 def _require_all_finite(result: StageResult) -> None:
     _require_finite(result.metrics, "metrics")
+    if result.reproduction is not None:
+        _require_finite(result.reproduction.metrics, "reproduction.metrics")
     if result.champion is not None:
         _require_finite(result.champion.metrics, "champion.metrics")
         _require_finite(result.champion.challenger, "champion.challenger")

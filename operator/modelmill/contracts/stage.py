@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from modelmill.contracts.data import Schema, Window, schema_of, window_of
 
 STAGE_VERSION = 1
+CHOICE: Final = "estimator"
+"""Name of the parameter that replaces the estimator's import path."""
+MEANT_FOR: Final = "__"
+"""Between the name of an estimator's class and that of a parameter which only it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Holdout:
 class Data:
     """Training data: every object under the prefix `uri`, in one format (csv, parquet, jsonl).
 
+    copy: fetch copies what it read into the store (contracts.snapshot).
+    snapshot: digest of such a copy, `sha256:` + hex, which is read in place of `uri` and of the hold-out's.
     window: the part of it that is divided, trained and measured on; None for all. schema: what the data must be.
     None: what the last good version's were.
     """
@@ -49,18 +55,38 @@ class Data:
     holdout: Holdout = field(default_factory=Holdout)
     window: Window | None = None
     schema: Schema | None = None
+    copy: bool = False
+    snapshot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
     """A scikit-learn estimator by import path, for the built-in train stage.
 
+    parameters: those of a trial over those of the resource. One called `estimator` is an import path that replaces
+        `estimator`; one called `CLASS__NAME` is the parameter NAME of the estimator of that class (`chosen`).
     preprocessing: Auto (impute, scale numbers, encode categories) or None.
     """
 
     estimator: str
     parameters: dict[str, Any] = field(default_factory=dict)
     preprocessing: str = "Auto"
+
+    def chosen(self) -> Estimator:
+        """Return the estimator that the parameters choose, with its own parameters.
+
+        What is meant for the estimator of another class is left out. Where another one replaces the resource's, plain names
+        are its own as well.
+        """
+        path = str(self.parameters.get(CHOICE, self.estimator))
+        name = path.rpartition(".")[2]
+        plain = {key: value for key, value in self.parameters.items() if key != CHOICE and MEANT_FOR not in key}
+        meant = {
+            key.removeprefix(f"{name}{MEANT_FOR}"): value
+            for key, value in self.parameters.items()
+            if key.startswith(f"{name}{MEANT_FOR}")
+        }
+        return Estimator(path, plain | meant, self.preprocessing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +112,71 @@ class Champion:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The version whose recipe a run repeats. uri, digest: of its artifact, which the result is compared with."""
+
+    name: str
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial of a search, measured on rows of the training data: the hold-out is not in its pod.
+
+    index: from 0. attempt: which try of this index, from 1.
+    fraction: share of the training rows that validates, by `strategy` as for Holdout; 0 with folds.
+    folds: how many parts validate in turn, each fitted on the others by the built-in train stage; for Latest, each is
+        fitted on the rows before it. 0 with a fraction.
+    """
+
+    index: int
+    attempt: int = 1
+    folds: int = 0
+    fraction: float = 0.0
+    strategy: str = "Random"
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankedTrial:
+    """One of the best trials. value: of the objective, on the validation rows."""
+
+    index: int
+    value: float
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The search that chose a run's parameters, as lineage and report tell it.
+
+    trials: how many were made; succeeded, failed, pruned: how they ended. best_value: of the objective, on the validation rows.
+    validation: in words, "5 folds". parameters: of the best trial. best: the best trials, at most ten, the best one first.
+    """
+
+    algorithm: str
+    seed: int
+    objective_metric: str
+    direction: str
+    trials: int
+    succeeded: int
+    failed: int
+    pruned: int
+    best_index: int
+    best_value: float
+    validation: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    best: tuple[RankedTrial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One run, as its stages see it. Numbers are numbers here; the custom resource has them as decimal strings.
 
     unless_digest: digest of data that need no training: fetch ends the run with outcome Unchanged when it finds them.
+    trial: the trial that these stages are; None for a run that publishes. search: what chose the parameters of this run.
+    reproduces: the version that this run makes again, for comparison: nothing is published.
     """
 
     namespace: str
@@ -109,6 +196,9 @@ class StageSpec:
     train_image: str = ""
     description: str = ""
     unless_digest: str | None = None
+    trial: Trial | None = None
+    search: Search | None = None
+    reproduces: Origin | None = None
     v: int = STAGE_VERSION
 
 
@@ -143,6 +233,8 @@ def decode(text: str) -> StageSpec:
             holdout=_known(Holdout, data.get("holdout") or {}),
             window=window_of(data.get("window")),
             schema=schema_of(data.get("schema")),
+            copy=bool(data.get("copy")),
+            snapshot=data.get("snapshot"),
         ),
         estimator=_known(Estimator, raw["estimator"]) if raw.get("estimator") else None,
         primary_metric=raw.get("primary_metric"),
@@ -153,7 +245,16 @@ def decode(text: str) -> StageSpec:
         train_image=raw.get("train_image", ""),
         description=str(raw.get("description") or ""),
         unless_digest=raw.get("unless_digest"),
+        trial=_known(Trial, raw["trial"]) if raw.get("trial") else None,
+        search=_search(raw["search"]) if raw.get("search") else None,
+        reproduces=_known(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
     )
+
+
+def _search(raw: dict[str, Any]) -> Search:
+    best = tuple(_known(RankedTrial, item) for item in raw.get("best") or ())
+    search: Search = _known(Search, {**raw, "best": best})
+    return search
 
 
 def _known(cls: type[Any], raw: dict[str, Any]) -> Any:

@@ -60,6 +60,17 @@ class FileFolder:
     def check_bucket(self) -> None:
         """Accept every folder: one that is missing is made when it is written to."""
 
+    def size(self, name: str) -> int | None:
+        """Return the file's size; None when there is no such file."""
+        path = self._file(name)
+        with _told(path):
+            self._require_inside(path)
+            try:
+                state = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return state.st_size if stat.S_ISREG(state.st_mode) else None
+
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield the file's content."""
         path = self._file(name)

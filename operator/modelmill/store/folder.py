@@ -52,6 +52,9 @@ class Folder(Protocol):
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield an object's content, CHUNK bytes at most at a time; with `etag`, only while it is still that content."""
 
+    def size(self, name: str) -> int | None:
+        """Return an object's size in bytes, without reading it; None when it is not there, or one may not look."""
+
     def check_bucket(self) -> None:
         """Raise StoreError when it is certain that nothing can be written: BucketNotFound, StoreAuthFailed. It asks once."""
 

@@ -98,6 +98,11 @@ class S3Folder:
             if error.reason in (BUCKET_NOT_FOUND, AUTH_FAILED):
                 raise
 
+    def size(self, name: str) -> int | None:
+        """Return the object's size by one HEAD."""
+        with self._told(name):
+            return self._size(name, forbidden=False)
+
     def chunks(self, name: str, etag: str = "") -> Iterator[bytes]:
         """Yield the object's content; a connection that is cut is an error and never a short object."""
         condition = {"IfMatch": etag} if etag else {}
@@ -170,19 +175,22 @@ class S3Folder:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=stream, **options)
 
     def _exists(self, name: str, *, forbidden: bool = True) -> bool:
-        """Look whether the object is there.
+        return self._size(name, forbidden=forbidden) is not None
+
+    def _size(self, name: str, *, forbidden: bool) -> int | None:
+        """Return the object's size, None when it is not there.
 
         Without s3:ListBucket a missing object is a 403: an error, or with `forbidden` False as good as absent.
         """
         from botocore.exceptions import ClientError
 
         try:
-            self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+            answer = self._client.head_object(Bucket=self._bucket, Key=self._key(name))
         except ClientError as error:
             if _status(error) == 404 or (_status(error) == 403 and not forbidden):
-                return False
+                return None
             raise
-        return True
+        return int(answer.get("ContentLength", 0))
 
     def _pages(self, prefix: str) -> Iterator[dict[str, Any]]:
         token: dict[str, str] = {}

@@ -69,8 +69,9 @@ class View:
         return replace(self, training_job=replace(self.training_job, status=status))
 
     def trained_hash(self) -> str:
-        """Hash of the fields that decide what a run trains: data, how, and where from."""
-        return short_hash(self.spec.data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint)
+        """Hash of the fields that decide what a run trains: data, how, and where from. A copy of the data is no other data."""
+        data = self.spec.data.model_copy(update={"snapshot": None})
+        return short_hash(data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint)
 
     def run_spec_hash(self) -> str:
         """Hash of the fields that decide how a run is executed and what it trains: its Job is built from them.

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from modelmill.contracts.result import (
     MAX_BYTES,
     PUBLISHED,
+    REPRODUCED,
+    SCORED,
     Artifact,
     ChampionFacts,
     DataFacts,
+    Reproduction,
     ResultError,
     StageResult,
     decode,
@@ -103,3 +106,26 @@ def test_a_message_that_the_kubelet_has_cut_says_so(containers: int) -> None:
 def test_a_message_that_is_nested_without_end_is_refused() -> None:
     with pytest.raises(ResultError, match="not JSON"):
         decode("[" * MAX_BYTES)
+
+
+def test_a_scored_trial_has_its_metrics_and_its_data() -> None:
+    scored = StageResult(SCORED, data=DataFacts("sha256:1", 80, 0, copied=True), metrics={"r2": 0.9})
+    assert decode(encode(scored)) == scored
+    for lacking in (replace(scored, data=None), replace(scored, metrics={})):
+        with pytest.raises(ResultError, match="Scored needs data and metrics"):
+            decode(encode(lacking))
+
+
+def test_a_version_made_again_says_how_it_compares() -> None:
+    made = StageResult(
+        REPRODUCED,
+        data=DataFacts("sha256:1", 80, 20),
+        metrics={"r2": 0.9},
+        reproduction=Reproduction("fuel-1", True, {"r2": 0.9}),
+    )
+    assert decode(encode(made)) == made
+    for lacking in (replace(made, data=None), replace(made, reproduction=None)):
+        with pytest.raises(ResultError, match="Reproduced needs data and reproduction"):
+            decode(encode(lacking))
+    with pytest.raises(ResultError, match=r"reproduction\.metrics\.r2"):
+        encode(replace(made, reproduction=Reproduction("fuel-1", True, {"r2": float("nan")})))

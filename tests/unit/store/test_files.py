@@ -184,3 +184,14 @@ def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
         folder(tmp_path / "models").create(name, b"1")
     told(caught, "AddressInvalid")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_size_of_a_file_is_known_without_reading_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"12")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path.parent / "elsewhere")
+    opened = folder(tmp_path)
+    assert [opened.size(name) for name in ("a.csv", "none", "folder", "a.csv/below")] == [2, None, None, None]
+    with pytest.raises(StoreError) as caught:
+        opened.size("out")
+    told(caught, "StoreAuthFailed")

@@ -258,6 +258,14 @@ def test_a_store_without_conditions_is_looked_at_first(serve: Serve, conditions:
     assert store.methods()[-4:] == ["HEAD", "HEAD", "HEAD", "PUT"]
 
 
+def test_the_size_of_an_object_is_asked_by_one_head(serve: Serve) -> None:
+    bucket = Bucket(objects={"cars/a": b"123"})
+    store = serve(lambda asked: Answer(403) if asked.key.endswith("closed") else bucket(asked))
+    folder = opened(store)
+    assert [folder.size(name) for name in ("a", "none", "closed")] == [3, None, None]
+    assert store.methods() == ["HEAD"] * 3
+
+
 def test_threads_ask_a_store_once(serve: Serve) -> None:
     bucket = Bucket()
     store = serve(bucket)

@@ -27,6 +27,9 @@ class Fake:
     def check_bucket(self) -> None:
         return
 
+    def size(self, name: str) -> int | None:
+        raise AssertionError
+
     def entries(self) -> list[Entry]:
         raise AssertionError
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelmill.contracts.stage import Data, Holdout
+from modelmill.contracts.stage import Data, Holdout, Trial
 from modelmill_trainer.dataset import make_split
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.kinds import kind_of
@@ -263,3 +263,57 @@ def test_marks_of_missing_values_are_no_mistake_beside_numbers_and_dates() -> No
     mistaken = table(weight=weights, mpg=np.arange(40.0))
     mistaken.marks["weight"] = Counter({"NA": 30})
     assert "'?' in a.csv, data row 1" in refused(mistaken, None, data(), 0).line()
+
+
+def contents(frame: pd.DataFrame) -> set[float]:
+    return set(frame["mpg"])
+
+
+@pytest.mark.parametrize("holdout", [Holdout(0.25), Holdout(0.25, "Latest", "year"), Holdout(0.0, uri="file:///held")])
+@pytest.mark.parametrize(
+    "trial", [Trial(0, fraction=0.3), Trial(1, fraction=0.3, strategy="Latest", column="year"), Trial(2, folds=5)]
+)
+def test_a_trial_sees_the_rows_that_a_run_trains_on_and_no_other(holdout: Holdout, trial: Trial) -> None:
+    whole, told = table(**cars(200)), data(holdout=holdout, exclude=("year",))
+    run = make_split(whole, whole if holdout.uri else None, told, 3)
+    split = make_split(whole, None, told, 3, trial)
+    assert contents(split.train) | contents(split.holdout) == contents(run.train)
+    assert not contents(split.train) & contents(split.holdout)
+    assert list(split.train.columns) == list(run.train.columns)
+    assert len(split.holdout) == 0 if trial.folds else 0.1 < len(split.holdout) / len(run.train) < 0.5
+    if trial.strategy == "Latest":
+        assert split.holdout["year"].min() >= run.holdout["year"].min() - 4
+
+
+def test_every_trial_has_the_same_rows_and_equal_rows_stay_together() -> None:
+    columns = {
+        name: values * 2 if isinstance(values, list) else np.tile(values, 2) for name, values in cars(100).items()
+    }
+    splits = [make_split(table(**columns), None, data(), 3, Trial(index, fraction=0.3)) for index in range(2)]
+    assert splits[0].holdout.equals(splits[1].holdout)
+    assert not contents(splits[0].train) & contents(splits[0].holdout)
+
+
+def test_folds_by_time_have_their_rows_in_order() -> None:
+    columns = cars(80) | {"year": [2000 - place % 40 for place in range(80)]}
+    trial = Trial(0, folds=3, strategy="Latest", column="year")
+    split = make_split(table(**columns), None, data(exclude=("year",)), 0, trial)
+    years = dict(zip(columns["mpg"], columns["year"], strict=True))
+    found = [years[value] for value in split.train["mpg"]]
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("trial", "reason", "said"),
+    [
+        (Trial(0, fraction=1.5), "SpecInvalid", "tuning.validation.fraction is 1.5"),
+        (Trial(0, fraction=0.2, strategy="Newest"), "SpecInvalid", "tuning.validation.strategy 'Newest'"),
+        (Trial(0, fraction=0.2, strategy="Latest", column="yaer"), "ColumnMissing", "did you mean year?"),
+        (Trial(0, fraction=0.9), "TooFewRows", "change tuning.validation"),
+        (Trial(0, folds=3, strategy="Latest", column="origin"), "ColumnInvalid", "tuning.validation.column 'origin'"),
+    ],
+)
+def test_a_validation_that_cannot_be_is_told(trial: Trial, reason: str, said: str) -> None:
+    caught = refused(table(**cars()), None, data(), 0, trial)
+    assert caught.reason == reason
+    assert said in caught.line()

@@ -7,7 +7,7 @@ import json
 import pytest
 import sklearn
 
-from modelmill.contracts.stage import Champion
+from modelmill.contracts.stage import Champion, Search
 from modelmill_trainer.lineage import ENV_GIT_REVISION, lineage
 from tests.unit.trainer.runs import facts_of, spec_of
 
@@ -26,7 +26,18 @@ def test_everything_that_is_needed_to_make_it_again(monkeypatch: pytest.MonkeyPa
     assert {name: found[name] for name in expected} == expected
     assert json.loads(found["parameters"]) == {"alpha": 0.5}
     assert all(isinstance(value, str) for value in found.values())
-    assert not {"train_image", "git_revision", "champion"} & set(found)
+    assert not {"train_image", "git_revision", "champion", "data_snapshot", "search"} & set(found)
+
+
+def test_a_copy_of_the_data_and_a_search_are_told() -> None:
+    search = Search("TPE", 42, "r2", "Maximize", 40, 37, 2, 1, 7, 0.91234567, "5 folds", {"alpha": 0.5})
+    digest = "sha256:" + "a" * 64
+    found = lineage(spec_of(search=search), facts_of(digest=digest, copied=True), CREATED, "")
+    assert found["data_snapshot"] == f"data/snapshots/sha256-{'a' * 64}.json"
+    assert found["search"] == (
+        "TPE, seed 42: trial 7 is the best of 37 that were measured (40 made, 2 failed, 1 pruned), r2 0.912346 by 5 folds"
+    )
+    assert json.loads(found["search_parameters"]) == {"alpha": 0.5}
 
 
 def test_an_own_image_a_revision_and_a_champion_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_version_keeps_its_metrics_on_the_rows_of_the_comparison() -> None:
 @pytest.mark.parametrize("window", ["", "the rows with Year above 1977 (the last 5): 50 of 130 rows"])
 def test_version_says_which_part_of_the_data_it_was_trained_on(window: str) -> None:
     parent, manifest = started()
-    facts = result.DataFacts(o.DIGEST, 40, 10, window)
+    facts = result.DataFacts(o.DIGEST, 40, 10, window=window)
     (version,) = complete(parent, manifest, replace(o.published(), data=facts)).create
     assert version["spec"]["lineage"].get("dataWindow") == (window or None)
 

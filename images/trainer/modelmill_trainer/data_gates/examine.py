@@ -57,7 +57,6 @@ class Examined:
     def keep(self, path: Path) -> None:
         """Write schema.json, or leave it out when the names of the columns make it too large."""
         content = self.summary.encode()
-        path.unlink(missing_ok=True)
         if content is None:
             print(f"fetch: there is no {path.name}: the columns are too many, or their names too long", flush=True)
         else:

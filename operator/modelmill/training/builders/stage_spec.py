@@ -72,6 +72,7 @@ def _data(spec: TrainingJobSpec) -> stage.Data:
         ),
         window=data.Window(**window.model_dump()) if window is not None else None,
         schema=_schema(spec.data.schema_),
+        copy=spec.data.snapshot == "Copy",
     )
 
 
