@@ -20,8 +20,6 @@ from modelmill_trainer.kinds import EMPTY
 from modelmill_trainer.plain_files import NotPlain, read_plain
 from modelmill_trainer.tables import Table
 
-REASON = "SchemaViolated"
-
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -48,7 +46,7 @@ class Examined:
         """Raise StageError (SchemaViolated) when a finding stops the run; each is a sentence that names its columns."""
         stopping = [one.text for one in self.findings if one.stops]
         if stopping:
-            raise rejected(REASON, *stopping)
+            raise rejected("SchemaViolated", *stopping)
 
     def told(self) -> tuple[str, ...]:
         """Return what lets the run go on and is worth knowing, a sentence for each gate."""
