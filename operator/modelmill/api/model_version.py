@@ -30,6 +30,9 @@ class Lineage(Part):
     data_digest: Digest = Field(description="Digest of the data that it was trained on.")
     data_rows: int = Field(ge=0, description="Rows that it was trained on.")
     holdout_rows: int = Field(ge=0, description="Rows that it was measured on.")
+    data_window: Text | None = Field(
+        default=None, description="Which part of the data these rows are, by data.window. Left out: all of it."
+    )
     data_snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,
         description="Copy: the store has these data, and they can be brought back. Digest, or left out: only their digest is "

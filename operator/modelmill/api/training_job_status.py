@@ -105,6 +105,14 @@ class FinishedRun(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+    drift: Annotated[
+        tuple[Text, ...],
+        Field(
+            max_length=16,
+            description="What the data gates told of a run that went on: how its data differ from the last approved version's.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     trained_hash: Annotated[Word | None, Field(description="Hash of the fields that it trained.")] = None
     data_digest: Annotated[Digest | None, Field(description="Digest of the data that it fetched to train on.")] = None
     metrics: Annotated[
@@ -238,6 +246,12 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Runs", "type": "integer", "jsonPath": ".status.lastRun.number", "priority": 1},
         {"name": "Next", "type": "string", "jsonPath": ".status.nextScheduleTime", "priority": 1},
+        {
+            "name": "DataValid",
+            "type": "string",
+            "jsonPath": ".status.conditions[?(@.type=='DataValid')].reason",
+            "priority": 1,
+        },
         {"name": "Data", "type": "string", "jsonPath": ".status.lastRun.dataDigest", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

@@ -110,6 +110,8 @@ def _data_valid(last: FinishedRun | None) -> Condition:
         return Condition("DataValid", FALSE, _cause(last), last.message or "")
     if last is not None and (last.outcome in NOT_TERMINAL or last.data_digest is not None):
         text = "; ".join((f"run {last.number} read data with digest {last.data_digest or '?'}", *last.notes))
+        if last.drift:
+            return Condition("DataValid", TRUE, "Drifted", f"{'; '.join(last.drift)}; {text}")
         return Condition("DataValid", TRUE, "Valid", text)
     text = NONE_ENDED if last is None else f"run {last.number} did not get as far as checking the data"
     return Condition("DataValid", UNKNOWN, "NotChecked", text)

@@ -123,7 +123,11 @@ def finish(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> 
         status = replace(status, latest_version=run.version)
     if record.cause != REPLACED and not reproduction.is_reproduction(record):
         status = _counted(status, record.outcome)
-    return Transition(status, create, (_event(view, record),))
+    events: tuple[Event, ...] = (_event(view, record),)
+    if record.drift:
+        text = f"run {record.number}: {'; '.join(record.drift)}"
+        events = (Event("Warning", "DataDrifted", text[:1000]), *events)
+    return Transition(status, create, events)
 
 
 def _replace(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> Transition:
@@ -164,6 +168,7 @@ def _record(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) ->
         version=run.version if ended.made_version else None,
         report=report_uri(result.artifact.uri) if ended.made_version and result.artifact is not None else None,
         notes=tuple(fitted(note, 1024) for note in (*_same_data(view, run, ended), *result.notes)[:KEPT_NOTES]),
+        drift=tuple(fitted(sentence, 1024) for sentence in result.drift[:KEPT_NOTES]),
         trained_hash=run.trained_hash,
         data_digest=result.data.digest if result.data is not None else None,
         metrics=metric_texts(result.metrics),
