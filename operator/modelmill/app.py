@@ -83,7 +83,12 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
     return watches_of(
         table,
         [
-            Watch(MODEL_VERSIONS, index_labels=[labels.MODEL_LABEL], reduced=registry.reduced),
+            Watch(
+                MODEL_VERSIONS,
+                index_labels=[labels.MODEL_LABEL],
+                indexes=references.OF_VERSIONS,
+                reduced=registry.reduced,
+            ),
             Watch(TRAINING_JOBS, indexes=references.OF_JOBS, unread=[MANAGED_FIELDS]),
             Watch(INFERENCE_SERVICES, indexes=references.OF_SERVICES, unread=[MANAGED_FIELDS]),
             Watch(PODS, OURS, unread=["spec", MANAGED_FIELDS]),
@@ -138,8 +143,8 @@ def controllers(config: Config, reads: Reads | None = None, sampler: Sampler | N
         Controller(
             "modelversion",
             MODEL_VERSIONS,
-            [registry.REGISTRY],
-            concerns={INFERENCE_SERVICES: registry.SERVICES},
+            [registry.registry_part(trainer, config.network)],
+            concerns={INFERENCE_SERVICES: registry.SERVICES, MODEL_VERSIONS: registry.CLAIMS},
         ),
         Controller(
             "inferenceservice",

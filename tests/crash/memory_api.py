@@ -130,12 +130,14 @@ class MemoryApi:
             return after
         return self._changed(place, before, after)
 
-    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> bool:
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None, version: str = "") -> bool:
         """Delete in the background; tell whether it is gone."""
         place = (resource, namespace, name)
         before = self._stored(place)
         if uid is not None and before["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "the UID in the precondition does not match")
+        if version and before["metadata"]["resourceVersion"] != version:
+            raise Conflict(409, "Conflict", "the ResourceVersion in the precondition does not match")
         if not before["metadata"].get("finalizers"):
             self._remove(place)
             return True

@@ -253,6 +253,68 @@ async def space_changed_in_the_search(world: World) -> None:
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun", {}).get("version"), "a version")
 
 
+async def alias_moved(world: World) -> None:
+    """The service goes where its alias goes, and back when the newer claim is taken back."""
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(model={"name": "cars", "alias": "champion"}))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-1"), "the first version")
+    claim(world, "cars-1", "champion")
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "again")
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the second version")
+    claim(world, "cars-2", "champion")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    await world.until(lambda: not world.status(MODEL_VERSIONS, "cars-1").get("aliases"), "the first version is told")
+    claim(world, "cars-2")
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves again")
+
+
+def claim(world: World, version: str, *aliases: str) -> None:
+    world.api.patch(MODEL_VERSIONS, "ml", version, {"spec": {"aliases": list(aliases)}})
+
+
+async def by_the_clock(world: World) -> None:
+    """A run when the schedule says so, and none when there is no schedule any more."""
+    world.api.create(
+        TRAINING_JOBS, training_job(triggers={"schedule": {"cron": "*/15 * * * *", "timeZone": "Asia/Seoul"}})
+    )
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the version of the schedule")
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"triggers": {"schedule": None}}})
+    await world.until(lambda: "nextScheduleTime" not in world.status(TRAINING_JOBS, "cars"), "the schedule is gone")
+
+
+def asked_for(world: World, text: str) -> None:
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"metadata": {"annotations": {labels.RUN_ANNOTATION: text}}})
+
+
+async def old_versions_removed(world: World) -> None:
+    """Of three versions that nobody approved, the newest and the one with an alias stay; the third goes with its bytes."""
+    versions = {"approval": "Manual", "historyLimit": 1, "deletionPolicy": "Delete"}
+    world.api.create(TRAINING_JOBS, training_job(versions=versions))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-1"), "the first version")
+    claim(world, "cars-1", "kept")
+    for number in (2, 3):
+        asked_for(world, f"{number}")
+        await world.until(partial(world.api.find, MODEL_VERSIONS, f"cars-{number}"), "the next version")
+    await world.until(lambda: not world.api.find(MODEL_VERSIONS, "cars-2"), "the second version is gone")
+    assert world.api.find(MODEL_VERSIONS, "cars-1")
+    assert world.api.find(MODEL_VERSIONS, "cars-3")
+
+
+async def store_silent(world: World) -> None:
+    """A version whose bytes nobody can remove goes all the same."""
+    world.surroundings.silent_store = True
+    world.api.create(TRAINING_JOBS, training_job(versions={"approval": "Manual", "deletionPolicy": "Delete"}))
+    await world.until(partial(held_after_deletion, world, "cars-1"), "the version")
+    world.api.delete(MODEL_VERSIONS, "ml", "cars-1")
+    await world.until(lambda: not world.api.find(MODEL_VERSIONS, "cars-1"), "the version is gone")
+
+
+def held_after_deletion(world: World, version: str) -> bool:
+    found = world.api.find(MODEL_VERSIONS, version)
+    return found is not None and labels.IN_USE_FINALIZER in (found["metadata"].get("finalizers") or ())
+
+
 def stage_is(world: World, version: str, stage: str) -> bool:
     return world.status(MODEL_VERSIONS, version).get("stage") == stage
 
@@ -279,4 +341,8 @@ SCENARIOS = (
         hasty=True,
         keeps=frozenset({CONFIG_MAPS}),
     ),
+    Scenario("alias moved", alias_moved, publishes, 90),
+    Scenario("old versions removed", old_versions_removed, publishes, 60),
+    Scenario("by the clock", by_the_clock, publishes, 700),
+    Scenario("store silent", store_silent, publishes, 960),
 )

@@ -43,6 +43,7 @@ class Surroundings:
     """Steps once a second. endings: how the n-th pod (from 0) of a Job ends.
 
     errors: versions that answer 500. broken: versions whose pods end with a message. rate: requests a second and pod.
+    silent_store: whether the store answers no removal of an artifact.
     """
 
     api: MemoryApi
@@ -51,6 +52,7 @@ class Surroundings:
     errors: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     rate: int = 20
+    silent_store: bool = False
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
     _changed: tuple[int, datetime] | None = None
@@ -74,6 +76,8 @@ class Surroundings:
         for pod in self.api.of(PODS):
             if labels.SERVICE_LABEL in pod["metadata"]["labels"]:
                 self._serving_pod(pod)
+            elif labels.REMOVES_LABEL in pod["metadata"]["labels"]:
+                self._removing_pod(pod)
             else:
                 self._training_pod(pod)
         self._asked = list(self._traffic())
@@ -171,6 +175,14 @@ class Surroundings:
         ending = self.endings(job, int(number))
         stages = stages_of(job["spec"]["template"]["spec"])
         self._status(PODS, pod, training_status(ending, int(self._age(pod)) // STAGE_SECONDS, stages))
+
+    def _removing_pod(self, pod: Object) -> None:
+        """Remove an artifact: at once, or not at all where the store does not answer."""
+        if self.silent_store or (pod.get("status") or {}).get("phase") == "Succeeded":
+            return
+        over = self._age(pod) >= STAGE_SECONDS
+        container = _container(names.STAGE_REMOVE, running=not over, ending=Ending(None, names.STAGE_REMOVE))
+        self._status(PODS, pod, {"phase": "Succeeded" if over else "Running", "containerStatuses": [container]})
 
     def _deployment(self, deployment: Object) -> None:
         template, wanted = deployment["spec"]["template"], deployment["spec"]["replicas"]

@@ -237,7 +237,7 @@ class World:
         return dict((found or {}).get("status") or {})
 
     def _note(self, resource: Resource, change: str, obj: Object) -> None:
-        if resource == JOBS and change == "ADDED":
+        if resource == JOBS and change == "ADDED" and labels.RUN_LABEL in obj["metadata"]["labels"]:
             self.jobs_made[made_for(obj)] += 1
         if resource == JOBS and change == "MODIFIED" and is_true(obj.get("status") or {}, "Complete"):
             self._complete.setdefault(obj["metadata"]["uid"], made_for(obj))

@@ -116,11 +116,13 @@ class FakeApi:
             del self.objects[resource.plural, namespace, name]
         return patched
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> bool:
         self._request(f"DELETE {resource.plural}/{name}")
         stored = self._stored(resource, namespace, name)
         if stored["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "uid")
+        if version and stored["metadata"]["resourceVersion"] != version:
+            raise Conflict(409, "Conflict", "resourceVersion")
         if stored["metadata"].get("finalizers"):
             self.put(
                 resource, {**stored, "metadata": {**stored["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}

@@ -46,15 +46,15 @@ tells them from the table of the controllers. There is no wildcard and nothing o
   resources: [trainingjobs, inferenceservices]
   verbs: [get, list, watch]
 - apiGroups: [modelmill.dev]
-  # patch: the finalizer that keeps a served version.
+  # patch: the finalizer that keeps a served version. delete: those beyond spec.versions.historyLimit of their TrainingJob.
   resources: [modelversions]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [modelmill.dev]
   resources: [trainingjobs/status, modelversions/status, inferenceservices/status]
   verbs: [update]
 - apiGroups: [modelmill.dev]
   # Needed to own children where the admission plugin OwnerReferencesPermissionEnforcement is on.
-  resources: [trainingjobs/finalizers, inferenceservices/finalizers]
+  resources: [trainingjobs/finalizers, modelversions/finalizers, inferenceservices/finalizers]
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]

@@ -1,4 +1,7 @@
-"""The command line: `fetch`, `train`, `evaluate`, `publish`, or `run` for one after the other; `score` ends a trial."""
+"""The command line: `fetch`, `train`, `evaluate`, `publish`, or `run` for one after the other; `score` ends a trial.
+
+`remove` deletes an artifact.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from modelmill_trainer.folders import Folders, folders
 
 STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
 """What `run` does; publish evaluates where nothing did before."""
+HELP = f"run: all, one after the other; remove: delete the artifact at {names.ENV_ARTIFACT_URI}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         hide_keys()
+        if options.stage == names.STAGE_REMOVE:
+            from modelmill_trainer.remove import remove
+
+            remove()
+            return 0
         spec = _spec(options.stage_file)
         where = folders(options.work)
         if options.work is not None:  # without a cluster nothing mounts it before the train stage
@@ -101,9 +110,8 @@ def _local(raw: dict[str, object]) -> dict[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="modelmill-trainer", description="The stages of a training run.")
-    parser.add_argument(
-        "stage", choices=[*STAGES, names.STAGE_EVALUATE, names.STAGE_SCORE, "run"], help="run: all, one after the other"
-    )
+    stages = [*STAGES, names.STAGE_EVALUATE, names.STAGE_SCORE, names.STAGE_REMOVE, "run"]
+    parser.add_argument("stage", choices=stages, help=HELP)
     parser.add_argument("--stage-file", type=Path, help=f"JSON of the run; left out: the variable {names.ENV_STAGE}")
     parser.add_argument("--work", type=Path, help="folder for input, hold-out and output; left out: the variables")
     parser.add_argument("--debug", action="store_true", help="print the trace of a failure")

@@ -62,6 +62,11 @@ class Folder:
                 unless=unless,
             )
 
+    def remove(self, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        with _told():
+            transfer.repeat(lambda: self._opened.remove(name), _say)
+
     def write(self, name: str, path: Path) -> None:
         """Create an object from a file, unless it is there, and read it back; UploadFailed when it is another then."""
         with _told():

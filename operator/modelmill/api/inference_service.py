@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from modelmill.api.base import (
+    Alias,
     Decimal,
     ModelName,
     Name,
@@ -17,11 +18,14 @@ from modelmill.api.pods import Resources
 
 
 class ModelRef(Part):
-    """Which version to serve: the newest approved one of a model, or a pinned one."""
+    """Which version to serve: the newest approved one of a model, a pinned one, or the one that has an alias."""
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
-            ("has(self.follow) != has(self.version)", "set exactly one of follow (Approved) and version (pinned)")
+            (
+                "[has(self.follow), has(self.version), has(self.alias)].filter(given, given).size() == 1",
+                "set exactly one of follow (Approved), version (pinned) and alias",
+            )
         )
     }
     name: ModelName = Field(description="Name of the model; also its name in the URL paths.")
@@ -29,6 +33,11 @@ class ModelRef(Part):
         default=None, description="Approved: serve the newest ModelVersion of the model that is approved."
     )
     version: Name | None = Field(default=None, description="ModelVersion to serve, for GitOps.")
+    alias: Alias | None = Field(
+        default=None,
+        description="Alias of the ModelVersion to serve, e.g. champion: when another version of the model gets it, that one "
+        "is rolled out.",
+    )
 
 
 class ServerLimits(Part):

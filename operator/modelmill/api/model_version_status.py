@@ -7,9 +7,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Condition, StatusPart, Word
+from modelmill.api.base import Alias, Condition, StatusPart, Timestamp, Word
 
 Stage = Literal["Pending", "Approved", "Rejected", "Deploying", "Serving", "Deleting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasClaim(StatusPart):
+    """An alias of the spec: since when it is claimed, and which version has it."""
+
+    alias: Annotated[Alias, Field(description="The alias.")]
+    since: Annotated[Timestamp, Field(description="When the claim was first seen. The newest claim has the alias.")]
+    version: Annotated[Word, Field(description="ModelVersion that has the alias.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +30,7 @@ class ModelVersionStatus(StatusPart):
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Approved, GateOverridden, Deletable.",
+            description="Ready, Approved, GateOverridden, AliasesHeld, Deletable, ArtifactRemoved.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
@@ -40,6 +49,18 @@ class ModelVersionStatus(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+    claims: Annotated[
+        tuple[AliasClaim, ...],
+        Field(
+            max_length=8,
+            description="The aliases of the spec, since when they are claimed, and which version has each.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["alias"]},
+        ),
+    ] = ()
+    aliases: Annotated[
+        Annotated[str, Field(max_length=400)] | None,
+        Field(description="The aliases that this version has, for the ALIASES column."),
+    ] = None
     metric: Annotated[Word | None, Field(description="Primary metric, for the METRIC column.")] = None
     delta: Annotated[Word | None, Field(description="Difference to the champion, for the DELTA column.")] = None
     serving: Annotated[Word | None, Field(description="Greatest share of traffic, for the SERVING column.")] = None
@@ -65,6 +86,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Metric", "type": "string", "jsonPath": ".status.metric"},
         {"name": "Delta", "type": "string", "jsonPath": ".status.delta"},
         {"name": "Serving", "type": "string", "jsonPath": ".status.serving"},
+        {"name": "Aliases", "type": "string", "jsonPath": ".status.aliases"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Model", "type": "string", "jsonPath": ".spec.model", "priority": 1},
         {"name": "Digest", "type": "string", "jsonPath": ".spec.artifact.digest", "priority": 1},

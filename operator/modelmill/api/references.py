@@ -13,7 +13,7 @@ from modelmill.api.tracks import read_tracks
 from modelmill.kube.objects import Manifest
 
 MODEL, VERSION, RETRAINS = "model", "version", "retrains"
-"""Indexes: of TrainingJobs and InferenceServices by model, of the latter by version and by the TrainingJob that they start."""
+"""Indexes: of all three kinds by model, of InferenceServices by version and by the TrainingJob that they start."""
 
 
 def trained_model(job: Manifest) -> str:
@@ -33,8 +33,13 @@ def followed_model(service: Manifest) -> str:
 
 def named_versions(service: Manifest) -> set[str]:
     """Return the versions that an InferenceService pins, has in a track, or gave up."""
-    pinned = _part(_part(service, "spec"), "model").get("version")
-    return {*read_tracks(service).versions, *([str(pinned)] if pinned else [])}
+    pinned = pinned_version(service)
+    return {*read_tracks(service).versions, *([pinned] if pinned else [])}
+
+
+def pinned_version(service: Manifest) -> str:
+    """Return the version that an InferenceService pins; empty when it pins none."""
+    return str(_part(_part(service, "spec"), "model").get("version") or "")
 
 
 def retraining_job(service: Manifest) -> str:
@@ -44,6 +49,7 @@ def retraining_job(service: Manifest) -> str:
 
 
 OF_JOBS = {MODEL: lambda job: [trained_model(job)]}
+OF_VERSIONS = {MODEL: lambda version: [version_model(version)]}
 OF_SERVICES = {
     MODEL: lambda service: [followed_model(service)],
     VERSION: named_versions,

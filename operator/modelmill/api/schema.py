@@ -118,6 +118,8 @@ def _definition(
         "subresources": {"status": {}, **extra.get("subresources", {})},
         "additionalPrinterColumns": columns,
     }
+    if "selectable" in extra:
+        version["selectableFields"] = [{"jsonPath": path} for path in extra["selectable"]]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -169,7 +171,8 @@ def definitions() -> list[dict[str, Any]]:
                 "nameRule": {
                     "rule": f"self.metadata.name.size() <= {model_version.MAX_NAME}",
                     "message": f"metadata.name {model_version.NAME_TOO_LONG}",
-                }
+                },
+                "selectable": [".spec.model", ".spec.approval"],
             },
         ),
         _definition(

@@ -190,8 +190,10 @@ class Client:
         path = resource.path(namespace, name)
         return await self._send("PATCH", path, body, content_type="application/merge-patch+json")
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
-        """Delete in the background, only when the object still has this uid. Raises NotFound, Conflict.
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> bool:
+        """Delete in the background, only when the object still has this uid, and this version if one is given.
+
+        Raises NotFound, Conflict.
 
         Return whether it is gone: one with finalizers is there until they are taken away, and is the answer then.
         """
@@ -199,7 +201,7 @@ class Client:
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Background",
-            "preconditions": {"uid": uid},
+            "preconditions": {"uid": uid} | ({"resourceVersion": version} if version else {}),
         }
         answer = await self._send("DELETE", resource.path(namespace, name), options)
         return bool(answer.get("kind") == "Status")

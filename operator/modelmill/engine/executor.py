@@ -175,7 +175,7 @@ class Executor:
 
     async def _delete(self, delete: Delete) -> None:
         try:
-            gone = await self._client.delete(delete.resource, delete.namespace, delete.name, delete.uid)
+            gone = await self._client.delete(delete.resource, delete.namespace, delete.name, delete.uid, delete.version)
         except NotFound:
             gone = True
         except Conflict:

@@ -74,9 +74,9 @@ class Fenced:
         """JSON merge patch. Raises Conflict."""
         return await self._write(lambda: self._client.patch(resource, namespace, name, body))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> bool:
         """Delete the object of this uid; return whether it is gone. Raises NotFound, Conflict."""
-        return await self._write(lambda: self._client.delete(resource, namespace, name, uid))
+        return await self._write(lambda: self._client.delete(resource, namespace, name, uid, version))
 
     async def _write(self, send: Callable[[], Awaitable[_T]]) -> _T:
         try:

@@ -22,12 +22,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """A child to delete, background propagation. `uid` guards against a namesake that is not ours."""
+    """A child to delete, background propagation. `uid` guards against a namesake that is not ours.
+
+    version: its resourceVersion, where it may go only as it was when that was decided; empty for any.
+    """
 
     resource: Resource
     namespace: str
     name: str
     uid: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Requests(Protocol):
     async def patch(self, resource: Resource, namespace: str, name: str, body: Manifest) -> Manifest:
         """JSON merge patch. Raises Conflict."""
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> bool:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> bool:
         """Delete the object of this uid; return whether it is gone. Raises NotFound, Conflict."""
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from modelmill.api.base import Condition as WrittenCondition
 from modelmill.api.model_version import ModelVersionSpec
-from modelmill.api.model_version_status import ModelVersionStatus, Stage
+from modelmill.api.model_version_status import AliasClaim, ModelVersionStatus, Stage
 from modelmill.api.objects import ModelVersion, ObjectMeta, status_manifest
 from modelmill.api.tracks import Tracks
 from modelmill.api.versions import APPROVED, REJECTED, gain, number
@@ -19,6 +19,8 @@ from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.managed_fields import Writer
 from modelmill.kube.texts import fitted
+from modelmill.registry import aliases
+from modelmill.registry.removal import DELETE, REMOVED, Step
 
 UNLOADABLE = ("DigestMismatch", "ArtifactMissing", "ArtifactCorrupt")
 """What a service says of an artifact that is at fault itself, whoever fetches it."""
@@ -31,17 +33,29 @@ GOES = "it will be deleted when another version has replaced it"
 MAX_COLUMN = 64
 MAX_LISTED = 64
 MAX_NAMED = 8
-FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "gates", "source", "report")
-CONDITIONS = ("Ready", "Approved", OVERRIDDEN, "Deletable")
+BEING_DELETED = "Deleting"
+FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "gates", "source", "report", "claims", "aliases")
+CONDITIONS = ("Ready", "Approved", OVERRIDDEN, aliases.HELD, "Deletable", REMOVED)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One ModelVersion, the InferenceServices that say something of it, and who set its approval if that is known."""
+    """One ModelVersion, the InferenceServices that say something of it, who set its approval if that is known.
+
+    claims: its claims of aliases, with who has each. removal: what is next of removing its artifact; None when it stays, or is
+    not to go yet.
+    """
 
     version: ModelVersion
     services: Sequence[Tracks]
     approver: Writer | None = None
+    claims: Sequence[AliasClaim] = ()
+    removal: Step | None = None
+
+    @property
+    def removing(self) -> Condition | None:
+        """Why the version is held after its deletion until its artifact is removed; None when it is not."""
+        return self.removal.condition if self.removal is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,7 @@ def uses(view: View) -> list[Use]:
 
 
 def plan(view: View) -> Contribution:
-    """Return what the ModelVersion needs: a finalizer while a service uses it, and its status."""
+    """Return what the ModelVersion needs: its finalizer, its status, and the Job that removes its artifact."""
     using = uses(view)
     version = view.version
     deleting = version.metadata.deleting
@@ -82,19 +96,32 @@ def plan(view: View) -> Contribution:
         events.append(Event("Warning", HELD, text))
     if overridden is not None and _before(version, OVERRIDDEN, OVERRIDDEN) is None:
         events.append(Event("Warning", OVERRIDDEN, overridden.message))
+    events += aliases.events(version.name, version.status.claims, view.claims)
     conditions = [
-        _ready(version, using, _unloadable(view, using), overridden),
+        _ready(view, using, _unloadable(view, using), overridden),
         _approved(version.spec),
         overridden,
+        aliases.condition(version.name, view.claims),
         _deletable(using, deleting=deleting),
+        view.removing,
     ]
+    removal = view.removal or Step()
     return Contribution(
-        # A new finalizer is not accepted on an object that is being deleted; it was put there when serving began.
-        finalizer=None if deleting and using else bool(using),
-        status=status_manifest(_status(version, using)),
+        create=removal.create,
+        finalizer=_finalizer(view, using),
+        status=status_manifest(_status(version, using, view.claims)),
         conditions=[condition for condition in conditions if condition is not None],
-        events=events,
+        events=[*events, *removal.events],
+        requeue_after=removal.again,
     )
+
+
+def _finalizer(view: View, using: Sequence[Use]) -> bool | None:
+    """Return whether the finalizer is to be there; None where it is, and stays."""
+    if view.version.metadata.deleting:
+        # A new one is not accepted any more; it was put there when serving began, or the policy was set.
+        return None if using or view.removing is not None else False
+    return bool(using) or view.version.spec.deletion_policy == DELETE
 
 
 def foreign_finalizers(metadata: ObjectMeta) -> tuple[str, ...]:
@@ -108,7 +135,7 @@ def _before(version: ModelVersion, kind: str, reason: str) -> WrittenCondition |
     return next((written for written in conditions if (written.type, written.reason) == (kind, reason)), None)
 
 
-def _status(version: ModelVersion, using: Sequence[Use]) -> ModelVersionStatus:
+def _status(version: ModelVersion, using: Sequence[Use], claims: Sequence[AliasClaim]) -> ModelVersionStatus:
     spec = version.spec
     return ModelVersionStatus(
         stage=_stage(version, using),
@@ -120,6 +147,8 @@ def _status(version: ModelVersion, using: Sequence[Use]) -> ModelVersionStatus:
         source=_source(spec),
         # Whoever makes a version by hand need not have a report; every run publishes one.
         report=report_uri(spec.artifact.uri) if spec.lineage is not None else None,
+        claims=tuple(claims),
+        aliases=aliases.held(version.name, claims),
     )
 
 
@@ -185,14 +214,15 @@ def _unloadable(view: View, using: Sequence[Use]) -> Condition | None:
     return None
 
 
-def _ready(
-    version: ModelVersion, using: Sequence[Use], unloadable: Condition | None, overridden: Condition | None
-) -> Condition:
+def _ready(view: View, using: Sequence[Use], unloadable: Condition | None, overridden: Condition | None) -> Condition:
+    version = view.version
     if version.metadata.deleting:
         if using:
             return Condition("Ready", TRUE, HELD, f"{_named(using)}; {GOES}")
+        if view.removing is not None:
+            return Condition("Ready", TRUE, BEING_DELETED, f"being deleted; {view.removing.message}")
         holders = fitted(", ".join(foreign_finalizers(version.metadata)), 1024)
-        return Condition("Ready", TRUE, "Deleting", f"being deleted; finalizers of others hold it: {holders}")
+        return Condition("Ready", TRUE, BEING_DELETED, f"being deleted; finalizers of others hold it: {holders}")
     if unloadable is not None:
         return unloadable
     if overridden is not None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from modelmill.api.claims import claims_of, holder
+from modelmill.api.inference_service import ModelRef
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import (
     InferenceService,
@@ -97,20 +99,29 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     deployments = {one["metadata"]["name"].removeprefix(prefix): one for one in owned}
     model, tracks = service.spec.model, (service.status.stable, service.status.canary)
     labelled = world.labelled(MODEL_VERSIONS, service.namespace, labels.MODEL_LABEL, model.name)
-    newest = _newest(labelled, model.name) if model.version is None else None
-    names = {name for name in (model.version, *(track.version for track in tracks if track is not None)) if name}
+    newest = _newest(labelled, model.name) if model.follow is not None else None
+    aliased = _holder(world, service.namespace, model)
+    names = {name for name in (model.version, aliased, *(one.version for one in tracks if one is not None)) if name}
     versions = {one.name: one for one in (newest,) if one is not None}
     named = (world.get(MODEL_VERSIONS, service.namespace, name) for name in names - versions.keys())
     versions |= {one.name: one for one in readable_model_versions(one for one in named if one is not None)}
     return View(
         service=service,
         newest=newest,
+        holder=aliased,
         versions=versions,
         deployments=deployments,
         pods={revision: pods_of(one, world) for revision, one in deployments.items()},
         image=image,
         now=now,
     )
+
+
+def _holder(world: World, namespace: str, model: ModelRef) -> str | None:
+    """Return the name of the version that has the alias of the spec, if it names one."""
+    if model.alias is None:
+        return None
+    return holder(world.found_by(MODEL_VERSIONS, namespace, MODEL, model.name), model.alias)
 
 
 def pods_of(deployment: Manifest, world: World) -> Sequence[Manifest]:
@@ -148,8 +159,8 @@ def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
     return [Key(namespace, service["metadata"]["name"]) for service in (*following, *naming)]
 
 
-VERSIONS: Final = Concern(keys_of_version, reads=beside_status)
-"""Who serves a version, and how well, is in its status; its services know that without being told."""
+VERSIONS: Final = Concern(keys_of_version, reads=lambda version: (beside_status(version), claims_of(version)))
+"""Who serves a version, and how well, is in its status; its services know that without being told. Who claims an alias, not."""
 REPLICA_SETS_OF_PODS: Final = Concern(
     keys_of_pod, reads=lambda one: (one["metadata"]["uid"], one["metadata"].get("ownerReferences"))
 )

@@ -34,23 +34,33 @@ class Problem:
 
 
 def find_target(view: View) -> Target | Problem:
-    """Return what should serve: the pinned version, or the newest approved one of the model."""
+    """Return what should serve: the pinned version, the one that has the alias, or the newest approved one of the model."""
     model = view.spec.model
     if model.version is not None:
-        pinned = view.versions.get(model.version)
-        if pinned is None:
-            text = f"spec.model.version names {model.version}, which is not in this namespace or cannot be read"
-            return Problem("VersionNotFound", text)
-        if pinned.spec.model != model.name:
-            text = f"{model.version} is a version of {pinned.spec.model}, not of spec.model.name {model.name}"
-            return Problem("VersionOfAnotherModel", text)
-        if pinned.spec.approval == REJECTED:
-            return Problem("VersionRejected", f"{model.version} is rejected; approve it or name another version")
-        return target_of(view, pinned)
+        return _named(view, model.version, f"spec.model.version names {model.version}")
+    if model.alias is not None:
+        if view.holder is None:
+            text = f"no ModelVersion of {model.name} has the alias {model.alias}; add it to spec.aliases of one"
+            return Problem("AliasNotFound", text)
+        return _named(view, view.holder, f"the alias {model.alias} is {view.holder}")
     if view.newest is None:
         text = f"no ModelVersion labelled {MODEL_LABEL}={model.name} is approved; approve one, or run its TrainingJob"
         return Problem("NoApprovedVersion", text)
     return target_of(view, view.newest)
+
+
+def _named(view: View, name: str, named: str) -> Target | Problem:
+    """Return the target that is the version of this name. named: who names it."""
+    version, model = view.versions.get(name), view.spec.model
+    if version is None:
+        return Problem("VersionNotFound", f"{named}, which is not in this namespace or cannot be read")
+    if version.spec.model != model.name:
+        text = f"{name} is a version of {version.spec.model}, not of spec.model.name {model.name}"
+        return Problem("VersionOfAnotherModel", text)
+    if version.spec.approval == REJECTED:
+        mend = "name another version" if model.alias is None else f"give the alias {model.alias} to another version"
+        return Problem("VersionRejected", f"{name} is rejected; approve it or {mend}")
+    return target_of(view, version)
 
 
 def target_of(view: View, version: ModelVersion) -> Target:

@@ -20,7 +20,8 @@ from modelmill.workloads.pod_status import is_ready
 class View:
     """One InferenceService and its world.
 
-    newest: the newest approved version of its model. versions: those that the spec or the status name, by name.
+    newest: the newest approved version of its model, for a service that follows it. holder: name of the version that has the
+    alias of the spec, None when none has, or the spec names none. versions: those that the spec or the status name, by name.
     deployments: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
@@ -32,6 +33,7 @@ class View:
     pods: Mapping[str, Sequence[Manifest]]
     image: Image
     now: datetime
+    holder: str | None = None
     samples: Samples | None = None
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 

@@ -133,6 +133,12 @@ class S3Folder:
             self._put(name, source)
             return True
 
+    def remove(self, name: str) -> None:
+        """Delete the object; in a bucket that keeps versions, an older one of it stays. Stores answer the same without one."""
+        check_name(name)
+        with self._told(name):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+
     def put(self, name: str, content: bytes, content_type: str) -> None:
         """Put the object, in place of one that exists."""
         check_name(name)
@@ -292,7 +298,8 @@ def _end_redirects(response: Any, operation: Any, **_: Any) -> None:
 
 
 def _entry(name: str, item: dict[str, Any]) -> Entry:
-    return Entry(name, item["Size"], item.get("ETag", ""))
+    written = item.get("LastModified")
+    return Entry(name, item["Size"], item.get("ETag", ""), written.timestamp() if written is not None else None)
 
 
 def _plain(etag: str) -> str:

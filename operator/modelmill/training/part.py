@@ -14,8 +14,18 @@ from modelmill.api.objects import (
     readable_inference_services,
     readable_model_versions,
 )
-from modelmill.api.references import MODEL, RETRAINS, followed_model, retraining_job, trained_model, version_model
+from modelmill.api.references import (
+    MODEL,
+    RETRAINS,
+    VERSION,
+    followed_model,
+    pinned_version,
+    retraining_job,
+    trained_model,
+    version_model,
+)
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.api.tracks import read_tracks
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.api.versions import MAX_NUMBER, version_number
 from modelmill.engine.interface import Reads, World
@@ -64,7 +74,7 @@ def training_part(trainer: Image, reads: Reads, sampler: Sampler) -> Part:
         conditions=TYPES,
         children=[
             Child(JOBS, applied=False, deleted=True),
-            Child(MODEL_VERSIONS, applied=False),
+            Child(MODEL_VERSIONS, applied=False, deleted=True),
             Child(CONFIG_MAPS, applied=True),
         ],
     )
@@ -90,6 +100,20 @@ def view_of(training_job: TrainingJob, world: World, now: datetime) -> View:
         services=readable_inference_services(services),
         now=now,
         owner=owning.name if owning is not None and owning.uid != training_job.uid else None,
+        used=_used(training_job, versions, world),
+    )
+
+
+def _used(training_job: TrainingJob, versions: Iterable[Manifest], world: World) -> frozenset[str]:
+    """Return the versions that an InferenceService has in a track or pins. Nobody asks where all versions stay."""
+    if training_job.spec.versions.history_limit is None:
+        return frozenset()
+    names = [one["metadata"]["name"] for one in versions]
+    naming = {name: world.found_by(INFERENCE_SERVICES, training_job.namespace, VERSION, name) for name in names}
+    return frozenset(
+        name
+        for name, services in naming.items()
+        if any(read_tracks(one).wants(name) or pinned_version(one) == name for one in services)
     )
 
 
@@ -172,6 +196,13 @@ def keys_of_same_model(training_job: Manifest, world: World) -> Iterable[Key]:
 
 SERVICES = Concern(keys_of_service, reads=_read_by_runs)
 REFUSALS = Concern(keys_of_refusal, needed=False)
-VERSIONS = Concern(keys_of_version, reads=beside_status)
+
+
+def _read_of_version(version: Manifest) -> object:
+    """Return what the plan of a TrainingJob looks at of a version, and whether it is served: else it may have to go."""
+    return beside_status(version), bool((version.get("status") or {}).get("servedBy"))
+
+
+VERSIONS = Concern(keys_of_version, reads=_read_of_version)
 SAME_MODEL = Concern(keys_of_same_model, reads=claim)
 """Of the status of another TrainingJob it matters only whether it has begun a run."""

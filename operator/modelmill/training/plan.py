@@ -15,6 +15,7 @@ from modelmill.kube.labels import RUN_LABEL, STEP_LABEL
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS
 from modelmill.kube.texts import fitted
+from modelmill.training import history
 from modelmill.training.builders.job import job_name
 from modelmill.training.builders.ledger import build_ledger
 from modelmill.training.columns import best, phase, progress, trigger
@@ -23,7 +24,7 @@ from modelmill.training.observation import REPLACED, RunActive
 from modelmill.training.search.follow import STEPS
 from modelmill.training.search.ledgers import searched
 from modelmill.training.transition import Transition, follow, start
-from modelmill.training.triggers import alerts
+from modelmill.training.triggers import alerts, reproduce, schedule
 from modelmill.training.triggers.decision import Decision, decide
 from modelmill.training.view import View
 from modelmill.workloads import jobs
@@ -36,14 +37,17 @@ def plan(view: View, trainer: Image) -> Contribution:
         return UNCHANGED
     decision = decide(view)
     transition = _transition(view, decision, trainer)
-    after = view.with_status(transition.status)
+    after = _scheduled(view.with_status(transition.status))
     expired, next_expiry = expired_jobs(after, view.status.runs)
+    pruned = history.surplus(after)
     seen = transition.seen
     look_again = [
         (waiting.hold.until - view.now).total_seconds()
         for waiting in decision.waiting
         if waiting.hold.until is not None
     ]
+    due = schedule.due_time(after)
+    look_again += [] if due is None or due <= view.now else [(due - view.now).total_seconds()]
     look_again += [
         seconds for seconds in (next_expiry, seen.look_again if seen is not None else None) if seconds is not None
     ]
@@ -51,14 +55,14 @@ def plan(view: View, trainer: Image) -> Contribution:
     status = replace(_told(after, decision, seen), best=best(after, made))
     told = conditions(after, seen)
     another = newly_of_another(view, told)
-    events = transition.events
+    events = (*transition.events, *history.told(view, pruned))
     if another is not None:
         events = (*events, Event("Warning", another.reason, another.message[:1000]))
     return Contribution(
         create=transition.create,
         apply=[*transition.apply, *earlier_ledger(view)],
         keep=[(CONFIG_MAPS, name) for name in kept_ledgers(view)],
-        delete=[*transition.delete, *expired],
+        delete=[*transition.delete, *expired, *pruned],
         status=status_manifest(replace(status, conditions=(), observed_generation=None)),
         conditions=told,
         events=events,
@@ -72,6 +76,12 @@ def _transition(view: View, decision: Decision, trainer: Image) -> Transition:
     if decision.start is not None:
         return start(view, decision.start, decision, trainer)
     return Transition(view.status)
+
+
+def _scheduled(view: View) -> View:
+    """Return the view with the next time of the schedule."""
+    due, of = schedule.kept(view)
+    return view.with_status(replace(view.status, next_schedule_time=due, schedule_hash=of))
 
 
 def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJobStatus:
@@ -90,6 +100,7 @@ def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJob
         progress=progress(view.status, seen),
         trigger=trigger(view.status),
         pending_triggers=pending,
+        handled_reproduction=view.status.handled_reproduction if reproduce.asked(view) is not None else None,
         answered_alerts=alerts.still_answered(view),
     )
 

@@ -45,6 +45,7 @@ class View:
     ledger: of the search in progress, None before there is one. earlier: of the last search that ended.
     ledgers: names of the ConfigMaps that ledgers are in, with the number of their run.
     suggested: what the sampler answered for the next trials of the search, when it was asked.
+    used: names of those versions that InferenceServices have in a track or pin; known where it is limited how many are kept.
     """
 
     training_job: TrainingJob
@@ -60,6 +61,7 @@ class View:
     earlier: Ledger | None = None
     ledgers: Mapping[str, int] = field(default_factory=dict)
     suggested: Suggested | None = None
+    used: frozenset[str] = frozenset()
 
     @property
     def namespace(self) -> str:

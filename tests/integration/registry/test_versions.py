@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -72,3 +73,60 @@ def test_a_version_in_deletion_says_who_holds_it(cluster: Cluster, namespace: st
         "patch", "modelversion", "cars-1", "-n", namespace, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
     )
     cluster.eventually(lambda: cluster.find("modelversion", "cars-1", "-n", namespace) is None, "its end")
+
+
+def made_with(cluster: Cluster, namespace: str, name: str) -> None:
+    """Make a version of the one artifact that is to go with it, and wait until it is held for that."""
+    version = load.model_version(namespace, "cars")
+    version["metadata"]["name"] = name
+    version["spec"]["deletionPolicy"] = "Delete"
+    cluster.apply(version)
+
+    def held() -> bool:
+        found = cluster.find("modelversion", name, "-n", namespace) or {}
+        return bool(found["metadata"].get("finalizers"))
+
+    cluster.eventually(held, "the finalizer")
+
+
+def test_an_artifact_goes_by_a_job_of_the_namespace_before_its_version(
+    cluster: Cluster, namespace: str, start: Start
+) -> None:
+    start()
+    made_with(cluster, namespace, "cars-1")
+    cluster.kubectl("delete", "modelversion", "cars-1", "-n", namespace, "--wait=false")
+    (job,) = cluster.eventually(lambda: cluster.items("jobs", namespace), "the Job")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["remove"]
+    assert job["metadata"]["ownerReferences"][0]["name"] == "cars-1"
+    told = condition(cluster, namespace, "ArtifactRemoved")
+    assert (told["status"], told["reason"]) == ("False", "Removing")
+    assert cluster.status("modelversions", namespace, "cars-1")["stage"] == "Deleting"
+    moment = job["metadata"]["creationTimestamp"]
+    ended = [
+        {"type": kind, "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": moment}
+        for kind in ("FailureTarget", "Failed")
+    ]
+    status = {"status": {"startTime": moment, "failed": 4, "conditions": ended}}
+    words = ("--subresource=status", "--type=merge", "-p", json.dumps(status))
+    cluster.kubectl("patch", "job", job["metadata"]["name"], "-n", namespace, *words)
+    cluster.eventually(lambda: cluster.find("modelversion", "cars-1", "-n", namespace) is None, "its end")
+
+    def kept() -> list[str]:
+        return [one["message"] for one in cluster.items("events", namespace) if one["reason"] == "ArtifactKept"]
+
+    (message,) = cluster.eventually(kept, "the Event")
+    assert "s3://models/prod/cars/sha256-aa/ was not removed" in message
+
+
+def test_an_artifact_of_two_versions_stays_until_the_last_one_goes(
+    cluster: Cluster, namespace: str, start: Start
+) -> None:
+    start()
+    for name in ("cars-1", "cars-2"):
+        made_with(cluster, namespace, name)
+    cluster.kubectl("delete", "modelversion", "cars-1", "-n", namespace, "--wait=false")
+    cluster.eventually(lambda: cluster.find("modelversion", "cars-1", "-n", namespace) is None, "its end")
+    assert cluster.items("jobs", namespace) == []
+    cluster.kubectl("delete", "modelversion", "cars-2", "-n", namespace, "--wait=false")
+    cluster.eventually(lambda: cluster.items("jobs", namespace), "the Job")

@@ -137,3 +137,16 @@ def test_refusals(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError) as caught:
         opened(store).create("b", b"1")
     assert caught.value.reason == "StoreAuthFailed"
+
+
+def test_objects_are_removed_and_what_is_not_there_is_no_error(store: Store) -> None:
+    store.put("data/a.csv", "1")
+    store.put("data/deep/er/b", "2")
+    store.put("data-old/a.csv", "3")
+    folder = opened(store)
+    for name in ("a.csv", "deep/er/b", "a.csv", "never"):
+        folder.remove(name)
+    assert store.keys() == ["data-old/a.csv"]
+    with pytest.raises(StoreError) as caught:
+        opened(store, bucket="nowhere").remove("a.csv")
+    assert caught.value.reason == "BucketNotFound"

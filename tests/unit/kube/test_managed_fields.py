@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelmill.kube.managed_fields import Writer, with_entries_of, writer_of
+from modelmill.kube.managed_fields import Writer, item, with_entries_of, writer_of
 
 APPROVAL = ("spec", "approval")
 
@@ -47,3 +47,18 @@ def test_an_object_without_managed_fields_is_the_same() -> None:
     obj = {"metadata": {"name": "cars-1"}}
     assert writer_of(obj, APPROVAL) is None
     assert with_entries_of(obj, APPROVAL) is obj
+
+
+def test_the_items_of_a_set_have_writers_of_their_own() -> None:
+    def aliases(*values: str) -> dict[str, Any]:
+        return {"f:spec": {"f:aliases": {".": {}, **{f'v:"{value}"': {} for value in values}}, "f:model": {}}}
+
+    path = ("spec", "aliases")
+    obj = version(
+        entry("kubectl", aliases("blue"), "2026-01-02T00:00:00Z"), entry("argo", aliases("champion"), "later")
+    )
+    for one in (obj, with_entries_of(obj, APPROVAL, path)):
+        assert writer_of(one, (*path, item("champion"))) == Writer("argo", "later")
+        assert writer_of(one, (*path, item("green"))) is None
+    kept = with_entries_of(obj, APPROVAL, path)["metadata"]["managedFields"]
+    assert all("f:model" not in one["fieldsV1"]["f:spec"] for one in kept)

@@ -16,7 +16,8 @@ from modelmill.engine.interface import Plan
 from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import find
 from modelmill.kube.labels import IN_USE_FINALIZER
-from modelmill.registry.part import REGISTRY, keys_of_service
+from modelmill.registry.part import keys_of_service, registry_part
+from modelmill.workloads.containers import Image
 from tests.support import objects as o
 
 LINEAGE = {
@@ -51,7 +52,7 @@ def planned(version: dict[str, Any], *services: dict[str, Any]) -> Plan:
     cache = Cache(indexes={INFERENCE_SERVICES: OF_SERVICES})
     for one in services:
         cache.put(INFERENCE_SERVICES, one)
-    return asyncio.run(Composed([REGISTRY])(version, cache, o.NOW))
+    return asyncio.run(Composed([registry_part(Image("trainer:1"), None)])(version, cache, o.NOW))
 
 
 def test_unserved_version_may_go() -> None:

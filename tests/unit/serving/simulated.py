@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from modelmill import app
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import read_inference_service
+from modelmill.api.references import OF_VERSIONS
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.schema import structural
 from modelmill.contracts import result
@@ -170,6 +171,13 @@ class World:
         version["spec"]["approval"] = "Rejected"
         self._wake = 0
 
+    def claim(self, name: str, alias: str, since: str | None) -> None:
+        """Let a version claim an alias since a time; None takes its claims away."""
+        (version,) = [one for one in self.versions if one["metadata"]["name"] == name]
+        version["spec"]["aliases"] = [alias] if since else []
+        version["status"] = {"claims": [{"alias": alias, "since": since, "version": name}] if since else []}
+        self._wake = 0
+
     def serving(self) -> World:
         self.run(5)
         assert self.status["phase"] == "Stable"
@@ -199,6 +207,9 @@ class World:
 
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
+
+    def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
+        return [one for one in self.list(resource) if value in OF_VERSIONS[index](one)]
 
     def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         if resource == REPLICA_SETS:

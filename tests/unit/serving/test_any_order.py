@@ -5,12 +5,15 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelmill.kube.conditions import timestamp
 from modelmill.workloads.pod_status import is_ready
+from tests.support import objects as o
 from tests.unit.serving.simulated import World
 
 EVENTS = (
     "wait", "wait long", "one pod", "new version", "errors", "broken", "slow", "healthy", "reject", "retry", "restart",
     "refuse", "kill a pod", "little room", "delete a deployment", "scale", "quiet", "busy", "edit steps", "pin", "follow",
+    "alias", "move the alias",
 )  # fmt: skip
 
 
@@ -64,6 +67,11 @@ def change_spec(world: World, event: str) -> None:
         spec["rollout"]["steps"] = [{"pauseSeconds": 1}, {"weight": 50}]
     elif event == "pin":
         spec["model"] = {"name": "cars", "version": "cars-1"}
+    elif event == "alias":
+        spec["model"] = {"name": "cars", "alias": "champion"}
+    elif event == "move the alias":
+        name = world.versions[world.time % len(world.versions)]["metadata"]["name"]
+        world.claim(name, "champion", timestamp(o.later(world.time)))
     elif event == "follow":
         spec["model"] = {"name": "cars", "follow": "Approved"}
 

@@ -40,6 +40,8 @@ def test_a_single_file_and_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"1")
     single = open_folder(f"file://{tmp_path}/a.csv", Connection())
     assert single.entries() == [Entry("", 1)]
+    os.utime(tmp_path / "a.csv", (5, 7))
+    assert [entry.written for entry in (*single.entries(), *folder(tmp_path).entries())] == [7.0, 7.0]
     assert b"".join(single.chunks("")) == b"1"
     assert folder(tmp_path / "none").entries() == []
 
@@ -193,3 +195,19 @@ def test_the_size_of_a_file_is_known_without_reading_it(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         opened.size("out")
     told(caught, "StoreAuthFailed")
+
+
+def test_files_are_removed_and_never_beyond_the_folder(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (data / "a.csv").write_bytes(b"1")
+    (data / "link").symlink_to(tmp_path / "secret")
+    (data / "out").symlink_to(tmp_path, target_is_directory=True)
+    for name in ("a.csv", "link", "never-there", "no-folder/a"):
+        folder(data).remove(name)
+    for name in ("out/secret", "../secret"):
+        with pytest.raises(StoreError):
+            folder(data).remove(name)
+    assert sorted(path.name for path in data.iterdir()) == ["out"]
+    assert (tmp_path / "secret").exists()

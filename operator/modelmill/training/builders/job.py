@@ -14,6 +14,7 @@ from modelmill.api.objects import ModelVersion
 from modelmill.contracts import names, parameters, stage
 from modelmill.kube import labels
 from modelmill.training.builders.stage_spec import stage_spec
+from modelmill.training.recipe import RECIPE_ANNOTATION, as_made, parameters_of, told_again, written
 from modelmill.training.view import View
 from modelmill.workloads import jobs
 from modelmill.workloads.containers import TMP, Container, Image
@@ -45,34 +46,65 @@ def build_job(
     trainer: Image,
     unless_digest: str | None = None,
 ) -> dict[str, Any]:
-    """Return the Job of run `number`, which ends after fetch when the data have `unless_digest`."""
-    told = stage_spec(view, number, version, champion, unless_digest)
-    compared = champion.name if champion is not None else None
-    return build_run_job(view, told, job_name(view, number), run_annotations(view, compared), trainer)
-
-
-def build_run_job(
-    view: View, told: stage.StageSpec, name: str, annotations: dict[str, str], trainer: Image
-) -> dict[str, Any]:
-    """Return the Job that fetches, trains, evaluates and publishes what `told` says.
+    """Return the Job of run `number`, which ends after fetch when the data have `unless_digest`.
 
     backoffLimit counts failures of the program; a disruption of the pod is not counted, and exit code 3 of a built-in stage
     ends the run at once, since trying again would fail again.
     """
-    policy = view.spec.run_policy
-    search = told.search
-    given = search.parameters if search is not None else {}
+    told = stage_spec(view, number, version, champion, unless_digest)
+    return _job(view, view, told, trainer, champion=champion.name if champion is not None else "")
+
+
+def build_reproduction(view: View, number: int, version: ModelVersion, trainer: Image) -> dict[str, Any]:
+    """Return the Job of run `number`, which makes a version again as its recipe says, with the version's store.
+
+    Raises ValueError for a version without a recipe that can be read.
+    """
+    recipe, told = version.spec.recipe, told_again(view, version, number)
+    if recipe is None or told is None:
+        raise ValueError(f"{version.name} has no recipe that can be read")
+    image = replace(trainer, name=recipe.image)
+    job = _job(view, as_made(view, version, recipe), told, image, given=parameters_of(recipe))
+    job["metadata"]["annotations"][labels.REPRODUCE_ANNOTATION] = version.name
+    return job
+
+
+def build_run_job(view: View, told: stage.StageSpec, champion: str | None, trainer: Image) -> dict[str, Any]:
+    """Return the Job of a search that publishes what was found."""
+    given = told.search.parameters if told.search is not None else {}
+    job = _job(view, view, told, trainer, champion=champion or "", given=given)
+    for meta in (job["metadata"], job["spec"]["template"]["metadata"]):
+        meta["labels"][labels.STEP_LABEL] = PUBLISH
+    return job
+
+
+def _job(
+    view: View,
+    made: View,
+    told: stage.StageSpec,
+    trainer: Image,
+    *,
+    champion: str = "",
+    given: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a run's Job. made: what the pod is built from. given: the train container's parameters, or None."""
+    number, policy = told.run, view.spec.run_policy
+    recipe = written(told, trainer.name, made.spec.train.container, given)
     return jobs.build_job(
         jobs.Job(
-            name=name,
+            name=job_name(view, number),
             namespace=view.namespace,
-            labels=job_labels(view, told.run) | ({labels.STEP_LABEL: PUBLISH} if search is not None else {}),
-            annotations=annotations,
+            labels=job_labels(view, number),
+            annotations={
+                **run_annotations(view, champion),
+                STORE_ANNOTATION: _store_text(made),
+                **({RECIPE_ANNOTATION: recipe} if recipe is not None else {}),
+            },
             tries_again=policy.backoff_limit,
             deadline_seconds=policy.active_deadline_seconds,
-            final_containers=_final_stages(view),
+            final_containers=_final_stages(made),
             pod_annotations=WITHOUT_IDENTITY,
-            pod=_pod(view, told.run, stage.encode(told), trainer, given),
+            pod=_pod(made, number, stage.encode(told), trainer, given),
         )
     )
 
@@ -95,8 +127,12 @@ def run_annotations(view: View, champion: str | None) -> dict[str, str]:
         TRAINED_HASH_ANNOTATION: view.trained_hash(),
         RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash(),
         CHAMPION_ANNOTATION: champion or "",
-        STORE_ANNOTATION: view.spec.store.model_dump_json(by_alias=True, exclude_none=True),
+        STORE_ANNOTATION: _store_text(view),
     }
+
+
+def _store_text(view: View) -> str:
+    return view.spec.store.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def store_of(view: View, job: str) -> Store:
@@ -114,12 +150,11 @@ def store_of(view: View, job: str) -> Store:
 
 def _final_stages(view: View) -> list[str]:
     """Return the built-in stages: what an image of somebody else means by its exit codes is not known."""
-    train = [] if view.spec.train.sklearn is None else [names.STAGE_TRAIN]
+    train = [] if view.spec.train.container is not None else [names.STAGE_TRAIN]
     return [names.STAGE_FETCH, *train, names.STAGE_EVALUATE, names.STAGE_PUBLISH]
 
 
-def _pod(view: View, number: int, told: str, image: Image, given: Mapping[str, Any]) -> Pod:
-    """Return the pod of a run. given: parameters that a search has found."""
+def _pod(view: View, number: int, told: str, image: Image, given: Mapping[str, Any] | None) -> Pod:
     env = environment(number)
     ours = {**env, names.ENV_EVALUATED: f"{WORK}/evaluated", names.ENV_STAGE: told}
     # The model is loaded and run where there are no keys; where there are, nothing is mounted that a tenant's program wrote.
@@ -142,15 +177,20 @@ def _pod(view: View, number: int, told: str, image: Image, given: Mapping[str, A
 
 
 def train_container(
-    view: View, image: Image, env: Mapping[str, str], told: str, given: Mapping[str, Any], trial: int | None = None
+    view: View,
+    image: Image,
+    env: Mapping[str, str],
+    told: str,
+    given: Mapping[str, Any] | None,
+    trial: int | None = None,
 ) -> Container:
     """Return the train stage: it sees neither the hold-out nor the store's keys.
 
-    given: parameters that a search has found. trial: index of the trial, None in a run that publishes.
+    given: parameters that it is told, None where it has none. trial: index of the trial, None in a run that publishes.
     """
     container = view.spec.train.container
     folders = ("input", "output")
-    found = {**env, **(parameters.environment(given) if given else {})}
+    found = {**env, **(parameters.environment(given) if given is not None else {})}
     if trial is not None:
         found[names.ENV_TRIAL] = str(trial)
     if container is None:

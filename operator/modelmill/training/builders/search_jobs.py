@@ -88,7 +88,7 @@ def build_trial_job(view: View, run: CurrentRun, ledger: Ledger, entry: Entry, t
     told = with_parameters(stage_spec(view, run.number, run.version, None, None), entry.parameters)
     told = replace(
         told,
-        data=replace(told.data, snapshot=ledger.header.digest),
+        data=replace(told.data, snapshot=ledger.header.digest, schema=None),
         primary_metric=aim.metric,
         primary_direction=aim.direction,
         gates=(),
@@ -131,7 +131,7 @@ def build_publish_job(view: View, run: CurrentRun, ledger: Ledger, trainer: Imag
         data=replace(told.data, snapshot=ledger.header.digest),
         search=search,
     )
-    return build_run_job(view, told, run.job, run_annotations(view, run.champion), trainer)
+    return build_run_job(view, told, run.champion, trainer)
 
 
 def search_facts(view: View, ledger: Ledger) -> stage.Search:

@@ -156,6 +156,16 @@ def test_what_is_done_with_keys_of_others_cannot_be_changed(asking: Asking, fore
     assert asking.ask(SUBJECTS["editor"], "PATCH", f"{PATHS['trainingjobs']}/{foreign}", {"spec": change}).code == 200
 
 
+def test_an_artifact_that_only_keys_of_others_can_remove_is_not_given_up(asking: Asking, foreign: str) -> None:
+    path, change = f"{PATHS['modelversions']}/{foreign}-1", {"spec": {"deletionPolicy": "Delete"}}
+    answer = asking.ask(SUBJECTS["scientist"], "PATCH", path, change)
+    assert answer.code == 403
+    assert f"{SECRET}: scientist@ours may not get Secret other" in answer.message
+    assert asking.ask(SUBJECTS["editor"], "PATCH", path, change, dry=False).code == 200
+    aliased = {"spec": {"aliases": ["champion"]}}
+    assert asking.ask(SUBJECTS["scientist"], "PATCH", path, aliased).code == 200, "it was given up by who may"
+
+
 def test_an_object_of_ones_own_cannot_be_turned_to_keys_of_others(asking: Asking) -> None:
     path = f"{PATHS['trainingjobs']}/mine"
     made = asking.ask(
@@ -179,6 +189,7 @@ def test_an_object_of_ones_own_cannot_be_turned_to_keys_of_others(asking: Asking
         ("trainingjobs", "foreign", {"metadata": {"annotations": {"modelmill.dev/run": "again"}}}),
         ("trainingjobs", "foreign", {"metadata": {"labels": {"team": "b"}}}),
         ("modelversions", "foreign-1", {"spec": {"approval": "Approved"}}),
+        ("modelversions", "foreign-1", {"spec": {"aliases": ["champion"], "deletionPolicy": "Retain"}}),
         ("modelversions", "foreign-1", {"metadata": {"finalizers": ["example.test/hold"]}}),
     ],
 )
