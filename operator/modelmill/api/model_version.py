@@ -6,14 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Alias, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
+from modelmill.api.base import Alias, DeletionPolicy, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
 from modelmill.api.recipe import Recipe
 
 MAX_NAME = 63
 NAME_TOO_LONG = f"may have at most {MAX_NAME} characters: it is the value of a label of the pods that serve it"
-
-
-DeletionPolicy = Literal["Retain", "Delete"]
 
 
 class ArtifactRef(Part):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from modelmill.api.base import (
     Decimal,
+    DeletionPolicy,
     ModelName,
     Part,
     Store,
@@ -15,7 +16,6 @@ from modelmill.api.base import (
     Uri,
     rules,
 )
-from modelmill.api.model_version import DeletionPolicy
 from modelmill.api.pods import EnvVar, PodTemplate
 
 Column = Annotated[str, Field(min_length=1, max_length=128)]
