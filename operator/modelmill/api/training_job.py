@@ -16,10 +16,7 @@ from modelmill.api.base import (
     Uri,
     rules,
 )
-<<<<<<< HEAD
 from modelmill.api.data import Column, DataSchema, Window
-=======
->>>>>>> trial
 from modelmill.api.pods import EnvVar, PodTemplate
 from modelmill.api.schedule import Schedule
 
