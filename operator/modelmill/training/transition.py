@@ -75,7 +75,7 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
         starts = (run.start_time, *holds.starts_of_day(view))
         status = replace(status, unattended_starts=starts[: view.spec.retrain.max_runs_per_day])
     event = Event("Normal", "RunStarted", f"run {number} started, trigger {begin.kind}: {begin.message}"[:1000])
-    return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
+    return Transition(status, create=() if existing else (job,), events=(event,), seen=RunActive("Pending", 1))
 
 
 def _start_again(view: View, version: str, existing: Manifest | None, trainer: Image) -> Transition:
@@ -86,7 +86,7 @@ def _start_again(view: View, version: str, existing: Manifest | None, trainer: I
     run, job = begun
     status = replace(view.status, current_run=run, handled_reproduction=version)
     event = Event("Normal", "RunStarted", f"run {run.number} started, trigger {run.reason}: it makes {version} again")
-    return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
+    return Transition(status, create=() if existing else (job,), events=(event,), seen=RunActive("Pending", 1))
 
 
 def known_digest(view: View) -> str | None:
