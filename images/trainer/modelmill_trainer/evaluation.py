@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -79,6 +80,8 @@ def evaluate_model(
     result.encode(ending)  # a metric that cannot be told is refused before anything is written
     folder = into / ARTIFACT_FOLDER
     folder.mkdir()
+    if folders.schema.exists():
+        shutil.copyfile(folders.schema, folder / names.SCHEMA_FILE)
     form = write_artifact(measured, folder, skipped, begin)
     found = digest((folder / names.MANIFEST_FILE).read_bytes())
     size = sum(path.stat().st_size for path in folder.iterdir())

@@ -40,6 +40,11 @@ class Folders:
         """What is known about the data; beside the hold-out, where the train stage cannot change it."""
         return self.holdout / names.DATA_FILE
 
+    @property
+    def schema(self) -> Path:
+        """What each column of the data looks like; beside the hold-out as well. Absent where it would be too large."""
+        return self.holdout / names.SCHEMA_FILE
+
     def train(self, form: str) -> Path:
         """The rows to train on."""
         return self.input / "train" / f"train.{form}"

@@ -42,7 +42,10 @@ ONNX_FILE: Final = "model.onnx"
 SKOPS_FILE: Final = "model.skops"
 DATA_FILE: Final = "data.json"  # snapshot of the training data: objects with size and sha256
 ROWS_FILE: Final = "rows.bin"  # digests of the rows that were trained on; only the next run's comparison reads it
-NOT_SERVED: Final = frozenset({REPORT_FILE, ROWS_FILE})  # of an artifact; the server neither fetches nor reads them
+SCHEMA_FILE: Final = "schema.json"  # what each column of the data looked like; only the next run's data gates read it
+NOT_SERVED: Final = frozenset(
+    {REPORT_FILE, ROWS_FILE, SCHEMA_FILE}
+)  # of an artifact; the server neither fetches nor reads them
 
 # Credentials, as the AWS SDKs name them; keys of the Secret that `store.secretRef` names.
 ENV_ACCESS_KEY: Final = "AWS_ACCESS_KEY_ID"

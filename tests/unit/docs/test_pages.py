@@ -27,7 +27,7 @@ from tests.unit.serving.simulated import World
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 VERBS = {"annotate", "apply", "create", "delete", "describe", "exec", "explain", "get", "label", "patch", "logs"}
-ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION}
+ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION, labels.REPRODUCE_ANNOTATION}
 SERVER = ROOT / "docs" / "reference" / "server.md"
 STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
 DRIFT = ROOT / "docs" / "how-to" / "choose-a-drift-threshold.md"
@@ -62,7 +62,7 @@ def test_the_pages_have_objects_and_commands_to_check() -> None:
     assert [one["kind"] for one in objects(page)] == ["TrainingJob", "ModelVersion", "InferenceService"]
     assert [one["kind"] for one in objects(ROOT / "README.md")] == ["TrainingJob", "InferenceService"]
     assert len(kubectl(ROOT / "docs" / "how-to" / "go-back.md")) == 7
-    assert len(kubectl(ROOT / "docs" / "how-to" / "run-again.md")) == 3
+    assert len(kubectl(ROOT / "docs" / "how-to" / "run-again.md")) == 5
 
 
 @pytest.mark.parametrize("words", cases(kubectl))

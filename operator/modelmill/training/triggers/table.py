@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from modelmill.training.triggers import alerts, holds, manual, spec_change
+from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule, spec_change
 from modelmill.training.triggers.reason import Trigger
 
 EVERY_RUN: Final = (holds.model_of_another, holds.run_in_progress, holds.suspended)
-UNATTENDED: Final = (*EVERY_RUN, holds.rolling_out, holds.too_many_in_a_row, holds.cooldown)
+UNATTENDED: Final = (*EVERY_RUN, holds.too_many_in_a_row, holds.too_many_in_a_day, holds.cooldown)
 
 TRIGGERS: Final = (
     Trigger(spec_change.KIND, spec_change.reasons, EVERY_RUN),
     Trigger(manual.KIND, manual.reasons, EVERY_RUN),
-    Trigger(alerts.KIND, alerts.reasons, UNATTENDED, unattended=True),
+    Trigger(reproduce.KIND, reproduce.reasons, (*EVERY_RUN, reproduce.impossible)),
+    Trigger(alerts.KIND, alerts.reasons, (holds.rolling_out, *UNATTENDED), unattended=True),
+    Trigger(schedule.KIND, schedule.reasons, UNATTENDED, unattended=True),
 )
