@@ -14,12 +14,7 @@ LIMITS: Final = (holds.too_many_in_a_row, holds.too_many_in_a_day, holds.cooldow
 TRIGGERS: Final = (
     Trigger(spec_change.KIND, spec_change.reasons, EVERY_RUN),
     Trigger(manual.KIND, manual.reasons, EVERY_RUN),
-<<<<<<< HEAD
     Trigger(reproduce.KIND, reproduce.reasons, (*EVERY_RUN, reproduce.impossible)),
-    Trigger(alerts.KIND, alerts.reasons, (holds.rolling_out, *UNATTENDED), unattended=True),
-    Trigger(schedule.KIND, schedule.reasons, UNATTENDED, unattended=True),
-=======
     Trigger(alerts.KIND, alerts.reasons, (*EVERY_RUN, holds.rolling_out, *LIMITS), unattended=True),
     Trigger(schedule.KIND, schedule.reasons, (*EVERY_RUN, *LIMITS), unattended=True),
->>>>>>> registry
 )
