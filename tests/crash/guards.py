@@ -89,13 +89,6 @@ GUARDS = (
         "",
     ),
     Guard(
-        "a child that exists already and is ours is taken",
-        "engine/executor.py",
-        'created = await self._client.get(resource, meta["namespace"], meta["name"])\n',
-        "raise\n",
-        near="jobs lose their label",
-    ),
-    Guard(
         "a hindered deletion is tried again",
         "engine/executor.py",
         "            if await self._there(delete):\n                raise\n",

@@ -206,13 +206,13 @@ def _parallel(search: Search, trials: Trials, names: Sequence[str]) -> Figure:
     low, high, _ = _window(done, search.direction)
     scales = [Scale(low, high, left, right)]
     lines = {one.index: [(scales[0](_within(one.value or 0.0, low, high)), 22.0)] for one in shown}
-    _axis(drawing, metric, 22.0, scales[0], left, right)
+    axes: list[tuple[str, float, Scale, Sequence[str]]] = [(metric, 22.0, scales[0], ())]
     for number, name in enumerate(names, start=1):
         y = 22 + _STEP * number
         having = [one for one in shown if name in one.parameters]
         places, axis = _places(trials, having, name)
         scale = _scale(axis, left, right)
-        _axis(drawing, name, y, scale, left, right, axis.names)
+        axes.append((name, y, scale, axis.names))
         for one, place in zip(having, places, strict=True):
             if place >= 0 or not axis.names:
                 lines[one.index].append((scale(place), y))
@@ -222,6 +222,8 @@ def _parallel(search: Search, trials: Trials, names: Sequence[str]) -> Figure:
             drawing.line(lines[one.index], BLUE, 1, opacity=0.3)
     for one in best[:LINES]:
         drawing.line(lines[one.index], VERMILLION, 1.5)
+    for axis_name, y, scale, texts in axes:
+        _axis(drawing, axis_name, y, scale, left, right, texts)
     return Figure("Parallel coordinates", told, drawing.markup())
 
 
@@ -236,17 +238,17 @@ def _axis(
 ) -> None:
     """Draw a level axis with its name above, to the right of which no line ends, and its places below."""
     drawing.line([(left, y), (right, y)], GREY)
-    drawing.text(left, y - 8, name, most=right - left)
+    drawing.text(left, y - 8, name, most=right - left, halo=True)
     room = (right - left) / max(len(names), 1) - 6
     if names:
         for place, text in enumerate(names):
             drawing.line([(scale(place), y - 3), (scale(place), y + 3)], GREY)
-            drawing.text(scale(place), y + 16, text, anchor="middle", most=room)
+            drawing.text(scale(place), y + 16, text, anchor="middle", most=room, halo=True)
         return
     low, high = spoken([scale.low, scale.high])
-    drawing.text(left, y + 16, low)
+    drawing.text(left, y + 16, low, halo=True)
     if width_of(low) + width_of(high) + FONT < right - left:
-        drawing.text(right, y + 16, high, anchor="end")
+        drawing.text(right, y + 16, high, anchor="end", halo=True)
 
 
 def _window(done: Sequence[Trial], direction: str) -> tuple[float, float, int]:

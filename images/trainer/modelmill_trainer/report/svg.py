@@ -54,18 +54,20 @@ class Drawing:
 
     def text(
         self, x: float, y: float, words: str, *, anchor: str = "start", color: str = INK, size: float = FONT,
-        turn: float = 0.0, most: float = math.inf,
+        turn: float = 0.0, most: float = math.inf, halo: bool = False,
     ) -> None:  # fmt: skip
         """Write one line with its base line at y.
 
         anchor: which end of the words is at x (start, middle, end). turn: degrees clockwise about (x, y). most: pixels, beyond
-        which the words are cut; all of them are then shown when the pointer rests on them.
+        which the words are cut; all of them are then shown when the pointer rests on them. halo: a rim of the page's
+        colour, for words that lie over lines.
         """
         shown = cut(words, most, size)
         whole = Markup("<title>{}</title>").format(cut_letters(words, MAX_TOLD)) if shown != visible(words) else ""
         turned = Markup(' transform="rotate({} {} {})"').format(_short(turn), _short(x), _short(y)) if turn else ""
-        markup = Markup('<text x="{}" y="{}" text-anchor="{}" font-size="{}" fill="{}"{}>{}{}</text>')
-        self._parts.append(markup.format(_short(x), _short(y), anchor, _short(size), color, turned, whole, shown))
+        rim = Markup(' stroke="Canvas" stroke-width="4" paint-order="stroke"') if halo else Markup("")
+        markup = Markup('<text x="{}" y="{}" text-anchor="{}" font-size="{}" fill="{}"{}{}>{}{}</text>')
+        self._parts.append(markup.format(_short(x), _short(y), anchor, _short(size), color, turned, rim, whole, shown))
 
     def markup(self) -> Markup:
         """Return the `svg` element."""
