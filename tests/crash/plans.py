@@ -96,8 +96,10 @@ class CrashPlan:
         # Until it has caught up, an operator that sees an older list is away for the length of a run.
         # A ledger that it writes over with what was before is told to be lost.
         hasty = (self.scenario.hasty or bool(self.scenario.keeps)) and "behind" in self.settings
-        outcome = play(self.scenario, strike, may_stop=hasty, **self.settings)
-        problems = compared(clean(self.scenario), outcome)
+        kept = {kind.kind for kind in self.scenario.keeps}
+        lost = self.mode == GONE_BEFORE_ANSWER and self.write is not None and self.write.kind in kept
+        outcome = play(self.scenario, strike, may_stop=hasty or lost, **self.settings)
+        problems = outcome.problems if lost else compared(clean(self.scenario), outcome)
         if self.fault == "F7":
             problems = [problem for problem in outcome.problems if MADE_TWICE not in problem]
         if self.write is not None and not struck:

@@ -55,7 +55,7 @@ class Operator:
         self.client.behind = since
         client = self.fenced(self.client)
         server = Image("server:1", "IfNotPresent")
-        rows = app.controllers(CONFIG, client, InProcess())
+        rows = app.controllers(CONFIG, self.client, InProcess())
         table = [_with_pods(row, server, world.surroundings) for row in rows]
         watches = app.watches(table)
         cache = Cache(

@@ -1,0 +1,96 @@
+"""A search from the plan's Jobs to a version, each container run as a process of the trainer on a store of files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.datasets import load_digits
+
+from modelmill.contracts import names, result
+from modelmill.training.builders.job import WORK
+from tests.support import objects as o
+from tests.support.programs import ROOT
+from tests.unit.training.searching import Search
+
+pytestmark = pytest.mark.integration
+
+SVC, NEIGHBORS = "sklearn.svm.SVC", "sklearn.neighbors.KNeighborsClassifier"
+WITH_SVC = {"parameter": "estimator", "equals": SVC}
+PARAMETERS = [
+    {"name": "estimator", "categorical": {"choices": [SVC, NEIGHBORS]}},
+    {"name": "SVC__C", "float": {"low": "0.1", "high": "10", "log": True}, "when": WITH_SVC},
+]  # fmt: skip
+
+
+def carried_out(search: Search, name: str, folder: Path) -> None:
+    """Run the containers of a Job one after the other, and let it end as they do."""
+    pod = search.jobs[name]["spec"]["template"]["spec"]
+    ends: list[dict[str, Any]] = []
+    for container in [*(pod.get("initContainers") or ()), *pod["containers"]]:
+        told = folder / name / f"{container['name']}.message"
+        told.parent.mkdir(parents=True, exist_ok=True)
+        env = {
+            one["name"]: one["value"].replace(WORK, str(folder / name))
+            if one["name"] != names.ENV_STAGE
+            else one["value"]
+            for one in container["env"]
+            if "value" in one
+        }
+        for mount in container["volumeMounts"]:
+            if mount["mountPath"].startswith(WORK):
+                Path(mount["mountPath"].replace(WORK, str(folder / name))).mkdir(parents=True, exist_ok=True)
+        paths = os.pathsep.join(str(ROOT / part) for part in ("operator", "images/trainer"))
+        env |= {"PYTHONPATH": paths, "PATH": os.environ["PATH"], names.ENV_TERMINATION_PATH: str(told)}
+        argv = [sys.executable, "-m", "modelmill_trainer", *container["args"]]
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300, check=False)
+        message = told.read_text() if told.exists() else done.stderr
+        assert done.returncode == 0, (container["name"], message, done.stderr[-2000:])
+        ends.append(o.ended(container["name"], 0, message, "Completed"))
+    search.complete(name, ends[-1:], tuple(ends[:-1]))
+
+
+def test_a_search_makes_a_version_by_the_trainers_own_stages(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    frame = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
+    frame.iloc[:400].to_csv(data / "digits.csv", index=False)
+    aim = {"metric": "accuracy", "direction": "Maximize"}
+    search = Search(
+        o.training_job(
+            store={"uri": f"file://{tmp_path}/store"},
+            data={
+                "train": {"uri": f"file://{data}", "format": "csv"},
+                "target": "digit",
+                "holdout": {"fraction": "0.2"},
+            },
+            train={"sklearn": {"estimator": "sklearn.svm.SVC"}},
+            evaluation={"primary": aim},
+            tuning={
+                "parameters": PARAMETERS,
+                "maxTrials": 2,
+                "validation": {"folds": 2},
+                "seedTrials": [{"estimator": SVC, "SVC__C": 1}, {"estimator": NEIGHBORS}],
+            },
+        )
+    )  # fmt: skip
+    (tmp_path / "store").mkdir()
+    search.rest()
+    while "currentRun" in search.status:
+        waiting = [name for name, job in search.jobs.items() if not job["status"]["conditions"]]
+        assert waiting, search.status
+        if waiting[0].endswith("-t0"):
+            # The source is not read again.
+            (data / "digits.csv").unlink(missing_ok=True)
+        carried_out(search, waiting[0], tmp_path / "pods")
+        search.rest()
+    last = search.status["lastRun"]
+    assert last["outcome"] == result.PUBLISHED, last
+    assert last["trials"]["succeeded"] == 2
+    assert all(0.5 < one["value"] <= 1 for one in search.entries())
+    assert float(last["metrics"]["accuracy"]) > 0.8
+    assert last["best"]["value"] == max(f"{one['value']:.6g}" for one in search.entries())
