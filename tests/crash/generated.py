@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelmill.api.base import API_VERSION
+from modelmill.api.schedule import CRON_PATTERN, ZONE_PATTERN
 from tests.crash.admission import MAP_KEYS, Object, Schema, defaulted, follows_rules, is_date_time, schemas
 
 TRIES = 300
@@ -62,6 +63,8 @@ TABLE: Mapping[str, Sequence[str]] = {
     r"^[a-zA-Z_][a-zA-Z0-9_]*$": ("r2", "mae", "_", "x" * 64, "__class__", "nan"),
     r"^[a-z0-9]+$": ("a", "0", "0123456789", "x" * 16),
     r"^[^\s]+$": ("a/b:1", "A", ":", "a/b@sha256:", "é", "x" * 512),
+    CRON_PATTERN: ("0 3 * * 1", "* * * * *", "*/15 22-23 1 JAN SUN", "0 0 30 2 *", "59 23 31 12 7", "30-10 * * * *"),
+    ZONE_PATTERN: ("UTC", "Asia/Seoul", "Europe/Berlin", "Nowhere/At-All", "a", "posixrules", "Etc/GMT+12"),
     r"^[A-Z][A-Za-z]*$": ("Spec", "Manual", "Alert", "Z", "X" * 32),
 }  # fmt: skip
 """Texts by pattern: a pattern that a schema gets later must have its row."""

@@ -222,6 +222,16 @@ def claim(world: World, version: str, *aliases: str) -> None:
     world.api.patch(MODEL_VERSIONS, "ml", version, {"spec": {"aliases": list(aliases)}})
 
 
+async def by_the_clock(world: World) -> None:
+    """A run when the schedule says so, and none when there is no schedule any more."""
+    world.api.create(
+        TRAINING_JOBS, training_job(triggers={"schedule": {"cron": "*/15 * * * *", "timeZone": "Asia/Seoul"}})
+    )
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the version of the schedule")
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"triggers": {"schedule": None}}})
+    await world.until(lambda: "nextScheduleTime" not in world.status(TRAINING_JOBS, "cars"), "the schedule is gone")
+
+
 def asked_for(world: World, text: str) -> None:
     world.api.patch(TRAINING_JOBS, "ml", "cars", {"metadata": {"annotations": {labels.RUN_ANNOTATION: text}}})
 
@@ -273,5 +283,6 @@ SCENARIOS = (
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("alias moved", alias_moved, publishes, 90),
     Scenario("old versions removed", old_versions_removed, publishes, 60),
+    Scenario("by the clock", by_the_clock, publishes, 700),
     Scenario("store silent", store_silent, publishes, 960),
 )

@@ -26,10 +26,13 @@ class Lineage(Part):
     training_job: Word = Field(description="TrainingJob that made it.")
     run: int = Field(ge=1, description="Number of the run.")
     run_uid: Word = Field(description="Identity of the run: uid of its TrainingJob and number.")
-    reason: Word = Field(description="What started the run: Spec, Manual or Alert.")
+    reason: Word = Field(description="What started the run: Spec, Manual, Alert or Schedule.")
     data_digest: Digest = Field(description="Digest of the data that it was trained on.")
     data_rows: int = Field(ge=0, description="Rows that it was trained on.")
     holdout_rows: int = Field(ge=0, description="Rows that it was measured on.")
+    data_window: Text | None = Field(
+        default=None, description="Which part of the data these rows are, by data.window. Left out: all of it."
+    )
     data_snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,
         description="Copy: the store has these data, and they can be brought back. Digest, or left out: only their digest is "

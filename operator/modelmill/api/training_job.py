@@ -16,9 +16,10 @@ from modelmill.api.base import (
     Uri,
     rules,
 )
+from modelmill.api.data import Column, DataSchema, Window
 from modelmill.api.pods import EnvVar, PodTemplate
+from modelmill.api.schedule import Schedule
 
-Column = Annotated[str, Field(min_length=1, max_length=128)]
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
 
 
@@ -74,6 +75,16 @@ class Data(Part):
     target: Column = Field(description="Column to predict.")
     holdout: Holdout = Field(description="Rows kept from training, to measure the result on.")
     features: Features = Field(default_factory=Features, description="Which columns are features.")
+    window: Window | None = Field(
+        default=None,
+        description="The newest part of data.train, which alone is divided, trained and measured on. Left out: all of it.",
+    )
+    # `schema` is a name that pydantic's models have of their own.
+    schema_: DataSchema | None = Field(
+        default=None,
+        alias="schema",
+        description="What the data must be. Left out: the columns of the last approved version's data, where there is one.",
+    )
     snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,
         description="Copy: each object of the data is kept in the store, once for each content, so that a version can be made "
@@ -188,24 +199,35 @@ class Triggers(Part):
     """What starts a run beside creation, a change of the definition and the annotation modelmill.dev/run."""
 
     alerts: AlertTrigger = Field(default_factory=AlertTrigger, description="Runs on monitoring alerts.")
+    schedule: Schedule | None = Field(
+        default=None,
+        description="Runs by the clock. One whose data are those of the last version ends without training. Times that were "
+        "missed make one run.",
+    )
 
 
 class Retrain(Part):
-    """Limits on runs that an alert starts."""
+    """Limits on runs that nobody asked for: those of alerts and of the schedule."""
 
     cooldown_seconds: int = Field(
         default=3600,
         ge=0,
         le=31_536_000,
-        description="Least time from the end of the last run to an alert's run; doubled for each version in a row that failed "
-        "its gates, up to 16 times.",
+        description="Least time from the end of the last run to one that nobody asked for; doubled for each version in a row "
+        "that failed its gates, up to 16 times.",
     )
     max_consecutive_failures: int = Field(
         default=3,
         ge=1,
         le=100,
-        description="Failed runs in a row, or versions in a row that failed their gates, after which alerts start no more "
-        "until a person starts one.",
+        description="Failed runs in a row, or versions in a row that failed their gates, after which alerts and the schedule "
+        "start no more until a person starts one.",
+    )
+    max_runs_per_day: int | None = Field(
+        default=None,
+        ge=1,
+        le=96,
+        description="How many runs that nobody asked for may begin within 24 hours. Left out: any number.",
     )
 
 
@@ -256,6 +278,6 @@ class TrainingJobSpec(Part):
     pod_template: PodTemplate = Field(default_factory=PodTemplate, description="Resources and placement of the pod.")
     evaluation: Evaluation = Field(description="How the result is judged.")
     triggers: Triggers = Field(default_factory=Triggers, description="What starts a run.")
-    retrain: Retrain = Field(default_factory=Retrain, description="Limits on runs that an alert starts.")
+    retrain: Retrain = Field(default_factory=Retrain, description="Limits on runs that nobody asked for.")
     run_policy: RunPolicy = Field(default_factory=RunPolicy, description="How a run is executed.")
     versions: Versions = Field(default_factory=Versions, description="What becomes of published versions.")

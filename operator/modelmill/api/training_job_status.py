@@ -31,7 +31,7 @@ class CurrentRun(StatusPart):
     """The run in progress."""
 
     number: Annotated[int, Field(ge=1, description="Number of the run; also of the version that it makes.")]
-    reason: Annotated[RunReason, Field(description="What started it: Spec, Manual, Reproduce or Alert.")]
+    reason: Annotated[RunReason, Field(description="What started it: Spec, Manual, Reproduce, Alert or Schedule.")]
     triggers: Annotated[
         tuple[Word, ...],
         Field(
@@ -86,8 +86,8 @@ class FinishedRun(StatusPart):
     outcome: Annotated[
         RunOutcome,
         Field(
-            description="How it ended. Unchanged: an alert's run found the data of the last version; nothing was trained. "
-            "Reproduced: a version was made again and compared; there is no new one."
+            description="How it ended. Unchanged: a run that nobody asked for found the data of the last version; nothing "
+            "was trained. Reproduced: a version was made again and compared; there is no new one."
         ),
     ]
     cause: Annotated[Word | None, Field(description="Why, when it was not published, as one CamelCase word.")] = None
@@ -102,6 +102,14 @@ class FinishedRun(StatusPart):
         Field(
             max_length=16,
             description="What else is worth knowing about a run that went well, e.g. which columns were left out.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    drift: Annotated[
+        tuple[Text, ...],
+        Field(
+            max_length=16,
+            description="What the data gates told of a run that went on: how its data differ from the last approved version's.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
@@ -192,6 +200,19 @@ class TrainingJobStatus(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+    next_schedule_time: Annotated[
+        Timestamp | None,
+        Field(description="Next time of spec.triggers.schedule, or the first one that no run has answered."),
+    ] = None
+    schedule_hash: Annotated[Word | None, Field(description="Hash of the schedule that this time is of.")] = None
+    unattended_starts: Annotated[
+        tuple[Timestamp, ...],
+        Field(
+            max_length=96,
+            description="When the last runs began that nobody asked for, newest first, where retrain.maxRunsPerDay is set.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     consecutive_failures: Annotated[int, Field(ge=0, description="Failed runs in a row.")] = 0
     consecutive_rejections: Annotated[
         int,
@@ -224,6 +245,13 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Runs", "type": "integer", "jsonPath": ".status.lastRun.number", "priority": 1},
+        {"name": "Next", "type": "string", "jsonPath": ".status.nextScheduleTime", "priority": 1},
+        {
+            "name": "DataValid",
+            "type": "string",
+            "jsonPath": ".status.conditions[?(@.type=='DataValid')].reason",
+            "priority": 1,
+        },
         {"name": "Data", "type": "string", "jsonPath": ".status.lastRun.dataDigest", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

@@ -12,11 +12,12 @@ from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.training.columns import NOT_TERMINAL, needs_mending
 from modelmill.training.observation import RunActive
-from modelmill.training.triggers import holds, reproduce
+from modelmill.training.triggers import holds, reproduce, schedule
 from modelmill.training.view import View
 
 TYPES = ("Ready", "Running", "Finished", "DataValid", "Stalled", "Suspended", "RetrainSuspended")
 OF_ANOTHER: Final = "ModelOwnedByAnother"
+UNSCHEDULED: Final = "ScheduleInvalid"
 NONE_ENDED: Final = "no run has ended yet"
 
 
@@ -37,7 +38,7 @@ def conditions(view: View, seen: RunActive | None) -> list[Condition]:
     trouble = holds.row_of_trouble(view)
     if trouble is not None:
         reason, sentence = trouble
-        text = f"{sentence}; alerts start no more runs until one is started with {RUN_ANNOTATION}"
+        text = f"{sentence}; alerts and the schedule start no more runs until one is started with {RUN_ANNOTATION}"
         told.append(Condition("RetrainSuspended", TRUE, reason, text))
     return told
 
@@ -62,7 +63,10 @@ def _obstacle(view: View, seen: RunActive | None) -> _Obstacle | None:
     if seen is not None and seen.obstacle:
         return _Obstacle(seen.obstacle, seen.told, seen.needs_help)
     another = holds.model_of_another(view)
-    return _Obstacle(OF_ANOTHER, another.message, needs_help=True) if another is not None else None
+    if another is not None:
+        return _Obstacle(OF_ANOTHER, another.message, needs_help=True)
+    wrong = schedule.problem(view)
+    return _Obstacle(UNSCHEDULED, f"{wrong}; no run starts by it", needs_help=True) if wrong is not None else None
 
 
 def _ready(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obstacle | None) -> Condition:
@@ -106,6 +110,8 @@ def _data_valid(last: FinishedRun | None) -> Condition:
         return Condition("DataValid", FALSE, _cause(last), last.message or "")
     if last is not None and (last.outcome in NOT_TERMINAL or last.data_digest is not None):
         text = "; ".join((f"run {last.number} read data with digest {last.data_digest or '?'}", *last.notes))
+        if last.drift:
+            return Condition("DataValid", TRUE, "Drifted", f"{'; '.join(last.drift)}; {text}")
         return Condition("DataValid", TRUE, "Valid", text)
     text = NONE_ENDED if last is None else f"run {last.number} did not get as far as checking the data"
     return Condition("DataValid", UNKNOWN, "NotChecked", text)

@@ -21,7 +21,7 @@ from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
 from modelmill.training.observation import REPLACED, RunActive
 from modelmill.training.transition import Transition, follow, start
-from modelmill.training.triggers import alerts, reproduce
+from modelmill.training.triggers import alerts, reproduce, schedule
 from modelmill.training.triggers.decision import Decision, decide
 from modelmill.training.view import View
 from modelmill.workloads import jobs
@@ -34,7 +34,7 @@ def plan(view: View, trainer: Image) -> Contribution:
         return UNCHANGED
     decision = decide(view)
     transition = _transition(view, decision, trainer)
-    after = view.with_status(transition.status)
+    after = _scheduled(view.with_status(transition.status))
     expired, next_expiry = expired_jobs(after, view.status.runs)
     pruned = history.surplus(after)
     seen = transition.seen
@@ -43,6 +43,8 @@ def plan(view: View, trainer: Image) -> Contribution:
         for waiting in decision.waiting
         if waiting.hold.until is not None
     ]
+    due = schedule.due_time(after)
+    look_again += [] if due is None or due <= view.now else [(due - view.now).total_seconds()]
     look_again += [
         seconds for seconds in (next_expiry, seen.look_again if seen is not None else None) if seconds is not None
     ]
@@ -69,6 +71,12 @@ def _transition(view: View, decision: Decision, trainer: Image) -> Transition:
     if decision.start is not None:
         return start(view, decision.start, decision, trainer)
     return Transition(view.status)
+
+
+def _scheduled(view: View) -> View:
+    """Return the view with the next time of the schedule."""
+    due, of = schedule.kept(view)
+    return view.with_status(replace(view.status, next_schedule_time=due, schedule_hash=of))
 
 
 def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJobStatus:

@@ -105,7 +105,10 @@ def as_made(view: View, version: ModelVersion, recipe: Recipe) -> View:
 
 def _lasting(told: stage.StageSpec) -> stage.StageSpec:
     """Return what decides about the model's bytes and metrics."""
-    return replace(told, champion=None, gates=(), search=None, trial=None, unless_digest=None, description="")
+    data = replace(told.data, schema=None)
+    return replace(
+        told, data=data, champion=None, gates=(), search=None, trial=None, unless_digest=None, description=""
+    )
 
 
 def _images(view: View, job: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from modelmill.training.builders.job import CHAMPION_ANNOTATION, TRAINED_HASH_AN
 from modelmill.training.builders.model_version import build_model_version, metric_texts
 from modelmill.training.observation import REPLACED, RunActive, RunEnded, observe
 from modelmill.training.replacement import given_up, other_spec
-from modelmill.training.triggers import manual, reproduce
+from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule
 from modelmill.training.triggers.decision import MAX_REASONS, Decision, Start
 from modelmill.training.view import View
 from modelmill.workloads.containers import Image
@@ -65,14 +65,17 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
         attempt=1,
         start_time=timestamp(view.now),
     )
-    status = replace(view.status, current_run=run, trained_hash=run.trained_hash)
+    status = replace(schedule.answered(view), current_run=run, trained_hash=run.trained_hash)
     token = view.annotations.get(RUN_ANNOTATION)
     if token:
         status = replace(status, handled_annotation=token[: manual.KEPT])
     if not begin.unattended:
         status = replace(status, consecutive_failures=0, consecutive_rejections=0)
+    elif view.spec.retrain.max_runs_per_day is not None:
+        starts = (run.start_time, *holds.starts_of_day(view))
+        status = replace(status, unattended_starts=starts[: view.spec.retrain.max_runs_per_day])
     event = Event("Normal", "RunStarted", f"run {number} started, trigger {begin.kind}: {begin.message}"[:1000])
-    return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
+    return Transition(status, create=() if existing else (job,), events=(event,), seen=RunActive("Pending", 1))
 
 
 def _start_again(view: View, version: str, existing: Manifest | None, trainer: Image) -> Transition:
@@ -83,7 +86,7 @@ def _start_again(view: View, version: str, existing: Manifest | None, trainer: I
     run, job = begun
     status = replace(view.status, current_run=run, handled_reproduction=version)
     event = Event("Normal", "RunStarted", f"run {run.number} started, trigger {run.reason}: it makes {version} again")
-    return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
+    return Transition(status, create=() if existing else (job,), events=(event,), seen=RunActive("Pending", 1))
 
 
 def known_digest(view: View) -> str | None:
@@ -120,7 +123,11 @@ def finish(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> 
         status = replace(status, latest_version=run.version)
     if record.cause != REPLACED and not reproduction.is_reproduction(record):
         status = _counted(status, record.outcome)
-    return Transition(status, create, (_event(view, record),))
+    events: tuple[Event, ...] = (_event(view, record),)
+    if record.drift:
+        text = f"run {record.number}: {'; '.join(record.drift)}"
+        events = (Event("Warning", "DataDrifted", text[:1000]), *events)
+    return Transition(status, create, events)
 
 
 def _replace(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> Transition:
@@ -161,6 +168,7 @@ def _record(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) ->
         version=run.version if ended.made_version else None,
         report=report_uri(result.artifact.uri) if ended.made_version and result.artifact is not None else None,
         notes=tuple(fitted(note, 1024) for note in (*_same_data(view, run, ended), *result.notes)[:KEPT_NOTES]),
+        drift=tuple(fitted(sentence, 1024) for sentence in result.drift[:KEPT_NOTES]),
         trained_hash=run.trained_hash,
         data_digest=result.data.digest if result.data is not None else None,
         metrics=metric_texts(result.metrics),
@@ -189,11 +197,13 @@ def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str
     """Return the occasions that the run answers: those it was started for, and those that came while it trained.
 
     One drift shows in one feature after the other; a run that succeeded has seen the data that they are about. What began
-    when the run was over, and only its record was late, waits for the next one.
+    when the run was over, and only its record was late, waits for the next one. So does a time of the schedule: it is for the
+    data that there are then.
     """
     if not ended.made_version and ended.result.outcome != UNCHANGED:
         return run.triggers
-    came = [one.id for one in decision.occasions if one.since is None or one.since <= ended.finished]
+    told = [one for one in decision.occasions if one.kind == alerts.KIND]
+    came = [one.id for one in told if one.since is None or one.since <= ended.finished]
     return tuple(dict.fromkeys((*run.triggers, *came)))[:MAX_REASONS]
 
 

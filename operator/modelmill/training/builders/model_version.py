@@ -58,6 +58,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "dataDigest": data.digest,
             "dataRows": data.rows,
             "holdoutRows": data.holdout_rows,
+            **({"dataWindow": fitted(str(data.window), 1024)} if data.window else {}),
             "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,

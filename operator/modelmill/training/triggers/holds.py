@@ -11,6 +11,7 @@ from modelmill.training.triggers.reason import Hold
 from modelmill.training.view import View
 
 DOUBLED_AT_MOST = 4
+DAY = timedelta(hours=24)
 
 
 def model_of_another(view: View) -> Hold | None:
@@ -63,6 +64,24 @@ def row_of_trouble(view: View) -> tuple[str, str] | None:
     if view.status.consecutive_rejections >= most:
         return "TooManyRejections", f"{view.status.consecutive_rejections} versions in a row failed their gates"
     return None
+
+
+def too_many_in_a_day(view: View) -> Hold | None:
+    """As many runs that nobody asked for have begun within 24 hours as the spec allows."""
+    most = view.spec.retrain.max_runs_per_day
+    starts = starts_of_day(view)
+    if most is None or len(starts) < most:
+        return None
+    until = parse_timestamp(starts[most - 1]) + DAY
+    text = f"{len(starts)} runs that nobody asked for began in 24 hours, spec.retrain.maxRunsPerDay is {most}"
+    return Hold(f"{text}; the next may begin at {timestamp(until)}", until)
+
+
+def starts_of_day(view: View) -> tuple[str, ...]:
+    """Return when the runs of the last 24 hours began that nobody asked for, newest first; none where they are not limited."""
+    if view.spec.retrain.max_runs_per_day is None:
+        return ()
+    return tuple(one for one in view.status.unattended_starts if parse_timestamp(one) + DAY > view.now)
 
 
 def cooldown(view: View) -> Hold | None:

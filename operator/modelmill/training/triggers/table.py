@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from modelmill.training.triggers import alerts, holds, manual, reproduce, spec_change
+from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule, spec_change
 from modelmill.training.triggers.reason import Trigger
 
 EVERY_RUN: Final = (holds.model_of_another, holds.run_in_progress, holds.suspended)
-UNATTENDED: Final = (*EVERY_RUN, holds.rolling_out, holds.too_many_in_a_row, holds.cooldown)
+LIMITS: Final = (holds.too_many_in_a_row, holds.too_many_in_a_day, holds.cooldown)
+"""Of runs that nobody asked for."""
 
 TRIGGERS: Final = (
     Trigger(spec_change.KIND, spec_change.reasons, EVERY_RUN),
     Trigger(manual.KIND, manual.reasons, EVERY_RUN),
     Trigger(reproduce.KIND, reproduce.reasons, (*EVERY_RUN, reproduce.impossible)),
-    Trigger(alerts.KIND, alerts.reasons, UNATTENDED, unattended=True),
+    Trigger(alerts.KIND, alerts.reasons, (*EVERY_RUN, holds.rolling_out, *LIMITS), unattended=True),
+    Trigger(schedule.KIND, schedule.reasons, (*EVERY_RUN, *LIMITS), unattended=True),
 )
