@@ -20,6 +20,9 @@ KILLED_BEFORE, KILLED_AFTER, REPLY_LOST = "killed before", "killed after", "repl
 STOPPED, SUSPENDED = "stopped for 20 s before", "suspended for 20 s after"
 """SIGSTOP between the last look at the lease and the sending; and a machine that sleeps, alarms with it, after the answer."""
 SLEEP_SECONDS = 20.0
+GONE_BEFORE_ANSWER = "deleted by another before its answer comes"
+ANSWER_SECONDS = 5.0
+"""How late such an answer is: the watch has told of the deletion by then."""
 REASONS = {403: "Forbidden", 409: "Conflict", 422: "Invalid", 429: "TooManyRequests", 500: "InternalError"}
 ONCE = (KILLED_BEFORE, KILLED_AFTER, REPLY_LOST, *map(str, REASONS))
 """Modes of a fault that strikes one write: a way to die, a lost answer, or the status that the API server answers with."""
@@ -115,6 +118,9 @@ class FaultyClient:
             self._sleep(SUSPENDED)
         if mode == KILLED_AFTER:
             await self._die()
+        if mode == GONE_BEFORE_ANSWER:
+            self._api.delete(resource, done["metadata"]["namespace"], name)
+            await asyncio.sleep(ANSWER_SECONDS)
         await self.way()
         if mode == REPLY_LOST:
             raise Unreachable(0, "ServerDisconnectedError", f"fault at {write}")

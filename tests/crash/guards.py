@@ -25,12 +25,16 @@ SECONDS = 1800
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard: what it keeps from happening, the file it is in, its code, and the code without it."""
+    """A guard: what it keeps from happening, the file it is in, its code, and the code without it.
+
+    near: words of the plans that it is about, which are played before the others.
+    """
 
     what: str
     file: str
     code: str
     without: str
+    near: str = ""
 
 
 GUARDS = (
@@ -76,6 +80,7 @@ GUARDS = (
         "engine/cache.py",
         "max(buried, known)",
         "known",
+        near="deleted by another before its answer",
     ),
     Guard(
         "a status that is the same is not written",
@@ -84,28 +89,18 @@ GUARDS = (
         "",
     ),
     Guard(
-        "a child that exists already and is ours is taken",
-        "engine/executor.py",
-        'created = await self._client.get(resource, meta["namespace"], meta["name"])\n',
-        "raise\n",
-    ),
-    Guard(
-        "a child that is gone need not be deleted",
-        "engine/executor.py",
-        "        except NotFound:\n            gone = True\n",
-        "        except NotFound:\n            raise\n",
-    ),
-    Guard(
         "a hindered deletion is tried again",
         "engine/executor.py",
         "            if await self._there(delete):\n                raise\n",
         "",
+        near=": delete ",
     ),
     Guard(
         "a deleted child leaves the cache at once",
         "engine/executor.py",
         "            self._cache.drop(delete.resource, child)\n",
         "            pass\n",
+        near=": delete ",
     ),
     Guard("a child has its owner", "engine/children.py", '    if "ownerReferences" not in meta:\n', "    if False:\n"),
     Guard(
@@ -113,6 +108,7 @@ GUARDS = (
         "engine/executor.py",
         "            applied = await self._client.apply(resource, await self._anew(parent, resource, body, cached))\n",
         "            raise\n",
+        near="reply lost",
     ),
     Guard(
         "the API server is the witness of a lost run",
@@ -241,7 +237,7 @@ def caught(guard: Guard, share: float) -> str | None:
     with tempfile.TemporaryDirectory(prefix="modelmill-guard-") as folder:
         paths = f"{changed(guard, Path(folder))}:{ROOT}"
         environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-        argv = [sys.executable, "-m", "tests.crash.first_problem", str(share)]
+        argv = [sys.executable, "-m", "tests.crash.first_problem", str(share), guard.near]
         done = subprocess.run(
             argv, env=environment, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
         )

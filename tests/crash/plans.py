@@ -12,7 +12,17 @@ from modelmill import app
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import PODS
 from tests.crash.deeds import Deed, deeds, deeds_to_parents
-from tests.crash.faults import KILLED_AFTER, KILLED_BEFORE, ONCE, REASONS, REPLY_LOST, STOPPED, SUSPENDED, Write
+from tests.crash.faults import (
+    GONE_BEFORE_ANSWER,
+    KILLED_AFTER,
+    KILLED_BEFORE,
+    ONCE,
+    REASONS,
+    REPLY_LOST,
+    STOPPED,
+    SUSPENDED,
+    Write,
+)
 from tests.crash.oracles import MADE_TWICE, Outcome, compared, play
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.two_leaders import TwoLeaders
@@ -266,6 +276,8 @@ def strikes(scenario: Scenario) -> Iterator[CrashPlan]:
     for write in clean(scenario).writes:
         for mode in ONCE:
             yield CrashPlan(scenario, write, mode, fault=FAULT_OF_MODE.get(mode, "F4"))
+        if write.verb == "apply":
+            yield CrashPlan(scenario, write, GONE_BEFORE_ANSWER, fault="F15")
         for behind in BEHIND:
             words = f"and the next operator sees what was {behind:g} s before"
             yield CrashPlan(scenario, write, KILLED_AFTER, words, {"behind": behind}, "F7")

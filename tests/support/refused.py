@@ -45,6 +45,15 @@ TRAINING: dict[str, tuple[Change, str]] = {
     "fraction of everything": ({"data.holdout.fraction": "1"}, "between 0 and 1"),
     "latest without column": ({"data.holdout.strategy": "Latest"}, "strategy Latest needs column"),
     "unknown strategy": ({"data.holdout.strategy": "Oldest"}, "spec.data.holdout.strategy"),
+    "window of nothing": ({"data.window": {"column": "Year", "last": "0"}}, "spec.data.window.last"),
+    "window of no rows": ({"data.window": {"rows": 0}}, "spec.data.window.rows"),
+    "window of an age without unit": ({"data.window": {"objectsNewerThan": "7"}}, "spec.data.window.objectsNewerThan"),
+    "schema with a column twice": (
+        {"data.schema": {"columns": [{"name": "x"}, {"name": "x"}]}},
+        "spec.data.schema.columns[1]: Duplicate value",
+    ),
+    "schema with an unknown type": ({"data.schema": {"columns": [{"name": "x", "type": "int"}]}}, "columns[0].type"),
+    "schema with an unknown verdict": ({"data.schema": {"onViolation": "Ignore"}}, "spec.data.schema.onViolation"),
     "two ways to train": ({"train.container": {"image": "a/b:1"}}, "spec.train"),
     "no way to train": ({"train": {}}, "spec.train"),
     "container without image": ({"train": {"container": {"command": ["x"]}}}, "spec.train.container.image"),
@@ -132,6 +141,14 @@ def held_out(**holdout: Any) -> Body:
     return job({"data": {**job({})["spec"]["data"], "holdout": holdout}})
 
 
+def windowed(**window: Any) -> Body:
+    return job({"data": {**job({})["spec"]["data"], "window": window}})
+
+
+def with_schema(**column: Any) -> Body:
+    return job({"data": {**job({})["spec"]["data"], "schema": {"columns": [column]}}})
+
+
 def gated(gate: Mapping[str, Any]) -> Body:
     return job({"evaluation": {**job({})["spec"]["evaluation"], "gates": [gate]}})
 
@@ -164,6 +181,12 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "fraction and uri exclude each other": lambda: held_out(fraction="0.2", uri="s3://data/holdout/"),
     "strategy Latest needs column": lambda: held_out(fraction="0.2", strategy="Latest"),
     "fraction must be between 0 and 1": lambda: held_out(fraction="0"),
+    "set exactly one of last, rows and objectsNewerThan": lambda: windowed(rows=5, last="5", column="Year"),
+    "last needs column": lambda: windowed(last="30d"),
+    "objectsNewerThan goes by the times": lambda: windowed(objectsNewerThan="7d", column="Year"),
+    "minimum and maximum are bounds of numbers": lambda: with_schema(name="x", type="text", minimum="0"),
+    "minimum must not be above maximum": lambda: with_schema(name="x", minimum="2", maximum="1e0"),
+    "maxMissingRatio must be from 0 to 1": lambda: with_schema(name="x", maxMissingRatio="1.1"),
     "set exactly one of sklearn and container": lambda: job({"train": {}}),
     "names that begin with MODELMILL_ are reserved": lambda: job({"train": CONTAINER}),
     "a gate has either metric or versusChampion": lambda: gated({"metric": "r2", "minimum": "0", "versusChampion": {}}),

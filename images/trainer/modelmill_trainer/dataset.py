@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from modelmill.contracts.stage import Data, Holdout, Trial
 from modelmill_trainer.failure import StageError, meant, rejected
-from modelmill_trainer.kinds import BOOLEAN, DATE, EMPTY, NUMBER, TEXT, first_bad_number
+from modelmill_trainer.kinds import DATE, EMPTY, TEXT, first_bad_number
+from modelmill_trainer.ordering import ordered, ranks, unmarked
 from modelmill_trainer.rows import hash_rows, key_of
 from modelmill_trainer.tables import Table
 
@@ -29,7 +30,8 @@ MANY_COPIES = 0.1
 class Split:
     """train: features and target. holdout: every column, also the excluded ones, since an older model may need them.
 
-    kinds: kind of every column. dropped: rows without a target. notes: what was left out and why, for people.
+    kinds: kind of every column. dropped: rows without a target. copies: share of the rows that are equal to an earlier one.
+    notes: what was left out and why, for people.
     """
 
     train: pd.DataFrame
@@ -37,6 +39,7 @@ class Split:
     features: list[str]
     kinds: dict[str, str]
     dropped: int
+    copies: float = 0.0
     notes: list[str] = field(default_factory=list)
 
 
@@ -90,7 +93,8 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int, trial: 
         raise rejected(
             "TargetInvalid", f"data.target {data.target!r} has {values} value in all rows to train on: nothing to learn"
         )
-    return Split(train[[*features, data.target]], held, features, kinds, dropped, notes)
+    copies = 1 - len(np.unique(hashes[:, 1])) / len(hashes)
+    return Split(train[[*features, data.target]], held, features, kinds, dropped, copies, notes)
 
 
 def _require_columns(table: Table, data: Data, apart: Table | None, rules: Mapping[str, Holdout]) -> None:
@@ -123,7 +127,7 @@ def _require_target(table: Table, data: Data) -> None:
     if kind in (DATE, EMPTY):
         spoken = "dates" if kind == DATE else "no value in any row"
         raise rejected("TargetInvalid", f"data.target {data.target!r} has {spoken}: it must have numbers or labels")
-    bad = first_bad_number(_unmarked(table, data.target)) if kind == TEXT and data.format == "csv" else None
+    bad = first_bad_number(unmarked(table, data.target)) if kind == TEXT and data.format == "csv" else None
     if bad is not None and bad[0] >= 0.5:
         raise rejected(
             "TargetInvalid",
@@ -133,7 +137,7 @@ def _require_target(table: Table, data: Data) -> None:
 
 
 def _require_no_mistake(table: Table, name: str) -> None:
-    bad = first_bad_number(_unmarked(table, name)) if table.kinds[name] == TEXT else None
+    bad = first_bad_number(unmarked(table, name)) if table.kinds[name] == TEXT else None
     if bad is not None and bad[0] >= NUMBERS_WITH_A_MISTAKE:
         raise rejected(
             "ColumnInvalid",
@@ -147,11 +151,6 @@ def _mark_note(name: str, texts: Counter[str]) -> str:
     return (
         f"column {name!r}: {shown} are categories like any other text; leave a field empty where the value is missing"
     )
-
-
-def _unmarked(table: Table, name: str) -> pd.Series:
-    """Return a column for a look at its numbers or dates: beside those, NA and the like are missing, not a mistake."""
-    return table.frame[name].mask(table.frame[name].isin(list(table.marks.get(name, ()))))
 
 
 def _require_same_kinds(table: Table, apart: Table, columns: list[str]) -> None:
@@ -262,14 +261,5 @@ def _copies_notes(digests: np.ndarray) -> list[str]:
 
 def _order(frame: pd.DataFrame, name: str, table: Table, field: str) -> np.ndarray:
     """Return the places of the rows, the least first; missing values first, and of equal ones the first in the data."""
-    column, kind = frame[name], table.kinds[name]
-    if kind == TEXT:
-        try:
-            column = pd.to_datetime(_unmarked(table, name).loc[frame.index], format="ISO8601", utc=True)
-        except ValueError as error:
-            raise rejected(
-                "ColumnInvalid", f"{field}.column {name!r} must have numbers or dates like 2026-01-31: {error}"
-            ) from None
-    elif kind not in (NUMBER, BOOLEAN, DATE):
-        raise rejected("ColumnInvalid", f"{field}.column {name!r} has no values to order the rows by")
-    return np.argsort(column.rank(method="dense", na_option="top").to_numpy(), kind="stable")
+    values = ordered(replace(table, frame=frame), name, f"{field}.column")
+    return np.argsort(ranks(values).to_numpy(), kind="stable")

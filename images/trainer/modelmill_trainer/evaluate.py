@@ -21,8 +21,8 @@ from modelmill_trainer.phases import ARTIFACT_FOLDER, RESULT_FILE, STEPS, Asked,
 from modelmill_trainer.plain_files import NotPlain, read_plain
 
 REASON = re.compile(r"[A-Z][A-Za-z]{1,63}")
-# Without them there is still something to publish: a version that is not compared, or that is served as it is.
-DISPENSABLE = (Phase.CHAMPION, Phase.CONVERSION)
+# Without them there is still something to publish: a version that is not compared, is served as it is, or has a shorter report.
+DISPENSABLE = (Phase.CHAMPION, Phase.CONVERSION, Phase.INTERPRETATION)
 
 
 @dataclass(frozen=True, slots=True)

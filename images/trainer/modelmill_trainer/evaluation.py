@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from modelmill_trainer.failure import StageError
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.gates import judge
 from modelmill_trainer.identifiers import identifiers_note
+from modelmill_trainer.interpretation import Answered, Interpretation, interpret
 from modelmill_trainer.kinds import BOOLEAN, NUMBER, model_frame, target_values
 from modelmill_trainer.lineage import lineage
 from modelmill_trainer.measured import Measured
@@ -35,6 +37,7 @@ from modelmill_trainer.report.page import render
 from modelmill_trainer.rows import TrainedRows, key_of
 from modelmill_trainer.signature import left_out, left_out_note, make_signature, require_features
 from modelmill_trainer.tables import read_rows
+from modelmill_trainer.trials import read_trials
 
 COMPARED_ROWS = 500
 NOTHING: Mapping[Phase, str] = {}
@@ -50,8 +53,8 @@ def evaluate_model(
 ) -> result.StageResult:
     """Judge the model that the train stage left and write its artifact; return the result, whose artifact has no address.
 
-    A trial's model is measured only. skipped: why a phase is left out, CHAMPION or CONVERSION. begin: is told each phase.
-    Raises StageError.
+    A trial's model is measured only. skipped: why a phase is left out, one of `evaluate.DISPENSABLE`. begin: is told each
+    phase. Raises StageError.
     """
     if spec.trial is not None:
         scored = score(folders, begin)
@@ -77,6 +80,8 @@ def evaluate_model(
     result.encode(ending)  # a metric that cannot be told is refused before anything is written
     folder = into / ARTIFACT_FOLDER
     folder.mkdir()
+    if folders.schema.exists():
+        shutil.copyfile(folders.schema, folder / names.SCHEMA_FILE)
     form = write_artifact(measured, folder, skipped, begin)
     found = digest((folder / names.MANIFEST_FILE).read_bytes())
     size = sum(path.stat().st_size for path in folder.iterdir())
@@ -167,6 +172,7 @@ def measure(
         verdicts=judge(spec.gates, metrics, rival, primary, direction),
         left_out=unused,
         notes=tuple(note for note in notes if note),
+        trials=None if folders.trials is None else read_trials(folders.trials),
     )
 
 
@@ -208,6 +214,8 @@ def write_artifact(
     begin(Phase.CONVERSION)
     compared = pd.concat([rows, candidates.head(COMPARED_ROWS)], ignore_index=True)
     form, serving = _model_files(measured, into, compared, absolute, skipped.get(Phase.CONVERSION, ""))
+    begin(Phase.INTERPRETATION)
+    interpretation = _interpretation(measured, importance, skipped.get(Phase.INTERPRETATION, ""))
     begin(Phase.WRITE)
     (into / names.PROFILE_FILE).write_bytes(canonical(profile))
     (into / names.GOLDEN_FILE).write_bytes(canonical(golden.make_golden(rows, facts.kinds, answers, absolute)))
@@ -217,9 +225,17 @@ def write_artifact(
     created = datetime.fromtimestamp(measured.left.modified, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     origin = lineage(spec, facts, created, serving)
     signature = make_signature(model, facts, measured.outputs)
-    (into / names.REPORT_FILE).write_text(render(measured, signature, profile, origin, form), encoding="utf-8")
+    page = render(measured, signature, profile, importance, interpretation, origin, form)
+    (into / names.REPORT_FILE).write_text(page, encoding="utf-8")
     (into / names.MANIFEST_FILE).write_bytes(canonical(_manifest(measured, into, form, signature, origin, created)))
     return form
+
+
+def _interpretation(measured: Measured, importance: Mapping[str, float], left_out: str) -> Interpretation:
+    if left_out:
+        return Interpretation(missing=left_out)
+    rows = Answered(measured.frame, measured.target, measured.outputs, measured.train)
+    return interpret(measured.model, rows, list(importance), measured.spec.seed)
 
 
 def _model_files(

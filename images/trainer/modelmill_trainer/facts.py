@@ -12,6 +12,7 @@ from modelmill.contracts.snapshot import SnapshotObject
 from modelmill_trainer.failure import StageError
 
 FACTS_VERSION = 1
+MAX_WINDOW = 300
 
 
 ObjectFacts = SnapshotObject
@@ -26,6 +27,8 @@ class Facts:
     too. missing: by feature, rows without a value. rows, holdout_rows: to train on and to measure on; dropped_rows: without a
     target. holdout: how the rows to measure on were chosen, for people; notes: what was left out and why.
     train_sha256: of the file with the rows to train on, `sha256:` + hex. copied: the store has a copy of the objects.
+    window: which part of the data these rows are, for people; empty when they are all. compared: what the data gates compared
+    them with, and drift: what they told, for people.
     """
 
     uri: str
@@ -46,6 +49,9 @@ class Facts:
     notes: tuple[str, ...]
     train_sha256: str
     copied: bool = False
+    window: str = ""
+    compared: str = ""
+    drift: tuple[str, ...] = ()
     v: int = FACTS_VERSION
 
     def row_kinds(self) -> dict[str, str]:
@@ -54,7 +60,7 @@ class Facts:
 
     def told(self) -> DataFacts:
         """Return what the run's result says about the data."""
-        return DataFacts(self.digest, self.rows, self.holdout_rows, self.copied)
+        return DataFacts(self.digest, self.rows, self.holdout_rows, self.copied, self.window[:MAX_WINDOW])
 
 
 def write_facts(facts: Facts, path: Path) -> None:
@@ -66,7 +72,9 @@ def read_facts(path: Path) -> Facts:
     """Return what data.json says. Raises StageError (InputMissing)."""
     raw = _document(path)
     try:
-        lists = {name: tuple(raw[name]) for name in ("features", "excluded", "notes")}
+        lists = {name: tuple(raw[name]) for name in ("features", "excluded", "notes")} | {
+            "drift": tuple(raw.get("drift", ()))
+        }
         objects = {name: tuple(ObjectFacts(**item) for item in raw[name]) for name in ("objects", "holdout_objects")}
         return Facts(**(raw | lists | objects))
     except (KeyError, TypeError) as error:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelmill.contracts import artifact
 from modelmill.contracts.stage import Holdout, StageSpec
@@ -15,9 +16,14 @@ from modelmill_trainer.copies import bring, keep
 from modelmill_trainer.facts import Facts, write_facts
 from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
+from modelmill_trainer.object_window import ObjectWindow
 from modelmill_trainer.reproduction import origin_manifest
 from modelmill_trainer.snapshot import Fetched, data_digest, download
 from modelmill_trainer.stores import open_folder
+
+if TYPE_CHECKING:
+    from modelmill_trainer.data_gates.examine import Examined
+    from modelmill_trainer.tables import Table
 
 FORMATS = ("csv", "parquet", "jsonl")
 
@@ -40,13 +46,15 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
         print(f"fetch: champion {spec.champion.name} from {spec.champion.uri}", flush=True)
     for folder in (folders.input, folders.holdout):
         folder.mkdir(parents=True, exist_ok=True)
+    # A copy has the objects of the window of its time.
+    window = ObjectWindow.of(spec.data.window, time.time()) if spec.data.snapshot is None else None
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
-        train, held = _brought(spec, Path(name))
+        train, held = _brought(spec, Path(name), window)
         size = sum(item.size for item in (*train, *held))
         print(f"fetch: {len(train) + len(held)} objects, {size} bytes in {time.monotonic() - begin:.2f} s", flush=True)
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
-        facts = _divide(spec, folders, train, held)
+        facts = _divide(spec, folders, train, held, window.told(len(train)) if window is not None else "")
         if spec.data.copy:
             keep(train, held, spec.store, Path(name))
     for note in facts.notes:
@@ -70,29 +78,31 @@ def _check_store(spec: StageSpec) -> None:
         raise StageError(error.reason, f"store.uri: {' '.join(error.messages)}", final=error.final) from None
 
 
-def _brought(spec: StageSpec, into: Path) -> tuple[list[Fetched], list[Fetched]]:
+def _brought(spec: StageSpec, into: Path, window: ObjectWindow | None) -> tuple[list[Fetched], list[Fetched]]:
     """Bring the objects to train on and those of a hold-out that is given apart, which a trial has no business with."""
     store, data = spec.store, spec.data
     if data.snapshot is not None:
         return bring(data.snapshot, store, into / "copy", holdout=spec.trial is None)
-    train = download(
-        open_folder(data.uri, store.endpoint, store.region, "data.train.uri"), into / "train", "data.train.uri"
-    )
+    field = "data.train.uri"
+    train = download(open_folder(data.uri, store.endpoint, store.region, field), into / "train", field, window)
     if not data.holdout.uri:
         return train, []
     field = "data.holdout.uri"
     return train, download(open_folder(data.holdout.uri, store.endpoint, store.region, field), into / "holdout", field)
 
 
-def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched]) -> Facts:
+def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched], objects: str) -> Facts:
     # Late: an unreachable store is told without waiting for pandas.
     from modelmill_trainer.dataset import make_split
+    from modelmill_trainer.row_window import windowed
     from modelmill_trainer.tables import read_objects, write_rows
 
     data = spec.data
-    table = read_objects(train, data.format)
+    table, rows = windowed(read_objects(train, data.format), data.window)
+    window = rows or objects
     apart = read_objects(held, data.format) if held else None
     split = make_split(table, apart, data, spec.seed, spec.trial)
+    examined = _examined(spec, folders, table, split.copies)
     train_file, held_file = folders.train(data.format), folders.held_out(data.format)
     write_rows(split.train, train_file, data.format)
     held_file.unlink(missing_ok=True)
@@ -116,9 +126,12 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         holdout_rows=len(split.holdout),
         dropped_rows=split.dropped,
         holdout=_spoken_holdout(spec, len(split.holdout), len(split.train) + len(split.holdout)),
-        notes=tuple(split.notes),
+        notes=(*([f"data.window keeps {window}"] if window else []), *split.notes),
         train_sha256=artifact.digest(train_file.read_bytes()),
         copied=data.copy or data.snapshot is not None,
+        window=window,
+        compared=examined.compared if examined is not None else "",
+        drift=examined.told() if examined is not None else (),
     )
     write_facts(facts, folders.snapshot)
     params = {
@@ -137,6 +150,25 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
     }
     folders.params.write_text(json.dumps(params, ensure_ascii=False, indent=1), encoding="utf-8")
     return facts
+
+
+def _examined(spec: StageSpec, folders: Folders, table: Table, copies: float) -> Examined | None:
+    """Return what the data gates say, and leave schema.json. Raises StageError (SchemaViolated) where they stop the run.
+
+    None for a trial, whose data its search has looked at, and for a version that is made again from data that were good then.
+    """
+    folders.schema.unlink(missing_ok=True)
+    if spec.trial is not None or spec.reproduces is not None:
+        return None
+    from modelmill_trainer.data_gates.examine import examine, reference_of
+
+    examined = examine(table, spec.data, copies, reference_of(spec.champion, folders.champion))
+    print(f"fetch: data gates: {examined.compared}", flush=True)
+    for one in examined.findings:
+        print(f"fetch: {'STOPPED' if one.stops else 'told'} by {one.gate}: {one.text}", flush=True)
+    examined.require()
+    examined.keep(folders.schema)
+    return examined
 
 
 def _spoken_holdout(spec: StageSpec, held: int, rows: int) -> str:

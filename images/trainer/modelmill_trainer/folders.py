@@ -15,7 +15,7 @@ class Folders:
     """input: `train/train.<format>`, `champion/`, `params.json`. holdout: `holdout.<format>`, `data.json`.
 
     output: the model. metrics: file that the train stage may leave. evaluated: what the evaluate stage leaves for publish; None
-    where publish evaluates by itself.
+    where publish evaluates by itself. trials: the ledger of the search that chose the parameters; None without one.
     """
 
     input: Path
@@ -23,6 +23,7 @@ class Folders:
     output: Path
     metrics: Path
     evaluated: Path | None = None
+    trials: Path | None = None
 
     @property
     def champion(self) -> Path:
@@ -39,6 +40,11 @@ class Folders:
         """What is known about the data; beside the hold-out, where the train stage cannot change it."""
         return self.holdout / names.DATA_FILE
 
+    @property
+    def schema(self) -> Path:
+        """What each column of the data looks like; beside the hold-out as well. Absent where it would be too large."""
+        return self.holdout / names.SCHEMA_FILE
+
     def train(self, form: str) -> Path:
         """The rows to train on."""
         return self.input / "train" / f"train.{form}"
@@ -51,7 +57,8 @@ class Folders:
 def folders(work: Path | None) -> Folders:
     """Return the folders under `work`, or those that the environment names. Raises StageError (SpecInvalid)."""
     if work is not None:
-        return Folders(work / "input", work / "holdout", work / "output", work / "output" / "metrics.json")
+        output = work / "output"
+        return Folders(work / "input", work / "holdout", output, output / "metrics.json", trials=work / "trials")
     found = {name: os.environ.get(name, "") for name in (names.ENV_INPUT, names.ENV_OUTPUT, names.ENV_HOLDOUT)}
     missing = [name for name, value in found.items() if not value]
     if missing:
@@ -59,10 +66,12 @@ def folders(work: Path | None) -> Folders:
     output = Path(found[names.ENV_OUTPUT])
     metrics = Path(os.environ.get(names.ENV_METRICS) or output / "metrics.json")
     evaluated = os.environ.get(names.ENV_EVALUATED)
+    trials = os.environ.get(names.ENV_TRIALS)
     return Folders(
         Path(found[names.ENV_INPUT]),
         Path(found[names.ENV_HOLDOUT]),
         output,
         metrics,
         Path(evaluated) if evaluated else None,
+        Path(trials) if trials else None,
     )

@@ -35,6 +35,7 @@ def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[s
         "trained": created,
         "data_uri": spec.data.uri,
         "data_digest": facts.digest,
+        **({"window": facts.window} if facts.window else {}),
         "target": spec.data.target,
         "holdout": facts.holdout,
         "seed": str(spec.seed),

@@ -12,6 +12,7 @@ from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.facts import Facts
 from modelmill_trainer.gates import Verdict
 from modelmill_trainer.models import Left, Model, Outputs
+from modelmill_trainer.trials import Trials
 
 
 @dataclass(slots=True)
@@ -20,7 +21,8 @@ class Measured:
 
     frame, target: the hold-out as the model takes it; outputs: its answers for it. train, train_target: the rows it was trained
     on, as it takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). left_out: features that it does not
-    take, with the reason where their values say it. notes: what a person should know about the run.
+    take, with the reason where their values say it. notes: what a person should know about the run. trials: of the search that
+    chose the parameters, where they were brought.
     """
 
     spec: StageSpec
@@ -40,6 +42,7 @@ class Measured:
     verdicts: list[Verdict]
     left_out: dict[str, str]
     notes: tuple[str, ...]
+    trials: Trials | None = None
 
     @property
     def passed(self) -> bool:

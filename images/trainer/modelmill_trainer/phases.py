@@ -31,7 +31,8 @@ class Phase(IntEnum):
     TRAINED = 5
     GOLDEN = 6
     CONVERSION = 7
-    WRITE = 8
+    INTERPRETATION = 8
+    WRITE = 9
 
 
 # A server gives 100 s to loading and must answer the golden rows before it is ready; what depends on the data has its time.
@@ -44,6 +45,7 @@ STEPS: Final = {
     Phase.TRAINED: Step("it predicted the rows that it was trained on", 3600),
     Phase.GOLDEN: Step("it predicted the golden rows", 20),
     Phase.CONVERSION: Step("it was converted to ONNX and compared with it", 3600),
+    Phase.INTERPRETATION: Step("its answers were interpreted for the report", 900),
     Phase.WRITE: Step("the artifact was written", 900),
 }
 
@@ -52,8 +54,8 @@ STEPS: Final = {
 class Asked:
     """What the process is to do.
 
-    into: an empty folder for `RESULT_FILE` and `ARTIFACT_FOLDER`. skipped: why a phase is left out, CHAMPION or CONVERSION.
-    parent: id of the process that asks. progress: descriptor that takes a byte for each phase.
+    into: an empty folder for `RESULT_FILE` and `ARTIFACT_FOLDER`. skipped: why a phase is left out, CHAMPION, CONVERSION
+    or INTERPRETATION. parent: id of the process that asks. progress: descriptor that takes a byte for each phase.
     """
 
     spec: stage.StageSpec

@@ -25,7 +25,7 @@ from modelmill_trainer.stores import join
 FILES: Final = frozenset(
     {
         names.MANIFEST_FILE, names.PROFILE_FILE, names.GOLDEN_FILE, names.REPORT_FILE, names.DATA_FILE, names.ROWS_FILE,
-        names.ONNX_FILE, names.SKOPS_FILE,
+        names.SCHEMA_FILE,        names.ONNX_FILE, names.SKOPS_FILE,
     }
 )  # fmt: skip
 
@@ -48,7 +48,7 @@ def _end(spec: StageSpec, folders: Folders, evaluated: Path) -> result.StageResu
     facts = read_facts(folders.snapshot)
     try:
         ending = read_result(evaluated)
-        made = _checked(spec, facts, ending, source)
+        made = _checked(spec, folders, facts, ending, source)
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise StageError(
             "ModelInvalid", f"the evaluation of the model left what cannot be published: {error}"
@@ -57,12 +57,14 @@ def _end(spec: StageSpec, folders: Folders, evaluated: Path) -> result.StageResu
         return compare(spec.reproduces, spec.store, parse_manifest((source / names.MANIFEST_FILE).read_bytes()), ending)
     uri, _ = publish_artifact(source, join(spec.store.uri, spec.namespace, spec.model), spec.store)
     print(f"publish: {made.format}, {made.bytes} bytes at {uri}, {time.monotonic() - begin:.2f} s", flush=True)
-    ending = replace(ending, artifact=replace(made, uri=uri))
+    ending = replace(ending, artifact=replace(made, uri=uri), drift=facts.drift)
     print(f"publish: {ending.outcome}", flush=True)
     return ending
 
 
-def _checked(spec: StageSpec, facts: Facts, ending: result.StageResult, folder: Path) -> result.Artifact:
+def _checked(
+    spec: StageSpec, folders: Folders, facts: Facts, ending: result.StageResult, folder: Path
+) -> result.Artifact:
     """Return the artifact when it is what this run was to make. Raises ValueError, OSError.
 
     The process that wrote it ran the model, so nothing of it is believed: a plain file for each name that an artifact has, the
@@ -93,6 +95,7 @@ def _checked(spec: StageSpec, facts: Facts, ending: result.StageResult, folder: 
         "run": (manifest.lineage.get("run_uid"), spec.run_uid),
         "metrics": (manifest.metrics, ending.metrics),
         "data": (ending.data, facts.told()),
+        "schema": (_content(folder / names.SCHEMA_FILE), _content(folders.schema)),
         "champion": (ending.champion and ending.champion.name, spec.champion and spec.champion.name),
     }
     for field, (said, wanted) in told.items():
@@ -101,3 +104,7 @@ def _checked(spec: StageSpec, facts: Facts, ending: result.StageResult, folder: 
     if not set(MODEL_FILES.get(manifest.format, ())) & set(found):
         raise ValueError(f"there is no file of the format {manifest.format!r}")
     return made
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None

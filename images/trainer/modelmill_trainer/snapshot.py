@@ -15,6 +15,7 @@ from modelmill.contracts.snapshot import Snapshot, SnapshotObject
 from modelmill.store.transfer import PAUSES
 from modelmill_trainer.confinement import available_memory
 from modelmill_trainer.failure import StageError, rejected
+from modelmill_trainer.object_window import ObjectWindow
 from modelmill_trainer.stores import Entry, Folder
 
 PARALLEL = 4
@@ -35,8 +36,10 @@ class Fetched:
         return SnapshotObject(self.name, self.size, self.sha256)
 
 
-def download(folder: Folder, into: Path, field: str) -> list[Fetched]:
+def download(folder: Folder, into: Path, field: str, window: ObjectWindow | None = None) -> list[Fetched]:
     """Download every object of `folder`, sorted by name; those called `_…` or `.…` are marks of other programs.
+
+    window: those outside of it are left alone.
 
     An object that is overwritten or goes away meanwhile makes all be listed anew; what is the same then is kept. Raises
     StageError: DataEmpty naming the `field` when there is none, or whatever the store refuses.
@@ -45,22 +48,26 @@ def download(folder: Folder, into: Path, field: str) -> list[Fetched]:
     kept: dict[Entry, Fetched] = {}
     for pause in PAUSES:
         try:
-            return _listed(folder, into, field, kept)
+            return _listed(folder, into, field, kept, window)
         except StageError as error:
             if error.reason not in CHANGES:
                 raise
             print(f"fetch: {error.line()}; listing anew in {pause} s", flush=True)
             time.sleep(pause)
-    return _listed(folder, into, field, kept)
+    return _listed(folder, into, field, kept, window)
 
 
-def _listed(folder: Folder, into: Path, field: str, kept: dict[Entry, Fetched]) -> list[Fetched]:
+def _listed(
+    folder: Folder, into: Path, field: str, kept: dict[Entry, Fetched], window: ObjectWindow | None
+) -> list[Fetched]:
     entries = [entry for entry in folder.entries() if not _is_mark(entry.name) and entry.size]
     if not entries:
         raise rejected(
             "DataEmpty",
             f"{field} is {folder.uri}, where there is no object with content: put the data there or correct the URI",
         )
+    if window is not None:
+        entries = window.chosen(entries, folder.uri)
     require_room(folder.uri, into, sum(entry.size for entry in entries if entry not in kept), field)
 
     def one(entry: Entry) -> Fetched:

@@ -161,8 +161,17 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
                 raise ValueError(f"line {number} is not JSON: {error}") from None
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} is not an object")  # noqa: TRY004 - a wrong value, not a wrong type
+            if "\\ud" in line.lower():  # a part of a surrogate pair, which UTF-8 has no form for
+                _require_whole_characters(row, number)
             rows.append(row)
     return rows
+
+
+def _require_whole_characters(row: dict[str, Any], number: int) -> None:
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"line {number} has half of a surrogate pair, which is no character") from None
 
 
 def _read_told(item: Fetched, form: str) -> pd.DataFrame:

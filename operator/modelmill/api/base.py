@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -46,6 +46,7 @@ Decimal = Annotated[
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 Alias = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=44)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=44)]
+DeletionPolicy = Literal["Retain", "Delete"]
 Uri = Annotated[str, Field(pattern=r"^(s3|file)://[^\s?#]+$", min_length=6, max_length=1024)]
 Word = Annotated[str, Field(max_length=64)]
 Text = Annotated[str, Field(max_length=1024)]

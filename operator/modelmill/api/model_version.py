@@ -6,13 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Alias, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
+from modelmill.api.base import Alias, DeletionPolicy, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
+from modelmill.api.recipe import Recipe
 
 MAX_NAME = 63
 NAME_TOO_LONG = f"may have at most {MAX_NAME} characters: it is the value of a label of the pods that serve it"
-
-
-DeletionPolicy = Literal["Retain", "Delete"]
 
 
 class ArtifactRef(Part):
@@ -32,6 +30,9 @@ class Lineage(Part):
     data_digest: Digest = Field(description="Digest of the data that it was trained on.")
     data_rows: int = Field(ge=0, description="Rows that it was trained on.")
     holdout_rows: int = Field(ge=0, description="Rows that it was measured on.")
+    data_window: Text | None = Field(
+        default=None, description="Which part of the data these rows are, by data.window. Left out: all of it."
+    )
     data_snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,
         description="Copy: the store has these data, and they can be brought back. Digest, or left out: only their digest is "
@@ -72,6 +73,7 @@ class ModelVersionSpec(Part):
                 " && self.metrics == oldSelf.metrics && self.primary == oldSelf.primary"
                 " && has(self.lineage) == has(oldSelf.lineage)"
                 " && (!has(self.lineage) || self.lineage == oldSelf.lineage)"
+                " && has(self.recipe) == has(oldSelf.recipe) && (!has(self.recipe) || self.recipe == oldSelf.recipe)"
                 " && has(self.champion) == has(oldSelf.champion)"
                 " && (!has(self.champion) || self.champion == oldSelf.champion)"
                 " && has(self.gates) == has(oldSelf.gates) && (!has(self.gates) || self.gates == oldSelf.gates)"
@@ -110,6 +112,10 @@ class ModelVersionSpec(Part):
     )
     champion: Comparison | None = Field(default=None, description="The champion of the time on the same hold-out.")
     lineage: Lineage | None = Field(default=None, description="Where the version comes from.")
+    recipe: Recipe | None = Field(
+        default=None,
+        description="How it was made. Left out: it was made by hand, or by a release that did not record it.",
+    )
     approval: Literal["Pending", "Approved", "Rejected"] = Field(
         default="Pending", description="Whether services that follow the model may serve it. May be edited."
     )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from modelmill.api.base import (
     Decimal,
+    DeletionPolicy,
     ModelName,
     Part,
     Store,
@@ -15,11 +16,10 @@ from modelmill.api.base import (
     Uri,
     rules,
 )
-from modelmill.api.model_version import DeletionPolicy
+from modelmill.api.data import Column, DataSchema, Window
 from modelmill.api.pods import EnvVar, PodTemplate
 from modelmill.api.schedule import Schedule
 
-Column = Annotated[str, Field(min_length=1, max_length=128)]
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
 
 
@@ -75,6 +75,16 @@ class Data(Part):
     target: Column = Field(description="Column to predict.")
     holdout: Holdout = Field(description="Rows kept from training, to measure the result on.")
     features: Features = Field(default_factory=Features, description="Which columns are features.")
+    window: Window | None = Field(
+        default=None,
+        description="The newest part of data.train, which alone is divided, trained and measured on. Left out: all of it.",
+    )
+    # `schema` is a name that pydantic's models have of their own.
+    schema_: DataSchema | None = Field(
+        default=None,
+        alias="schema",
+        description="What the data must be. Left out: the columns of the last approved version's data, where there is one.",
+    )
     snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,
         description="Copy: each object of the data is kept in the store, once for each content, so that a version can be made "

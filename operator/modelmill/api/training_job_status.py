@@ -23,7 +23,7 @@ from modelmill.api.base import (
 
 RunReason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=32)]
 """Kind of a trigger, as its file in `training.triggers` names it."""
-RunOutcome = Literal["Published", "GateFailed", "DataRejected", "Failed", "Unchanged"]
+RunOutcome = Literal["Published", "GateFailed", "DataRejected", "Failed", "Unchanged", "Reproduced"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class CurrentRun(StatusPart):
     """The run in progress."""
 
     number: Annotated[int, Field(ge=1, description="Number of the run; also of the version that it makes.")]
-    reason: Annotated[RunReason, Field(description="What started it: Spec, Manual, Alert or Schedule.")]
+    reason: Annotated[RunReason, Field(description="What started it: Spec, Manual, Reproduce, Alert or Schedule.")]
     triggers: Annotated[
         tuple[Word, ...],
         Field(
@@ -41,7 +41,7 @@ class CurrentRun(StatusPart):
         ),
     ] = ()
     trained_hash: Annotated[Word, Field(description="Hash of the fields that this run trains.")]
-    version: Annotated[Name, Field(description="Name of the ModelVersion that it makes.")]
+    version: Annotated[Name, Field(description="Name of the ModelVersion that it makes, or makes again (Reproduce).")]
     job: Annotated[JobName, Field(description="Name of its Job.")]
     champion: Annotated[Word | None, Field(description="Version that it is compared with.")] = None
     phase: Annotated[
@@ -50,6 +50,23 @@ class CurrentRun(StatusPart):
     attempt: Annotated[int, Field(ge=1, description="Which try this is.")]
     start_time: Annotated[Timestamp, Field(description="When it started.")]
     message: Annotated[Message | None, Field(description="What it waits for, if anything.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduced(StatusPart):
+    """A version beside the model that its recipe made again."""
+
+    version: Annotated[Word, Field(description="Name of the ModelVersion.")]
+    bytes: Annotated[
+        Literal["Same", "Different"], Field(description="Whether the file of the served model has the same bytes.")
+    ]
+    differences: Annotated[
+        Mapping[str, Word],
+        Field(
+            description="By how much the metrics of the new model differ from the version's; empty when none does.",
+            json_schema_extra={"maxProperties": 64},
+        ),
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +87,7 @@ class FinishedRun(StatusPart):
         RunOutcome,
         Field(
             description="How it ended. Unchanged: a run that nobody asked for found the data of the last version; nothing "
-            "was trained."
+            "was trained. Reproduced: a version was made again and compared; there is no new one."
         ),
     ]
     cause: Annotated[Word | None, Field(description="Why, when it was not published, as one CamelCase word.")] = None
@@ -88,6 +105,14 @@ class FinishedRun(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+    drift: Annotated[
+        tuple[Text, ...],
+        Field(
+            max_length=16,
+            description="What the data gates told of a run that went on: how its data differ from the last approved version's.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     trained_hash: Annotated[Word | None, Field(description="Hash of the fields that it trained.")] = None
     data_digest: Annotated[Digest | None, Field(description="Digest of the data that it fetched to train on.")] = None
     metrics: Annotated[
@@ -98,6 +123,9 @@ class FinishedRun(StatusPart):
         Mapping[str, Word],
         Field(description="The champion measured on the same hold-out.", json_schema_extra={"maxProperties": 64}),
     ] = field(default_factory=dict)
+    reproduced: Annotated[
+        Reproduced | None, Field(description="How the version that it made again compares; only of outcome Reproduced.")
+    ] = None
     job: Annotated[Word, Field(description="Name of its Job.")]
     attempts: Annotated[int, Field(ge=1, description="How many tries it took.")]
     start_time: Annotated[Timestamp, Field(description="When it started.")]
@@ -160,6 +188,10 @@ class TrainingJobStatus(StatusPart):
         Annotated[str, Field(max_length=256)] | None,
         Field(description="Value of modelmill.dev/run that was last answered."),
     ] = None
+    handled_reproduction: Annotated[
+        Annotated[str, Field(max_length=256)] | None,
+        Field(description="Value of modelmill.dev/reproduce that was last answered; gone when the annotation is."),
+    ] = None
     answered_alerts: Annotated[
         tuple[Word, ...],
         Field(
@@ -214,6 +246,12 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Runs", "type": "integer", "jsonPath": ".status.lastRun.number", "priority": 1},
         {"name": "Next", "type": "string", "jsonPath": ".status.nextScheduleTime", "priority": 1},
+        {
+            "name": "DataValid",
+            "type": "string",
+            "jsonPath": ".status.conditions[?(@.type=='DataValid')].reason",
+            "priority": 1,
+        },
         {"name": "Data", "type": "string", "jsonPath": ".status.lastRun.dataDigest", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

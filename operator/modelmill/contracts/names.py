@@ -13,6 +13,7 @@ ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}}
 ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
 ENV_TRIAL: Final = "MODELMILL_TRIAL"  # index of the trial of a search; not set in a run without one
+ENV_TRIALS: Final = "MODELMILL_TRIALS"  # folder with a file for each trial of the search that chose the parameters
 ENV_SEED: Final = "MODELMILL_SEED"
 ENV_RUN: Final = "MODELMILL_RUN"
 ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for every built-in stage
@@ -41,7 +42,10 @@ ONNX_FILE: Final = "model.onnx"
 SKOPS_FILE: Final = "model.skops"
 DATA_FILE: Final = "data.json"  # snapshot of the training data: objects with size and sha256
 ROWS_FILE: Final = "rows.bin"  # digests of the rows that were trained on; only the next run's comparison reads it
-NOT_SERVED: Final = frozenset({REPORT_FILE, ROWS_FILE})  # of an artifact; the server neither fetches nor reads them
+SCHEMA_FILE: Final = "schema.json"  # what each column of the data looked like; only the next run's data gates read it
+NOT_SERVED: Final = frozenset(
+    {REPORT_FILE, ROWS_FILE, SCHEMA_FILE}
+)  # of an artifact; the server neither fetches nor reads them
 
 # Credentials, as the AWS SDKs name them; keys of the Secret that `store.secretRef` names.
 ENV_ACCESS_KEY: Final = "AWS_ACCESS_KEY_ID"

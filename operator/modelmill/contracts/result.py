@@ -54,12 +54,14 @@ class DataFacts:
 
     holdout_rows: that were measured on; in a trial, those that validate, 0 with folds.
     copied: the store has a copy of the objects, by which the data can be brought back (contracts.snapshot).
+    window: which part of the data these rows are, for people; empty for all.
     """
 
     digest: str
     rows: int
     holdout_rows: int
     copied: bool = False
+    window: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class StageResult:
     metrics: finite numbers by name.
     gates: one sentence for each gate, "r2 0.91 >= 0.70".
     notes: sentences for people about a run that went well, "columns left out: signup (dates)".
+    drift: what the data gates told about the data, one sentence for each gate.
     """
 
     outcome: str
@@ -111,6 +114,7 @@ class StageResult:
     champion: ChampionFacts | None = None
     gates: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
     reproduction: Reproduction | None = None
     v: int = RESULT_VERSION
 
@@ -119,14 +123,19 @@ def encode(result: StageResult) -> str:
     """Return the termination message.
 
     Raises ResultError when a metric is not finite, or when the message is over the limit even without `notes` and with
-    `reasons` and `gates` shortened: those are for people and give way first.
+    `reasons`, `gates` and `drift` shortened: those are for people and give way first.
     """
     _require_all_finite(result)
     raw = {name: value for name, value in asdict(result).items() if value not in (None, "", (), {})}
     if result.champion is not None:
         raw["champion"] = {name: value for name, value in raw["champion"].items() if value not in ("", 0, {})}
     for kept_of_notes, kept in LENGTHS:
-        for name, keep in (("notes", kept_of_notes), ("reasons", kept), ("gates", kept)):
+        for name, keep in (
+            ("notes", kept_of_notes),
+            ("drift", kept_of_notes or kept),
+            ("reasons", kept),
+            ("gates", kept),
+        ):
             if name in raw:
                 raw[name] = [_shown(text, keep) for text in getattr(result, name)[:16]]
         if not kept_of_notes:
@@ -161,6 +170,7 @@ def decode(text: str) -> StageResult:
             champion=_champion(raw.get("champion")),
             gates=tuple(str(text) for text in raw.get("gates", ())),
             notes=tuple(str(text) for text in raw.get("notes", ())),
+            drift=tuple(str(text) for text in raw.get("drift", ())),
             reproduction=_reproduction(raw.get("reproduction")),
         )
     except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from modelmill.contracts.data import Schema, Window, schema_of, window_of
+
 STAGE_VERSION = 1
 CHOICE: Final = "estimator"
 """Name of the parameter that replaces the estimator's import path."""
@@ -42,6 +44,8 @@ class Data:
 
     copy: fetch copies what it read into the store (contracts.snapshot).
     snapshot: digest of such a copy, `sha256:` + hex, which is read in place of `uri` and of the hold-out's.
+    window: the part of it that is divided, trained and measured on; None for all. schema: what the data must be.
+    None: what the last good version's were.
     """
 
     uri: str
@@ -49,6 +53,8 @@ class Data:
     target: str
     exclude: tuple[str, ...] = ()
     holdout: Holdout = field(default_factory=Holdout)
+    window: Window | None = None
+    schema: Schema | None = None
     copy: bool = False
     snapshot: str | None = None
 
@@ -225,6 +231,8 @@ def decode(text: str) -> StageSpec:
             target=data["target"],
             exclude=tuple(data.get("exclude") or ()),
             holdout=_known(Holdout, data.get("holdout") or {}),
+            window=window_of(data.get("window")),
+            schema=schema_of(data.get("schema")),
             copy=bool(data.get("copy")),
             snapshot=data.get("snapshot"),
         ),

@@ -19,6 +19,7 @@ OWNER_UID_LABEL: Final = f"{GROUP}/owner-uid"
 RULES_LABEL: Final = f"{GROUP}/prometheus-rules"
 
 RUN_ANNOTATION: Final = f"{GROUP}/run"
+REPRODUCE_ANNOTATION: Final = f"{GROUP}/reproduce"
 RETRY_ANNOTATION: Final = f"{GROUP}/retry"
 POD_TEMPLATE_ANNOTATION: Final = f"{GROUP}/pod-template"
 SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"

@@ -35,7 +35,8 @@ class FileFolder:
     def entries(self) -> list[Entry]:
         """Return every file below the folder, none when there is no folder; raises StoreError rather than leave one out."""
         if self._path.is_file():
-            return [Entry("", self._path.stat().st_size)]
+            state = self._path.stat()
+            return [Entry("", state.st_size, written=state.st_mtime)]
         found: list[Entry] = []
         for place, _, files in os.walk(self._path, onerror=self._not_listed):
             for name in files:
@@ -50,7 +51,8 @@ class FileFolder:
                 if path.is_symlink():
                     self._require_inside(path)
                 if stat.S_ISREG(state.st_mode):
-                    found.append(Entry(path.relative_to(self._path).as_posix(), state.st_size))
+                    relative = path.relative_to(self._path).as_posix()
+                    found.append(Entry(relative, state.st_size, written=state.st_mtime))
             if len(found) > MAX_OBJECTS:
                 raise StoreError(TOO_MANY_OBJECTS, f"{self._path} has more than {MAX_OBJECTS} files: name a part of it")
         return sorted(found, key=lambda entry: entry.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,11 +17,15 @@ MAX_OBJECTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object. name: relative to its folder. size: in bytes. etag: what a bucket calls this content; empty for files."""
+    """One object. name: relative to its folder. size: in bytes. etag: what a bucket calls this content; empty for files.
+
+    written: when, in seconds since 1970; None where a bucket does not say. Entries of one content are equal whenever it came.
+    """
 
     name: str
     size: int
     etag: str = ""
+    written: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

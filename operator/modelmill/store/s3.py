@@ -298,7 +298,8 @@ def _end_redirects(response: Any, operation: Any, **_: Any) -> None:
 
 
 def _entry(name: str, item: dict[str, Any]) -> Entry:
-    return Entry(name, item["Size"], item.get("ETag", ""))
+    written = item.get("LastModified")
+    return Entry(name, item["Size"], item.get("ETag", ""), written.timestamp() if written is not None else None)
 
 
 def _plain(etag: str) -> str:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job_status import FinishedRun, TrainingJobStatus
 from modelmill.api.versions import REJECTED, gain, number, stable_versions, version_number
-from modelmill.contracts.result import GATE_FAILED, PUBLISHED, UNCHANGED
+from modelmill.contracts.result import GATE_FAILED, PUBLISHED, REPRODUCED, UNCHANGED
 from modelmill.kube.texts import fitted
 from modelmill.training.observation import PHASES, REPLACED, RunActive
 from modelmill.training.view import View
@@ -18,7 +18,7 @@ STAGES: Final = {
     "Pending": f"0/{len(PHASES)}",
     **{phase: f"{place}/{len(PHASES)} {stage}" for place, (stage, phase) in enumerate(PHASES.items(), 1)},
 }
-NOT_TERMINAL: Final = (PUBLISHED, GATE_FAILED, UNCHANGED)
+NOT_TERMINAL: Final = (PUBLISHED, GATE_FAILED, UNCHANGED, REPRODUCED)
 """Outcomes after which the TrainingJob is in order."""
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelmill.api.training_job_status import CurrentRun, FinishedRun
-from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
+from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, REPRODUCED, UNCHANGED
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.training.columns import NOT_TERMINAL, needs_mending
 from modelmill.training.observation import RunActive
-from modelmill.training.triggers import holds, schedule
+from modelmill.training.triggers import holds, reproduce, schedule
 from modelmill.training.view import View
 
 TYPES = ("Ready", "Running", "Finished", "DataValid", "Stalled", "Suspended", "RetrainSuspended")
@@ -73,13 +73,14 @@ def _ready(current: CurrentRun | None, last: FinishedRun | None, obstacle: _Obst
     if obstacle is not None:
         return Condition("Ready", FALSE, obstacle.reason, obstacle.message)
     if current is not None:
-        return Condition("Ready", TRUE, "RunInProgress", f"run {current.number} makes {current.version}")
+        again = " again" if current.reason == reproduce.KIND else ""
+        return Condition("Ready", TRUE, "RunInProgress", f"run {current.number} makes {current.version}{again}")
     if last is None:
         return Condition("Ready", TRUE, "Accepted", "no run yet")
     if last.outcome == PUBLISHED:
         return Condition("Ready", TRUE, "Published", f"run {last.number} published {last.version}")
-    if last.outcome == UNCHANGED:
-        return Condition("Ready", TRUE, "Unchanged", f"run {last.number}: {last.message or ''}")
+    if last.outcome in (UNCHANGED, REPRODUCED):
+        return Condition("Ready", TRUE, last.outcome, f"run {last.number}: {last.message or ''}")
     if last.outcome == GATE_FAILED:
         text = f"run {last.number} made {last.version}, which failed its gates: {last.message or ''}"
         return Condition("Ready", TRUE, "GateFailed", text)
@@ -109,6 +110,8 @@ def _data_valid(last: FinishedRun | None) -> Condition:
         return Condition("DataValid", FALSE, _cause(last), last.message or "")
     if last is not None and (last.outcome in NOT_TERMINAL or last.data_digest is not None):
         text = "; ".join((f"run {last.number} read data with digest {last.data_digest or '?'}", *last.notes))
+        if last.drift:
+            return Condition("DataValid", TRUE, "Drifted", f"{'; '.join(last.drift)}; {text}")
         return Condition("DataValid", TRUE, "Valid", text)
     text = NONE_ENDED if last is None else f"run {last.number} did not get as far as checking the data"
     return Condition("DataValid", UNKNOWN, "NotChecked", text)

@@ -13,6 +13,7 @@ from modelmill.contracts.result import (
     FAILED,
     GATE_FAILED,
     PUBLISHED,
+    SCORED,
     UNCHANGED,
     DataFacts,
     ResultError,
@@ -124,6 +125,9 @@ def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
         return _failed("ResultInvalid", f"container {names.STAGE_PUBLISH}: {error}", seen.attempts, seen.finished)
     if result.outcome in (FAILED, DATA_REJECTED):
         return RunEnded(result, seen.attempts, seen.finished, _cause(result), " ".join(result.reasons))
+    if result.outcome == SCORED:
+        text = f"container {names.STAGE_PUBLISH} left the result of a trial"
+        return _failed("ResultInvalid", text, seen.attempts, seen.finished)
     return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), "; ".join(result.reasons))
 
 

@@ -21,7 +21,7 @@ from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
 from modelmill.training.observation import REPLACED, RunActive
 from modelmill.training.transition import Transition, follow, start
-from modelmill.training.triggers import alerts, schedule
+from modelmill.training.triggers import alerts, reproduce, schedule
 from modelmill.training.triggers.decision import Decision, decide
 from modelmill.training.view import View
 from modelmill.workloads import jobs
@@ -95,6 +95,7 @@ def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJob
         progress=progress(view.status, seen),
         trigger=trigger(view.status),
         pending_triggers=pending,
+        handled_reproduction=view.status.handled_reproduction if reproduce.asked(view) is not None else None,
         answered_alerts=alerts.still_answered(view),
     )
 

@@ -14,11 +14,12 @@ from modelmill.kube.conditions import MAX_MESSAGE, timestamp
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.kube.objects import Manifest
 from modelmill.kube.texts import fitted
+from modelmill.training import reproduction
 from modelmill.training.builders.job import CHAMPION_ANNOTATION, TRAINED_HASH_ANNOTATION, build_job, job_name
 from modelmill.training.builders.model_version import build_model_version, metric_texts
 from modelmill.training.observation import REPLACED, RunActive, RunEnded, observe
 from modelmill.training.replacement import given_up, other_spec
-from modelmill.training.triggers import alerts, holds, manual, schedule
+from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule
 from modelmill.training.triggers.decision import MAX_REASONS, Decision, Start
 from modelmill.training.view import View
 from modelmill.workloads.containers import Image
@@ -44,14 +45,17 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
     Both are deterministic until the status is written, so that a restart in between finds the same Job and goes on.
     """
     number = view.next_number
+    existing = view.jobs.get(job_name(view, number))
+    again = reproduction.asked(view, existing, begin.kind)
+    if again is not None:
+        return _start_again(view, again, existing, trainer)
     version = f"{view.spec.model}-{number}"
     unless = known_digest(view) if begin.unattended else None
-    existing = view.jobs.get(job_name(view, number))
     job = existing or build_job(view, number, version, champion(view.versions, view.services), trainer, unless)
     annotations = job["metadata"]["annotations"]
     run = CurrentRun(
         number=number,
-        reason=begin.kind,
+        reason=begin.kind if begin.kind != reproduce.KIND else manual.KIND,
         triggers=tuple(one.id for one in decision.occasions),
         trained_hash=annotations[TRAINED_HASH_ANNOTATION],
         version=version,
@@ -71,7 +75,18 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
         starts = (run.start_time, *holds.starts_of_day(view))
         status = replace(status, unattended_starts=starts[: view.spec.retrain.max_runs_per_day])
     event = Event("Normal", "RunStarted", f"run {number} started, trigger {begin.kind}: {begin.message}"[:1000])
-    return Transition(status, () if existing else (job,), (event,), RunActive("Pending", 1))
+    return Transition(status, create=() if existing else (job,), events=(event,), seen=RunActive("Pending", 1))
+
+
+def _start_again(view: View, version: str, existing: Manifest | None, trainer: Image) -> Transition:
+    """Start a run that makes a version again: it answers no other reason to run, and makes up for no failure."""
+    begun = reproduction.begun(view, version, existing, trainer)
+    if begun is None:
+        return Transition(view.status)
+    run, job = begun
+    status = replace(view.status, current_run=run, handled_reproduction=version)
+    event = Event("Normal", "RunStarted", f"run {run.number} started, trigger {run.reason}: it makes {version} again")
+    return Transition(status, create=() if existing else (job,), events=(event,), seen=RunActive("Pending", 1))
 
 
 def known_digest(view: View) -> str | None:
@@ -98,15 +113,21 @@ def follow(view: View, run: CurrentRun, decision: Decision) -> Transition:
 
 def finish(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> Transition:
     """Latch the result in the status; a run that made a version creates its ModelVersion first."""
+    if reproduction.is_reproduction(run):
+        ended = reproduction.without_version(ended)
     record = _record(view, run, ended, decision)
     status = replace(view.status, current_run=None, last_run=record, runs=(record, *view.status.runs)[:KEPT_RUNS])
     create: tuple[Manifest, ...] = ()
     if ended.made_version:
         create = (build_model_version(view, run, ended.result, record.finish_time),)
         status = replace(status, latest_version=run.version)
-    if record.cause != REPLACED:
+    if record.cause != REPLACED and not reproduction.is_reproduction(record):
         status = _counted(status, record.outcome)
-    return Transition(status, create, (_event(view, record),))
+    events: tuple[Event, ...] = (_event(view, record),)
+    if record.drift:
+        text = f"run {record.number}: {'; '.join(record.drift)}"
+        events = (Event("Warning", "DataDrifted", text[:1000]), *events)
+    return Transition(status, create, events)
 
 
 def _replace(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> Transition:
@@ -135,22 +156,25 @@ def _one_more(count: int) -> int:
 
 
 def _record(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun:
-    result = ended.result
+    result, reproduced = ended.result, reproduction.record_of(ended.result)
+    message = reproduction.told(reproduced) if reproduced is not None else ended.message
     return FinishedRun(
         number=run.number,
         reason=run.reason,
         triggers=_answered(run, ended, decision),
         outcome=cast(RunOutcome, result.outcome),  # `contracts.result` lets no other through
         cause=ended.cause or None,
-        message=fitted(ended.message, MAX_MESSAGE) or None,
+        message=fitted(message, MAX_MESSAGE) or None,
         version=run.version if ended.made_version else None,
         report=report_uri(result.artifact.uri) if ended.made_version and result.artifact is not None else None,
         notes=tuple(fitted(note, 1024) for note in (*_same_data(view, run, ended), *result.notes)[:KEPT_NOTES]),
+        drift=tuple(fitted(sentence, 1024) for sentence in result.drift[:KEPT_NOTES]),
         trained_hash=run.trained_hash,
         data_digest=result.data.digest if result.data is not None else None,
         metrics=metric_texts(result.metrics),
         champion=result.champion.name if result.champion is not None else None,
         champion_metrics=metric_texts(result.champion.metrics) if result.champion is not None else {},
+        reproduced=reproduced,
         job=run.job,
         attempts=ended.attempts,
         start_time=run.start_time,
@@ -188,6 +212,8 @@ def _event(view: View, record: FinishedRun) -> Event:
         metric = view.spec.evaluation.primary.metric
         text = f"run {record.number} published {record.version}, {metric}={record.metrics.get(metric, 'not reported')}"
         return Event("Normal", "RunPublished", text)
+    if record.reproduced is not None:
+        return reproduction.event(record, record.reproduced)
     if record.outcome == UNCHANGED:
         return Event("Normal", "RunUnchanged", f"run {record.number}: {record.message}")
     if record.outcome == GATE_FAILED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,23 @@ import numpy as np
 import pandas as pd
 
 from modelmill_trainer.cli import main
+from modelmill_trainer.trials import Trials
+from tests.support.made_trials import search_of
 
 ESTIMATOR = {"estimator": "sklearn.tree.DecisionTreeClassifier", "parameters": {"max_depth": 6}}
 
 
-def report_of(folder: Path, frame: pd.DataFrame, **parts: Any) -> Path:
-    """Train on the rows, whose target is the column `target`, and return the path of report.html."""
+def report_of(folder: Path, frame: pd.DataFrame, trials: Trials | None = None, **parts: Any) -> Path:
+    """Train on the rows, whose target is the column `target`, and return the path of report.html.
+
+    trials: of a search that chose the parameters.
+    """
     (folder / "rows").mkdir(parents=True)
+    if trials is not None:
+        (folder / "work" / "trials").mkdir(parents=True)
+        for one in trials.trials:
+            (folder / "work" / "trials" / f"{one.index:05}").write_text(json.dumps(asdict(one)))
+        parts["search"] = asdict(search_of(trials))
     frame.to_json(folder / "rows" / "a.jsonl", orient="records", lines=True)
     data = {"uri": f"file://{folder}/rows/", "format": "jsonl", "target": "target", "holdout": {"fraction": 0.4}}
     told = {"model": "m", "store": {"uri": f"file://{folder}/models"}, "data": data, "estimator": ESTIMATOR} | parts

@@ -62,7 +62,8 @@ def test_a_run_publishes_a_whole_artifact(make_run: MakeRun, store: Store) -> No
     manifest = manifest_of(store, ending)
     assert manifest.format == artifact.format == "onnx"
     assert {file.name for file in manifest.files} == {
-        "model.onnx", "model.skops", "profile.json", "golden.json", "data.json", "rows.bin", "report.html",
+        "model.onnx", "model.skops", "profile.json", "golden.json", "data.json", "rows.bin", "schema.json",
+        "report.html",
     }  # fmt: skip
     total = len(store.get(f"{artifact.uri}/manifest.json"))
     for file in manifest.files:
@@ -195,7 +196,7 @@ def test_a_champion_with_other_columns_is_told_and_not_trusted(make_run: MakeRun
     first = s3_run(make_run, store).all()
     frame = cars()
     store.put("new/a.csv", frame[frame["Year"] <= 1973].drop(columns="Displacement").to_csv(index=False))
-    data = car_data(f"s3://{BUCKET}/new/")
+    data = car_data(f"s3://{BUCKET}/new/", schema={"on_violation": "Warn"})
     run = s3_run(make_run, store, data=data, champion=champion_of(first, "fuel-1"), gates=[{"min_improvement": 0.0}])
     ending = run.all()
     assert ending.champion is not None

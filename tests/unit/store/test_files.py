@@ -40,6 +40,8 @@ def test_a_single_file_and_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"1")
     single = open_folder(f"file://{tmp_path}/a.csv", Connection())
     assert single.entries() == [Entry("", 1)]
+    os.utime(tmp_path / "a.csv", (5, 7))
+    assert [entry.written for entry in (*single.entries(), *folder(tmp_path).entries())] == [7.0, 7.0]
     assert b"".join(single.chunks("")) == b"1"
     assert folder(tmp_path / "none").entries() == []
 

@@ -65,6 +65,15 @@ def test_a_prefix_is_a_folder(serve: Serve) -> None:
     assert len(opened(store, "").entries()) == 6
 
 
+@pytest.mark.parametrize(
+    ("said", "written"), [("<LastModified>1970-01-01T00:00:07.000Z</LastModified>", 7.0), ("", None)]
+)
+def test_a_listing_says_when_an_object_was_written(serve: Serve, said: str, written: float | None) -> None:
+    page = listing({"cars/a": 1})
+    whole = Answer(200, page.body.replace(b"<Size>", said.encode() + b"<Size>"))
+    assert [entry.written for entry in opened(serve(lambda asked: whole)).entries()] == [written]
+
+
 def test_an_object_beside_a_folder_of_its_name(serve: Serve) -> None:
     folder = opened(serve(Bucket(objects={"cars": b"1", "cars/a": b"22"})))
     assert folder.entries() == [Entry("", 1, '"e"'), Entry("a", 2, '"e"')]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -116,3 +118,15 @@ def test_other_formats_have_no_such_texts(tmp_path: Path) -> None:
     table = read_objects(objects(tmp_path, a='{"x": "NA"}\n{"x": null}\n'), "jsonl")
     assert table.marks == {}
     assert table.frame["x"].tolist() == ["NA", None]
+
+
+@pytest.mark.parametrize("row", [{"half\ud800": 1}, {"x": "\udfff"}, {"x": ["\ud83d"]}], ids=str)
+def test_half_a_character_is_told_with_its_line(tmp_path: Path, row: dict[str, Any]) -> None:
+    """Nothing that is written later could have it."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps(one) for one in ({"x": "\U0001f600"}, row)))
+    with pytest.raises(
+        StageError, match=r"a\.jsonl cannot be read as jsonl: line 2 has half of a surrogate pair"
+    ) as caught:
+        read_objects([Fetched("a.jsonl", 1, "0", path)], "jsonl")
+    assert caught.value.reason == "DataUnreadable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,6 +55,14 @@ def test_version_keeps_its_metrics_on_the_rows_of_the_comparison() -> None:
             "metrics": {"r2": "0.6"},
             **({"challenger": {"r2": "0.5"}} if challenger else {}),
         }
+
+
+@pytest.mark.parametrize("window", ["", "the rows with Year above 1977 (the last 5): 50 of 130 rows"])
+def test_version_says_which_part_of_the_data_it_was_trained_on(window: str) -> None:
+    parent, manifest = started()
+    facts = result.DataFacts(o.DIGEST, 40, 10, window=window)
+    (version,) = complete(parent, manifest, replace(o.published(), data=facts)).create
+    assert version["spec"]["lineage"].get("dataWindow") == (window or None)
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["in the run", "before the run is recorded"])
@@ -135,3 +144,38 @@ def test_a_version_whose_gates_failed_without_a_word_says_that() -> None:
     (version,) = complete(parent, manifest, o.published(result.GATE_FAILED)).create
     assert version["spec"]["failedGates"] == ["the run does not say which"]
     assert version["spec"]["approval"] == "Rejected"
+
+
+DRIFT = ("dates are older than in the data of cars-1: Year up to 1979-01-01 (was 1982-01-01)", "162 rows, 406 before")
+
+
+def test_drift_of_the_data_is_in_the_record_the_condition_and_an_event() -> None:
+    parent, manifest = started()
+    made = complete(parent, manifest, o.published(drift=DRIFT))
+    status = status_of(made)
+    assert status["lastRun"]["drift"] == list(DRIFT)
+    valid = find(status, "DataValid")
+    assert valid is not None
+    assert (valid["status"], valid["reason"]) == ("True", "Drifted")
+    assert valid["message"].startswith("; ".join(DRIFT))
+    (event,) = [one for one in made.events if one.reason == "DataDrifted"]
+    assert (event.type, event.message) == ("Warning", f"run 1: {'; '.join(DRIFT)}")
+    assert [one.reason for one in complete(parent, manifest, o.published()).events] == ["RunPublished"]
+
+
+def test_rejected_data_say_which_columns_are_wrong() -> None:
+    reasons = ("columns are missing that were in the data of cars-1: Horsepower (number)",)
+    status = finished(result.StageResult(result.DATA_REJECTED, "SchemaViolated", reasons))["status"]
+    valid = find(status, "DataValid")
+    assert valid is not None
+    assert (valid["status"], valid["reason"]) == ("False", "SchemaViolated")
+    assert reasons[0] in valid["message"]
+    assert status["lastRun"]["outcome"] == "DataRejected"
+
+
+def test_drift_of_any_length_and_number_can_be_written() -> None:
+    parent, manifest = started()
+    long = tuple(f"{number} " + "\u202ex" * 1500 for number in range(40))
+    kept = status_of(complete(parent, manifest, o.published(drift=long)))["lastRun"]["drift"]
+    assert 0 < len(kept) <= 16
+    assert all(text.isprintable() and len(text) <= 1024 for text in kept)

@@ -9,31 +9,44 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelmill.contracts.artifact import Profile, Signature
 from modelmill_trainer.gates import improvement
+from modelmill_trainer.interpretation import PAIRS, Interpretation
 from modelmill_trainer.measured import Measured
 from modelmill_trainer.metrics import LESS_IS_BETTER
 from modelmill_trainer.model_document import CLASSIFICATION
 from modelmill_trainer.models import PREDICT, PROBABILITIES
-from modelmill_trainer.report import figures
+from modelmill_trainer.report import figures, search
+from modelmill_trainer.report.chart import LABEL
 from modelmill_trainer.report.columns import left_out, reference
+from modelmill_trainer.report.interpretation import dependences, explained
 from modelmill_trainer.report.quality import Quality, of_classes, of_regression
-from modelmill_trainer.report.svg import cut
+from modelmill_trainer.report.svg import cut, cut_letters
 
 TEMPLATE = "report.html.j2"
 MAX_OBJECTS = 20
 MAX_FEATURES = 100
+MAX_NAME, MAX_TOLD = 120, 400
+"""Most letters of a name, and of a sentence or an address."""
+MAX_BYTES = 800_000
 
 
-def render(measured: Measured, signature: Signature, profile: Profile, lineage: dict[str, str], form: str) -> str:
-    """Return the HTML page: no script, nothing from elsewhere."""
+def render(
+    measured: Measured, signature: Signature, profile: Profile, importance: dict[str, float], found: Interpretation,
+    lineage: dict[str, str], form: str,
+) -> str:  # fmt: skip
+    """Return the HTML page: no script, nothing from elsewhere, under `MAX_BYTES` whatever the data is called.
+
+    importance: by feature, those that were tried, the most important first.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["number"] = _number
-    environment.filters["cut"] = lambda words: cut(words, figures.LABEL)
+    environment.filters["cut"] = lambda words: cut(words, LABEL)
+    environment.filters["name"] = lambda words: cut_letters(str(words), MAX_NAME)
+    environment.filters["told"] = lambda words: cut_letters(str(words), MAX_TOLD)
     facts = measured.facts
-    importance = {name: item.importance for name, item in profile.features.items()}
-    ordered = dict(sorted(importance.items(), key=lambda item: (-item[1], item[0])))
+    score = "accuracy" if measured.model.task == CLASSIFICATION else "explained share of the variance"
     return environment.get_template(TEMPLATE).render(
         spec=measured.spec,
         facts=facts,
@@ -46,8 +59,13 @@ def render(measured: Measured, signature: Signature, profile: Profile, lineage: 
         primary=measured.primary,
         task=measured.model.task,
         quality=_quality(measured),
-        importance=ordered,
-        importance_plot=figures.importance(ordered),
+        importance=figures.importance(importance, score),
+        untried=len(measured.model.features) - len(importance),
+        dependences=dependences(found, facts.target),
+        explained=explained(found, facts.target),
+        search=search.found(measured.spec.search, measured.trials, measured.metrics) if measured.spec.search else None,
+        missing=found.missing.removesuffix("."),
+        orders=2 * PAIRS,
         features=[
             (tensor, profile.features[tensor.name], reference(tensor, profile.features[tensor.name]))
             for tensor in signature.inputs
@@ -87,7 +105,7 @@ def _metric_rows(measured: Measured) -> list[dict[str, Any]]:
 def _quality(measured: Measured) -> Quality:
     outputs = measured.outputs
     if measured.model.task != CLASSIFICATION:
-        return of_regression(measured.target, outputs[PREDICT])
+        return of_regression(measured.target, outputs[PREDICT], measured.facts.target)
     return of_classes(
         measured.model.classes,
         measured.target,

@@ -1,4 +1,4 @@
-"""What the report says about the answers for the hold-out: the figures, and one table of the same numbers."""
+"""What the report says about the answers for the hold-out: the figures, and a table of the same numbers."""
 
 from __future__ import annotations
 
@@ -7,32 +7,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
 from modelmill_trainer.report import figures
+from modelmill_trainer.report.calibration import calibration
+from modelmill_trainer.report.chart import Figure
+from modelmill_trainer.report.svg import cut_letters
 
 MAX_CLASSES = 20
+MAX_NAME = 60
+"""Most letters of a name within a sentence."""
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """plots: SVG. caption, head and rows: a table, whose first column is text and whose others are numbers."""
+    """caption, head and rows: a table, whose first column is text and whose others are numbers."""
 
-    plots: list[Markup]
+    plots: list[Figure]
     caption: str
     head: list[str]
     rows: list[list[str]]
 
 
-def of_regression(actual: np.ndarray, predicted: np.ndarray) -> Quality:
-    """Return the quality of a regression. actual, predicted: [rows], finite numbers in the target's unit."""
+def of_regression(actual: np.ndarray, predicted: np.ndarray, target: str) -> Quality:
+    """Return the quality of a regression. actual, predicted: [rows], finite numbers in the unit of the `target`."""
     actual, predicted = actual.astype("float64"), predicted.astype("float64")
-    gap = predicted - actual
+    gap, target = predicted - actual, cut_letters(target, MAX_NAME)
     return Quality(
-        [figures.predicted_against_actual(actual, predicted), figures.residuals(gap)],
-        "Residuals (predicted - actual) on the hold-out",
+        [
+            figures.predicted_against_actual(actual, predicted, target),
+            figures.residuals_against_prediction(gap, predicted, target),
+            figures.residuals(gap, target),
+        ],
+        f"Residuals (predicted - actual) on the hold-out, in the unit of {target}",
         ["percentile", *(f"{share}%" for share in PERCENTILES)],
         [["residual", *(f"{value:,.4g}" for value in np.percentile(gap, PERCENTILES))]],
     )
@@ -50,18 +58,36 @@ def of_classes(
     counts = Counter(truth)
     ordered = sorted({*classes, *truth, *guess}, key=lambda label: (-counts[label], label_text(label)))
     matrix, labels = _matrix(ordered, truth, guess)
-    plots = [figures.confusion(matrix, labels)]
+    more = f"; the {MAX_CLASSES} most frequent of {len(ordered)} classes" if len(ordered) > MAX_CLASSES else ""
+    told = f"Rows of the hold-out by actual class (down) and predicted class (across){more}"
+    plots = [figures.confusion(matrix, labels, f"{told}. The bluer, the greater the share of the actual class.")]
+    if chances is not None:
+        plots.append(_calibration(classes, truth, np.clip(chances.astype("float64"), 0, 1)))
     if area is not None and chances is not None:
         ones = np.array([label == classes[1] for label in truth])
         false_positive, true_positive, _ = roc_curve(ones, chances[:, 1])
-        plots.append(figures.roc(false_positive, true_positive, area))
-    more = f"; the {MAX_CLASSES} most frequent of {len(ordered)} classes" if len(ordered) > MAX_CLASSES else ""
+        plots.append(figures.roc(false_positive, true_positive, area, _named(classes[1])))
     return Quality(
         plots,
-        f"Rows of the hold-out by actual class (down) and predicted class (across){more}",
+        told,
         ["actual", *labels],
         [[label, *(str(count) for count in row)] for label, row in zip(labels, matrix.tolist(), strict=True)],
     )
+
+
+def _calibration(classes: tuple[Any, ...], truth: list[Any], chances: np.ndarray) -> Figure:
+    """Return the calibration of the second of two classes, else of the class that is predicted, whichever it is."""
+    if len(classes) == 2:
+        return calibration(
+            chances[:, 1], np.array([label == classes[1] for label in truth]), f"class {_named(classes[1])}"
+        )
+    best = chances.argmax(axis=1)
+    right = np.array([label == classes[place] for label, place in zip(truth, best.tolist(), strict=True)])
+    return calibration(chances.max(axis=1), right, "the class that is predicted")
+
+
+def _named(label: Any) -> str:
+    return cut_letters(label_text(label), MAX_NAME)
 
 
 def label_text(label: Any) -> str:

@@ -10,18 +10,22 @@ from markupsafe import Markup
 
 FONT = 12.0
 """Height of the letters in pixels."""
-BLACK, GREY = "#1b1b1b", "#888888"
-_NARROW, _WIDE = 0.58, 1.05  # widths of a Latin and of a Chinese letter, as a part of their height
+INK, GREY = "currentColor", "#888888"
+"""Letters have the colour of the page's own, which is light on a dark screen."""
+MAX_TOLD = 400
+"""Most letters that are shown when the pointer rests on words that were cut."""
+# Widths of a Latin letter, a capital, a broad one and a Chinese letter, as a part of their height.
+_NARROW, _CAPITAL, _BROAD, _WIDE = 0.63, 0.77, 0.99, 1.05
 _INVISIBLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class Drawing:
     """A picture of `width` x `height` pixels. Coordinates are pixels from the upper left corner."""
 
-    def __init__(self, width: float, height: float, title: str) -> None:
-        """Begin a picture; `title` is what a screen reader says."""
-        self._size = (width, height)
-        self._title = title
+    def __init__(self, width: float, height: float, title: str, told: str = "") -> None:
+        """Begin a picture. title, told: what a screen reader says, its name and what is to be seen in it."""
+        self.width, self.height = width, height
+        self._title, self._told = visible(title), visible(told)
         self._parts: list[Markup] = []
 
     def rect(self, x: float, y: float, width: float, height: float, fill: str) -> None:
@@ -29,41 +33,49 @@ class Drawing:
         markup = Markup('<rect x="{}" y="{}" width="{}" height="{}" fill="{}"/>')
         self._parts.append(markup.format(_short(x), _short(y), _short(width), _short(height), fill))
 
-    def line(self, points: Iterable[tuple[float, float]], color: str, width: float = 1.0) -> None:
-        """Draw straight lines from point to point."""
+    def line(
+        self, points: Iterable[tuple[float, float]], color: str, width: float = 1.0, *, dashes: str = "", opacity: float = 1.0
+    ) -> None:  # fmt: skip
+        """Draw straight lines from point to point. dashes: lengths of dashes and gaps in pixels; left out, one whole line."""
         text = " ".join(f"{_short(x)},{_short(y)}" for x, y in points)
-        markup = Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="{}"/>')
-        self._parts.append(markup.format(text, color, _short(width)))
+        drawn = Markup(' stroke-dasharray="{}"').format(dashes) if dashes else Markup("")
+        seen = Markup(' stroke-opacity="{}"').format(_short(opacity)) if opacity < 1 else Markup("")
+        markup = Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="{}"{}{}/>')
+        self._parts.append(markup.format(text, color, _short(width), drawn, seen))
 
     def dots(self, points: Iterable[tuple[float, float]], color: str, radius: float = 2.0) -> None:
-        """Draw round, half transparent dots."""
+        """Draw round, half transparent dots; nothing without points."""
         # One path with lines of no length is a fifth of the bytes of as many circles.
         text = "".join(f"M{_short(x)} {_short(y)}h0" for x, y in points)
+        if not text:
+            return
         markup = Markup('<path d="{}" stroke="{}" stroke-width="{}" stroke-linecap="round" stroke-opacity=".6"/>')
         self._parts.append(markup.format(text, color, _short(2 * radius)))
 
     def text(
-        self, x: float, y: float, words: str, *, anchor: str = "start", color: str = BLACK, size: float = FONT,
-        turn: float = 0.0, most: float = math.inf,
+        self, x: float, y: float, words: str, *, anchor: str = "start", color: str = INK, size: float = FONT,
+        turn: float = 0.0, most: float = math.inf, halo: bool = False,
     ) -> None:  # fmt: skip
         """Write one line with its base line at y.
 
         anchor: which end of the words is at x (start, middle, end). turn: degrees clockwise about (x, y). most: pixels, beyond
-        which the words are cut; all of them are then shown when the pointer rests on them.
+        which the words are cut; all of them are then shown when the pointer rests on them. halo: a rim of the page's
+        colour, for words that lie over lines.
         """
         shown = cut(words, most, size)
-        whole = Markup("<title>{}</title>").format(visible(words)) if shown != visible(words) else ""
+        whole = Markup("<title>{}</title>").format(cut_letters(words, MAX_TOLD)) if shown != visible(words) else ""
         turned = Markup(' transform="rotate({} {} {})"').format(_short(turn), _short(x), _short(y)) if turn else ""
-        markup = Markup('<text x="{}" y="{}" text-anchor="{}" font-size="{}" fill="{}"{}>{}{}</text>')
-        self._parts.append(markup.format(_short(x), _short(y), anchor, _short(size), color, turned, whole, shown))
+        rim = Markup(' stroke="Canvas" stroke-width="4" paint-order="stroke"') if halo else Markup("")
+        markup = Markup('<text x="{}" y="{}" text-anchor="{}" font-size="{}" fill="{}"{}{}>{}{}</text>')
+        self._parts.append(markup.format(_short(x), _short(y), anchor, _short(size), color, turned, rim, whole, shown))
 
     def markup(self) -> Markup:
         """Return the `svg` element."""
-        width, height = (_short(math.ceil(value)) for value in self._size)
+        width, height = (_short(math.ceil(value)) for value in (self.width, self.height))
         head = Markup(
-            '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{}" width="{}" height="{}" '
-            'viewBox="0 0 {} {}" font-family="system-ui, sans-serif">\n'
-        ).format(self._title, width, height, width, height)
+            '<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{}" height="{}" viewBox="0 0 {} {}" '
+            'font-family="system-ui, sans-serif"><title>{}</title><desc>{}</desc>\n'
+        ).format(width, height, width, height, self._title, self._told)
         return head + Markup("\n").join(self._parts) + Markup("\n</svg>")
 
 
@@ -91,6 +103,27 @@ class Scale:
         return [number * step for number in range(first, last + 1)]
 
 
+class LogScale(Scale):
+    """The map of a scale of ratios: equal steps are equal factors. Both ends are above 0."""
+
+    def __init__(self, low: float, high: float, start: float, end: float) -> None:
+        """Make the map of the values from low to high."""
+        self._powers = Scale(math.log10(low), math.log10(high), start, end)
+        super().__init__(low, high, start, end)
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
+        return self._powers(math.log10(value))
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """Return at most `most` + 1 powers of ten, or round values where the scale has not two of them."""
+        first, last = math.ceil(self._powers.low - 1e-9), math.floor(self._powers.high + 1e-9)
+        if last <= first:
+            return super().ticks(most)
+        step = math.ceil((last - first) / most)
+        return [10.0**power for power in range(first, last + 1, step)]
+
+
 def spoken(values: Sequence[float]) -> list[str]:
     """Return tick labels: as many digits as tell neighbours apart."""
     texts: list[str] = []
@@ -104,6 +137,11 @@ def spoken(values: Sequence[float]) -> list[str]:
 def visible(words: str) -> str:
     """Return the words on one line: a space for whatever breaks lines or has no shape."""
     return "".join(" " if unicodedata.category(letter) in _INVISIBLE else letter for letter in words)
+
+
+def cut_letters(words: str, most: int) -> str:
+    """Return the visible words, ended with `…` where they have more than `most` letters."""
+    return visible(words if len(words) <= most else words[: most - 1] + "…")
 
 
 def width_of(words: str, size: float = FONT) -> float:
@@ -128,7 +166,9 @@ def cut(words: str, most: float, size: float = FONT) -> str:
 def _letter_width(letter: str) -> float:
     if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf"):
         return 0.0
-    return _WIDE if unicodedata.east_asian_width(letter) in "WF" else _NARROW
+    if unicodedata.east_asian_width(letter) in "WF":
+        return _WIDE
+    return _BROAD if letter in "mwMW@%" else _CAPITAL if letter.isupper() else _NARROW
 
 
 def _short(value: float) -> str:

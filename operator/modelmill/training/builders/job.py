@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,10 @@ from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import ModelVersion
 from modelmill.contracts import names, stage
+from modelmill.contracts.parameters import environment
 from modelmill.kube import labels
 from modelmill.training.builders.stage_spec import stage_spec
+from modelmill.training.recipe import RECIPE_ANNOTATION, as_made, parameters_of, told_again, written
 from modelmill.training.view import View
 from modelmill.workloads import jobs
 from modelmill.workloads.containers import TMP, Container, Image
@@ -47,7 +50,35 @@ def build_job(
     backoffLimit counts failures of the program; a disruption of the pod is not counted, and exit code 3 of a built-in stage
     ends the run at once, since trying again would fail again.
     """
-    policy = view.spec.run_policy
+    told = stage_spec(view, number, version, champion, unless_digest)
+    return _job(view, view, told, trainer, champion=champion.name if champion is not None else "")
+
+
+def build_reproduction(view: View, number: int, version: ModelVersion, trainer: Image) -> dict[str, Any]:
+    """Return the Job of run `number`, which makes a version again as its recipe says, with the version's store.
+
+    Raises ValueError for a version without a recipe that can be read.
+    """
+    recipe, told = version.spec.recipe, told_again(view, version, number)
+    if recipe is None or told is None:
+        raise ValueError(f"{version.name} has no recipe that can be read")
+    image = replace(trainer, name=recipe.image)
+    job = _job(view, as_made(view, version, recipe), told, image, parameters=parameters_of(recipe))
+    job["metadata"]["annotations"][labels.REPRODUCE_ANNOTATION] = version.name
+    return job
+
+
+def _job(
+    view: View,
+    made: View,
+    told: stage.StageSpec,
+    trainer: Image,
+    *,
+    champion: str = "",
+    parameters: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a run's Job. made: what the pod is built from. parameters: of the train container, None where it has none."""
+    number, policy = told.run, view.spec.run_policy
     job_labels = {
         labels.TRAINING_JOB_LABEL: view.name,
         labels.RUN_LABEL: str(number),
@@ -56,6 +87,7 @@ def build_job(
         "app.kubernetes.io/name": "modelmill-trainer",
         "app.kubernetes.io/instance": view.name,
     }
+    recipe = written(told, trainer.name, made.spec.train.container, parameters)
     return jobs.build_job(
         jobs.Job(
             name=job_name(view, number),
@@ -64,14 +96,15 @@ def build_job(
             annotations={
                 TRAINED_HASH_ANNOTATION: view.trained_hash(),
                 RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash(),
-                CHAMPION_ANNOTATION: champion.name if champion is not None else "",
-                STORE_ANNOTATION: view.spec.store.model_dump_json(by_alias=True, exclude_none=True),
+                CHAMPION_ANNOTATION: champion,
+                STORE_ANNOTATION: made.spec.store.model_dump_json(by_alias=True, exclude_none=True),
+                **({RECIPE_ANNOTATION: recipe} if recipe is not None else {}),
             },
             tries_again=policy.backoff_limit,
             deadline_seconds=policy.active_deadline_seconds,
-            final_containers=_final_stages(view),
+            final_containers=_final_stages(made),
             pod_annotations=WITHOUT_IDENTITY,
-            pod=_pod(view, number, stage.encode(stage_spec(view, number, version, champion, unless_digest)), trainer),
+            pod=_pod(made, number, stage.encode(told), trainer, parameters),
         )
     )
 
@@ -91,11 +124,11 @@ def store_of(view: View, job: str) -> Store:
 
 def _final_stages(view: View) -> list[str]:
     """Return the built-in stages: what an image of somebody else means by its exit codes is not known."""
-    train = [] if view.spec.train.sklearn is None else [names.STAGE_TRAIN]
+    train = [] if view.spec.train.container is not None else [names.STAGE_TRAIN]
     return [names.STAGE_FETCH, *train, names.STAGE_EVALUATE, names.STAGE_PUBLISH]
 
 
-def _pod(view: View, number: int, told: str, image: Image) -> Pod:
+def _pod(view: View, number: int, told: str, image: Image, parameters: Mapping[str, Any] | None) -> Pod:
     env = _environment(number)
     ours = {**env, names.ENV_EVALUATED: f"{WORK}/evaluated", names.ENV_STAGE: told}
     # The model is loaded and run where there are no keys; where there are, nothing is mounted that a tenant's program wrote.
@@ -103,7 +136,7 @@ def _pod(view: View, number: int, told: str, image: Image) -> Pod:
     return Pod(
         init=[
             _stage(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True),
-            _train(view, image, env, told),
+            _train(view, image, {**env, **(environment(parameters) if parameters is not None else {})}, told),
             evaluate,
         ],
         containers=[_stage(view, names.STAGE_PUBLISH, image, ours, (), reads=("holdout", "evaluated"), keys=True)],

@@ -11,6 +11,7 @@ from modelmill.contracts.result import PUBLISHED, StageResult
 from modelmill.kube import labels
 from modelmill.kube.texts import fitted
 from modelmill.training.builders.job import store_of
+from modelmill.training.recipe import recipe_of
 from modelmill.training.view import View
 
 
@@ -57,11 +58,15 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "dataDigest": data.digest,
             "dataRows": data.rows,
             "holdoutRows": data.holdout_rows,
+            **({"dataWindow": fitted(str(data.window), 1024)} if data.window else {}),
             "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,
         "deletionPolicy": view.spec.versions.deletion_policy,
     }
+    recipe = recipe_of(view, run.job)
+    if recipe is not None:
+        spec["recipe"] = recipe
     if result.champion is not None:
         spec["champion"] = {
             "version": result.champion.name,

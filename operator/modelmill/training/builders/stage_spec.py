@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from modelmill.api.data import DataSchema
 from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job import Gate, TrainingJobSpec
-from modelmill.contracts import stage
+from modelmill.contracts import data, stage
 from modelmill.training.view import View
 
 
@@ -57,7 +58,7 @@ def parameter_value(value: int | str) -> Any:
 
 
 def _data(spec: TrainingJobSpec) -> stage.Data:
-    holdout = spec.data.holdout
+    holdout, window = spec.data.holdout, spec.data.window
     return stage.Data(
         uri=spec.data.train.uri,
         format=spec.data.train.format,
@@ -69,8 +70,32 @@ def _data(spec: TrainingJobSpec) -> stage.Data:
             column=holdout.column,
             uri=holdout.uri,
         ),
+        window=data.Window(**window.model_dump()) if window is not None else None,
+        schema=_schema(spec.data.schema_),
         copy=spec.data.snapshot == "Copy",
     )
+
+
+def _schema(given: DataSchema | None) -> data.Schema | None:
+    if given is None:
+        return None
+    columns = tuple(
+        data.SchemaColumn(
+            name=one.name,
+            type=one.type,
+            minimum=_number(one.minimum),
+            maximum=_number(one.maximum),
+            categories=tuple(one.categories),
+            max_missing_ratio=_number(one.max_missing_ratio),
+            required=one.required,
+        )
+        for one in given.columns
+    )
+    return data.Schema(columns, given.unexpected or ("Allow" if columns else "Reject"), given.on_violation)
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text is not None else None
 
 
 def _estimator(spec: TrainingJobSpec) -> stage.Estimator | None:
@@ -84,8 +109,8 @@ def _estimator(spec: TrainingJobSpec) -> stage.Estimator | None:
 def _gate(gate: Gate) -> stage.Gate:
     return stage.Gate(
         metric=gate.metric,
-        minimum=float(gate.minimum) if gate.minimum is not None else None,
-        maximum=float(gate.maximum) if gate.maximum is not None else None,
+        minimum=_number(gate.minimum),
+        maximum=_number(gate.maximum),
         min_improvement=float(gate.versus_champion.min_improvement) if gate.versus_champion is not None else None,
     )
 

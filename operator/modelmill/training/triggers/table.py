@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from modelmill.training.triggers import alerts, holds, manual, schedule, spec_change
+from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule, spec_change
 from modelmill.training.triggers.reason import Trigger
 
 EVERY_RUN: Final = (holds.model_of_another, holds.run_in_progress, holds.suspended)
@@ -14,6 +14,7 @@ LIMITS: Final = (holds.too_many_in_a_row, holds.too_many_in_a_day, holds.cooldow
 TRIGGERS: Final = (
     Trigger(spec_change.KIND, spec_change.reasons, EVERY_RUN),
     Trigger(manual.KIND, manual.reasons, EVERY_RUN),
+    Trigger(reproduce.KIND, reproduce.reasons, (*EVERY_RUN, reproduce.impossible)),
     Trigger(alerts.KIND, alerts.reasons, (*EVERY_RUN, holds.rolling_out, *LIMITS), unattended=True),
     Trigger(schedule.KIND, schedule.reasons, (*EVERY_RUN, *LIMITS), unattended=True),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from hack.bench.light import ROOT, LightServer
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import DEPLOYMENTS, JOBS
+from tests.crash.memory_api import Object
 from tests.crash.scenarios import inference_service, training_job
 from tests.integration.engine.faults.conftest import NewWorld
 from tests.integration.engine.faults.live_world import LiveWorld
@@ -36,11 +38,20 @@ class Kinds:
         """Delete the kind. Versions that serve are held by their finalizer, which whoever does this has to take away."""
         name = f"{kind.plural}.{kind.group}"
         self._server.kubectl("delete", "crd", name, "--wait=false")
-        for one in json.loads(self._server.kubectl("get", name, "-A", "-o", "json"))["items"]:
+        for one in self._there(name):
             if one["metadata"].get("finalizers"):
                 place = ("-n", one["metadata"]["namespace"], one["metadata"]["name"])
                 self._server.kubectl("patch", name, *place, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
         self._server.kubectl("wait", "--for=delete", f"crd/{name}", "--timeout=60s")
+
+    def _there(self, name: str) -> list[Object]:
+        """Return what is left of a kind that is being deleted."""
+        try:
+            return list(json.loads(self._server.kubectl("get", name, "-A", "-o", "json"))["items"])
+        except subprocess.CalledProcessError as error:
+            if "the server doesn't have a resource type" in error.stderr or "NotFound" in error.stderr:
+                return []
+            raise
 
     def give(self, kind: Resource) -> None:
         body = (ROOT / "crds" / f"{kind.plural}.{kind.group}.yaml").read_text()

@@ -12,6 +12,7 @@ from modelmill.contracts.result import ChampionFacts
 from modelmill.contracts.stage import Data, Estimator, StageSpec, Store
 from modelmill_trainer.facts import ObjectFacts
 from modelmill_trainer.gates import Verdict
+from modelmill_trainer.interpretation import Interpretation
 from modelmill_trainer.kinds import NUMBER, TEXT
 from modelmill_trainer.report.page import render
 
@@ -29,9 +30,11 @@ def page_of(**changes: Any) -> str:
         "uri": "file:///d", "digest": "sha256:0", "objects": [ObjectFacts("a.csv", 3, "ab" * 32)],
         "holdout_objects": [], "target": "y", "excluded": [], "kinds": {"x": NUMBER, "y": NUMBER}, "rows": 8,
         "holdout_rows": 4, "dropped_rows": 0, "holdout": "a random 20% of the rows",
+        "compared": "", "drift": (),
     }  # fmt: skip
     facts |= changes.pop("facts", {})
     feature = changes.pop("feature", "x")
+    found = changes.pop("found", Interpretation())
     measured = {
         "spec": spec, "facts": SimpleNamespace(**facts), "notes": (), "left_out": {},
         "model": SimpleNamespace(task="regression", features=[feature], classes=()),
@@ -41,7 +44,8 @@ def page_of(**changes: Any) -> str:
     } | changes  # fmt: skip
     signature = Signature("regression", (Tensor(feature, "FP64", (-1,)),), (Tensor("predict", "FP64", (-1,)),))
     profile = Profile({feature: FeatureProfile("numeric", (0.5, 0.5), (1.5,), importance=0.5)}, None, 8)
-    return render(SimpleNamespace(**measured), signature, profile, {"seed": "0"}, "onnx")  # type: ignore[arg-type]
+    importance = {feature: 0.5}
+    return render(SimpleNamespace(**measured), signature, profile, importance, found, {"seed": "0"}, "onnx")  # type: ignore[arg-type]
 
 
 def test_what_the_model_is_for_is_told_as_text() -> None:
@@ -130,3 +134,14 @@ def test_single_words_are_not_broken_and_a_failed_gate_may_be_overridden() -> No
     assert '<td class="word bad">failed</td>' in page
     assert '<td class="word">FP64</td>' in page
     assert conclusion(page)[1].endswith("served only where a person approves it.")
+
+
+def test_the_data_gates_are_told() -> None:
+    assert "data gates" not in page_of()
+    quiet = page_of(facts={"compared": "compared with the data of fuel-2, 9 rows"})
+    assert "<p>The data gates found nothing to tell; compared with the data of fuel-2, 9 rows.</p>" in quiet
+    loud = page_of(
+        facts={"compared": "compared with the data of fuel-2, 9 rows", "drift": (HOSTILE, "dates are older")}
+    )
+    assert "<li>&lt;script&gt;alert(&#39;&amp;&#34;)&lt;/script&gt;.</li>" in loud
+    assert "<li>dates are older.</li>" in loud

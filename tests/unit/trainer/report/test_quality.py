@@ -12,10 +12,15 @@ def labels(values: list[object]) -> np.ndarray:
 
 
 def test_residuals_are_told_in_the_unit_of_the_target() -> None:
-    told = of_regression(np.array([10.0, 20.0, 30.0]), np.array([9.0, 20.0, 32.0]))
+    told = of_regression(np.array([10.0, 20.0, 30.0]), np.array([9.0, 20.0, 32.0]), "price")
     assert told.head[0] == "percentile"
     assert told.rows == [["residual", "-1", "-0.9", "-0.5", "0", "1", "1.8", "2"]]
-    assert len(told.plots) == 2
+    assert [plot.title for plot in told.plots] == [
+        "Predicted against actual",
+        "Residuals against prediction",
+        "Residuals",
+    ]
+    assert "in the unit of price" in told.caption
 
 
 def test_the_table_counts_rows_by_actual_and_predicted_class_the_most_frequent_first() -> None:
@@ -29,7 +34,11 @@ def test_two_classes_with_probabilities_have_a_roc_curve() -> None:
     truth = labels(["a", "b", "a", "b"])
     chances = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
     told = of_classes(("a", "b"), truth, truth, chances, 1.0)
-    assert "ROC, area 1.000" in told.plots[1]
+    assert [plot.title for plot in told.plots] == [
+        "Confusion matrix",
+        "Calibration, error 0.000",
+        "ROC curve, area 1.000",
+    ]
 
 
 def test_a_class_that_only_the_rows_or_only_the_model_knows_is_counted() -> None:

@@ -1,0 +1,1 @@
+"""Corruptions of a real data set, and what the data gates say of each."""
