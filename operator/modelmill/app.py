@@ -30,6 +30,7 @@ from modelmill.serving import network as serving_network
 from modelmill.serving import part as serving
 from modelmill.training import network as training_network
 from modelmill.training import part as training
+from modelmill.tuning.sampler import Sampler, SamplerProcess
 from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 from modelmill.workloads.network import Network
@@ -115,10 +116,11 @@ class NothingThere:
         return (), ""
 
 
-def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controller]:
+def controllers(config: Config, reads: Reads | None = None, sampler: Sampler | None = None) -> Sequence[Controller]:
     """Return the table: the parts of each kind with their children, and which other changes concern it.
 
-    reads: the API server; one without objects when the table is only looked at.
+    reads: the API server; one without objects when the table is only looked at. sampler: suggests the trials of searches; a
+    process of its own, which begins with the first search.
     """
     reads = reads or NothingThere()
     server = Image(config.server_image, config.image_pull_policy)
@@ -129,7 +131,7 @@ def controllers(config: Config, reads: Reads | None = None) -> Sequence[Controll
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            [*of_runs, training.training_part(trainer, reads)],
+            [*of_runs, training.training_part(trainer, reads, sampler or SamplerProcess())],
             concerns={
                 PODS: Concern(training.keys_of_pod),
                 CORE_EVENTS: training.REFUSALS,

@@ -153,7 +153,15 @@ def _is_sorted(items: list[Any]) -> bool:
     return items == sorted(items)
 
 
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {"isSorted": _is_sorted}
+def _lower_ascii(text: str) -> str:
+    """A function of CEL's string extension."""
+    return "".join(char.lower() if char.isascii() else char for char in text)
+
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "isSorted": _is_sorted,
+    "lowerAscii": _lower_ascii,
+}
 
 
 @cache

@@ -83,6 +83,11 @@ class ByHand:
         for obj in world.api.of(self.resource):
             self.do(world, obj)
 
+    @property
+    def loses(self) -> bool:
+        """Whether what the objects say is lost or out of sight, which matters of those that keep what is nowhere else."""
+        return self.do in (delete, edit, relabel)
+
 
 @dataclass(frozen=True)
 class ClockJump:
@@ -111,6 +116,8 @@ class ClockJump:
 
 def delete(world: World, obj: Object) -> None:
     resource = world.resource(obj)
+    if resource == JOBS:
+        world.excuse(obj)
     world.api.delete(resource, obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 

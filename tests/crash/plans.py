@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from modelmill import app
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import PODS
-from tests.crash.deeds import Deed, deeds, deeds_to_parents
+from tests.crash.deeds import ByHand, Deed, deeds, deeds_to_parents
 from tests.crash.faults import (
     GONE_BEFORE_ANSWER,
     KILLED_AFTER,
@@ -94,7 +94,8 @@ class CrashPlan:
             return self.mode
 
         # Until it has caught up, an operator that sees an older list is away for the length of a run.
-        hasty = self.scenario.hasty and "behind" in self.settings
+        # A ledger that it writes over with what was before is told to be lost.
+        hasty = (self.scenario.hasty or bool(self.scenario.keeps)) and "behind" in self.settings
         outcome = play(self.scenario, strike, may_stop=hasty, **self.settings)
         problems = compared(clean(self.scenario), outcome)
         if self.fault == "F7":
@@ -193,9 +194,12 @@ class Happening:
                 self.deed.carry_out(world)
 
         at_rest = self.deed.carry_out if self.write is None else None
-        patience = {} if self.deed.heals else {"patience": PATIENCE_SECONDS}
-        outcome = play(self.scenario, strike, may_stop=not self.deed.heals, at_rest=at_rest, **patience)
-        problems = compared(clean(self.scenario), outcome) if self.deed.heals else outcome.problems
+        # A ledger that somebody destroys is told to be lost, and the run ends.
+        lost = isinstance(self.deed, ByHand) and self.deed.loses and self.deed.resource in self.scenario.keeps
+        heals = self.deed.heals and not lost
+        patience = {} if heals else {"patience": PATIENCE_SECONDS}
+        outcome = play(self.scenario, strike, may_stop=not heals, at_rest=at_rest, **patience)
+        problems = compared(clean(self.scenario), outcome) if heals else outcome.problems
         if self.write is not None and not done:
             problems.append("the write never came")
         return problems

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
-from modelmill.contracts import names, result
-from modelmill.contracts.names import EXIT_FINAL
+from modelmill.contracts import names, result, stage
+from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
 from modelmill.kube.conditions import timestamp
-from modelmill.kube.objects import Manifest
+from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import CONFIG_MAPS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
@@ -31,6 +31,7 @@ class Scenario:
 
     within: seconds that it may take without faults. What waits for a timer that nobody set waits for the look at everything.
     hasty: whether people act in the middle of a run, so that they meet another run when the operator is away for its length.
+    keeps: kinds whose objects say what is nowhere else.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Scenario:
     endings: Callable[[Object, int], Ending]
     within: int
     hasty: bool = False
+    keeps: frozenset[Resource] = frozenset()
 
 
 def digest_of(job: Manifest) -> str:
@@ -69,6 +71,40 @@ def first_pod_fails(job: Object, pod: int) -> Ending:
 def data_rejected(_job: Object, _pod: int) -> Ending:
     told = result.StageResult(result.DATA_REJECTED, "TargetMissing", ("spec.data.target: no column mpg",))
     return Ending(told, names.STAGE_FETCH, EXIT_FINAL)
+
+
+DATA = result.DataFacts("sha256:" + "d" * 64, 100, 20, copied=True)
+
+
+def trials_end(job: Object, pod: int) -> Ending:
+    """Trials are measured by their parameter; the pod of the second one is lost once, and the third one fails."""
+    said = job["metadata"]["labels"]
+    if said.get(labels.STEP_LABEL) == "data":
+        return Ending(None, names.STAGE_FETCH, message=result.encode_data(DATA))
+    if said.get(labels.STEP_LABEL) != "trial":
+        return publishes(job, pod)
+    told = stage_of(job)
+    if told.trial is None or told.estimator is None:
+        raise AssertionError(f"{job['metadata']['name']} is not told its trial")
+    if (told.trial.index, told.trial.attempt) == (1, 1):
+        return Ending(None, names.STAGE_FETCH, EXIT_RETRY, "the store is down")
+    if told.trial.index == 2:
+        return Ending(None, names.STAGE_TRAIN, 1, "ValueError: alpha")
+    return scored(job, pod)
+
+
+def scored(job: Object, pod: int) -> Ending:
+    """Every trial goes well; of the data and publish Jobs as `trials_end`."""
+    if job["metadata"]["labels"].get(labels.STEP_LABEL) != "trial":
+        return trials_end(job, pod)
+    estimator = stage_of(job).estimator
+    value = 1.0 - abs(float(estimator.parameters["alpha"]) - 2.0) / 10.0 if estimator is not None else 0.0
+    return Ending(result.StageResult(result.SCORED, data=DATA, metrics={"r2": value}), names.STAGE_SCORE)
+
+
+def stage_of(job: Object) -> stage.StageSpec:
+    env = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    return stage.decode(next(one["value"] for one in env if one["name"] == names.ENV_STAGE))
 
 
 def training_job(name: str = "cars", **spec: Any) -> Object:
@@ -202,6 +238,21 @@ async def canary_replaced(world: World) -> None:
     await world.until(partial(stage_is, world, "cars-2", "Approved"), "the candidate of before serves no more")
 
 
+async def search(world: World) -> None:
+    """Trials, two at a time, of which one is lost and one fails."""
+    world.api.create(TRAINING_JOBS, training_job(tuning=o.tuning(parallelTrials=2)))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the search ends")
+
+
+async def space_changed_in_the_search(world: World) -> None:
+    world.api.create(TRAINING_JOBS, training_job(tuning=o.tuning(maxTrials=1)))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").keys() & {"currentRun", "lastRun"}, "a run")
+    await world.until(lambda: world.api.of(CONFIG_MAPS), "a ledger")
+    other = [{"name": "alpha", "float": {"low": "1", "high": "3"}}]
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"tuning": {"parameters": other}}})
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun", {}).get("version"), "a version")
+
+
 async def alias_moved(world: World) -> None:
     """The service goes where its alias goes, and back when the newer claim is taken back."""
     world.api.create(TRAINING_JOBS, training_job())
@@ -281,6 +332,15 @@ SCENARIOS = (
     Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("canary replaced", canary_replaced, publishes, 55),
+    Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),
+    Scenario(
+        "space changed in the search",
+        space_changed_in_the_search,
+        scored,
+        120,
+        hasty=True,
+        keeps=frozenset({CONFIG_MAPS}),
+    ),
     Scenario("alias moved", alias_moved, publishes, 90),
     Scenario("old versions removed", old_versions_removed, publishes, 60),
     Scenario("by the clock", by_the_clock, publishes, 700),

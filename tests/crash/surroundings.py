@@ -173,7 +173,8 @@ class Surroundings:
         if job is None:
             return
         ending = self.endings(job, int(number))
-        self._status(PODS, pod, training_status(ending, int(self._age(pod)) // STAGE_SECONDS))
+        stages = stages_of(job["spec"]["template"]["spec"])
+        self._status(PODS, pod, training_status(ending, int(self._age(pod)) // STAGE_SECONDS, stages))
 
     def _removing_pod(self, pod: Object) -> None:
         """Remove an artifact: at once, or not at all where the store does not answer."""
@@ -251,16 +252,21 @@ class Surroundings:
                     yield pod["metadata"]["uid"], "500" if broken else "200"
 
 
-def training_status(ending: Ending, stages: int) -> Object:
+def stages_of(pod: Manifest) -> tuple[str, ...]:
+    """Return the containers of a training pod in the order in which they run; the last one is no init container."""
+    return tuple(one["name"] for one in (*(pod.get("initContainers") or ()), *pod["containers"]))
+
+
+def training_status(ending: Ending, over: int, stages: Sequence[str] = STAGES) -> Object:
     """Return the status of a training pod in which so many stages are over."""
-    last = STAGES.index(ending.stage)
-    over = stages > last
-    begun = STAGES[: 1 + min(stages, last)]
-    statuses = [_container(stage, running=stage == begun[-1] and not over, ending=ending) for stage in begun]
+    last = stages.index(ending.stage)
+    begun = stages[: 1 + min(over, last)]
+    done = over > last
+    statuses = [_container(stage, running=stage == begun[-1] and not done, ending=ending) for stage in begun]
     return {
-        "phase": ("Failed" if ending.code else "Succeeded") if over else "Running",
-        "initContainerStatuses": [status for status in statuses if status["name"] != names.STAGE_PUBLISH],
-        "containerStatuses": [status for status in statuses if status["name"] == names.STAGE_PUBLISH],
+        "phase": ("Failed" if ending.code else "Succeeded") if done else "Running",
+        "initContainerStatuses": [status for status in statuses if status["name"] != stages[-1]],
+        "containerStatuses": [status for status in statuses if status["name"] == stages[-1]],
     }
 
 

@@ -16,7 +16,7 @@ from tests.crash.faults import selected
 from tests.crash.memory_api import MemoryApi, Object
 from tests.crash.oracles import judged
 from tests.crash.validity import unrunnable
-from tests.crash.world import World
+from tests.crash.world import World, made_for
 
 OF_PEOPLE = (
     ".nodeSelector:", ".tolerations[", ".resources.", ".image:", ".serviceAccountName:", ".secretKeyRef.name:",
@@ -65,8 +65,8 @@ class Witness:
 
     def deleted(self, job: Object) -> None:
         """Note that a person deleted a Job: its run may be made again."""
-        self._runs[_run(job)] -= 1
-        self._world.jobs_made[_run(job)] -= 1
+        self._runs[made_for(job)] -= 1
+        self._world.jobs_made[made_for(job)] -= 1
 
     def _tell(self, problem: str) -> None:
         self.problems[problem[:700]] = None
@@ -91,7 +91,7 @@ class Witness:
             if self._specs.setdefault(uid, spec) != spec:
                 self._tell(f"the spec of ModelVersion {name} was changed")
         if resource == JOBS and change == "ADDED":
-            self._runs[_run(obj)] += 1
+            self._runs[made_for(obj)] += 1
         if resource.group == labels.GROUP:
             observed = (obj.get("status") or {}).get("observedGeneration", 0)
             if observed < self._observed.get(uid, 0) and not self._forgery:
@@ -131,8 +131,3 @@ class people:  # noqa: N801 - a set of functions
     patch = MemoryApi.patch
     delete = MemoryApi.delete
     replace_status = MemoryApi.replace_status
-
-
-def _run(job: Object) -> tuple[str, str]:
-    owners = job["metadata"].get("ownerReferences") or [{"uid": ""}]
-    return owners[0]["uid"], (job["metadata"].get("labels") or {}).get(labels.RUN_LABEL, "")

@@ -17,9 +17,11 @@ from modelmill.engine.interface import Requests
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.kube import labels
+from modelmill.kube.conditions import is_true
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import JOBS
 from modelmill.serving.part import serving_part
+from modelmill.tuning.sampler import InProcess
 from modelmill.workloads.containers import Image
 from tests.crash.faults import FaultyClient, Strike, Write
 from tests.crash.memory_api import MemoryApi, Object
@@ -53,7 +55,8 @@ class Operator:
         self.client.behind = since
         client = self.fenced(self.client)
         server = Image("server:1", "IfNotPresent")
-        table = [_with_pods(row, server, world.surroundings) for row in app.controllers(CONFIG, client)]
+        rows = app.controllers(CONFIG, client, InProcess())
+        table = [_with_pods(row, server, world.surroundings) for row in rows]
         watches = app.watches(table)
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
@@ -114,7 +117,8 @@ class World:
     delivery: how watch events come. skew: seconds that the operator's clock is ahead. quiet: seconds without a write that
     are a rest. patience: seconds after which a person waits no longer. behind: seconds by which an operator that starts after
     a death sees the world of before. make_operator: starts a process. log: everything that operators wrote, in order.
-    jobs_made: how many Jobs, by owner's uid and run. each_second: looks at the world.
+    jobs_made: how many Jobs, by `made_for`; those of a search that somebody deletes are made again, and not counted.
+    completed: how many Jobs of searches ended well, likewise. each_second: looks at the world.
     """
 
     def __init__(self, strike: Strike, endings: Callable[[Object, int], Ending]) -> None:
@@ -127,6 +131,8 @@ class World:
         self.make_operator: Callable[[World, int | None], Operator] = Operator
         self.log: list[Write] = []
         self.jobs_made: Counter[tuple[str, str]] = Counter()
+        self.completed: Counter[tuple[str, str]] = Counter()
+        self._complete: dict[str, tuple[str, str]] = {}
         self.failures: list[BaseException] = []
         self.each_second: Callable[[World], None] = lambda _: None
         self._versions: list[tuple[float, int]] = []
@@ -232,8 +238,23 @@ class World:
 
     def _note(self, resource: Resource, change: str, obj: Object) -> None:
         if resource == JOBS and change == "ADDED" and labels.RUN_LABEL in obj["metadata"]["labels"]:
-            owner = next((owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ()), "nobody")
-            self.jobs_made[owner, obj["metadata"]["labels"][labels.RUN_LABEL]] += 1
+            self.jobs_made[made_for(obj)] += 1
+        if resource == JOBS and change == "MODIFIED" and is_true(obj.get("status") or {}, "Complete"):
+            self._complete.setdefault(obj["metadata"]["uid"], made_for(obj))
+            self.completed = Counter(self._complete.values())
+
+    def excuse(self, job: Object) -> None:
+        """Count a Job of a search no more, since somebody deletes it: what it did is done again."""
+        if labels.STEP_LABEL in (job["metadata"].get("labels") or {}):
+            self.jobs_made[made_for(job)] -= 1
+            self._complete.pop(job["metadata"]["uid"], None)
+
+
+def made_for(job: Object) -> tuple[str, str]:
+    """Return what a Job is made for, of which there is to be one Job: its owner's uid and its run, or the step of a search."""
+    owner = next((owner["uid"] for owner in job["metadata"].get("ownerReferences") or ()), "nobody")
+    said = job["metadata"]["labels"]
+    return owner, job["metadata"]["name"] if labels.STEP_LABEL in said else said[labels.RUN_LABEL]
 
 
 def _with_pods(row: Controller, server: Image, pods: Surroundings) -> Controller:

@@ -144,3 +144,12 @@ def pod(
         "metadata": {"name": name, "namespace": "ml", "uid": f"{name}-uid", "creationTimestamp": created},
         "status": {"phase": phase, "initContainerStatuses": init, "containerStatuses": main},
     }
+
+
+def tuning(**more: Any) -> dict[str, Any]:
+    return {
+        "parameters": [{"name": "alpha", "float": {"low": "0.01", "high": "10", "log": True}}],
+        "algorithm": {"name": "Random"},
+        "maxTrials": 3,
+        **more,
+    }

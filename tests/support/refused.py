@@ -28,6 +28,8 @@ def changed(body: Body, change: Change) -> Body:
     return body
 
 
+ALPHA = {"name": "alpha", "float": {"low": "0.01", "high": "10"}}
+KIND = {"name": "kind", "categorical": {"choices": ["a", 16]}}
 TRAINING: dict[str, tuple[Change, str]] = {
     "model absent": ({"model": REMOVED}, "spec.model"),
     "model a number": ({"model": 5}, "spec.model"),
@@ -67,6 +69,21 @@ TRAINING: dict[str, tuple[Change, str]] = {
     "gate with text for a bound": ({"evaluation.gates": [{"metric": "r2", "minimum": "high"}]}, "gates[0].minimum"),
     "negative retries": ({"runPolicy": {"backoffLimit": -1}}, "spec.runPolicy.backoffLimit"),
     "unknown approval": ({"versions": {"approval": "Maybe"}}, "spec.versions.approval"),
+    "no parameters": ({"tuning": {"parameters": [], "maxTrials": 3}}, "spec.tuning.parameters"),
+    "no number of trials": ({"tuning": {"parameters": [ALPHA]}}, "spec.tuning.maxTrials"),
+    "a parameter twice": ({"tuning": {"parameters": [ALPHA, ALPHA], "maxTrials": 3}}, "spec.tuning.parameters"),
+    "a name that is no variable's": (
+        {"tuning": {"parameters": [{**ALPHA, "name": "learning-rate"}], "maxTrials": 3}},
+        "spec.tuning.parameters[0].name",
+    ),
+    "a choice twice": (
+        {"tuning": {"parameters": [{"name": "a", "categorical": {"choices": ["x", "x"]}}], "maxTrials": 3}},
+        "spec.tuning.parameters[0].categorical.choices",
+    ),
+    "unknown algorithm": (
+        {"tuning": {"parameters": [ALPHA], "maxTrials": 3, "algorithm": {"name": "Luck"}}},
+        "spec.tuning.algorithm.name",
+    ),
 }
 
 SERVING: dict[str, tuple[Change, str]] = {
@@ -153,6 +170,29 @@ def gated(gate: Mapping[str, Any]) -> Body:
     return job({"evaluation": {**job({})["spec"]["evaluation"], "gates": [gate]}})
 
 
+def tuned(*parameters: Any, **more: Any) -> Body:
+    return job({"tuning": {"parameters": parameters or [ALPHA], "maxTrials": 3, **more}})
+
+
+def digested() -> Body:
+    body = tuned()
+    return {**body, "spec": {**body["spec"], "data": {**body["spec"]["data"], "snapshot": "Digest"}}}
+
+
+def of_container(tuning: Mapping[str, Any]) -> Body:
+    return job(
+        {"train": {"container": {"image": "a/b:1"}}, "tuning": {"parameters": [ALPHA], "maxTrials": 3, **tuning}}
+    )
+
+
+def when(parameter: str) -> Mapping[str, Any]:
+    return {"when": {"parameter": parameter, "equals": "a"}}
+
+
+def hanging(parameter: str, equals: Any) -> Mapping[str, Any]:
+    return {**ALPHA, "when": {"parameter": parameter, "equals": equals}}
+
+
 def long_named_version() -> Body:
     body = load.model_version("default", "cars")
     return {**body, "metadata": {**body["metadata"], "name": "c" * 64}}
@@ -190,6 +230,36 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "set exactly one of sklearn and container": lambda: job({"train": {}}),
     "names that begin with MODELMILL_ are reserved": lambda: job({"train": CONTAINER}),
     "a gate has either metric or versusChampion": lambda: gated({"metric": "r2", "minimum": "0", "versusChampion": {}}),
+    "a search has one objective": lambda: tuned(objective={"metric": "r2,mae", "direction": "Maximize"}),
+    "low must not be above high": lambda: tuned({"name": "a", "float": {"low": "1e3", "high": "10"}}),
+    "log needs low above 0": lambda: tuned({"name": "a", "float": {"low": "0", "high": "1", "log": True}}),
+    "log needs low of at least 1": lambda: tuned({"name": "a", "int": {"low": 0, "high": 1, "log": True}}),
+    "log and step exclude each other": lambda: tuned(
+        {"name": "a", "float": {"low": "1", "high": "2", "log": True, "step": "1"}}
+    ),
+    "step must be above 0": lambda: tuned({"name": "a", "float": {"low": "1", "high": "2", "step": "0"}}),
+    "step is too small for the range": lambda: tuned(
+        {"name": "a", "float": {"low": "0", "high": "1", "step": "1e-20"}}
+    ),
+    "set exactly one of float, int and categorical": lambda: tuned({"name": "a"}),
+    "set exactly one of folds and fraction": lambda: tuned(validation={"strategy": "Random"}),
+    "parallelTrials must not be above maxTrials": lambda: tuned(parallelTrials=4),
+    "algorithm Grid needs a step for each float": lambda: tuned(algorithm={"name": "Grid"}),
+    "when needs a categorical parameter of this list": lambda: tuned(KIND, hanging("kind", "c")),
+    "when goes two steps deep at most": lambda: tuned(
+        KIND,
+        {**KIND, "name": "b", **when("kind")},
+        {**KIND, "name": "c", **when("b")},
+        {**KIND, "name": "d", **when("c")},
+    ),
+    "names that differ in capitals only": lambda: tuned(ALPHA, {**ALPHA, "name": "Alpha"}),
+    "seedTrials may name parameters of this search": lambda: tuned(seedTrials=[{"beta": "1"}]),
+    "a value of seedTrials is outside": lambda: tuned(seedTrials=[{"alpha": "11"}]),
+    "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
+    "a search needs data.snapshot Copy": digested,
+    "the parameter estimator needs categorical choices": lambda: tuned(
+        {"name": "estimator", "categorical": {"choices": ["Ridge"]}}
+    ),
     "a metric gate needs minimum or maximum": lambda: gated({"metric": "r2"}),
 }
 """Beginning of each rule's message, and an object that violates it and no other."""

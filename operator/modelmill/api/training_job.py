@@ -19,6 +19,7 @@ from modelmill.api.base import (
 from modelmill.api.data import Column, DataSchema, Window
 from modelmill.api.pods import EnvVar, PodTemplate
 from modelmill.api.schedule import Schedule
+from modelmill.api.tuning import SPEC_RULES, Tuning
 
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
 
@@ -88,7 +89,8 @@ class Data(Part):
     snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,
         description="Copy: each object of the data is kept in the store, once for each content, so that a version can be made "
-        "again after its data have changed (modelmill.dev/reproduce). Digest: only its digest is. Left out: Digest.",
+        "again after its data have changed (modelmill.dev/reproduce). Digest: only its digest is. Left out: Digest, and Copy "
+        "with tuning, whose trials read the copy.",
     )
 
 
@@ -234,10 +236,16 @@ class Retrain(Part):
 class RunPolicy(Part):
     """How a run is executed."""
 
-    suspend: bool = Field(default=False, description="Start no run while true. A run in progress goes on.")
+    suspend: bool = Field(
+        default=False,
+        description="Start no run while true, and no trial of a search. A run in progress goes on, as do trials.",
+    )
     backoff_limit: int = Field(default=2, ge=0, le=20, description="How often a failed pod is tried again.")
     active_deadline_seconds: int = Field(
-        default=7200, ge=1, le=2_592_000, description="Longest time of a run, all tries together."
+        default=7200,
+        ge=1,
+        le=2_592_000,
+        description="Longest time of a run, all tries together. With tuning: of each of its Jobs.",
     )
     ttl_seconds_after_finished: int = Field(
         default=86_400, ge=0, le=2_592_000, description="How long the Job and its logs are kept after a run."
@@ -267,6 +275,7 @@ class Versions(Part):
 class TrainingJobSpec(Part):
     """A model's training: what on, how, how it is judged and what starts it again."""
 
+    model_config = Part.model_config | {"json_schema_extra": rules(*SPEC_RULES)}
     model: ModelName = Field(
         description="Name of the model: the family that versions belong to.",
         json_schema_extra=rules(("self == oldSelf", "model is immutable: create another TrainingJob")),
@@ -277,6 +286,7 @@ class TrainingJobSpec(Part):
     train: Train = Field(description="How the model is trained.")
     pod_template: PodTemplate = Field(default_factory=PodTemplate, description="Resources and placement of the pod.")
     evaluation: Evaluation = Field(description="How the result is judged.")
+    tuning: Tuning | None = Field(default=None, description="A search of the best parameters, before a run publishes.")
     triggers: Triggers = Field(default_factory=Triggers, description="What starts a run.")
     retrain: Retrain = Field(default_factory=Retrain, description="Limits on runs that nobody asked for.")
     run_policy: RunPolicy = Field(default_factory=RunPolicy, description="How a run is executed.")

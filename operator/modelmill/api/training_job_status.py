@@ -26,6 +26,36 @@ RunReason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=32)]
 RunOutcome = Literal["Published", "GateFailed", "DataRejected", "Failed", "Unchanged", "Reproduced"]
 
 
+TrialState = Literal["Running", "Succeeded", "Failed", "Pruned"]
+Shown = Annotated[str, Field(max_length=512)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials(StatusPart):
+    """How many trials a search has, and why it ended."""
+
+    maximum: Annotated[int, Field(ge=1, description="How many there are to be: spec.tuning.maxTrials.")]
+    succeeded: Annotated[int, Field(ge=0, description="Trials with a value of the objective.")] = 0
+    failed: Annotated[int, Field(ge=0, description="Trials that ended without one.")] = 0
+    pruned: Annotated[int, Field(ge=0, description="Trials that were stopped.")] = 0
+    running: Annotated[int, Field(ge=0, description="Trials that have begun and not ended.")] = 0
+    end: Annotated[
+        Word | None,
+        Field(description="Why the search ended: GoalReached, MaxTrialsReached, SearchSpaceExhausted, or what failed."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialFacts(StatusPart):
+    """One trial of a search. The whole ledger is in ConfigMaps with the label modelmill.dev/run-number."""
+
+    index: Annotated[int, Field(ge=0, description="Number of the trial, from 0.")]
+    state: Annotated[TrialState, Field(description="Running, Succeeded, Failed or Pruned.")]
+    value: Annotated[Word | None, Field(description="Value of the objective on the validation rows.")] = None
+    reason: Annotated[Word | None, Field(description="Why it did not succeed, as one CamelCase word.")] = None
+    parameters: Annotated[Shown, Field(description="Its parameters: name=value, …")] = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentRun(StatusPart):
     """The run in progress."""
@@ -45,11 +75,22 @@ class CurrentRun(StatusPart):
     job: Annotated[JobName, Field(description="Name of its Job.")]
     champion: Annotated[Word | None, Field(description="Version that it is compared with.")] = None
     phase: Annotated[
-        Literal["Pending", "Fetching", "Training", "Evaluating", "Publishing"], Field(description="What it does now.")
+        Literal["Pending", "Fetching", "Searching", "Training", "Evaluating", "Publishing"],
+        Field(description="What it does now."),
     ]
     attempt: Annotated[int, Field(ge=1, description="Which try this is.")]
     start_time: Annotated[Timestamp, Field(description="When it started.")]
     message: Annotated[Message | None, Field(description="What it waits for, if anything.")] = None
+    trials: Annotated[Trials | None, Field(description="Its trials, when it searches.")] = None
+    best: Annotated[TrialFacts | None, Field(description="The best trial so far.")] = None
+    last_trials: Annotated[
+        tuple[TrialFacts, ...],
+        Field(
+            max_length=10,
+            description="The ten trials that were begun last, newest first.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +164,8 @@ class FinishedRun(StatusPart):
         Mapping[str, Word],
         Field(description="The champion measured on the same hold-out.", json_schema_extra={"maxProperties": 64}),
     ] = field(default_factory=dict)
+    trials: Annotated[Trials | None, Field(description="Its trials, when it searched.")] = None
+    best: Annotated[TrialFacts | None, Field(description="The best trial, whose parameters were published.")] = None
     reproduced: Annotated[
         Reproduced | None, Field(description="How the version that it made again compares; only of outcome Reproduced.")
     ] = None

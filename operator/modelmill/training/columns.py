@@ -11,11 +11,13 @@ from modelmill.api.versions import REJECTED, gain, number, stable_versions, vers
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED, REPRODUCED, UNCHANGED
 from modelmill.kube.texts import fitted
 from modelmill.training.observation import PHASES, REPLACED, RunActive
+from modelmill.training.search.follow import best_text
 from modelmill.training.view import View
 
 MAX_WORD: Final = 64
 STAGES: Final = {
     "Pending": f"0/{len(PHASES)}",
+    "Searching": "searching",
     **{phase: f"{place}/{len(PHASES)} {stage}" for place, (stage, phase) in enumerate(PHASES.items(), 1)},
 }
 NOT_TERMINAL: Final = (PUBLISHED, GATE_FAILED, UNCHANGED, REPRODUCED)
@@ -38,7 +40,11 @@ def needs_mending(last: FinishedRun) -> bool:
 
 
 def progress(status: TrainingJobStatus, seen: RunActive | None) -> str:
-    """Return which stage runs; of a run that cannot go on, how many are done and what is in the way."""
+    """Return which stage runs, or how many trials are over; of a run that cannot go on also what is in the way."""
+    trials = status.current_run.trials if status.current_run is not None else None
+    if trials is not None and trials.end is None:
+        over = f"{trials.succeeded + trials.failed + trials.pruned}/{trials.maximum} trials"
+        return fitted(f"{over} {seen.obstacle}" if seen is not None and seen.obstacle else over, MAX_WORD)
     if seen is not None and seen.obstacle:
         return fitted(f"{seen.done}/{len(PHASES)} {seen.obstacle}", MAX_WORD)
     return STAGES[status.current_run.phase] if status.current_run is not None else "-"
@@ -53,10 +59,16 @@ def trigger(status: TrainingJobStatus) -> str | None:
 def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
     """Return the best value of the primary metric and whose it is; None when no version has it, or the model is another's.
 
+    While a search goes on it is that of its trials, on their validation rows.
+
     Values are of different hold-outs; where a version was compared with its champion on the same rows, that counts: one that
     was worse is not the best while its champion may be. One that is being deleted counts while it serves, as in `champion`.
     made: versions that this plan makes, which the view does not have yet.
     """
+    current = view.status.current_run
+    searching = best_text(view, current) if current is not None else None
+    if searching is not None:
+        return searching
     primary = view.spec.evaluation.primary
     sign = 1 if primary.direction == "Maximize" else -1
     known = {one.name: one for one in [*made, *view.versions]}

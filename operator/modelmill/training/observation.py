@@ -27,7 +27,7 @@ from modelmill.training.view import View
 from modelmill.workloads import jobs, refusals
 from modelmill.workloads.pod_status import OOM_KILLED, Ended, container_statuses, ended
 
-Phase = Literal["Pending", "Fetching", "Training", "Evaluating", "Publishing"]
+Phase = Literal["Pending", "Fetching", "Searching", "Training", "Evaluating", "Publishing"]
 PHASES: dict[str, Phase] = {
     names.STAGE_FETCH: "Fetching",
     names.STAGE_TRAIN: "Training",
@@ -44,7 +44,9 @@ HELP: Final = {
 }
 """What helps against an obstacle."""
 ANEW: Final = "after a change of the spec the run is started anew"
-LOST: Final = frozenset({"JobDeleted", "ResultLost", "JobFailed"})
+OUT_OF_MEMORY: Final = "OutOfMemory"
+RESULT_LOST: Final = "ResultLost"
+LOST: Final = frozenset({"JobDeleted", RESULT_LOST, "JobFailed"})
 """Causes that are told from what is not there. The cache may be behind: `witness` asks the API server first."""
 
 
@@ -89,29 +91,33 @@ class RunEnded:
 
 
 def observe(view: View, run: CurrentRun) -> RunActive | RunEnded:
-    """Return how the run is doing."""
-    job = view.jobs.get(run.job)
-    if job is None:
+    """Return how the run is doing by its Job."""
+    if run.job not in view.jobs:
         text = "its Job was deleted while it ran; start a run with the annotation"
-        return _failed("JobDeleted", text, 1, view.now)
+        return failed("JobDeleted", text, 1, view.now)
     pods = view.pods.get(run.job, ())
-    waited = refusals.waiting_for_pod(job, pods, view.now) if view.refusal is not None else None
-    told = waited is not None and waited >= refusals.PATIENCE
-    seen = jobs.observe(job, pods, view.now, view.refusal if told else None)
+    seen, look_again = observed_job(view, run.job)
     if isinstance(seen, jobs.Complete):
         return _completed(seen, pods)
     if isinstance(seen, jobs.Failed):
-        failed = _job_failed(seen)
-        # A tenant's program has a part in the later stages' words, and none in those of fetch.
-        return failed if failed.result.data else replace(failed, result=replace(failed.result, data=_fetched(pods)))
-    return _active(seen, refusals.PATIENCE - waited if waited is not None and not told else None)
+        return job_failed(seen, pods)
+    return active(seen, look_again)
+
+
+def observed_job(view: View, name: str) -> tuple[jobs.Observation, float | None]:
+    """Return how a Job of the run is doing, and in how many seconds a refusal of its pod is told that is not yet."""
+    job, pods, refusal = view.jobs[name], view.pods.get(name, ()), view.refusals.get(name)
+    waited = refusals.waiting_for_pod(job, pods, view.now) if refusal is not None else None
+    told = waited is not None and waited >= refusals.PATIENCE
+    seen = jobs.observe(job, pods, view.now, refusal if told else None)
+    return seen, refusals.PATIENCE - waited if waited is not None and not told else None
 
 
 def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
     ends = [(pod, end) for pod in pods if (end := ended(pod, names.STAGE_PUBLISH)) is not None and end.exit_code == 0]
     if not ends:
         text = "its pod is gone and with it the result; start it again"
-        return _failed("ResultLost", text, seen.attempts, seen.finished)
+        return failed(RESULT_LOST, text, seen.attempts, seen.finished)
     pod, publish = ends[-1]
     # The kernel may kill a child of the container's program, which then ends well with half of the work done. Evaluate alone
     # watches its child, and goes on without what can be done without.
@@ -122,41 +128,48 @@ def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
     try:
         result = decode(publish.message)
     except ResultError as error:
-        return _failed("ResultInvalid", f"container {names.STAGE_PUBLISH}: {error}", seen.attempts, seen.finished)
+        return failed("ResultInvalid", f"container {names.STAGE_PUBLISH}: {error}", seen.attempts, seen.finished)
+    if result.outcome == SCORED:
+        text = f"container {names.STAGE_PUBLISH} told the result of a trial: use the image of this release for it"
+        return failed("ResultInvalid", text, seen.attempts, seen.finished)
     if result.outcome in (FAILED, DATA_REJECTED):
         return RunEnded(result, seen.attempts, seen.finished, _cause(result), " ".join(result.reasons))
-    if result.outcome == SCORED:
-        text = f"container {names.STAGE_PUBLISH} left the result of a trial"
-        return _failed("ResultInvalid", text, seen.attempts, seen.finished)
     return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), "; ".join(result.reasons))
+
+
+def job_failed(seen: jobs.Failed, pods: jobs.Pods) -> RunEnded:
+    """Return the end of a run by its Job that failed, with the data that were fetched."""
+    ended_so = _job_failed(seen)
+    # A tenant's program has a part in the later stages' words, and none in those of fetch.
+    return ended_so if ended_so.result.data else replace(ended_so, result=replace(ended_so.result, data=fetched(pods)))
 
 
 def _job_failed(seen: jobs.Failed) -> RunEnded:
     if seen.reason == "DeadlineExceeded":
         text = "it ran longer than spec.runPolicy.activeDeadlineSeconds"
-        return _failed("DeadlineExceeded", text, seen.attempts, seen.finished)
+        return failed("DeadlineExceeded", text, seen.attempts, seen.finished)
     failure = seen.failure
     if failure is None:
-        return _failed("JobFailed", seen.message, seen.attempts, seen.finished)
+        return failed("JobFailed", seen.message, seen.attempts, seen.finished)
     if failure.reason == OOM_KILLED:
         return _out_of_memory(failure, seen)
     result = failure.result()
     if result is None:
         cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
-        return _failed(cause, failure.describe(), seen.attempts, seen.finished)
+        return failed(cause, failure.describe(), seen.attempts, seen.finished)
     if result.outcome == UNCHANGED and failure.container == names.STAGE_FETCH:
         return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), " ".join(result.reasons))
     exited = f"container {failure.container} exited with code {failure.exit_code}"
     if result.outcome not in (FAILED, DATA_REJECTED):
         # It said that it published and then failed: success needs exit code 0 as well.
-        return _failed("StageFailed", exited, seen.attempts, seen.finished)
+        return failed("StageFailed", exited, seen.attempts, seen.finished)
     message = f"{exited}: {' '.join(result.reasons) or result.reason}"
     # A tenant's code can write it, in train and evaluate: it may say why it failed, and states no facts.
     told = StageResult(result.outcome, result.reason, result.reasons)
     return RunEnded(told, seen.attempts, seen.finished, _cause(told), message)
 
 
-def _fetched(pods: jobs.Pods) -> DataFacts | None:
+def fetched(pods: jobs.Pods) -> DataFacts | None:
     """Return the data that the last fetch which went well found."""
     ends = (ended(pod, names.STAGE_FETCH) for pod in jobs.newest_first(pods))
     found = (decode_data(end.message) for end in ends if end is not None and end.exit_code == 0)
@@ -165,7 +178,7 @@ def _fetched(pods: jobs.Pods) -> DataFacts | None:
 
 def _out_of_memory(end: Ended, seen: jobs.Complete | jobs.Failed) -> RunEnded:
     text = f"{end.describe()}; raise spec.podTemplate.resources.limits.memory"
-    return _failed("OutOfMemory", text, seen.attempts, seen.finished)
+    return failed(OUT_OF_MEMORY, text, seen.attempts, seen.finished)
 
 
 def _cause(result: StageResult) -> str:
@@ -173,7 +186,8 @@ def _cause(result: StageResult) -> str:
     return word(result.reason, result.outcome) if result.reason != REPLACED else result.outcome
 
 
-def _active(seen: jobs.Active, look_again: float | None) -> RunActive:
+def active(seen: jobs.Active, look_again: float | None) -> RunActive:
+    """Return a Job that goes on as the run that it is of."""
     message = seen.message
     if not message and seen.previous is not None:
         message = f"trying again: {seen.previous.describe()}"
@@ -195,5 +209,6 @@ def _phase(pod: Manifest) -> Phase:
     return next((phase for stage, phase in reversed(PHASES.items()) if stage in begun), "Pending")
 
 
-def _failed(cause: str, message: str, attempts: int, finished: datetime) -> RunEnded:
+def failed(cause: str, message: str, attempts: int, finished: datetime) -> RunEnded:
+    """Return the end of a run that failed."""
     return RunEnded(StageResult(FAILED, reason=cause, reasons=(message,)), attempts, finished, cause, message)

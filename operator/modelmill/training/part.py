@@ -29,16 +29,19 @@ from modelmill.api.tracks import read_tracks
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.api.versions import MAX_NUMBER, version_number
 from modelmill.engine.interface import Reads, World
-from modelmill.engine.parts import Child, Contribution, Part
+from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
-from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
+from modelmill.kube.resources import CONFIG_MAPS, CORE_EVENTS, JOBS, PODS
 from modelmill.training.conditions import TYPES
 from modelmill.training.ownership import claim, owner
 from modelmill.training.plan import plan
+from modelmill.training.search.ledgers import with_ledgers
+from modelmill.training.search.suggestion import suggested
 from modelmill.training.view import View
 from modelmill.training.witness import READ_AGAIN_SECONDS, witnessed
+from modelmill.tuning.sampler import Sampler
 from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 
@@ -46,13 +49,19 @@ FIELDS = tuple(to_camel(one.name) for one in fields(TrainingJobStatus))
 WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
 
 
-def training_part(trainer: Image, reads: Reads) -> Part:
-    """Return the part of a TrainingJob that runs it. `trainer` is the image of the built-in stages."""
+def training_part(trainer: Image, reads: Reads, sampler: Sampler) -> Part:
+    """Return the part of a TrainingJob that runs it.
+
+    trainer: image of the built-in stages. sampler: suggests the trials of searches.
+    """
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
-        cached = view_of(read_training_job(parent), world, now)
+        training_job = read_training_job(parent)
+        if training_job.metadata.deleting:
+            return UNCHANGED
+        cached = with_ledgers(view_of(training_job, world, now), world)
         view = await witnessed(cached, reads)
-        made = plan(replace(view, refusal=_refusal(view, world)), trainer)
+        made = plan(await suggested(replace(view, refusals=_refusals(view, world)), sampler), trainer)
         if view is not cached and made.requeue_after is None:
             # No event may come of what the cache did not hold.
             made = replace(made, requeue_after=READ_AGAIN_SECONDS)
@@ -63,7 +72,11 @@ def training_part(trainer: Image, reads: Reads) -> Part:
         contribute,
         fields=[name for name in FIELDS if name not in WRITTEN_BY_THE_ENGINE],
         conditions=TYPES,
-        children=[Child(JOBS, applied=False, deleted=True), Child(MODEL_VERSIONS, applied=False, deleted=True)],
+        children=[
+            Child(JOBS, applied=False, deleted=True),
+            Child(MODEL_VERSIONS, applied=False, deleted=True),
+            Child(CONFIG_MAPS, applied=True),
+        ],
     )
 
 
@@ -104,14 +117,19 @@ def _used(training_job: TrainingJob, versions: Iterable[Manifest], world: World)
     )
 
 
-def _refusal(view: View, world: World) -> str | None:
-    """Return why the pods of the run in progress were refused since the last one that was made."""
+def _refusals(view: View, world: World) -> dict[str, str]:
+    """Return, by Job of the run in progress, why its pods were refused since the last one that was made."""
     current = view.status.current_run
-    job = view.jobs.get(current.job) if current is not None else None
-    if job is None:
-        return None
-    events = world.found_by(CORE_EVENTS, view.namespace, refusals.ABOUT, job["metadata"]["uid"])
-    return refusals.refusal(job, view.pods.get(job["metadata"]["name"], ()), events)
+    found = {}
+    for name, job in view.jobs.items():
+        said = job["metadata"].get("labels") or {}
+        if current is None or said.get(labels.RUN_LABEL) != str(current.number):
+            continue
+        events = world.found_by(CORE_EVENTS, view.namespace, refusals.ABOUT, job["metadata"]["uid"])
+        words = refusals.refusal(job, view.pods.get(name, ()), events)
+        if words is not None:
+            found[name] = words
+    return found
 
 
 def keys_of_refusal(event: Manifest, world: World) -> Iterable[Key]:

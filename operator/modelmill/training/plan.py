@@ -11,15 +11,18 @@ from modelmill.api.training_job_status import FinishedRun, PendingTrigger, Train
 from modelmill.engine.interface import Delete, Event
 from modelmill.engine.parts import UNCHANGED, Contribution
 from modelmill.kube.conditions import parse_timestamp
-from modelmill.kube.labels import RUN_LABEL
+from modelmill.kube.labels import RUN_LABEL, STEP_LABEL
 from modelmill.kube.objects import Manifest
-from modelmill.kube.resources import JOBS
+from modelmill.kube.resources import CONFIG_MAPS, JOBS
 from modelmill.kube.texts import fitted
 from modelmill.training import history
 from modelmill.training.builders.job import job_name
+from modelmill.training.builders.ledger import build_ledger
 from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
 from modelmill.training.observation import REPLACED, RunActive
+from modelmill.training.search.follow import STEPS
+from modelmill.training.search.ledgers import searched
 from modelmill.training.transition import Transition, follow, start
 from modelmill.training.triggers import alerts, reproduce, schedule
 from modelmill.training.triggers.decision import Decision, decide
@@ -57,7 +60,9 @@ def plan(view: View, trainer: Image) -> Contribution:
         events = (*events, Event("Warning", another.reason, another.message[:1000]))
     return Contribution(
         create=transition.create,
-        delete=[*expired, *pruned],
+        apply=[*transition.apply, *earlier_ledger(view)],
+        keep=[(CONFIG_MAPS, name) for name in kept_ledgers(view)],
+        delete=[*transition.delete, *expired, *pruned],
         status=status_manifest(replace(status, conditions=(), observed_generation=None)),
         conditions=told,
         events=events,
@@ -67,7 +72,7 @@ def plan(view: View, trainer: Image) -> Contribution:
 
 def _transition(view: View, decision: Decision, trainer: Image) -> Transition:
     if view.status.current_run is not None:
-        return follow(view, view.status.current_run, decision)
+        return follow(view, view.status.current_run, decision, trainer)
     if decision.start is not None:
         return start(view, decision.start, decision, trainer)
     return Transition(view.status)
@@ -100,6 +105,21 @@ def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJob
     )
 
 
+def earlier_ledger(view: View) -> list[Manifest]:
+    """Return the ConfigMaps of the last search that ended, as they are: a search with more trials goes on with them."""
+    last = searched(view.status)
+    if last is None or view.earlier is None or view.earlier.damaged:
+        return []
+    return [*build_ledger(view, last.number, last.job, view.earlier, view.earlier)]
+
+
+def kept_ledgers(view: View) -> list[str]:
+    """Return the ConfigMaps that stay: those of runs before the last search that ended go."""
+    last = searched(view.status)
+    least = last.number if last is not None else 0
+    return [name for name, number in view.ledgers.items() if number >= least]
+
+
 def expired_jobs(view: View, written: Sequence[FinishedRun]) -> tuple[list[Delete], float | None]:
     """Return Jobs kept long enough after their run, and the seconds until the next one is.
 
@@ -107,21 +127,37 @@ def expired_jobs(view: View, written: Sequence[FinishedRun]) -> tuple[list[Delet
     """
     runs = {run.job: run for run in view.status.runs}
     known = {run.job for run in written}
-    current = view.status.current_run.job if view.status.current_run is not None else None
+    current = view.status.current_run
     deletes: list[Delete] = []
     waits: list[float] = []
     for name, job in view.jobs.items():
-        if name == current or "deletionTimestamp" in job["metadata"]:
+        of_current = current is not None and (name == current.job or _step_of(view, job, current.number))
+        if of_current or "deletionTimestamp" in job["metadata"]:
             continue
-        until = _kept_until(view, job, written) if name not in runs else _recorded_until(view, runs[name])
+        run = runs.get(name) or next((one for one in view.status.runs if _step_of(view, job, one.number)), None)
+        if run is None:
+            until = _kept_until(view, job, written)
+        else:
+            until = view.now if run.job != name and _useless(view, job) else _recorded_until(view, run)
         if until is None:
             continue
         left = (until - view.now).total_seconds()
-        if left <= 0 and (name in known or name not in runs):
+        if left <= 0 and (run is None or run.job in known):
             deletes.append(Delete(JOBS, view.namespace, name, job["metadata"]["uid"]))
         else:
             waits.append(left)
     return deletes, min(waits, default=None)
+
+
+def _step_of(view: View, job: Manifest, number: int) -> bool:
+    """Tell whether the Job is one of the search of run `number` beside the one that publishes."""
+    said = job["metadata"].get("labels") or {}
+    return said.get(STEP_LABEL) in STEPS and said.get(RUN_LABEL) == str(number)
+
+
+def _useless(view: View, job: Manifest) -> bool:
+    """Tell whether nobody will look at the Job of a step when its run is over: one that has not failed."""
+    return not isinstance(jobs.observe(job, (), view.now), jobs.Failed)
 
 
 def _recorded_until(view: View, run: FinishedRun) -> datetime:
@@ -141,7 +177,8 @@ def _kept_until(view: View, job: Manifest, written: Sequence[FinishedRun]) -> da
     text = (job["metadata"].get("labels") or {}).get(RUN_LABEL, "")
     number = int(text) if text.isascii() and text.isdigit() else 0
     newest = max((run.number for run in written), default=0)
-    if number >= newest or job["metadata"]["name"] != job_name(view, number):
+    ours = _step_of(view, job, number) or job["metadata"]["name"] == job_name(view, number)
+    if number >= newest or not ours:
         return None
     seen = jobs.observe(job, (), view.now)
     if isinstance(seen, jobs.Active):

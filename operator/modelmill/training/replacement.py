@@ -6,6 +6,7 @@ from modelmill.api.training_job_status import CurrentRun
 from modelmill.contracts.result import FAILED, StageResult
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.training.builders.job import RUN_SPEC_HASH_ANNOTATION
+from modelmill.training.builders.search_jobs import data_job_name
 from modelmill.training.observation import REPLACED, RunActive, RunEnded
 from modelmill.training.triggers import holds, manual
 from modelmill.training.view import View
@@ -30,7 +31,7 @@ def given_up(view: View, run: CurrentRun, seen: RunActive) -> RunEnded | None:
 
 def other_spec(view: View, run: CurrentRun) -> bool:
     """Return whether the Job of the run was built from another spec than that of now."""
-    job = view.jobs.get(run.job)
+    job = view.jobs.get(run.job) or view.jobs.get(data_job_name(run.job))
     annotations = (job["metadata"].get("annotations") or {}) if job is not None else {}
     built_from = annotations.get(RUN_SPEC_HASH_ANNOTATION)
     return built_from != view.run_spec_hash() if built_from is not None else run.trained_hash != view.trained_hash()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import cast
 
-from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcome, TrainingJobStatus
+from modelmill.api.training_job_status import CurrentRun, FinishedRun, RunOutcome, TrainingJobStatus, Trials
 from modelmill.api.versions import champion, version_number
 from modelmill.contracts.artifact import report_uri
 from modelmill.contracts.result import DATA_REJECTED, GATE_FAILED, PUBLISHED, UNCHANGED
-from modelmill.engine.interface import Event
+from modelmill.engine.interface import Delete, Event
 from modelmill.kube.conditions import MAX_MESSAGE, timestamp
 from modelmill.kube.labels import RUN_ANNOTATION
 from modelmill.kube.objects import Manifest
@@ -17,8 +17,10 @@ from modelmill.kube.texts import fitted
 from modelmill.training import reproduction
 from modelmill.training.builders.job import CHAMPION_ANNOTATION, TRAINED_HASH_ANNOTATION, build_job, job_name
 from modelmill.training.builders.model_version import build_model_version, metric_texts
+from modelmill.training.builders.search_jobs import build_data_job, data_job_name
 from modelmill.training.observation import REPLACED, RunActive, RunEnded, observe
 from modelmill.training.replacement import given_up, other_spec
+from modelmill.training.search.follow import follow_search
 from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule
 from modelmill.training.triggers.decision import MAX_REASONS, Decision, Start
 from modelmill.training.view import View
@@ -31,10 +33,12 @@ MAX_COUNT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The status after it, what is created before that is written, events, and the run as it was seen if it goes on."""
+    """The status after it, what is done before that is written, events, and the run as it was seen if it goes on."""
 
     status: TrainingJobStatus
+    apply: tuple[Manifest, ...] = ()
     create: tuple[Manifest, ...] = ()
+    delete: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = ()
     seen: RunActive | None = None
 
@@ -51,7 +55,15 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
         return _start_again(view, again, existing, trainer)
     version = f"{view.spec.model}-{number}"
     unless = known_digest(view) if begin.unattended else None
-    job = existing or build_job(view, number, version, champion(view.versions, view.services), trainer, unless)
+    name = job_name(view, number)
+    searches = existing is None and view.spec.tuning is not None
+    compared = champion(view.versions, view.services)
+    if view.spec.tuning is not None and searches:
+        existing = view.jobs.get(data_job_name(name))
+        first = compared.name if compared is not None else None
+        job = existing or build_data_job(view, number, name, first, trainer, unless)
+    else:
+        job = existing or build_job(view, number, version, compared, trainer, unless)
     annotations = job["metadata"]["annotations"]
     run = CurrentRun(
         number=number,
@@ -59,11 +71,12 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
         triggers=tuple(one.id for one in decision.occasions),
         trained_hash=annotations[TRAINED_HASH_ANNOTATION],
         version=version,
-        job=job["metadata"]["name"],
+        job=name,
         champion=annotations[CHAMPION_ANNOTATION] or None,
         phase="Pending",
         attempt=1,
         start_time=timestamp(view.now),
+        trials=Trials(maximum=view.spec.tuning.max_trials) if view.spec.tuning is not None and searches else None,
     )
     status = replace(schedule.answered(view), current_run=run, trained_hash=run.trained_hash)
     token = view.annotations.get(RUN_ANNOTATION)
@@ -95,12 +108,29 @@ def known_digest(view: View) -> str | None:
     return last.data_digest if last is not None and last.trained_hash == view.trained_hash() else None
 
 
-def follow(view: View, run: CurrentRun, decision: Decision) -> Transition:
+def follow(view: View, run: CurrentRun, decision: Decision, trainer: Image) -> Transition:
     """Follow the run in progress to its end."""
-    seen = observe(view, run)
+    if run.trials is None:
+        return _followed(view, run, observe(view, run), decision, replaceable=True)
+    step = follow_search(view, run, trainer)
+    # What is found already is not thrown away for a change of the pods: those that cannot run are made anew.
+    replaceable = step.copying or bool(manual.reasons(view))
+    made = _followed(view, step.run, step.seen, decision, replaceable=replaceable)
+    return replace(
+        made,
+        apply=step.apply,
+        create=(*step.create, *made.create),
+        delete=step.delete,
+        events=(*step.events, *made.events),
+    )
+
+
+def _followed(
+    view: View, run: CurrentRun, seen: RunActive | RunEnded, decision: Decision, *, replaceable: bool
+) -> Transition:
     if isinstance(seen, RunEnded):
-        return finish(view, run, seen, decision)
-    ended = given_up(view, run, seen)
+        return _replace(view, run, seen, decision) if seen.cause == REPLACED else finish(view, run, seen, decision)
+    ended = given_up(view, run, seen) if replaceable else None
     if ended is not None:
         return _replace(view, run, ended, decision)
     message = fitted(seen.told, MAX_MESSAGE) or None
@@ -127,7 +157,7 @@ def finish(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> 
     if record.drift:
         text = f"run {record.number}: {'; '.join(record.drift)}"
         events = (Event("Warning", "DataDrifted", text[:1000]), *events)
-    return Transition(status, create, events)
+    return Transition(status, create=create, events=events)
 
 
 def _replace(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> Transition:
@@ -174,6 +204,8 @@ def _record(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) ->
         metrics=metric_texts(result.metrics),
         champion=result.champion.name if result.champion is not None else None,
         champion_metrics=metric_texts(result.champion.metrics) if result.champion is not None else {},
+        trials=run.trials,
+        best=run.best,
         reproduced=reproduced,
         job=run.job,
         attempts=ended.attempts,

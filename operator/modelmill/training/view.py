@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any, Final
 
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import InferenceService, ModelVersion, TrainingJob
 from modelmill.api.training_job import TrainingJobSpec
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.kube.objects import Manifest
+from modelmill.tuning.ledger import Ledger
+from modelmill.tuning.verdict import objective
+
+COUNTS: Final = {"max_trials", "parallel_trials", "max_failed_trials", "objective"}
+"""Fields of spec.tuning that may change while a search goes on; of the objective its goal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """What the sampler was asked and answered.
+
+    after: how many trials there were. count: how many were asked for. parameters: of the next ones, fewer when the space is
+    exhausted. error: why there is no answer.
+    """
+
+    after: int
+    count: int
+    parameters: Sequence[Mapping[str, str]] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +41,11 @@ class View:
     jobs: Jobs that it owns. pods: pods of those Jobs, by Job name.
     versions: ModelVersions of its model. services: InferenceServices that serve its model or retrain by it.
     owner: name of another TrainingJob that the model belongs to; None when it belongs to this one.
+    refusals: by Job name, why the API server refused a pod of the run in progress since its last one, when that is known.
+    ledger: of the search in progress, None before there is one. earlier: of the last search that ended.
+    ledgers: names of the ConfigMaps that ledgers are in, with the number of their run.
+    suggested: what the sampler answered for the next trials of the search, when it was asked.
     used: names of those versions that InferenceServices have in a track or pin; known where it is limited how many are kept.
-    refusal: why the API server refused a pod of the run in progress since its last one, when that is known.
     """
 
     training_job: TrainingJob
@@ -33,7 +56,11 @@ class View:
     services: Sequence[InferenceService]
     now: datetime
     owner: str | None = None
-    refusal: str | None = None
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    ledger: Ledger | None = None
+    earlier: Ledger | None = None
+    ledgers: Mapping[str, int] = field(default_factory=dict)
+    suggested: Suggested | None = None
     used: frozenset[str] = frozenset()
 
     @property
@@ -71,9 +98,21 @@ class View:
         return replace(self, training_job=replace(self.training_job, status=status))
 
     def trained_hash(self) -> str:
-        """Hash of the fields that decide what a run trains: data, how, and where from. A copy of the data is no other data."""
+        """Hash of the fields that decide what a run trains: data, how, where from, and what a search looks for.
+
+        A copy of the data is no other data.
+        """
         data = self.spec.data.model_copy(update={"snapshot": None})
-        return short_hash(data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint)
+        return short_hash(data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint, *self._searched())
+
+    def _searched(self) -> list[Any]:
+        """Return what makes trials of a search comparable; nothing without one, which keeps the hashes of such objects."""
+        tuning = self.spec.tuning
+        if tuning is None:
+            return []
+        aim = objective(tuning, self.spec.evaluation.primary)
+        space = tuning.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=COUNTS)
+        return [space, aim.metric, aim.direction]
 
     def run_spec_hash(self) -> str:
         """Hash of the fields that decide how a run is executed and what it trains: its Job is built from them.

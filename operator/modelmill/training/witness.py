@@ -6,48 +6,76 @@ recorded of a run stays, and a run that is taken for lost is trained again, so t
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
+from modelmill.api.training_job_status import CurrentRun
 from modelmill.engine.errors import NotFound
 from modelmill.engine.interface import Reads
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import JOBS, PODS
-from modelmill.training.observation import LOST, RunEnded, observe
+from modelmill.training.builders.search_jobs import data_job_name, trial_job_name
+from modelmill.training.observation import LOST, RunActive, RunEnded, observe
+from modelmill.training.search.advance import advance, unseen
+from modelmill.training.search.ledgers import witnessed_ledger
 from modelmill.training.view import View
 
 READ_AGAIN_SECONDS: Final = 10.0
 
 
 async def witnessed(view: View, reads: Reads) -> View:
-    """Return the view, with the Job and pods of the run in progress read anew when it would be recorded as lost.
+    """Return the view, with what would be recorded as lost of the run in progress read anew: ledger, Jobs and their pods.
 
     Raises ApiError when they cannot be read: then nothing is decided.
     """
     run = view.status.current_run
     if run is None:
         return view
-    seen = observe(view, run)
-    if not isinstance(seen, RunEnded) or seen.cause not in LOST:
-        return view
-    try:
-        job = await reads.get(JOBS, view.namespace, run.job)
-    except NotFound:
-        return view
-    uid = job["metadata"]["uid"]
-    if not _is_ours(job, view, run.number):
+    view = await witnessed_ledger(view, reads)
+    jobs: dict[str, Manifest] = {}
+    for name in _doubtful(view, run):
+        with suppress(NotFound):
+            job = await reads.get(JOBS, view.namespace, name)
+            if _is_ours(job, view, run.number):
+                jobs[name] = job
+    if not jobs:
         return view
     selector = f"{labels.TRAINING_JOB_LABEL}={view.name},{labels.RUN_LABEL}={run.number}"
     found, _ = await reads.list(PODS, view.namespace, label_selector=selector)
-    pods = [pod for pod in found if any(one["uid"] == uid for one in pod["metadata"].get("ownerReferences") or ())]
-    return replace(view, jobs={**view.jobs, run.job: job}, pods={**view.pods, run.job: pods})
+    pods = {
+        name: [pod for pod in found if job["metadata"]["uid"] in {one["uid"] for one in _owners(pod)}]
+        for name, job in jobs.items()
+    }
+    return replace(view, jobs={**view.jobs, **jobs}, pods={**view.pods, **pods})
+
+
+def _doubtful(view: View, run: CurrentRun) -> list[str]:
+    """Return the Jobs that would be recorded as lost, or as ended by nobody knows what."""
+    if run.trials is None:
+        return [run.job] if _is_lost(observe(view, run)) else []
+    if view.ledger is None:
+        data = data_job_name(run.job)
+        return [data] if data not in view.jobs or _is_lost(advance(view, run).ended) else []
+    if view.ledger.header.end:
+        return [run.job] if _is_lost(observe(view, run)) else []
+    return [trial_job_name(run.job, one.index, one.attempt) for one in unseen(view, advance(view, run))]
+
+
+def _is_lost(seen: RunActive | RunEnded | None) -> bool:
+    return isinstance(seen, RunEnded) and seen.cause in LOST
+
+
+def _owners(obj: Manifest) -> Sequence[Mapping[str, Any]]:
+    return obj["metadata"].get("ownerReferences") or ()
 
 
 def _is_ours(job: Manifest, view: View, number: int) -> bool:
     """Tell whether the Job of the run's name is the run's: by its owner or, where somebody took that away, by its labels."""
     meta = job["metadata"]
-    owners = meta.get("ownerReferences") or ()
+    owners = _owners(job)
     if owners:
         return any(owner["uid"] == view.uid for owner in owners)
     said = meta.get("labels") or {}

@@ -15,7 +15,9 @@ from tests.support.programs import ROOT, debian_program
 from tests.support.schema import validate
 
 EXAMPLES = ROOT / "examples"
-MANIFESTS = sorted(path for folder in ("quickstart", "container-image") for path in (EXAMPLES / folder).glob("*.yaml"))
+MANIFESTS = sorted(
+    path for folder in ("quickstart", "container-image", "search") for path in (EXAMPLES / folder).glob("*.yaml")
+)
 
 
 def objects(path: Path) -> list[dict[str, Any]]:

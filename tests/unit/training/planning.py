@@ -14,8 +14,9 @@ from modelmill.engine.errors import NotFound
 from modelmill.engine.interface import Plan
 from modelmill.engine.parts import Composed
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
+from modelmill.kube.resources import CONFIG_MAPS, CORE_EVENTS, JOBS, PODS
 from modelmill.training.part import training_part
+from modelmill.tuning.sampler import InProcess, Sampler
 from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 from tests.support import objects as o
@@ -29,7 +30,7 @@ class Seen:
     """A TrainingJob and what the cache would hold.
 
     jobs: by name. pods: by the name of their Job. events: of refused pods, about whichever Job is asked for.
-    unseen_jobs, unseen_pods: what the API server has and the cache has not.
+    unseen_jobs, unseen_pods, unseen_maps: what the API server has and the cache has not. maps: ConfigMaps by name.
     """
 
     parent: Manifest
@@ -41,18 +42,29 @@ class Seen:
     events: Sequence[Manifest] = ()
     unseen_jobs: Mapping[str, Manifest] = field(default_factory=dict)
     unseen_pods: Sequence[Manifest] = ()
+    maps: Mapping[str, Manifest] = field(default_factory=dict)
+    unseen_maps: Mapping[str, Manifest] = field(default_factory=dict)
+    sampler: Sampler = field(default_factory=InProcess)
     now: datetime = o.NOW
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         return next((one for one in self.list(resource) if one["metadata"]["name"] == name), None)
 
     def list(self, resource: Resource, namespace: str | None = None) -> Sequence[Manifest]:
-        known = {MODEL_VERSIONS: self.versions, INFERENCE_SERVICES: self.services, TRAINING_JOBS: self.training_jobs}
+        maps = list(self.maps.values())
+        known = {
+            CONFIG_MAPS: maps,
+            MODEL_VERSIONS: self.versions,
+            INFERENCE_SERVICES: self.services,
+            TRAINING_JOBS: self.training_jobs,
+        }
         return known[resource]
 
     def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         if resource == JOBS:
             return list(self.jobs.values())
+        if resource == CONFIG_MAPS:
+            return [one for one in self.maps.values() if one["metadata"].get("ownerReferences")]
         assert resource == PODS
         return next((self.pods.get(name, ()) for name, job in self.jobs.items() if job["metadata"]["uid"] == uid), ())
 
@@ -74,8 +86,11 @@ class ApiServer:
     seen: Seen
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
-        known = {**self.seen.jobs, **self.seen.unseen_jobs}
-        if resource != JOBS or name not in known:
+        known = {
+            JOBS: {**self.seen.jobs, **self.seen.unseen_jobs},
+            CONFIG_MAPS: {**self.seen.maps, **self.seen.unseen_maps},
+        }[resource]
+        if name not in known:
             raise NotFound(404, "NotFound", name)
         return known[name]
 
@@ -94,7 +109,7 @@ def view(parent: Mapping[str, Any], **more: Any) -> Seen:
 
 
 def plan(seen: Seen, image: Image) -> Plan:
-    made = value_of(Composed([training_part(image, ApiServer(seen))])(seen.parent, seen, seen.now))
+    made = value_of(Composed([training_part(image, ApiServer(seen), seen.sampler)])(seen.parent, seen, seen.now))
     return replace(
         made, create=tuple(made.create), apply=tuple(made.apply), delete=tuple(made.delete), events=tuple(made.events)
     )

@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import ModelVersion
-from modelmill.contracts import names, stage
-from modelmill.contracts.parameters import environment
+from modelmill.contracts import names, parameters, stage
 from modelmill.kube import labels
 from modelmill.training.builders.stage_spec import stage_spec
 from modelmill.training.recipe import RECIPE_ANNOTATION, as_made, parameters_of, told_again, written
@@ -25,6 +24,8 @@ WORK = "/modelmill"
 REQUESTS = {"cpu": "100m", "memory": "384Mi"}
 TRAINED_HASH_ANNOTATION = f"{labels.GROUP}/trained-hash"
 RUN_SPEC_HASH_ANNOTATION = f"{labels.GROUP}/run-spec-hash"
+PUBLISH = "publish"
+"""Step of the Job of a search that publishes."""
 CHAMPION_ANNOTATION = f"{labels.GROUP}/champion"
 STORE_ANNOTATION = f"{labels.GROUP}/store"
 # The webhook that gives the pods of a service account a token for AWS gives it to every container that is not named here.
@@ -63,8 +64,17 @@ def build_reproduction(view: View, number: int, version: ModelVersion, trainer: 
     if recipe is None or told is None:
         raise ValueError(f"{version.name} has no recipe that can be read")
     image = replace(trainer, name=recipe.image)
-    job = _job(view, as_made(view, version, recipe), told, image, parameters=parameters_of(recipe))
+    job = _job(view, as_made(view, version, recipe), told, image, given=parameters_of(recipe))
     job["metadata"]["annotations"][labels.REPRODUCE_ANNOTATION] = version.name
+    return job
+
+
+def build_run_job(view: View, told: stage.StageSpec, champion: str | None, trainer: Image) -> dict[str, Any]:
+    """Return the Job of a search that publishes what was found."""
+    given = told.search.parameters if told.search is not None else {}
+    job = _job(view, view, told, trainer, champion=champion or "", given=given)
+    for meta in (job["metadata"], job["spec"]["template"]["metadata"]):
+        meta["labels"][labels.STEP_LABEL] = PUBLISH
     return job
 
 
@@ -75,11 +85,33 @@ def _job(
     trainer: Image,
     *,
     champion: str = "",
-    parameters: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return a run's Job. made: what the pod is built from. parameters: of the train container, None where it has none."""
+    """Return a run's Job. made: what the pod is built from. given: the train container's parameters, or None."""
     number, policy = told.run, view.spec.run_policy
-    job_labels = {
+    recipe = written(told, trainer.name, made.spec.train.container, given)
+    return jobs.build_job(
+        jobs.Job(
+            name=job_name(view, number),
+            namespace=view.namespace,
+            labels=job_labels(view, number),
+            annotations={
+                **run_annotations(view, champion),
+                STORE_ANNOTATION: _store_text(made),
+                **({RECIPE_ANNOTATION: recipe} if recipe is not None else {}),
+            },
+            tries_again=policy.backoff_limit,
+            deadline_seconds=policy.active_deadline_seconds,
+            final_containers=_final_stages(made),
+            pod_annotations=WITHOUT_IDENTITY,
+            pod=_pod(made, number, stage.encode(told), trainer, given),
+        )
+    )
+
+
+def job_labels(view: View, number: int) -> dict[str, str]:
+    """Return the labels of every Job and pod of run `number`."""
+    return {
         labels.TRAINING_JOB_LABEL: view.name,
         labels.RUN_LABEL: str(number),
         labels.MODEL_LABEL: view.spec.model,
@@ -87,26 +119,20 @@ def _job(
         "app.kubernetes.io/name": "modelmill-trainer",
         "app.kubernetes.io/instance": view.name,
     }
-    recipe = written(told, trainer.name, made.spec.train.container, parameters)
-    return jobs.build_job(
-        jobs.Job(
-            name=job_name(view, number),
-            namespace=view.namespace,
-            labels=job_labels,
-            annotations={
-                TRAINED_HASH_ANNOTATION: view.trained_hash(),
-                RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash(),
-                CHAMPION_ANNOTATION: champion,
-                STORE_ANNOTATION: made.spec.store.model_dump_json(by_alias=True, exclude_none=True),
-                **({RECIPE_ANNOTATION: recipe} if recipe is not None else {}),
-            },
-            tries_again=policy.backoff_limit,
-            deadline_seconds=policy.active_deadline_seconds,
-            final_containers=_final_stages(made),
-            pod_annotations=WITHOUT_IDENTITY,
-            pod=_pod(made, number, stage.encode(told), trainer, parameters),
-        )
-    )
+
+
+def run_annotations(view: View, champion: str | None) -> dict[str, str]:
+    """Return what the first Job of a run says about it: from which spec it was made, and what it is compared with."""
+    return {
+        TRAINED_HASH_ANNOTATION: view.trained_hash(),
+        RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash(),
+        CHAMPION_ANNOTATION: champion or "",
+        STORE_ANNOTATION: _store_text(view),
+    }
+
+
+def _store_text(view: View) -> str:
+    return view.spec.store.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def store_of(view: View, job: str) -> Store:
@@ -128,42 +154,59 @@ def _final_stages(view: View) -> list[str]:
     return [names.STAGE_FETCH, *train, names.STAGE_EVALUATE, names.STAGE_PUBLISH]
 
 
-def _pod(view: View, number: int, told: str, image: Image, parameters: Mapping[str, Any] | None) -> Pod:
-    env = _environment(number)
+def _pod(view: View, number: int, told: str, image: Image, given: Mapping[str, Any] | None) -> Pod:
+    env = environment(number)
     ours = {**env, names.ENV_EVALUATED: f"{WORK}/evaluated", names.ENV_STAGE: told}
     # The model is loaded and run where there are no keys; where there are, nothing is mounted that a tenant's program wrote.
-    evaluate = _stage(view, names.STAGE_EVALUATE, image, ours, ("evaluated",), reads=("input", "holdout", "output"))
+    evaluate = stage_container(
+        view, names.STAGE_EVALUATE, image, ours, ("evaluated",), reads=("input", "holdout", "output")
+    )
     return Pod(
         init=[
-            _stage(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True),
-            _train(view, image, {**env, **(environment(parameters) if parameters is not None else {})}, told),
+            stage_container(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True),
+            train_container(view, image, env, told, given),
             evaluate,
         ],
-        containers=[_stage(view, names.STAGE_PUBLISH, image, ours, (), reads=("holdout", "evaluated"), keys=True)],
+        containers=[
+            stage_container(view, names.STAGE_PUBLISH, image, ours, (), reads=("holdout", "evaluated"), keys=True)
+        ],
         template=view.spec.pod_template,
         service_account=view.spec.store.service_account_name,
         restart_policy="Never",
     )
 
 
-def _train(view: View, image: Image, env: dict[str, str], told: str) -> Container:
-    """Return the train stage: it sees neither the hold-out nor the store's keys."""
+def train_container(
+    view: View,
+    image: Image,
+    env: Mapping[str, str],
+    told: str,
+    given: Mapping[str, Any] | None,
+    trial: int | None = None,
+) -> Container:
+    """Return the train stage: it sees neither the hold-out nor the store's keys.
+
+    given: parameters that it is told, None where it has none. trial: index of the trial, None in a run that publishes.
+    """
     container = view.spec.train.container
     folders = ("input", "output")
+    found = {**env, **(parameters.environment(given) if given is not None else {})}
+    if trial is not None:
+        found[names.ENV_TRIAL] = str(trial)
     if container is None:
-        return _stage(view, names.STAGE_TRAIN, image, {**env, names.ENV_STAGE: told}, folders)
+        return stage_container(view, names.STAGE_TRAIN, image, {**found, names.ENV_STAGE: told}, folders)
     own = {item.name: item.value for item in container.env}
     # Python keeps back what it prints to a pipe: its last words would come after those of the error that ended it.
-    plain = {**env, "PYTHONUNBUFFERED": "1"}
-    built = _stage(view, names.STAGE_TRAIN, Image(container.image), {**plain, **own}, folders)
+    plain = {**found, "PYTHONUNBUFFERED": "1"}
+    built = stage_container(view, names.STAGE_TRAIN, Image(container.image), {**plain, **own}, folders)
     return replace(built, args=container.args, command=container.command, read_only_root=False)
 
 
-def _stage(
+def stage_container(
     view: View,
     name: str,
     image: Image,
-    env: dict[str, str],
+    env: Mapping[str, str],
     folders: tuple[str, ...],
     *,
     reads: tuple[str, ...] = (),
@@ -183,7 +226,7 @@ def _stage(
     )
 
 
-def _environment(number: int) -> dict[str, str]:
+def environment(number: int) -> dict[str, str]:
     """Return the variables that every stage has, in the order in which they may refer to each other."""
     return {
         names.ENV_INPUT: f"{WORK}/input",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelmill.api.data import DataSchema
@@ -35,6 +37,19 @@ def stage_spec(
         train_image=spec.train.container.image if spec.train.container else "",
         description=spec.description,
     )
+
+
+def with_parameters(told: stage.StageSpec, parameters: Mapping[str, str]) -> stage.StageSpec:
+    """Return the spec with parameters that a search has found, over those of the resource."""
+    if told.estimator is None:
+        return told
+    merged = {**told.estimator.parameters, **parameter_values(parameters)}
+    return replace(told, estimator=replace(told.estimator, parameters=merged))
+
+
+def parameter_values(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the texts of parameters mean."""
+    return {name: parameter_value(text) for name, text in parameters.items()}
 
 
 def parameter_value(value: int | str) -> Any:

@@ -1,0 +1,257 @@
+"""spec.tuning of a TrainingJob: a run that searches the best parameters by many trials before it publishes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from modelmill.api.base import Decimal, Part, rules
+
+MAX_PARAMETERS = 32
+LARGEST = 2**53
+"""Integers up to here are exact as the doubles that a sampler computes with."""
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+Choice = int | Annotated[str, Field(max_length=200)]
+"""A choice, or a value of a seed trial. Texts and integers of one look are the same: 16 and '16'."""
+_ESTIMATOR = r"^sklearn(\\.[A-Za-z_][A-Za-z0-9_]*)+$"
+
+
+class Objective(Part):
+    """What the search optimizes."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        description="Metric that each trial is measured by, e.g. r2, mae, accuracy.",
+        json_schema_extra=rules(
+            (
+                "self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$')",
+                "a search has one objective, the name of one metric: choose one, and bound the others in evaluation.gates",
+            )
+        ),
+    )
+    direction: Literal["Maximize", "Minimize"] = Field(description="Which way is better.")
+    goal: Decimal | None = Field(
+        default=None, description="Value of the metric at which the search ends. Left out: it makes all its trials."
+    )
+
+
+class FloatRange(Part):
+    """Numbers between two bounds, which are included."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            ("double(self.low) <= double(self.high)", "low must not be above high"),
+            ("!has(self.log) || !self.log || double(self.low) > 0.0", "log needs low above 0"),
+            ("!has(self.log) || !self.log || !has(self.step)", "log and step exclude each other: remove one"),
+            ("!has(self.step) || double(self.step) > 0.0", "step must be above 0"),
+            (
+                "!has(self.step) || double(self.step) <= 0.0 || "
+                "(double(self.high) - double(self.low)) / double(self.step) < 1e15",
+                "step is too small for the range: there may be 1e15 steps at most",
+            ),
+        )
+    }
+    low: Decimal = Field(description="Least value, e.g. '0.01'.")
+    high: Decimal = Field(description="Greatest value.")
+    log: bool = Field(default=False, description="Whether orders of magnitude are equally likely.")
+    step: Decimal | None = Field(default=None, description="Distance between values. Left out: any value.")
+
+
+class IntRange(Part):
+    """Whole numbers between two bounds, which are included."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            ("self.low <= self.high", "low must not be above high"),
+            ("!has(self.log) || !self.log || self.low >= 1", "log needs low of at least 1"),
+            (
+                "!has(self.log) || !self.log || !has(self.step) || self.step == 1",
+                "log and step exclude each other: remove one",
+            ),
+        )
+    }
+    low: Annotated[int, Field(ge=-LARGEST, le=LARGEST)] = Field(description="Least value.")
+    high: Annotated[int, Field(ge=-LARGEST, le=LARGEST)] = Field(description="Greatest value.")
+    log: bool = Field(default=False, description="Whether orders of magnitude are equally likely.")
+    step: Annotated[int, Field(ge=1, le=LARGEST)] = Field(default=1, description="Distance between values.")
+
+
+class Categorical(Part):
+    """One of several values without an order."""
+
+    choices: list[Choice] = Field(
+        min_length=1,
+        max_length=32,
+        description="The values. Numbers with a fraction, truth values and null are written as text: '0.5', 'true', 'null'.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+
+
+class When(Part):
+    """The value of another parameter that a parameter hangs on."""
+
+    parameter: ParameterName = Field(description="Name of a categorical parameter.")
+    equals: Choice = Field(description="One of its choices: with another one, a trial has no value for this parameter.")
+
+
+class Parameter(Part):
+    """One dimension of the space: exactly one of float, int and categorical."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            (
+                "(has(self.float) ? 1 : 0) + (has(self.int) ? 1 : 0) + (has(self.categorical) ? 1 : 0) == 1",
+                "set exactly one of float, int and categorical",
+            )
+        )
+    }
+    name: ParameterName = Field(
+        description="Name of the estimator's parameter. CLASS__NAME is one that only the estimator of that class has; "
+        "estimator is the estimator's import path itself."
+    )
+    float_range: FloatRange | None = Field(default=None, alias="float", description="A number.")
+    int_range: IntRange | None = Field(default=None, alias="int", description="A whole number.")
+    categorical: Categorical | None = Field(default=None, description="One of several values.")
+    when: When | None = Field(default=None, description="Only where another parameter has a certain value.")
+
+
+class Algorithm(Part):
+    """How the parameters of the next trial are found."""
+
+    name: Literal["Random", "Grid", "TPE"] = Field(
+        default="TPE",
+        description="TPE: where earlier trials make good values likely (tree-structured Parzen estimator). Random: anywhere. "
+        "Grid: every combination once.",
+    )
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        default=0, description="The same seed and the same results of trials make the same search."
+    )
+
+
+class Validation(Part):
+    """Rows of the training data that measure a trial. The hold-out never does."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            ("has(self.folds) != has(self.fraction)", "set exactly one of folds and fraction"),
+            (
+                "!has(self.fraction) || (double(self.fraction) > 0.0 && double(self.fraction) < 1.0)",
+                "fraction must be between 0 and 1, e.g. '0.2'",
+            ),
+            (
+                "!has(self.strategy) || self.strategy != 'Latest' || has(self.column)",
+                "strategy Latest needs column: the one to order the rows by",
+            ),
+        )
+    }
+    folds: Annotated[int, Field(ge=2, le=20)] | None = Field(
+        default=None,
+        description="Each trial is fitted so many times, and measured on another part of the rows each time.",
+    )
+    fraction: Decimal | None = Field(default=None, description="Share of the training rows, e.g. '0.2'.")
+    strategy: Literal["Random", "Latest"] = Field(
+        default="Random",
+        description="Random: by a hash of each row's content. Latest: rows with the greatest values of column; with folds, "
+        "each part is measured by a model of the rows before it.",
+    )
+    column: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        default=None, description="Column that orders the rows for strategy Latest."
+    )
+
+
+_NAMED = "self.seedTrials.all(t, t.all(n, self.parameters.exists(p, p.name == n)))"
+_NUMBER = r"matches('^-?[0-9]{1,15}(\\.[0-9]{1,15})?([eE][-+]?[0-9]{1,2})?$')"
+_WITHIN = (
+    "self.seedTrials.all(t, self.parameters.all(p, !(p.name in t) || "
+    "(has(p.categorical) ? p.categorical.choices.exists(c, string(c) == string(t[p.name])) : "
+    f"has(p.int) ? string(t[p.name]).matches('^-?[0-9]{{1,16}}$') && int(string(t[p.name])) >= p.int.low && "
+    "int(string(t[p.name])) <= p.int.high : "
+    f"has(p.float) ? string(t[p.name]).{_NUMBER} && double(string(t[p.name])) >= double(p.float.low) && "
+    "double(string(t[p.name])) <= double(p.float.high) : true)))"
+)
+
+
+class Tuning(Part):
+    """A search: trials with different parameters, each measured on validation rows, before the best ones are published."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            (
+                "!has(self.parallelTrials) || self.parallelTrials <= self.maxTrials",
+                "parallelTrials must not be above maxTrials",
+            ),
+            (
+                "!has(self.algorithm) || self.algorithm.name != 'Grid' || "
+                "self.parameters.all(p, !has(p.float) || has(p.float.step))",
+                "algorithm Grid needs a step for each float parameter: without one there is no end of combinations",
+            ),
+            (
+                "self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter && "
+                "has(q.categorical) && q.categorical.choices.exists(c, string(c) == string(p.when.equals))))",
+                "when needs a categorical parameter of this list, and one of its choices",
+            ),
+            (
+                "self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter && "
+                "(!has(q.when) || self.parameters.exists(r, r.name == q.when.parameter && !has(r.when)))))",
+                "when goes two steps deep at most: the parameter that it names may hang on another one, which hangs on none",
+            ),
+            (
+                "self.parameters.all(p, self.parameters.exists_one(q, q.name.lowerAscii() == p.name.lowerAscii()))",
+                "names that differ in capitals only would be one environment variable: rename one",
+            ),
+            (f"!has(self.seedTrials) || {_NAMED}", "seedTrials may name parameters of this search only"),
+            (
+                f"!has(self.seedTrials) || {_WITHIN}",
+                "a value of seedTrials is outside its parameter's range or choices",
+            ),
+        )
+    }
+    objective: Objective | None = Field(
+        default=None, description="What the search optimizes. Left out: evaluation.primary, without a goal."
+    )
+    parameters: list[Parameter] = Field(
+        min_length=1,
+        max_length=MAX_PARAMETERS,
+        description="The space that is searched. A trial's values are put over train.sklearn.parameters; every train container "
+        "has them as MODELMILL_PARAMS (JSON) and MODELMILL_PARAM_<NAME>.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    algorithm: Algorithm = Field(default_factory=Algorithm, description="How the next trial's parameters are found.")
+    max_trials: Annotated[int, Field(ge=1, le=5000)] = Field(
+        description="How many trials are made. Raised after a search, the next run goes on with it."
+    )
+    parallel_trials: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1, description="How many trials run at a time, each in a pod of its own."
+    )
+    max_failed_trials: Annotated[int, Field(ge=0, le=5000)] = Field(
+        default=3, description="How many trials may fail; with one more the run fails. Lost pods do not count."
+    )
+    validation: Validation | None = Field(
+        default=None,
+        description="Rows that measure a trial. Left out: 5 folds with train.sklearn, else a fifth of the training rows; by "
+        "strategy and column of data.holdout.",
+    )
+    seed_trials: list[Annotated[dict[str, Choice], Field(max_length=MAX_PARAMETERS)]] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Parameters of the first trials. What one leaves out is found by the algorithm.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+
+
+SPEC_RULES = (
+    (
+        "!has(self.tuning) || !has(self.tuning.validation) || !has(self.tuning.validation.folds) || has(self.train.sklearn)",
+        "tuning.validation.folds needs train.sklearn, whose stage fits each fold: use fraction with a container",
+    ),
+    (
+        "!has(self.tuning) || !has(self.train.sklearn) || self.tuning.parameters.all(p, p.name != 'estimator' || "
+        f"(has(p.categorical) && p.categorical.choices.all(c, string(c).matches('{_ESTIMATOR}'))))",
+        "the parameter estimator needs categorical choices that are import paths, e.g. sklearn.linear_model.Ridge",
+    ),
+    (
+        "!has(self.tuning) || !has(self.data.snapshot) || self.data.snapshot == 'Copy'",
+        "a search needs data.snapshot Copy, which its trials read: leave data.snapshot out, or set Copy",
+    ),
+)
+"""Rules of a TrainingJob's spec about its tuning and what it stands beside."""

@@ -1,0 +1,200 @@
+"""The Jobs of a search: one that copies the data, one for each trial, and one that publishes what was found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from modelmill.api.fingerprint import short_hash
+from modelmill.api.training_job_status import CurrentRun
+from modelmill.api.tuning import Validation
+from modelmill.contracts import names, stage
+from modelmill.kube import labels
+from modelmill.training.builders.job import (
+    RUN_SPEC_HASH_ANNOTATION,
+    WITHOUT_IDENTITY,
+    build_run_job,
+    environment,
+    job_labels,
+    run_annotations,
+    stage_container,
+    train_container,
+)
+from modelmill.training.builders.stage_spec import parameter_values, stage_spec, with_parameters
+from modelmill.training.view import View
+from modelmill.tuning.ledger import FAILED, PRUNED, SUCCEEDED, Entry, Ledger
+from modelmill.tuning.verdict import objective
+from modelmill.workloads import jobs
+from modelmill.workloads.containers import Image
+from modelmill.workloads.pods import Pod
+
+DATA: Final = "data"
+TRIAL: Final = "trial"
+TOLD_BEST: Final = 10
+MOST_TOLD: Final = 8192
+"""Bytes of the best trials that the publish Job is told: they go into an environment variable."""
+LONGEST_NAME: Final = 63
+"""Of a Job, whose name is a label's value of its pods."""
+
+
+def data_job_name(run_job: str) -> str:
+    """Return the name of the Job that copies the data of a search; run_job: the name of its run's Job."""
+    return _name(run_job, "-data")
+
+
+def trial_job_name(run_job: str, index: int, attempt: int) -> str:
+    """Return the name of the Job of a trial: the same at each restart, and another for each attempt."""
+    return _name(run_job, f"-t{index}" + (f"-a{attempt}" if attempt > 1 else ""))
+
+
+def _name(run_job: str, suffix: str) -> str:
+    if len(run_job) + len(suffix) <= LONGEST_NAME:
+        return f"{run_job}{suffix}"
+    unique = f"-{short_hash(run_job)[:6]}{suffix}"
+    return f"{run_job[: LONGEST_NAME - len(unique)]}{unique}"
+
+
+def build_data_job(
+    view: View, number: int, run_job: str, champion: str | None, trainer: Image, unless_digest: str | None
+) -> dict[str, Any]:
+    """Return the Job that reads the data once and copies them into the store; trials and publish read the copy.
+
+    It ends the run when the data have `unless_digest`.
+    """
+    told = stage_spec(view, number, f"{view.spec.model}-{number}", None, unless_digest)
+    told = replace(told, data=replace(told.data, copy=True))
+    policy = view.spec.run_policy
+    env = {**environment(number), names.ENV_STAGE: stage.encode(told)}
+    fetch = stage_container(view, names.STAGE_FETCH, trainer, env, ("input", "holdout"), keys=True)
+    return jobs.build_job(
+        jobs.Job(
+            name=data_job_name(run_job),
+            namespace=view.namespace,
+            labels={**job_labels(view, number), labels.STEP_LABEL: DATA},
+            annotations=run_annotations(view, champion),
+            tries_again=policy.backoff_limit,
+            deadline_seconds=policy.active_deadline_seconds,
+            final_containers=[names.STAGE_FETCH],
+            pod=_pod(view, Pod(containers=[fetch])),
+        )
+    )
+
+
+def build_trial_job(view: View, run: CurrentRun, ledger: Ledger, entry: Entry, trainer: Image) -> dict[str, Any]:
+    """Return the Job of one trial. The hold-out is not in its pod; a failure is told at once, since it is not tried again."""
+    if view.spec.tuning is None:
+        raise ValueError("a trial without spec.tuning")
+    aim = objective(view.spec.tuning, view.spec.evaluation.primary)
+    told = with_parameters(stage_spec(view, run.number, run.version, None, None), entry.parameters)
+    told = replace(
+        told,
+        data=replace(told.data, snapshot=ledger.header.digest, schema=None),
+        primary_metric=aim.metric,
+        primary_direction=aim.direction,
+        gates=(),
+        trial=_trial(entry, validation(view)),
+    )
+    encoded = stage.encode(told)
+    env = environment(run.number)
+    ours = {**env, names.ENV_STAGE: encoded}
+    given = parameter_values(entry.parameters)
+    pod = Pod(
+        init=[
+            stage_container(view, names.STAGE_FETCH, trainer, ours, ("input", "holdout"), keys=True),
+            train_container(view, trainer, env, encoded, given, entry.index),
+        ],
+        containers=[stage_container(view, names.STAGE_SCORE, trainer, ours, (), reads=("input", "holdout", "output"))],
+    )
+    trial_labels = {labels.STEP_LABEL: TRIAL, labels.TRIAL_LABEL: str(entry.index)}
+    return jobs.build_job(
+        jobs.Job(
+            name=trial_job_name(run.job, entry.index, entry.attempt),
+            namespace=view.namespace,
+            labels={**job_labels(view, run.number), **trial_labels},
+            annotations={RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash()},
+            tries_again=0,
+            deadline_seconds=view.spec.run_policy.active_deadline_seconds,
+            pod_annotations=WITHOUT_IDENTITY,
+            pod=_pod(view, pod),
+        )
+    )
+
+
+def build_publish_job(view: View, run: CurrentRun, ledger: Ledger, trainer: Image) -> dict[str, Any]:
+    """Return the Job that trains with the best parameters on all training rows, opens the hold-out, and publishes."""
+    champion = next((one for one in view.versions if one.name == run.champion), None)
+    search = search_facts(view, ledger)
+    told = stage_spec(view, run.number, run.version, champion, None)
+    best = ledger.ranked(search.direction)[0]
+    told = replace(
+        with_parameters(told, best.parameters),
+        data=replace(told.data, snapshot=ledger.header.digest),
+        search=search,
+    )
+    return build_run_job(view, told, run.champion, trainer)
+
+
+def search_facts(view: View, ledger: Ledger) -> stage.Search:
+    """Return what report and lineage tell of the search: the best trials, as many as have room. One has succeeded."""
+    tuning = view.spec.tuning
+    if tuning is None:
+        raise ValueError("a search without spec.tuning")
+    aim = objective(tuning, view.spec.evaluation.primary)
+    ranked = ledger.ranked(aim.direction)
+    told: list[stage.RankedTrial] = []
+    size = 0
+    for one in ranked[:TOLD_BEST]:
+        size += sum(len(f"{name}{text}".encode()) + 8 for name, text in one.parameters.items())
+        if told and size > MOST_TOLD:
+            break
+        told.append(stage.RankedTrial(one.index, one.value or 0.0, parameter_values(one.parameters)))
+    return stage.Search(
+        algorithm=tuning.algorithm.name,
+        seed=tuning.algorithm.seed,
+        objective_metric=aim.metric,
+        direction=aim.direction,
+        trials=len(ledger.entries),
+        succeeded=ledger.count(SUCCEEDED),
+        failed=ledger.count(FAILED),
+        pruned=ledger.count(PRUNED),
+        best_index=told[0].index,
+        best_value=told[0].value,
+        validation=_in_words(validation(view)),
+        parameters=told[0].parameters,
+        best=tuple(told),
+    )
+
+
+def validation(view: View) -> Validation:
+    """Return the rows that measure trials: what the spec says, or folds where our own stage can fit them."""
+    given = view.spec.tuning.validation if view.spec.tuning is not None else None
+    if given is not None:
+        return given
+    holdout = view.spec.data.holdout
+    rows = Validation(folds=5) if view.spec.train.sklearn is not None else Validation(fraction="0.2")
+    return rows.model_copy(update={"strategy": holdout.strategy, "column": holdout.column})
+
+
+def _in_words(rows: Validation) -> str:
+    latest = f", by {rows.column}" if rows.strategy == "Latest" else ""
+    return f"{rows.folds} folds{latest}" if rows.folds is not None else f"fraction {rows.fraction}{latest}"
+
+
+def _trial(entry: Entry, rows: Validation) -> stage.Trial:
+    return stage.Trial(
+        index=entry.index,
+        attempt=entry.attempt,
+        folds=rows.folds or 0,
+        fraction=float(rows.fraction) if rows.fraction is not None else 0.0,
+        strategy=rows.strategy,
+        column=rows.column,
+    )
+
+
+def _pod(view: View, pod: Pod) -> Pod:
+    return replace(
+        pod,
+        template=view.spec.pod_template,
+        service_account=view.spec.store.service_account_name,
+        restart_policy="Never",
+    )

@@ -1,0 +1,165 @@
+"""The ledger of a search: every trial with its parameters and what became of it, in shards of 100, as texts by key."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Final, Literal, cast
+
+from modelmill.kube.texts import fitted, word
+
+SHARD: Final = 100
+"""Trials in a shard. One has about 340 bytes, and 10 kB at most: 32 parameters of 264 bytes, 8 metrics, a message."""
+HEADER_KEY: Final = "search"
+MAX_METRICS: Final = 8
+MAX_MESSAGE: Final = 256
+
+State = Literal["Running", "Succeeded", "Failed", "Pruned"]
+RUNNING: Final = "Running"
+SUCCEEDED: Final = "Succeeded"
+FAILED: Final = "Failed"
+PRUNED: Final = "Pruned"
+STATES: Final = (RUNNING, SUCCEEDED, FAILED, PRUNED)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One trial. attempt: the try that runs or ended, from 1: a lost pod is no try that counts.
+
+    parameters: by name, as texts. value: of the objective; None unless it succeeded. reason, message: why it did not succeed.
+    started, finished: times of RFC 3339.
+    """
+
+    index: int
+    parameters: Mapping[str, str]
+    attempt: int = 1
+    state: State = "Running"
+    value: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+    started: str = ""
+    finished: str = ""
+
+    def ended(self, state: State, finished: str, reason: str = "", message: str = "") -> Entry:
+        """Return the trial as it ended without a value."""
+        words = fitted(message, MAX_MESSAGE)
+        return replace(self, state=state, finished=finished, reason=word(reason, "Failed"), message=words)
+
+    def succeeded(self, metric: str, metrics: Mapping[str, float], finished: str) -> Entry:
+        """Return the trial as it ended well; of its metrics that of the objective is kept first."""
+        names = [metric, *(name for name in sorted(metrics) if name != metric)][:MAX_METRICS]
+        kept = {name: metrics[name] for name in names}
+        return replace(self, state="Succeeded", value=metrics[metric], metrics=kept, finished=finished)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the trials have in common.
+
+    generation: hash of the space and of all else that makes results comparable. digest, rows, holdout_rows: the data.
+    carried: how many trials were taken over from the search before, whose `maxTrials` was raised.
+    end: why the search is over, as a CamelCase word; empty while it goes on. message: the same for people.
+    """
+
+    generation: str
+    digest: str
+    rows: int
+    holdout_rows: int
+    carried: int = 0
+    end: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All trials of a search in the order of their indexes, which are their places.
+
+    damaged: why it cannot be relied on. shards: what it was decoded from.
+    """
+
+    header: Header
+    entries: tuple[Entry, ...] = ()
+    damaged: str = ""
+    shards: Sequence[Mapping[str, str]] = field(default=(), compare=False)
+
+    def count(self, state: State) -> int:
+        """Return how many trials are in a state."""
+        return sum(one.state == state for one in self.entries)
+
+    def running(self) -> list[Entry]:
+        """Return the trials that have not ended."""
+        return [one for one in self.entries if one.state == RUNNING]
+
+    def changed(self, *entries: Entry) -> Ledger:
+        """Return the ledger with entries in the place of those with their indexes, or behind them."""
+        known = {one.index: one for one in (*self.entries, *entries)}
+        return replace(self, entries=tuple(known[index] for index in sorted(known)))
+
+    def ranked(self, direction: str) -> list[Entry]:
+        """Return the trials that succeeded, the best first; of equals the one that was suggested first."""
+        sign = -1 if direction == "Maximize" else 1
+        scored = [(sign * one.value, one.index, one) for one in self.entries if one.value is not None]
+        return [one for _, _, one in sorted(scored, key=lambda row: row[:2])]
+
+
+def encode(ledger: Ledger, before: Ledger | None = None) -> list[Mapping[str, str]]:
+    """Return the shards: in each a text for each trial by its index, and in the first the header.
+
+    before: the ledger as it was decoded; what did not change since is not encoded anew.
+    """
+    count = max(1, math.ceil(len(ledger.entries) / SHARD))
+    return [_shard(ledger, place, before) for place in range(count)]
+
+
+def _shard(ledger: Ledger, place: int, before: Ledger | None) -> Mapping[str, str]:
+    part = slice(place * SHARD, (place + 1) * SHARD)
+    header = {HEADER_KEY: _text(asdict(ledger.header))} if place == 0 else {}
+    if before is not None and place < len(before.shards) and before.entries[part] == ledger.entries[part]:
+        return {**before.shards[place], **header}
+    return {f"{one.index:05}": _text(asdict(one)) for one in ledger.entries[part]} | header
+
+
+def decode(shards: Sequence[Mapping[str, str]]) -> Ledger | None:
+    """Return the ledger in the shards, or None when the first has no header. What somebody damaged is said in `damaged`."""
+    if not shards:
+        return None
+    try:
+        header = cast(Header, _known(Header, json.loads(shards[0][HEADER_KEY])))
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    texts = {key: text for shard in shards for key, text in shard.items() if key != HEADER_KEY}
+    entries: list[Entry] = []
+    for place, key in enumerate(sorted(texts)):
+        entry = _entry(texts[key])
+        if entry is None or entry.index != place:
+            return Ledger(header, tuple(entries), f"trial {place} cannot be read under key {key}", shards)
+        entries.append(entry)
+    return Ledger(header, tuple(entries), shards=shards)
+
+
+@lru_cache(maxsize=4096)
+def _entry(text: str) -> Entry | None:
+    try:
+        raw = json.loads(text)
+        entry = cast(Entry, _known(Entry, raw))
+        numbers = [entry.value or 0.0, *entry.metrics.values()]
+        texts = [*entry.parameters, *entry.parameters.values()]
+        plain = all(isinstance(one, str) for one in texts) and all(math.isfinite(one) for one in numbers)
+        whole = isinstance(entry.index, int) and isinstance(entry.attempt, int) and entry.attempt >= 1
+        scored = (entry.value is not None) == (entry.state == SUCCEEDED)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return None
+    return entry if plain and whole and scored and entry.state in STATES else None
+
+
+def _known(cls: type[Any], raw: Mapping[str, Any]) -> Any:
+    return cls(**{name: raw[name] for name in cls.__dataclass_fields__ if name in raw})
+
+
+def _text(plain: Mapping[str, Any]) -> str:
+    filled = {name: value for name, value in plain.items() if value not in (None, "", {}) or name == "parameters"}
+    return json.dumps(filled, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
