@@ -106,7 +106,7 @@ class Work:
             return {**keys, "MODELMILL_PAYLOAD_LOG": f"s3://{BUCKET}/{self.own}log"}
         if name == programs.CARRY:
             return {**keys, names.ENV_ARTIFACT_URI: f"s3://{BUCKET}/{self.own}carried"}
-        if name == programs.SERVER_FETCH:
+        if name in (programs.SERVER_FETCH, programs.REMOVE):
             champion = self.surroundings.trained.champion
             return {
                 **keys,
@@ -162,7 +162,7 @@ def play(
     artifact = f"models/{NAMESPACE}/{MODEL}/{trained.champion.digest.replace(':', '-')}/"
     if name == programs.FETCH:
         surroundings.put_data(own)
-    if name in (programs.FETCH, programs.SERVER_FETCH):
+    if name in (programs.FETCH, programs.SERVER_FETCH, programs.REMOVE):
         for path in trained.artifact.iterdir():
             surroundings.client.put_object(Bucket=BUCKET, Key=f"{own}{artifact}{path.name}", Body=path.read_bytes())
     champion = Champion("fuel-1", f"s3://{BUCKET}/{own}{artifact.rstrip('/')}", trained.champion.digest)
@@ -201,6 +201,9 @@ def right_bytes(work: Work, name: str) -> Iterator[str]:
             open_folder(work.folder / "model", work.surroundings.trained.champion.digest)
         except Exception as error:
             yield f"what would be served is not what was asked for: {error!r}"
+    elif name == programs.REMOVE:
+        if stored := published(work):
+            yield f"{sorted(stored)} are left of the artifact"
     elif name == programs.PUBLISH:
         stored = published(work)
         wanted = {path.name: path.read_bytes() for path in work.surroundings.trained.artifact.iterdir()}
@@ -273,6 +276,8 @@ def always(work: Work, name: str, played: Played) -> Iterator[str]:
             yield "a version is visible that is not complete"
         if any(wanted.get(key) != content for key, content in stored.items()):
             yield "an object has other content than the file"
+    if name == programs.REMOVE and (stored := published(work)) and names.MANIFEST_FILE not in stored:
+        yield f"{sorted(stored)} are left, and nothing says so any more"
     if name == programs.SERVER_FETCH and (work.folder / "model").is_dir():
         manifest = parse_manifest((work.surroundings.trained.artifact / names.MANIFEST_FILE).read_bytes())
         right = {file.name: file.sha256 for file in manifest.files}

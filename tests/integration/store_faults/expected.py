@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from modelmill.contracts import names
 from tests.integration.store_faults.faults import Kind, Row
-from tests.integration.store_faults.programs import FETCH, LOG, PUBLISH, SERVER_FETCH
-from tests.integration.store_faults.proxy import HEAD, LIST, PUT, Call
+from tests.integration.store_faults.programs import FETCH, LOG, PUBLISH, REMOVE, SERVER_FETCH
+from tests.integration.store_faults.proxy import DELETE, HEAD, LIST, PUT, Call
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ CHANGED = {
     FETCH: End(names.EXIT_RETRY, "DataChanged"),
     PUBLISH: End(names.EXIT_RETRY, "UploadFailed"),
     SERVER_FETCH: End(names.EXIT_FINAL, "DigestMismatch"),
+    REMOVE: End(names.EXIT_FINAL, "ArtifactOfAnother"),
 }
 CHAMPION = End(names.EXIT_FINAL, "ChampionCorrupt")
 
@@ -73,6 +74,6 @@ def _lasting(program: str, call: Call, row: Row) -> End:
         return CHAMPION
     if row.name == "another ETag" and program != FETCH:
         return WELL
-    if row.name == "412" and program == PUBLISH:
+    if row.name == "412" and (program == PUBLISH or call.operation == DELETE):
         return CHANGED[FETCH]
     return CHANGED[program]

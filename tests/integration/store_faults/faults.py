@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tests.integration.store_faults.proxy import GET, HEAD, LIST, PUT, Answer, Call, Exchange, Fault, flipped
+from tests.integration.store_faults.proxy import DELETE, GET, HEAD, LIST, PUT, Answer, Call, Exchange, Fault, flipped
 from tests.support.stages import BUCKET, s3_client
 
 WORDS = "words of the store"
-ALL = frozenset({LIST, GET, HEAD, PUT})
+ALL = frozenset({LIST, GET, HEAD, PUT, DELETE})
 
 
 class Kind(StrEnum):

@@ -38,7 +38,7 @@ from modelmill_trainer import cli, snapshot
 from modelmill_trainer.folders import folders
 
 FETCH, TRAIN, EVALUATE, PUBLISH = "fetch", "train", "evaluate", "publish"
-SERVER_FETCH, LOG, CARRY = "server-fetch", "payload-log", "carry"
+SERVER_FETCH, LOG, CARRY, REMOVE = "server-fetch", "payload-log", "carry", "remove"
 CARRIED = 128 << 20  # bytes
 READ_SECONDS = 0.4
 PAUSES = (0.01, 0.02)
@@ -178,6 +178,7 @@ PROGRAMS: dict[str, Callable[[], int]] = {
     SERVER_FETCH: lambda: modelmill_server.__main__.main(["fetch"]),
     LOG: _payload_log,
     CARRY: _carry,
+    REMOVE: lambda: cli.main([REMOVE]),
 }
 
 # Each client reads the description of S3 anew, a tenth of a second.

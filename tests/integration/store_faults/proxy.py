@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 HOLD_SECONDS = 20  # a limit: a client that waits longer than this for an answer waits for ever
 HEAD_END = b"\r\n\r\n"
-LIST, GET, HEAD, PUT = "List", "Get", "Head", "Put"
-OPERATIONS = {"GET": GET, "HEAD": HEAD, "PUT": PUT}
+LIST, GET, HEAD, PUT, DELETE = "List", "Get", "Head", "Put", "Delete"
+OPERATIONS = {"GET": GET, "HEAD": HEAD, "PUT": PUT, "DELETE": DELETE}
 # The payload log's names have the time and the process.
 LOG_NAME = re.compile(r"\d{4}/\d\d/\d\d/\d\d/.*\.jsonl\.gz$")
 

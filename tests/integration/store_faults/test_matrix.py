@@ -20,7 +20,7 @@ from tests.integration.store_faults.sample import ONLY, SEED, SHARE
 from tests.support.results import Result, record
 
 PARTS = 4 if SHARE == 1 else 1  # which workers share
-PROGRAMS = (programs.FETCH, programs.PUBLISH, programs.SERVER_FETCH, programs.LOG)
+PROGRAMS = (programs.FETCH, programs.PUBLISH, programs.SERVER_FETCH, programs.LOG, programs.REMOVE)
 
 
 @dataclass(frozen=True)
