@@ -128,12 +128,14 @@ GUARDS = (
         "training/transition.py",
         " if one.since is None or one.since <= ended.finished]",
         "]",
+        near="told 20 s late",
     ),
     Guard(
         "a version that was made is not made by another run",
         "training/part.py",
         "max([ran, *numbers]) + 1",
         "1",
+        near="are deleted and made again",
     ),
     Guard(
         "what made a version is not forgotten with the status",
@@ -146,6 +148,7 @@ GUARDS = (
         "registry/plan.py",
         "    return bool(using) or view.version.spec.deletion_policy == DELETE\n",
         "    return None\n",
+        near="modelversions are deleted",
     ),
     Guard(
         "who loses an alias hears of it",
@@ -182,36 +185,42 @@ GUARDS = (
         "training/transition.py",
         "status = replace(schedule.answered(view), current_run=run, trained_hash=run.trained_hash)",
         "status = replace(schedule.answered(view), current_run=run)",
+        near="trainingjobs",
     ),
     Guard(
         "no write begins after the lease has ended",
         "engine/fence.py",
         "asyncio.timeout(self._fence())",
         "asyncio.timeout(None)",
+        near="stopped for 20 s before",
     ),
     Guard(
         "an alarm ends a process that was stopped",
         "engine/election.py",
         "            self._alarm(ALARM_SECONDS - self._age())\n",
         "            pass\n",
+        near="stopped for 20 s before",
     ),
     Guard(
         "what is missing from a list made anew is gone",
         "engine/runtime.py",
         "            self._gone(resource, gone, listed_at)\n",
         "            pass\n",
+        near="are deleted",
     ),
     Guard(
         "a change by another hand is undone",
         "engine/executor.py",
         "        if lost - (seen.never_ours if seen is not None else frozenset()):\n            return False\n",
         "",
+        near="are edited",
     ),
     Guard(
         "a child that somebody took from its owner is taken back",
         "engine/children.py",
         "    elif not applied_by(child, FIELD_MANAGER):\n",
         "    else:\n",
+        near="lose their owner",
     ),
 )
 
