@@ -74,13 +74,18 @@ def world(seen: Callable[..., Seen]) -> Seen:
     return seen(frame, gates=[{"metric": "accuracy", "minimum": 1.0}])
 
 
+def confusion_of(page: Seen) -> Read:
+    """Return the picture of the confusion matrix."""
+    picture = re.search(r"<title>Confusion matrix</title>.*?</svg>", page.document, re.DOTALL)
+    assert picture is not None
+    return Read("<svg>" + picture[0])
+
+
 def matrix_of(page: Seen) -> Matrix:
     table = re.search(r"<caption>Rows of the hold-out by actual class.*?</table>", page.document, re.DOTALL)
-    picture = re.search(r"<title>Confusion matrix</title>.*?</svg>", page.document, re.DOTALL)
     assert table is not None
-    assert picture is not None
     numbers = [int(text) for attributes, text in Read(table[0]).of("td") if attributes.get("class") == "number"]
-    rects = [attributes for attributes, _ in Read("<svg>" + picture[0]).of("rect")]
+    rects = [attributes for attributes, _ in confusion_of(page).of("rect")]
     side = round(len(numbers) ** 0.5)
     cells = [(float(one["x"] or 0), float(one["y"] or 0), float(one["width"] or 0)) for one in rects]
     assert len(cells) == len(numbers) == side * side
@@ -123,7 +128,7 @@ def test_every_cell_of_the_confusion_matrix_has_the_colour_of_its_share(world: S
 
 
 def test_names_of_every_script_are_text_of_the_picture_and_are_drawn(world: Seen) -> None:
-    read = Read(world.document)
+    read = confusion_of(world)
     texts = [text for _, text in read.of("text")]
     for name in ("고양이", "قطة", "a b", '$x^2$ & "q"'):
         assert texts.count(name) == 2, name
