@@ -11,6 +11,9 @@ import sys
 from tests.crash.plans import CrashPlan, clean, plans_of
 from tests.crash.scenarios import SCENARIOS
 
+FOUND = 3
+"""Exit code when a plan failed; an exception has another."""
+
 
 def first_problem(share: float, words: str = "") -> str | None:
     """Return the first plan that fails and why, or None; undisturbed runs and some wrong settings come first."""
@@ -32,4 +35,4 @@ def first_problem(share: float, words: str = "") -> str | None:
 if __name__ == "__main__":
     found = first_problem(float(sys.argv[1]), *sys.argv[2:])
     print(found or "")
-    sys.exit(1 if found else 0)
+    sys.exit(FOUND if found else 0)

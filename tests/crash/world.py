@@ -254,7 +254,9 @@ def made_for(job: Object) -> tuple[str, str]:
     """Return what a Job is made for, of which there is to be one Job: its owner's uid and its run, or the step of a search."""
     owner = next((owner["uid"] for owner in job["metadata"].get("ownerReferences") or ()), "nobody")
     said = job["metadata"]["labels"]
-    return owner, job["metadata"]["name"] if labels.STEP_LABEL in said else said[labels.RUN_LABEL]
+    return owner, job["metadata"]["name"] if labels.STEP_LABEL in said else said.get(
+        labels.RUN_LABEL, job["metadata"]["name"]
+    )
 
 
 def _with_pods(row: Controller, server: Image, pods: Surroundings) -> Controller:

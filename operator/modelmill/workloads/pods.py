@@ -20,6 +20,7 @@ class Pod:
     service_account: identity of the pod, for a cloud that knows it; None for the namespace's default. No pod gets a token of
     Kubernetes: none speaks to the API server.
     grace_seconds: time to end in; None for the cluster's default. spread_over: labels of pods to keep on different nodes.
+    config_maps: what is in a folder that is not the pod's own: names of ConfigMaps; one that is not there is left out.
     """
 
     containers: Sequence[Container]
@@ -29,6 +30,7 @@ class Pod:
     restart_policy: str = "Always"
     grace_seconds: int | None = None
     spread_over: Mapping[str, str] = field(default_factory=dict)
+    config_maps: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def build_pod(pod: Pod) -> dict[str, Any]:
@@ -39,7 +41,9 @@ def build_pod(pod: Pod) -> dict[str, Any]:
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "containers": [build_container(one) for one in pod.containers],
-        "volumes": [{"name": name, "emptyDir": {}} for name in _volumes([*pod.init, *pod.containers])],
+        "volumes": [
+            {"name": name, **_source(pod.config_maps.get(name))} for name in _volumes([*pod.init, *pod.containers])
+        ],
     }
     if pod.init:
         built["initContainers"] = [build_container(one) for one in pod.init]
@@ -66,6 +70,12 @@ def _volumes(containers: Sequence[Container]) -> list[str]:
     """Return each volume once, shared folders first."""
     shared = dict.fromkeys(name for container in containers for name in container.folders)
     return [*shared, *(container.tmp_volume for container in containers)]
+
+
+def _source(config_maps: Sequence[str] | None) -> dict[str, Any]:
+    if config_maps is None:
+        return {"emptyDir": {}}
+    return {"projected": {"sources": [{"configMap": {"name": name, "optional": True}} for name in config_maps]}}
 
 
 def _spread(selector: Mapping[str, str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -69,10 +69,12 @@ def build_reproduction(view: View, number: int, version: ModelVersion, trainer: 
     return job
 
 
-def build_run_job(view: View, told: stage.StageSpec, champion: str | None, trainer: Image) -> dict[str, Any]:
-    """Return the Job of a search that publishes what was found."""
+def build_run_job(
+    view: View, told: stage.StageSpec, champion: str | None, trainer: Image, ledger: Sequence[str]
+) -> dict[str, Any]:
+    """Return the Job of a search that publishes what was found. ledger: names of the ConfigMaps with all trials."""
     given = told.search.parameters if told.search is not None else {}
-    job = _job(view, view, told, trainer, champion=champion or "", given=given)
+    job = _job(view, view, told, trainer, champion=champion or "", given=given, ledger=ledger)
     for meta in (job["metadata"], job["spec"]["template"]["metadata"]):
         meta["labels"][labels.STEP_LABEL] = PUBLISH
     return job
@@ -86,6 +88,7 @@ def _job(
     *,
     champion: str = "",
     given: Mapping[str, Any] | None = None,
+    ledger: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return a run's Job. made: what the pod is built from. given: the train container's parameters, or None."""
     number, policy = told.run, view.spec.run_policy
@@ -104,7 +107,7 @@ def _job(
             deadline_seconds=policy.active_deadline_seconds,
             final_containers=_final_stages(made),
             pod_annotations=WITHOUT_IDENTITY,
-            pod=_pod(made, number, stage.encode(told), trainer, given),
+            pod=_pod(made, number, stage.encode(told), trainer, given, ledger),
         )
     )
 
@@ -154,13 +157,15 @@ def _final_stages(view: View) -> list[str]:
     return [names.STAGE_FETCH, *train, names.STAGE_EVALUATE, names.STAGE_PUBLISH]
 
 
-def _pod(view: View, number: int, told: str, image: Image, given: Mapping[str, Any] | None) -> Pod:
+def _pod(
+    view: View, number: int, told: str, image: Image, given: Mapping[str, Any] | None, ledger: Sequence[str]
+) -> Pod:
     env = environment(number)
     ours = {**env, names.ENV_EVALUATED: f"{WORK}/evaluated", names.ENV_STAGE: told}
     # The model is loaded and run where there are no keys; where there are, nothing is mounted that a tenant's program wrote.
-    evaluate = stage_container(
-        view, names.STAGE_EVALUATE, image, ours, ("evaluated",), reads=("input", "holdout", "output")
-    )
+    reads = ("input", "holdout", "output", *(["trials"] if ledger else []))
+    at = {names.ENV_TRIALS: f"{WORK}/trials"} if ledger else {}
+    evaluate = stage_container(view, names.STAGE_EVALUATE, image, {**ours, **at}, ("evaluated",), reads=reads)
     return Pod(
         init=[
             stage_container(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True),
@@ -173,6 +178,7 @@ def _pod(view: View, number: int, told: str, image: Image, given: Mapping[str, A
         template=view.spec.pod_template,
         service_account=view.spec.store.service_account_name,
         restart_policy="Never",
+        config_maps={"trials": ledger} if ledger else {},
     )
 
 

@@ -20,9 +20,10 @@ from modelmill.training.builders.job import (
     stage_container,
     train_container,
 )
+from modelmill.training.builders.ledger import ledger_name
 from modelmill.training.builders.stage_spec import parameter_values, stage_spec, with_parameters
 from modelmill.training.view import View
-from modelmill.tuning.ledger import FAILED, PRUNED, SUCCEEDED, Entry, Ledger
+from modelmill.tuning.ledger import FAILED, PRUNED, SUCCEEDED, Entry, Ledger, encode
 from modelmill.tuning.verdict import objective
 from modelmill.workloads import jobs
 from modelmill.workloads.containers import Image
@@ -61,7 +62,8 @@ def build_data_job(
 
     It ends the run when the data have `unless_digest`.
     """
-    told = stage_spec(view, number, f"{view.spec.model}-{number}", None, unless_digest)
+    version = next((one for one in view.versions if one.name == champion), None)
+    told = stage_spec(view, number, f"{view.spec.model}-{number}", version, unless_digest)
     told = replace(told, data=replace(told.data, copy=True))
     policy = view.spec.run_policy
     env = {**environment(number), names.ENV_STAGE: stage.encode(told)}
@@ -131,7 +133,8 @@ def build_publish_job(view: View, run: CurrentRun, ledger: Ledger, trainer: Imag
         data=replace(told.data, snapshot=ledger.header.digest),
         search=search,
     )
-    return build_run_job(view, told, run.champion, trainer)
+    shards = [ledger_name(run.job, place) for place in range(len(encode(ledger, ledger)))]
+    return build_run_job(view, told, run.champion, trainer, shards)
 
 
 def search_facts(view: View, ledger: Ledger) -> stage.Search:
