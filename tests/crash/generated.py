@@ -8,6 +8,7 @@ is made anew.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,6 +66,8 @@ TABLE: Mapping[str, Sequence[str]] = {
     r"^[^\s]+$": ("a/b:1", "A", ":", "a/b@sha256:", "é", "x" * 512),
     CRON_PATTERN: ("0 3 * * 1", "* * * * *", "*/15 22-23 1 JAN SUN", "0 0 30 2 *", "59 23 31 12 7", "30-10 * * * *"),
     ZONE_PATTERN: ("UTC", "Asia/Seoul", "Europe/Berlin", "Nowhere/At-All", "a", "posixrules", "Etc/GMT+12"),
+    r"^([1-9][0-9]{0,8}(\.[0-9]{1,9})?|0\.0{0,7}[1-9][0-9]?)[smhdw]$": ("30d", "1s", "999999999w", "0.00000001m", "1.5h"),
+    r"^([1-9][0-9]{0,8}(\.[0-9]{1,9})?|0\.0{0,7}[1-9][0-9]?)[smhdw]?$": ("30d", "5", "999999999.999999999", "0.00000001"),
     r"^[A-Z][A-Za-z]*$": ("Spec", "Manual", "Alert", "Z", "X" * 32),
 }  # fmt: skip
 """Texts by pattern: a pattern that a schema gets later must have its row."""
@@ -142,11 +145,13 @@ class Generator:
             wanted = self.random.choice((0, 1, 2, 2, min(most, len(KEYS)), most if self.random.random() < 0.1 else 1))
             keys = [*self.random.sample(KEYS, min(wanted, len(KEYS))), *(f"k{number}" for number in range(wanted))]
             return {key: self.value(schema["additionalProperties"], key) for key in keys[:wanted]}
-        required = schema.get("required", ())
+        one = _alternatives(schema)
+        chosen = self.random.choice(one) if one else None
+        required = {*schema.get("required", ()), chosen}
         return {
             name: self.value(inner, name)
             for name, inner in schema["properties"].items()
-            if name in required or self.random.random() < self.bold
+            if name in required or (name not in one and self.random.random() < self.bold)
         }
 
     def _array(self, schema: Schema, name: str) -> list[Any]:
@@ -167,6 +172,14 @@ class Generator:
             return self.random.choice([text for text in TABLE[schema["pattern"]] if least <= len(text) <= most])
         table = FIELDS[name] if name in FIELDS and self.random.random() < 0.5 else TEXTS
         return self.random.choice([text[:most] for text in table if len(text) >= least])
+
+
+def _alternatives(schema: Schema) -> Sequence[str]:
+    """Return the fields of which an object has exactly one, as its rules say: by chance that would be rare."""
+    messages = [str(rule.get("message", "")) for rule in schema.get("x-kubernetes-validations", ())]
+    found = [re.fullmatch(r"set exactly one of ([a-zA-Z, ]+)", message) for message in messages]
+    names = next((match[1].replace(" and ", ", ").split(", ") for match in found if match is not None), [])
+    return names if set(names) <= set(schema["properties"]) else []
 
 
 assert all(map(is_date_time, TIMES))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -42,6 +43,8 @@ from tests.crash.world import World
 from tests.support import objects as o
 
 LENGTH = 20
+RUN = re.compile(r"-(\d+)-[0-9a-f]{6}(?:-|$)")
+"""The number of a run in the name of any of its Jobs."""
 AFTERWARDS = 70
 """Seconds before rest is waited for: the look at everything, which finds what was forgotten, comes later."""
 OURS = (TRAINING_JOBS, INFERENCE_SERVICES, MODEL_VERSIONS)
@@ -66,9 +69,9 @@ class Sequence20:
     def ending(self, job: Object, number: int) -> Ending:
         """Return how a training pod ends."""
         meta = job["metadata"]
-        run = meta["name"].rsplit("-", 2)[1]
+        run = RUN.search(meta["name"])
         # The label may be gone.
-        labelled = {**job, "metadata": {**meta, "labels": {**meta["labels"], labels.RUN_LABEL: run}}}
+        labelled = {**job, "metadata": {**meta, "labels": {**meta["labels"], labels.RUN_LABEL: run[1] if run else "1"}}}
         return self.odd.ending(labelled, number) if self.odd is not None else publishes(labelled, number)
 
     def strike(self, _write: Write) -> str | None:

@@ -259,7 +259,8 @@ def stages_of(pod: Manifest) -> tuple[str, ...]:
 
 def training_status(ending: Ending, over: int, stages: Sequence[str] = STAGES) -> Object:
     """Return the status of a training pod in which so many stages are over."""
-    last = stages.index(ending.stage)
+    # A Job of a search has not all stages: one that lacks the stage ends well with its last.
+    last = stages.index(ending.stage) if ending.stage in stages else len(stages) - 1
     begun = stages[: 1 + min(over, last)]
     done = over > last
     statuses = [_container(stage, running=stage == begun[-1] and not done, ending=ending) for stage in begun]

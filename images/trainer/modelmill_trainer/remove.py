@@ -34,6 +34,10 @@ def remove() -> None:
         listed = [file.name for file in parse_manifest(content).files]
     except ValueError as error:
         raise StageError("ArtifactCorrupt", f"{uri}: {error}; nothing was removed") from None
+    nested = [name for name in listed if "/" in name]
+    if nested:
+        # An artifact is a flat folder: what lies below it may be another's.
+        raise StageError("ArtifactCorrupt", f"{uri}: manifest.json names {nested[0]!r}; nothing was removed")
     for name in listed:
         if name != names.MANIFEST_FILE:
             folder.remove(name)

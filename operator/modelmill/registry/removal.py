@@ -93,7 +93,10 @@ def _artifact(version: Manifest) -> tuple[str, str]:
     artifact: Any = spec.get("artifact") if isinstance(spec, Mapping) else None
     if not isinstance(artifact, Mapping):
         return "", ""
-    return str(artifact.get("uri", "")).rstrip("/"), str(artifact.get("digest", ""))
+    # Places, not spellings: slashes at the ends of a prefix do not count, nor does the case of the scheme (store.uri).
+    scheme, _, rest = str(artifact.get("uri", "")).partition("://")
+    bucket, _, prefix = rest.partition("/")
+    return f"{scheme.lower()}://{bucket}/{prefix.strip('/')}", str(artifact.get("digest", ""))
 
 
 def next_step(view: Removal, image: Image) -> Step:

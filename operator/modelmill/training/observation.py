@@ -133,7 +133,7 @@ def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
         text = f"container {names.STAGE_PUBLISH} told the result of a trial: use the image of this release for it"
         return failed("ResultInvalid", text, seen.attempts, seen.finished)
     if result.outcome in (FAILED, DATA_REJECTED):
-        return RunEnded(result, seen.attempts, seen.finished, _cause(result), " ".join(result.reasons))
+        return RunEnded(result, seen.attempts, seen.finished, _cause(result), "; ".join(result.reasons))
     return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), "; ".join(result.reasons))
 
 
@@ -158,12 +158,12 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
         cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
         return failed(cause, failure.describe(), seen.attempts, seen.finished)
     if result.outcome == UNCHANGED and failure.container == names.STAGE_FETCH:
-        return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), " ".join(result.reasons))
+        return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), "; ".join(result.reasons))
     exited = f"container {failure.container} exited with code {failure.exit_code}"
     if result.outcome not in (FAILED, DATA_REJECTED):
         # It said that it published and then failed: success needs exit code 0 as well.
         return failed("StageFailed", exited, seen.attempts, seen.finished)
-    message = f"{exited}: {' '.join(result.reasons) or result.reason}"
+    message = f"{exited}: {'; '.join(result.reasons) or result.reason}"
     # A tenant's code can write it, in train and evaluate: it may say why it failed, and states no facts.
     told = StageResult(result.outcome, result.reason, result.reasons)
     return RunEnded(told, seen.attempts, seen.finished, _cause(told), message)

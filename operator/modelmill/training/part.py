@@ -62,9 +62,9 @@ def training_part(trainer: Image, reads: Reads, sampler: Sampler) -> Part:
         cached = with_ledgers(view_of(training_job, world, now), world)
         view = await witnessed(cached, reads)
         made = plan(await suggested(replace(view, refusals=_refusals(view, world)), sampler), trainer)
-        if view is not cached and made.requeue_after is None:
+        if view is not cached:
             # No event may come of what the cache did not hold.
-            made = replace(made, requeue_after=READ_AGAIN_SECONDS)
+            made = replace(made, requeue_after=min(made.requeue_after or READ_AGAIN_SECONDS, READ_AGAIN_SECONDS))
         return made
 
     return Part(

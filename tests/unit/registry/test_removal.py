@@ -19,7 +19,7 @@ from modelmill.kube.conditions import find
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.resources import JOBS, NETWORK_POLICIES, PODS
 from modelmill.registry.part import registry_part
-from modelmill.registry.removal import DEADLINE_SECONDS, JOB_SECONDS
+from modelmill.registry.removal import DEADLINE_SECONDS, JOB_SECONDS, sharers_of
 from modelmill.workloads.containers import Image
 from modelmill.workloads.network import Network
 from tests.support import objects as o
@@ -252,3 +252,12 @@ def test_a_version_that_cannot_be_read_goes_and_its_artifact_is_told() -> None:
     del odd["spec"]["format"]
     kind, words = ending(replace(Registry(odd).plan(), status=None))
     assert (kind, "spec.format" in words) == ("Warning ArtifactKept", True)
+
+
+@pytest.mark.parametrize("spelled", ["s3://models//prod/cars/", "S3://models/prod/cars", "s3://models/prod/cars//"])
+def test_an_artifact_is_shared_however_its_address_is_spelled(spelled: str) -> None:
+    one, other = version(), version("cars-2", deleted=False)
+    one["spec"]["artifact"]["uri"] = "s3://models/prod/cars"
+    other["spec"]["artifact"] = {**one["spec"]["artifact"], "uri": spelled}
+    other["metadata"]["uid"] = "another"
+    assert [one.place[1] for one in sharers_of(one, [other])] == ["cars-2"]

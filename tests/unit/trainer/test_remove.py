@@ -72,12 +72,18 @@ def test_the_artifact_of_another_stays(artifact: Path, monkeypatch: pytest.Monke
     assert all((artifact / name).exists() for name in CONTENTS)
 
 
-def test_a_manifest_that_names_what_is_outside_removes_nothing_there(
-    artifact: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["../outside.txt", "below/model.onnx"])
+def test_a_manifest_that_names_what_is_not_beside_it_removes_nothing(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    listed(artifact, File("../outside.txt", 4, "0" * 64), monkeypatch=monkeypatch)
-    assert failed(artifact).reason == "SpecInvalid"
+    """Below an artifact there may be another one: whoever writes the manifest does not decide whose files go."""
+    (artifact / "below").mkdir()
+    (artifact / "below" / "model.onnx").write_bytes(b"another's")
+    listed(artifact, File("model.onnx", 5, "0" * 64), File(name, 4, "0" * 64), monkeypatch=monkeypatch)
+    assert failed(artifact).reason == "ArtifactCorrupt"
     assert (artifact.parent / "outside.txt").exists()
+    assert (artifact / "below" / "model.onnx").exists()
+    assert (artifact / "model.onnx").exists()
 
 
 def test_a_manifest_that_is_none_removes_nothing(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from modelmill.api.training_job_status import CurrentRun, TrialFacts, Trials
+from modelmill.api.versions import number
 from modelmill.engine.interface import Delete, Event
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest
@@ -210,4 +211,6 @@ def best_text(view: View, run: CurrentRun) -> str | None:
     if run.best is None or run.best.value is None or view.spec.tuning is None:
         return None
     aim = objective(view.spec.tuning, view.spec.evaluation.primary)
-    return f"{aim.metric}={float(run.best.value):.4g} (trial {run.best.index})"
+    value = number(run.best.value)
+    # Anybody with the right to write the status may have left a text that is none.
+    return f"{aim.metric}={value:.4g} (trial {run.best.index})" if value is not None else None
