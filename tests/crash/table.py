@@ -24,6 +24,7 @@ FAULTS: Mapping[str, str] = {
     "F6": "watch events are late, by kind",
     "F7": "after a restart the first lists and events are old ones",
     "F8": "watch events are overwritten or lost, and the kind is listed anew",
+    "F9": "a watch is silent, expires, is refused or torn",
     "F10": "events come twice, or late after younger ones",
     "F11": "a leader is stopped at a write and wakes up when another one leads",
     "F12": "killed every 1 to 5 s for two minutes",
