@@ -31,6 +31,7 @@ NOT_ASKED = {
     r" events list": "a Job that has had no pod for five seconds",
     r"batch jobs delete": "runs that are suspended or superseded",
     r"modelmill.dev modelversions create": "a run that published, which needs pods",
+    r"modelmill.dev modelversions delete": "versions beyond historyLimit, which needs several runs",
     r"apps deployments delete": "the revision before, after a rollout, which needs pods",
     r" (services|configmaps) delete": "pruning is one rule for all level children",
     r"coordination.k8s.io leases create": "the first election of a cluster, which another test may have held",

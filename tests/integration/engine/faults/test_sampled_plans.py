@@ -26,6 +26,9 @@ SEED = os.environ.get("MODELMILL_TIER1_SEED", "1")
 ONLY = os.environ.get("MODELMILL_TIER1_ONLY", "")
 PLANS_OF_A_SCENARIO = 3
 """Fewest, as long as there are scenarios left: a clean run costs as much as a plan."""
+IN_MEMORY_ONLY = ("search", "alias", "versions removed", "clock", "store silent")
+"""Words of the scenarios whose pods or clock only the surroundings in memory play: trials, removals, days."""
+LIVE = [one for one in SCENARIOS if not any(words in one.name for words in IN_MEMORY_ONLY)]
 MANY = 12
 SHORT_OUTAGES = {GONE: 20.0}
 LONG_OUTAGES = {GONE: 300.0, THROTTLED: 60.0}
@@ -34,9 +37,7 @@ LONG_OUTAGES = {GONE: 300.0, THROTTLED: 60.0}
 
 def test_no_fault_changes_the_end(light_server: LightServer, stages: Stages) -> None:
     audit = AuditLog(light_server.audit_log, USER)
-    clean = stages.clean(
-        random.Random(SEED).sample(SCENARIOS, min(len(SCENARIOS), max(1, COUNT // PLANS_OF_A_SCENARIO)))
-    )
+    clean = stages.clean(random.Random(SEED).sample(LIVE, min(len(LIVE), max(1, COUNT // PLANS_OF_A_SCENARIO))))
     plans = [plan for plan in (*outages(clean), *sampled(clean)) if ONLY in str(plan)]
     assert plans, f"none of the {COUNT} plans chosen by seed {SEED} has {ONLY!r} in its name"
     played = stages.play(plans)

@@ -99,8 +99,7 @@ trainingjobs/x/status patch
 inferenceservices create
 inferenceservices/x update patch delete
 inferenceservices/x/scale update patch
-modelversions/x update delete
-modelversions/x/finalizers update
+modelversions/x update
 jobs/x update patch
 jobs/x/status update
 cronjobs create
@@ -192,7 +191,10 @@ PERMITTED = [
     *rows(
         "operator", "jobs list create\njobs/x delete\nconfigmaps/x patch delete\nservices create\nmodelversions create"
     ),
-    *rows("operator", "trainingjobs/x/status update\nmodelversions/x/status update\ntrainingjobs/x/finalizers update"),
+    *rows(
+        "operator",
+        "trainingjobs/x/status update\nmodelversions/x/status update\ntrainingjobs/x/finalizers update\nmodelversions/x delete",
+    ),
     *rows("operator", "pods list\nevents list\nreplicasets list"),
     *rows("operator", "leases create\nleases/modelmill-operator get update", NAMESPACE),
     *(row for kind in KINDS for row in rows("viewer", f"{kind} list\n{kind}/x get\n{kind}/x/status get")),
