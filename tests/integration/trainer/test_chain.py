@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,27 +12,8 @@ import pytest
 
 from modelmill.contracts import names, result
 from modelmill.contracts.artifact import Manifest, digest, parse_golden, parse_manifest, parse_profile
-from tests.support.stages import BUCKET, Run, Store, car_data, cars, estimator
-
-MakeRun = Callable[..., Run]
-GATES = [{"metric": "r2", "minimum": 0.5}, {"metric": "mae", "maximum": 4}, {"min_improvement": 0.0}]
-
-
-def s3_run(make_run: MakeRun, store: Store, **parts: Any) -> Run:
-    """Return a run on the cars of 1970-73 that are in the store."""
-    defaults: dict[str, Any] = {
-        "store": {"uri": f"s3://{BUCKET}/models", "endpoint": store.endpoint},
-        "data": car_data(f"s3://{BUCKET}/cars/"),
-        "estimator": estimator(),
-        "gates": GATES,
-    }
-    return make_run(**(defaults | parts))
-
-
-def put_cars(store: Store, first: int = 1970, last: int = 1973) -> None:
-    frame = cars()
-    for year in range(first, last + 1):
-        store.put(f"cars/{year}.csv", frame[frame["Year"] == year].to_csv(index=False))
+from tests.integration.trainer.s3_runs import GATES, MakeRun, put_cars, s3_run
+from tests.support.stages import BUCKET, Store, car_data, cars, estimator
 
 
 def manifest_of(store: Store, ending: result.StageResult) -> Manifest:

@@ -8,7 +8,7 @@ import pytest
 
 from modelmill.contracts import result
 from modelmill.contracts.snapshot import document_key, object_key
-from tests.integration.trainer.test_chain import MakeRun, put_cars, s3_run
+from tests.integration.trainer.s3_runs import MakeRun, put_cars, s3_run
 from tests.support.stages import BUCKET, Run, Store, car_data
 from tests.unit.store.loopback import Answer, Asked, Bucket, serving
 
