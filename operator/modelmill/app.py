@@ -144,7 +144,11 @@ def controllers(config: Config, reads: Reads | None = None, sampler: Sampler | N
             "modelversion",
             MODEL_VERSIONS,
             [registry.registry_part(trainer, config.network)],
-            concerns={INFERENCE_SERVICES: registry.SERVICES, MODEL_VERSIONS: registry.CLAIMS},
+            concerns={
+                INFERENCE_SERVICES: registry.SERVICES,
+                MODEL_VERSIONS: registry.CLAIMS,
+                PODS: Concern(registry.keys_of_pod),
+            },
         ),
         Controller(
             "inferenceservice",

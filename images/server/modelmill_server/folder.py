@@ -80,8 +80,11 @@ def open_folder(path: Path, expected_digest: str | None = None) -> ArtifactFolde
 def _require_profiled(signature: Signature, profile: Profile) -> None:
     """Raise StartError (ArtifactCorrupt) for a profile of other features: their drift would never be seen.
 
-    One that knows only some of the inputs, and nothing else, is taken: it contradicts nothing.
+    One that knows only some of the inputs, and nothing else, is taken: it contradicts nothing. So is one of no rows, of a model
+    whose training data nobody saw.
     """
+    if not profile.rows and not profile.features:
+        return
     inputs = {tensor.name: tensor for tensor in signature.inputs}
     lacking = [name for name in inputs if name not in profile.features]
     strange = [name for name in profile.features if name not in inputs and name not in signature.ignored]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from modelmill.contracts import names
-from modelmill.contracts.artifact import MAX_ROWS_BYTES, File, Manifest, digest, parse_manifest
+from modelmill.contracts.artifact import MAX_ROWS_BYTES, File, Manifest, canonical, digest, parse_manifest
 from modelmill.contracts.stage import Champion, Store
+from modelmill_trainer.confinement import MAX_FILE
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.plain_files import NotPlain, is_left, open_plain, read_plain
 from modelmill_trainer.stores import Folder, join, open_folder
@@ -83,6 +84,30 @@ def files_of(folder: Path) -> tuple[File, ...]:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             found.append(File(path.name, path.stat().st_size, sha256))
     return tuple(found)
+
+
+def read_artifact(folder: Path, allowed: Collection[str]) -> tuple[Manifest, bytes]:
+    """Return the manifest of a folder that another process wrote, and its bytes. Raises ValueError, OSError.
+
+    Nothing of it is believed: a plain file for each name that is allowed, the sizes and digests of the manifest, and the one
+    form that a manifest has.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        raise NotPlain(f"{folder.name} is no folder")
+    found = sorted(path.name for path in folder.iterdir())
+    strange = [name for name in found if name not in allowed]
+    if strange:
+        raise ValueError(f"an artifact has no file {strange[0]!r}")
+    for name in found:
+        with open_plain(folder / name, MAX_FILE):
+            pass
+    content = read_plain(folder / names.MANIFEST_FILE, MAX_MANIFEST)
+    manifest = parse_manifest(content)
+    if content != canonical(manifest):
+        raise ValueError(f"{names.MANIFEST_FILE} has fields that a manifest has not")
+    if manifest.files != files_of(folder):
+        raise ValueError("its files are not those of its manifest")
+    return manifest, content
 
 
 def publish_artifact(source: Path, model_uri: str, store: Store) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """The command line: `fetch`, `train`, `evaluate`, `publish`, or `run` for one after the other; `score` ends a trial.
 
-`remove` deletes an artifact.
+`remove` deletes an artifact, `import` publishes a foreign model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from modelmill_trainer.folders import Folders, folders
 
 STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
 """What `run` does; publish evaluates where nothing did before."""
-HELP = f"run: all, one after the other; remove: delete the artifact at {names.ENV_ARTIFACT_URI}"
+HELP = (
+    f"run: all, one after the other; remove: delete the artifact at {names.ENV_ARTIFACT_URI}; import: publish the model that "
+    f"{names.ENV_IMPORT} names"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from modelmill_trainer.remove import remove
 
             remove()
+            return 0
+        if options.stage == names.STAGE_IMPORT:
+            from modelmill_trainer.imports.stage import import_model, told_spec
+
+            leave(result.encode(import_model(told_spec())))
             return 0
         spec = _spec(options.stage_file)
         where = folders(options.work)
@@ -110,7 +118,7 @@ def _local(raw: dict[str, object]) -> dict[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="modelmill-trainer", description="The stages of a training run.")
-    stages = [*STAGES, names.STAGE_EVALUATE, names.STAGE_SCORE, names.STAGE_REMOVE, "run"]
+    stages = [*STAGES, names.STAGE_EVALUATE, names.STAGE_SCORE, names.STAGE_REMOVE, names.STAGE_IMPORT, "run"]
     parser.add_argument("stage", choices=stages, help=HELP)
     parser.add_argument("--stage-file", type=Path, help=f"JSON of the run; left out: the variable {names.ENV_STAGE}")
     parser.add_argument("--work", type=Path, help="folder for input, hold-out and output; left out: the variables")

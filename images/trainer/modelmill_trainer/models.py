@@ -22,6 +22,7 @@ from modelmill_trainer.plain_files import NotPlain, is_left, open_plain
 
 PREDICT, PROBABILITIES = "predict", "predict_proba"
 MAX_THREADS = 4  # of a session; left out, one for each core of the node, whatever the container may use
+BOOSTERS = ("xgboost", "lightgbm")
 NOTHING_SAID = Said()
 MISSING_TEXT = ""  # ONNX strings have no missing value
 
@@ -115,13 +116,18 @@ def load_left(left: Left, features: list[str], labels: list[Any]) -> Model:
 def load_artifact(folder: Path, manifest: Manifest) -> Model:
     """Return the model of a published artifact in its served format. Raises StageError (ModelInvalid)."""
     features = [tensor.name for tensor in manifest.signature.inputs]
-    require_sound(folder / MODEL_FILES[manifest.format][0], manifest.format)
+    file = next((folder / name for name in MODEL_FILES[manifest.format] if is_left(folder / name)), folder)
+    require_sound(file, manifest.format)
     if manifest.format == "skops":
         from modelmill_trainer import skops_file
 
-        return SklearnModel(skops_file.load(folder / names.SKOPS_FILE), features)
+        return SklearnModel(skops_file.load(file), features)
     classes = next((tensor.classes for tensor in manifest.signature.outputs if tensor.classes), ())
-    return OnnxModel((folder / names.ONNX_FILE).read_bytes(), features, manifest.signature.task, classes)
+    if manifest.format in BOOSTERS:
+        from modelmill_trainer.boosters import load_booster
+
+        return load_booster(file, manifest.format, features, classes)
+    return OnnxModel(file.read_bytes(), features, manifest.signature.task, classes)
 
 
 def require_sound(file: Path, form: str) -> None:

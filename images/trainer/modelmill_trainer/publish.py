@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from modelmill.contracts import names, result
-from modelmill.contracts.artifact import MODEL_FILES, canonical, digest, parse_manifest
+from modelmill.contracts.artifact import MODEL_FILES, digest, parse_manifest
 from modelmill.contracts.stage import StageSpec
-from modelmill_trainer.artifact_folder import MAX_MANIFEST, files_of, publish_artifact
-from modelmill_trainer.confinement import MAX_FILE
+from modelmill_trainer.artifact_folder import publish_artifact, read_artifact
 from modelmill_trainer.evaluate import evaluate, read_result
 from modelmill_trainer.facts import Facts, read_facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.phases import ARTIFACT_FOLDER
-from modelmill_trainer.plain_files import NotPlain, open_plain, read_plain
 from modelmill_trainer.reproduction import compare
 from modelmill_trainer.stores import join
 
@@ -70,26 +68,13 @@ def _checked(
     The process that wrote it ran the model, so nothing of it is believed: a plain file for each name that an artifact has, the
     sizes and digests of the manifest, this run's name, data and champion.
     """
-    if folder.is_symlink() or not folder.is_dir():
-        raise NotPlain(f"{folder.name} is no folder")
-    found = sorted(path.name for path in folder.iterdir())
-    strange = [name for name in found if name not in FILES]
-    if strange:
-        raise ValueError(f"an artifact has no file {strange[0]!r}")
-    for name in found:
-        with open_plain(folder / name, MAX_FILE):
-            pass
-    content = read_plain(folder / names.MANIFEST_FILE, MAX_MANIFEST)
-    manifest = parse_manifest(content)
+    manifest, content = read_artifact(folder, FILES)
     if ending.outcome not in (result.PUBLISHED, result.GATE_FAILED):
         raise ValueError(f"the outcome {ending.outcome!r} is none of a model that was evaluated")
-    if content != canonical(manifest):
-        raise ValueError(f"{names.MANIFEST_FILE} has fields that a manifest has not")
     size = sum(path.stat().st_size for path in folder.iterdir())
     made = result.Artifact("", digest(content), size, manifest.format)
     told = {
         "artifact": (ending.artifact, made),
-        "files": (manifest.files, files_of(folder)),
         "model": (manifest.model, spec.model),
         "version": (manifest.version, spec.version),
         "run": (manifest.lineage.get("run_uid"), spec.run_uid),
@@ -101,7 +86,7 @@ def _checked(
     for field, (said, wanted) in told.items():
         if said != wanted:
             raise ValueError(f"its {field} is not that of this run")
-    if not set(MODEL_FILES.get(manifest.format, ())) & set(found):
+    if not any((folder / name).exists() for name in MODEL_FILES.get(manifest.format, ())):
         raise ValueError(f"there is no file of the format {manifest.format!r}")
     return made
 

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from modelmill.api.base import Alias, DeletionPolicy, Digest, ModelName, Part, Store, Text, Timestamp, Uri, Word, rules
+from modelmill.api.imports import Source
 from modelmill.api.recipe import Recipe
 
 MAX_NAME = 63
 NAME_TOO_LONG = f"may have at most {MAX_NAME} characters: it is the value of a label of the pods that serve it"
+
+
+FACTS = (
+    "artifact", "source", "format", "bytes", "trained", "primary", "metrics", "lineage", "recipe", "champion", "gates",
+    "failedGates",
+)  # fmt: skip
+"""Fields that a version has from the beginning or never."""
+
+
+def _frozen(*fields: str) -> str:
+    """Return the CEL rule that these fields neither change nor come nor go."""
+    return " && ".join(
+        f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
+        for name in fields
+    )
 
 
 class ArtifactRef(Part):
@@ -68,19 +84,22 @@ class ModelVersionSpec(Part):
     model_config = Part.model_config | {
         "json_schema_extra": rules(
             (
-                "self.model == oldSelf.model && self.artifact == oldSelf.artifact && self.store == oldSelf.store"
-                " && self.format == oldSelf.format && self.trained == oldSelf.trained"
-                " && self.metrics == oldSelf.metrics && self.primary == oldSelf.primary"
-                " && has(self.lineage) == has(oldSelf.lineage)"
-                " && (!has(self.lineage) || self.lineage == oldSelf.lineage)"
-                " && has(self.recipe) == has(oldSelf.recipe) && (!has(self.recipe) || self.recipe == oldSelf.recipe)"
-                " && has(self.champion) == has(oldSelf.champion)"
-                " && (!has(self.champion) || self.champion == oldSelf.champion)"
-                " && has(self.gates) == has(oldSelf.gates) && (!has(self.gates) || self.gates == oldSelf.gates)"
-                " && has(self.failedGates) == has(oldSelf.failedGates)"
-                " && (!has(self.failedGates) || self.failedGates == oldSelf.failedGates)"
-                " && self.bytes == oldSelf.bytes",
+                "self.model == oldSelf.model && self.store == oldSelf.store && " + _frozen(*FACTS),
                 "a ModelVersion is immutable but for approval, aliases and deletionPolicy: train or create another version",
+            ),
+            (
+                "has(self.artifact) != has(self.source)",
+                "give one of artifact, whose bytes are published already, and source, a model that is imported",
+            ),
+            (
+                "!has(self.artifact) || (has(self.format) && has(self.bytes) && has(self.trained) && has(self.primary)"
+                " && has(self.metrics))",
+                "beside artifact the fields format, bytes, trained, primary and metrics are needed",
+            ),
+            (
+                "!has(self.source) || !(has(self.format) || has(self.bytes) || has(self.trained) || has(self.lineage)"
+                " || has(self.recipe))",
+                "beside source leave out format, bytes, trained, lineage and recipe, which its import finds or no run made",
             ),
             (
                 "!has(self.aliases) || self.aliases.all(a, !a.startsWith(self.model + '-') || !a.matches('-[0-9]+$'))",
@@ -89,14 +108,27 @@ class ModelVersionSpec(Part):
         )
     }
     model: ModelName = Field(description="Model that this is a version of.")
-    artifact: ArtifactRef = Field(description="The bytes of the version.")
-    store: Store = Field(description="How to reach the artifact.")
-    format: Literal["onnx", "skops", "xgboost", "lightgbm", "python"] = Field(description="Format that is served.")
-    bytes: int = Field(ge=0, description="Size of all files of the artifact.")
-    trained: Timestamp = Field(description="When its run ended.")
-    primary: Primary = Field(description="The metric that versions are compared by.")
+    artifact: ArtifactRef | None = Field(default=None, description="The bytes of the version, published already.")
+    source: Source | None = Field(
+        default=None,
+        description="A model of another program, instead of artifact: a Job in the namespace reads it, checks it and publishes "
+        "it to store; status.imported says as what.",
+    )
+    store: Store = Field(description="How to reach the artifact; where a source is published.")
+    format: Literal["onnx", "skops", "xgboost", "lightgbm", "python"] | None = Field(
+        default=None, description="Format that is served. Needed beside artifact."
+    )
+    bytes: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Size of all files of the artifact. Needed beside it."
+    )
+    trained: Timestamp | None = Field(default=None, description="When its run ended. Needed beside artifact.")
+    primary: Primary | None = Field(
+        default=None, description="The metric that versions are compared by. Needed beside artifact."
+    )
     metrics: dict[str, Word] = Field(
-        description="Measured on the hold-out of its run.", json_schema_extra={"maxProperties": 64}
+        default_factory=dict,
+        description="Measured on the hold-out of its run; of a source, what is known of it. Needed beside artifact.",
+        json_schema_extra={"maxProperties": 64},
     )
     gates: list[Text] = Field(
         default_factory=list,

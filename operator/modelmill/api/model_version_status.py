@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Alias, Condition, StatusPart, Timestamp, Word
+from modelmill.api.base import Alias, Condition, Digest, StatusPart, Timestamp, Word
+from modelmill.api.imports import Imported
 
 Stage = Literal["Pending", "Approved", "Rejected", "Deploying", "Serving", "Deleting"]
 
@@ -30,7 +31,7 @@ class ModelVersionStatus(StatusPart):
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Approved, GateOverridden, AliasesHeld, Deletable, ArtifactRemoved.",
+            description="Ready, Verified, Approved, GateOverridden, AliasesHeld, Deletable, ArtifactRemoved.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
@@ -68,7 +69,15 @@ class ModelVersionStatus(StatusPart):
         Literal["Passed", "Failed", "Overridden"] | None,
         Field(description="What its gates said; Overridden when it was approved although some failed."),
     ] = None
-    source: Annotated[Word | None, Field(description="Run that made it, for the SOURCE column.")] = None
+    source: Annotated[
+        Word | None, Field(description="Run that made it, or where it was imported from, for the SOURCE column.")
+    ] = None
+    imported: Annotated[
+        Imported | None, Field(description="What the import of spec.source published; it is never imported again then.")
+    ] = None
+    format: Annotated[Word | None, Field(description="Format that is served, for the FORMAT column.")] = None
+    digest: Annotated[Digest | None, Field(description="Digest of the artifact, for the DIGEST column.")] = None
+    bytes: Annotated[int | None, Field(ge=0, description="Size of the artifact, for the SIZE column.")] = None
     report: Annotated[
         Annotated[str, Field(max_length=1100)] | None,
         Field(description="Where the report of its run is in the store, for the REPORT column."),
@@ -82,15 +91,15 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
         {"name": "Stage", "type": "string", "jsonPath": ".status.stage"},
         {"name": "Gates", "type": "string", "jsonPath": ".status.gates"},
-        {"name": "Format", "type": "string", "jsonPath": ".spec.format"},
+        {"name": "Format", "type": "string", "jsonPath": ".status.format"},
         {"name": "Metric", "type": "string", "jsonPath": ".status.metric"},
         {"name": "Delta", "type": "string", "jsonPath": ".status.delta"},
         {"name": "Serving", "type": "string", "jsonPath": ".status.serving"},
         {"name": "Aliases", "type": "string", "jsonPath": ".status.aliases"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Model", "type": "string", "jsonPath": ".spec.model", "priority": 1},
-        {"name": "Digest", "type": "string", "jsonPath": ".spec.artifact.digest", "priority": 1},
-        {"name": "Size", "type": "integer", "jsonPath": ".spec.bytes", "priority": 1},
+        {"name": "Digest", "type": "string", "jsonPath": ".status.digest", "priority": 1},
+        {"name": "Size", "type": "integer", "jsonPath": ".status.bytes", "priority": 1},
         {"name": "Data", "type": "string", "jsonPath": ".spec.lineage.dataSnapshot", "priority": 1},
         {"name": "Source", "type": "string", "jsonPath": ".status.source", "priority": 1},
         {"name": "Report", "type": "string", "jsonPath": ".status.report", "priority": 1},

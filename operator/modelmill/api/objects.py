@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from modelmill.api.base import Alert
+from modelmill.api.imports import with_published
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.model_version import MAX_NAME, NAME_TOO_LONG, ModelVersionSpec
@@ -90,7 +91,14 @@ def read_training_job(manifest: Manifest) -> TrainingJob:
 
 
 def read_model_version(manifest: Manifest) -> ModelVersion:
-    """Return the typed object. Raises ObjectInvalid naming the field that another schema let through."""
+    """Return the typed object, the spec with what its import published.
+
+    Raises ObjectInvalid naming the field that another schema let through.
+    """
+    return _model_version(with_published(manifest))
+
+
+def _model_version(manifest: Manifest) -> ModelVersion:
     meta = read_meta(manifest)
     if len(meta.name) > MAX_NAME:
         raise ObjectInvalid("metadata.name", NAME_TOO_LONG)
@@ -104,7 +112,7 @@ def read_inference_service(manifest: Manifest) -> InferenceService:
 
 def readable_model_versions(manifests: Iterable[Manifest]) -> list[ModelVersion]:
     """Return those that can be read, without their statuses; of the others their own condition tells."""
-    return _readable(manifests, lambda one: read_model_version(without_status(one)))
+    return _readable(manifests, lambda one: _model_version(without_status(with_published(one))))
 
 
 def readable_inference_services(manifests: Iterable[Manifest]) -> list[InferenceService]:

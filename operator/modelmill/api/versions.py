@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from modelmill.api.imports import published
 from modelmill.api.model_version import ModelVersionSpec
 from modelmill.api.objects import InferenceService, ModelVersion
 
@@ -26,7 +27,7 @@ def version_number(name: str) -> int:
 
 
 def newest_approved(versions: Iterable[Mapping[str, Any]], model: str) -> Mapping[str, Any] | None:
-    """Return the newest approved ModelVersion of the model that is not being deleted, or None.
+    """Return the newest approved ModelVersion of the model that has an artifact and is not being deleted, or None.
 
     Newest by creation, then by number: what was made last was measured on the freshest data.
     """
@@ -36,6 +37,7 @@ def newest_approved(versions: Iterable[Mapping[str, Any]], model: str) -> Mappin
         if version["spec"]["model"] == model
         and version["spec"].get("approval") == APPROVED
         and "deletionTimestamp" not in version["metadata"]
+        and "artifact" in published(version)
     ]
     return max(
         candidates,
@@ -46,7 +48,11 @@ def newest_approved(versions: Iterable[Mapping[str, Any]], model: str) -> Mappin
 
 def latest_approved(versions: Iterable[ModelVersion]) -> ModelVersion | None:
     """Return the version of one model that services that follow it should serve: see `newest_approved`."""
-    return _newest(one for one in versions if one.spec.approval == APPROVED and not one.metadata.deleting)
+    return _newest(
+        one
+        for one in versions
+        if one.spec.approval == APPROVED and one.spec.artifact is not None and not one.metadata.deleting
+    )
 
 
 def champion(versions: Iterable[ModelVersion], services: Iterable[InferenceService]) -> ModelVersion | None:
@@ -56,7 +62,11 @@ def champion(versions: Iterable[ModelVersion], services: Iterable[InferenceServi
     """
     serving = stable_versions(services)
     return _newest(
-        one for one in versions if one.spec.approval == APPROVED and (not one.metadata.deleting or one.name in serving)
+        one
+        for one in versions
+        if one.spec.approval == APPROVED
+        and one.spec.artifact is not None
+        and (not one.metadata.deleting or one.name in serving)
     )
 
 

@@ -24,6 +24,7 @@ GATE_FAILED: Final = "GateFailed"  # artifact stored, at least one gate failed
 DATA_REJECTED: Final = "DataRejected"  # the data cannot be trained on: `reason` says why
 SCORED: Final = "Scored"  # a trial: `metrics` were measured on its validation rows, nothing is stored
 REPRODUCED: Final = "Reproduced"  # a version was made again and compared: `reproduction` says how, nothing is stored
+IMPORTED: Final = "Imported"  # a foreign model was checked and stored: `artifact` and `signature` say as what
 UNCHANGED: Final = "Unchanged"  # fetch found the data that StageSpec.unless_digest names: nothing was trained
 FAILED: Final = "Failed"  # anything else: `reason` says why
 # How many characters of each note, and of each reason and gate, are kept: the first pair that fits is taken.
@@ -31,7 +32,7 @@ LENGTHS: Final = (
     *((keep, MAX_BYTES) for keep in (MAX_BYTES, 500, 160, 60, 0)),
     *((0, keep) for keep in (500, 160, 60, 0)),
 )
-OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, REPRODUCED, SCORED, UNCHANGED, FAILED})
+OUTCOMES: Final = frozenset({PUBLISHED, GATE_FAILED, DATA_REJECTED, IMPORTED, REPRODUCED, SCORED, UNCHANGED, FAILED})
 
 
 class ResultError(ValueError):
@@ -103,6 +104,7 @@ class StageResult:
     gates: one sentence for each gate, "r2 0.91 >= 0.70".
     notes: sentences for people about a run that went well, "columns left out: signup (dates)".
     drift: what the data gates told about the data, one sentence for each gate.
+    signature: inputs and outputs of a model that was imported, for people.
     """
 
     outcome: str
@@ -116,6 +118,7 @@ class StageResult:
     notes: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
     reproduction: Reproduction | None = None
+    signature: str = ""
     v: int = RESULT_VERSION
 
 
@@ -172,12 +175,15 @@ def decode(text: str) -> StageResult:
             notes=tuple(str(text) for text in raw.get("notes", ())),
             drift=tuple(str(text) for text in raw.get("drift", ())),
             reproduction=_reproduction(raw.get("reproduction")),
+            signature=str(raw.get("signature", "")),
         )
     except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
         raise ResultError(f"the termination message is malformed: {error}") from None
     _require_all_finite(result)
     if result.outcome in (PUBLISHED, GATE_FAILED) and (result.artifact is None or result.data is None):
         raise ResultError(f"outcome {result.outcome} needs artifact and data")
+    if result.outcome == IMPORTED and result.artifact is None:
+        raise ResultError(f"outcome {result.outcome} needs artifact")
     if result.outcome == REPRODUCED and (result.data is None or result.reproduction is None):
         raise ResultError(f"outcome {result.outcome} needs data and reproduction")
     if result.outcome == SCORED and (result.data is None or not result.metrics):

@@ -17,6 +17,7 @@ VERSION_LABEL: Final = f"{GROUP}/model-version"
 SERVICE_LABEL: Final = f"{GROUP}/inference-service"
 REVISION_LABEL: Final = f"{GROUP}/revision"
 REMOVES_LABEL: Final = f"{GROUP}/removes-version"
+IMPORTS_LABEL: Final = f"{GROUP}/imports-version"
 OWNER_UID_LABEL: Final = f"{GROUP}/owner-uid"
 RULES_LABEL: Final = f"{GROUP}/prometheus-rules"
 

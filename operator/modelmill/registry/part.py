@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from modelmill.api.claims import claims_of, wanted_aliases
-from modelmill.api.objects import read_meta, read_model_version
+from modelmill.api.objects import ModelVersion, read_meta, read_model_version
 from modelmill.api.references import MODEL, VERSION, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.tracks import read_tracks
 from modelmill.engine.interface import Event, World
 from modelmill.engine.parts import Child, Contribution, Part
 from modelmill.engine.table import Concern
+from modelmill.kube import labels
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.managed_fields import with_entries_of, writer_of
 from modelmill.kube.objects import Key, Manifest, ObjectInvalid
 from modelmill.kube.resources import JOBS, NETWORK_POLICIES, PODS
+from modelmill.registry import importing
 from modelmill.registry.aliases import ALIASES, settled
 from modelmill.registry.plan import CONDITIONS, FIELDS, View, foreign_finalizers, plan
 from modelmill.registry.removal import (
@@ -37,26 +39,26 @@ from modelmill.workloads.network import Network
 APPROVAL = ("spec", "approval")
 
 
-def registry_part(remover: Image, network: Network | None) -> Part:
-    """Return the part. remover: image of the Jobs that remove artifacts; network: what their NetworkPolicies are made from."""
+def registry_part(trainer: Image, network: Network | None) -> Part:
+    """Return the part. trainer: image of the Jobs that import and remove; network: what their NetworkPolicies are made from."""
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
-        return _contribution(parent, world, now, remover, network)
+        return _contribution(parent, world, now, trainer, network)
 
     policies = [Child(NETWORK_POLICIES, applied=True)] if network is not None else []
-    children = [Child(JOBS, applied=False), *policies]
+    children = [Child(JOBS, applied=False, deleted=True), *policies]
     return Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS, children=children, finalizer=True)
 
 
 def _contribution(
-    parent: Manifest, world: World, now: datetime, remover: Image, network: Network | None
+    parent: Manifest, world: World, now: datetime, trainer: Image, network: Network | None
 ) -> Contribution:
     """Return what the ModelVersion needs; see `engine.parts.Contribute`."""
     meta = read_meta(parent)
     services = [read_tracks(one) for one in world.found_by(INFERENCE_SERVICES, meta.namespace, VERSION, meta.name)]
     removal = None
     if meta.deleting and not any(one.wants(meta.name) for one in services):
-        removal = _removal(parent, world, now, remover)
+        removal = _removal(parent, world, now, trainer)
         if (removal is None or removal.condition is None) and not foreign_finalizers(meta):
             # It goes with our finalizer: no status is written to what is gone. Before it is read, since a version that another
             # release made must be able to go, too.
@@ -65,13 +67,35 @@ def _contribution(
         world.found_by(MODEL_VERSIONS, meta.namespace, MODEL, version_model(parent)) if wanted_aliases(parent) else ()
     )
     version = read_model_version(parent)
-    made = plan(View(version, services, writer_of(parent, APPROVAL), settled(parent, family, now), removal))
-    if network is None or removal is None or removal.condition is None:
+    step = _import(version, world, now, trainer)
+    made = plan(View(version, services, writer_of(parent, APPROVAL), settled(parent, family, now), removal, step))
+    if network is None:
         return made
-    return replace(made, apply=[build_policy(version, network)])
+    if removal is not None and removal.condition is not None:
+        return replace(made, apply=[build_policy(version, network)])
+    if step is not None and step.imported is None and version.spec.source is not None:
+        return replace(made, apply=[importing.build_policy(version, version.spec.source, network)])
+    return made
 
 
-def _removal(parent: Manifest, world: World, now: datetime, remover: Image) -> Step | None:
+def _import(version: ModelVersion, world: World, now: datetime, trainer: Image) -> importing.Step | None:
+    """Return what is next of the import; None for a version without a source, and for one that goes before it was imported."""
+    source = version.spec.source
+    if source is None or (version.metadata.deleting and version.status.imported is None):
+        return None
+    job, pods = _ours(version, importing.job_name(version), world)
+    return importing.next_step(importing.Import(version, source, job, pods, now), trainer)
+
+
+def _ours(version: ModelVersion, name: str, world: World) -> tuple[Manifest | None, Sequence[Manifest]]:
+    """Return the version's Job of this name, if it is the version's, and its pods."""
+    job = world.get(JOBS, version.namespace, name)
+    if job is None or not any(one is job for one in world.owned(JOBS, version.namespace, version.uid)):
+        return None, ()
+    return job, world.owned(PODS, version.namespace, job["metadata"]["uid"])
+
+
+def _removal(parent: Manifest, world: World, now: datetime, trainer: Image) -> Step | None:
     """Return what is next of removing the artifact; None when that is not asked for, or was done."""
     meta = read_meta(parent)
     if policy_of(parent) != DELETE or IN_USE_FINALIZER not in meta.finalizers:
@@ -81,16 +105,23 @@ def _removal(parent: Manifest, world: World, now: datetime, remover: Image) -> S
     except ObjectInvalid as error:
         text = f"the artifact was not removed: {error}"
         return Step(events=(Event("Warning", KEPT, text[:1000]),))
-    job = world.get(JOBS, meta.namespace, job_name(version))
-    owned = [one for one in world.owned(JOBS, meta.namespace, meta.uid) if one is job]
-    pods = world.owned(PODS, meta.namespace, job["metadata"]["uid"]) if owned and job is not None else ()
+    artifact = version.spec.artifact
+    if artifact is None:
+        return None
+    job, pods = _ours(version, job_name(version), world)
     sharers = sharers_of(parent, world.list(MODEL_VERSIONS))
-    return next_step(Removal(version, sharers, job if owned else None, pods, now), remover)
+    return next_step(Removal(version, artifact, sharers, job, pods, now), trainer)
 
 
 def reduced(version: Manifest) -> Manifest:
     """Return a ModelVersion as the cache keeps it: of its managedFields only who set its approval and aliases is read."""
     return with_entries_of(version, APPROVAL, ALIASES)
+
+
+def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
+    """Return the version that the labels of a pod of an import name; whose it is, is told by owners."""
+    name = (pod["metadata"].get("labels") or {}).get(labels.IMPORTS_LABEL)
+    return [Key(pod["metadata"]["namespace"], name)] if name else []
 
 
 def keys_of_service(service: Manifest, world: World) -> Iterable[Key]:

@@ -19,7 +19,7 @@ from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import IN_USE_FINALIZER
 from modelmill.kube.managed_fields import Writer
 from modelmill.kube.texts import fitted
-from modelmill.registry import aliases
+from modelmill.registry import aliases, importing
 from modelmill.registry.removal import DELETE, REMOVED, Step
 
 UNLOADABLE = ("DigestMismatch", "ArtifactMissing", "ArtifactCorrupt")
@@ -34,8 +34,11 @@ MAX_COLUMN = 64
 MAX_LISTED = 64
 MAX_NAMED = 8
 BEING_DELETED = "Deleting"
-FIELDS = ("stage", "serving", "servedBy", "metric", "delta", "gates", "source", "report", "claims", "aliases")
-CONDITIONS = ("Ready", "Approved", OVERRIDDEN, aliases.HELD, "Deletable", REMOVED)
+FIELDS = (
+    "stage", "serving", "servedBy", "metric", "delta", "gates", "source", "report", "claims", "aliases", "imported",
+    "format", "digest", "bytes",
+)  # fmt: skip
+CONDITIONS = ("Ready", importing.VERIFIED, "Approved", OVERRIDDEN, aliases.HELD, "Deletable", REMOVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class View:
     """One ModelVersion, the InferenceServices that say something of it, who set its approval if that is known.
 
     claims: its claims of aliases, with who has each. removal: what is next of removing its artifact; None when it stays, or is
-    not to go yet.
+    not to go yet. step: what is next of its import; None when it has no source.
     """
 
     version: ModelVersion
@@ -51,6 +54,7 @@ class View:
     approver: Writer | None = None
     claims: Sequence[AliasClaim] = ()
     removal: Step | None = None
+    step: importing.Step | None = None
 
     @property
     def removing(self) -> Condition | None:
@@ -85,7 +89,7 @@ def uses(view: View) -> list[Use]:
 
 
 def plan(view: View) -> Contribution:
-    """Return what the ModelVersion needs: its finalizer, its status, and the Job that removes its artifact."""
+    """Return what the ModelVersion needs: its finalizer, its status, and the Jobs that import and remove its artifact."""
     using = uses(view)
     version = view.version
     deleting = version.metadata.deleting
@@ -99,20 +103,23 @@ def plan(view: View) -> Contribution:
     events += aliases.events(version.name, version.status.claims, view.claims)
     conditions = [
         _ready(view, using, _unloadable(view, using), overridden),
+        view.step.verified if view.step is not None else None,
         _approved(version.spec),
         overridden,
         aliases.condition(version.name, view.claims),
         _deletable(using, deleting=deleting),
         view.removing,
     ]
-    removal = view.removal or Step()
+    removal, step = view.removal or Step(), view.step
+    again = [one for one in (removal.again, step.again if step is not None else None) if one is not None]
     return Contribution(
-        create=removal.create,
+        create=(*removal.create, *(step.create if step is not None else ())),
+        delete=step.delete if step is not None else (),
         finalizer=_finalizer(view, using),
-        status=status_manifest(_status(version, using, view.claims)),
+        status=status_manifest(_status(view, using)),
         conditions=[condition for condition in conditions if condition is not None],
-        events=[*events, *removal.events],
-        requeue_after=removal.again,
+        events=[*events, *removal.events, *(step.events if step is not None else ())],
+        requeue_after=min(again, default=None),
     )
 
 
@@ -135,8 +142,10 @@ def _before(version: ModelVersion, kind: str, reason: str) -> WrittenCondition |
     return next((written for written in conditions if (written.type, written.reason) == (kind, reason)), None)
 
 
-def _status(version: ModelVersion, using: Sequence[Use], claims: Sequence[AliasClaim]) -> ModelVersionStatus:
-    spec = version.spec
+def _status(view: View, using: Sequence[Use]) -> ModelVersionStatus:
+    version, claims, spec = view.version, view.claims, view.version.spec
+    imported = view.step.imported if view.step is not None else None
+    found = imported or spec.artifact
     return ModelVersionStatus(
         stage=_stage(version, using),
         serving=f"{using[0].share}%" if using else "-",
@@ -146,9 +155,13 @@ def _status(version: ModelVersion, using: Sequence[Use], claims: Sequence[AliasC
         gates=_gates(spec),
         source=_source(spec),
         # Whoever makes a version by hand need not have a report; every run publishes one.
-        report=report_uri(spec.artifact.uri) if spec.lineage is not None else None,
+        report=report_uri(spec.artifact.uri) if spec.lineage is not None and spec.artifact is not None else None,
         claims=tuple(claims),
         aliases=aliases.held(version.name, claims),
+        imported=imported,
+        format=imported.format if imported is not None else spec.format,
+        digest=found.digest if found is not None else None,
+        bytes=imported.bytes if imported is not None else spec.bytes,
     )
 
 
@@ -163,8 +176,8 @@ def _stage(version: ModelVersion, using: Sequence[Use]) -> Stage:
 
 def _metric(spec: ModelVersionSpec) -> str | None:
     """Return METRIC: the primary metric, as it was written when it is no number."""
-    text = spec.metrics.get(spec.primary.metric)
-    if text is None:
+    text = spec.metrics.get(spec.primary.metric) if spec.primary is not None else None
+    if spec.primary is None or text is None:
         return None
     value = number(text)
     return _column(spec.primary.metric, f"={fitted(text, 24) if value is None else format(value, '.4g')}")
@@ -172,7 +185,7 @@ def _metric(spec: ModelVersionSpec) -> str | None:
 
 def _delta(spec: ModelVersionSpec) -> str | None:
     """Return DELTA: by how much the primary metric is greater than the champion's of the time."""
-    difference = gain(spec, spec.primary.metric)
+    difference = gain(spec, spec.primary.metric) if spec.primary is not None else None
     return f"{difference:+.3g}" if difference is not None else None
 
 
@@ -184,7 +197,9 @@ def _gates(spec: ModelVersionSpec) -> Literal["Passed", "Failed", "Overridden"] 
 
 
 def _source(spec: ModelVersionSpec) -> str | None:
-    """Return SOURCE: the run that made the version."""
+    """Return SOURCE: the run that made the version, or the model that it is imported from."""
+    if spec.source is not None:
+        return _column(spec.source.format, f" {spec.source.uri[-40:]}")
     lineage = spec.lineage
     if lineage is None:
         return None
@@ -225,6 +240,8 @@ def _ready(view: View, using: Sequence[Use], unloadable: Condition | None, overr
         return Condition("Ready", TRUE, BEING_DELETED, f"being deleted; finalizers of others hold it: {holders}")
     if unloadable is not None:
         return unloadable
+    if view.step is not None and view.step.imported is None:
+        return Condition("Ready", FALSE, view.step.verified.reason, view.step.verified.message)
     if overridden is not None:
         return Condition("Ready", TRUE, OVERRIDDEN, overridden.message)
     if version.spec.approval == REJECTED and using:
@@ -234,6 +251,8 @@ def _ready(view: View, using: Sequence[Use], unloadable: Condition | None, overr
         return Condition("Ready", TRUE, "Kept", "the artifact is kept; a rejected version is not served")
     if version.spec.lineage is not None:
         return Condition("Ready", TRUE, "Published", "the artifact was read back and compared when it was published")
+    if view.step is not None:
+        return Condition("Ready", TRUE, view.step.verified.reason, view.step.verified.message)
     # Not Unknown: kstatus takes that for a change in progress, and it would last until some service fetches it.
     if any(use.answers for use in using) or _before(version, "Ready", VERIFIED) is not None:
         text = "made by hand; a pod that served it had fetched and verified it"

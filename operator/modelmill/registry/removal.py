@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelmill.api.fingerprint import short_hash
+from modelmill.api.imports import published
+from modelmill.api.model_version import ArtifactRef
 from modelmill.api.objects import ModelVersion
 from modelmill.contracts import names
 from modelmill.engine.interface import Event
@@ -47,12 +49,13 @@ class Sharer:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A version that is being deleted, that nothing uses any more, and whose artifact is to go with it.
+    """A version that is being deleted, that nothing uses any more, and its artifact, which is to go with it.
 
     sharers: other versions with the artifact. job: the Job that removes it, with its pods, when there is one.
     """
 
     version: ModelVersion
+    artifact: ArtifactRef
     sharers: Sequence[Sharer]
     job: Manifest | None
     pods: Sequence[Manifest]
@@ -89,8 +92,7 @@ def policy_of(version: Manifest) -> str:
 
 
 def _artifact(version: Manifest) -> tuple[str, str]:
-    spec = version.get("spec")
-    artifact: Any = spec.get("artifact") if isinstance(spec, Mapping) else None
+    artifact: Any = published(version).get("artifact")
     if not isinstance(artifact, Mapping):
         return "", ""
     # Places, not spellings: slashes at the ends of a prefix do not count, nor does the case of the scheme (store.uri).
@@ -101,7 +103,7 @@ def _artifact(version: Manifest) -> tuple[str, str]:
 
 def next_step(view: Removal, image: Image) -> Step:
     """Return what is next of the removal."""
-    uri, place = view.version.spec.artifact.uri, (view.version.namespace, view.version.name)
+    uri, place = view.artifact.uri, (view.version.namespace, view.version.name)
     stays = [one for one in view.sharers if not one.goes]
     first = [one for one in view.sharers if one.goes and one.place > place]
     if stays or first:
@@ -126,7 +128,7 @@ def next_step(view: Removal, image: Image) -> Step:
     if view.sharers:
         waits = f"waits for {_named(view.sharers, place)}, which is being deleted and has it as well"
         return Step(_removing(view, waits), again=min(left, LOOK_AGAIN_SECONDS))
-    create = (build_job(view.version, image),) if view.job is None else ()
+    create = (build_job(view.version, view.artifact, image),) if view.job is None else ()
     return Step(_removing(view, obstacle or going), create, again=left)
 
 
@@ -148,7 +150,7 @@ def _begun(version: ModelVersion) -> datetime | None:
 
 def _removing(view: Removal, what: str) -> Condition:
     until = timestamp((_begun(view.version) or view.now) + timedelta(seconds=DEADLINE_SECONDS))
-    text = f"{view.version.spec.artifact.uri} goes first: {fitted(what, 2000)}; the version goes by {until} in any case"
+    text = f"{view.artifact.uri} goes first: {fitted(what, 2000)}; the version goes by {until} in any case"
     return Condition(REMOVED, FALSE, REMOVING, text)
 
 
@@ -157,9 +159,9 @@ def job_name(version: ModelVersion) -> str:
     return f"{version.name[:44].rstrip('-.')}-remove-{short_hash(version.uid)[:6]}"
 
 
-def build_job(version: ModelVersion, image: Image) -> dict[str, Any]:
+def build_job(version: ModelVersion, artifact: ArtifactRef, image: Image) -> dict[str, Any]:
     """Return the Job that removes the artifact: one container, with the keys of the version's store."""
-    artifact, store = version.spec.artifact, version.spec.store
+    store = version.spec.store
     env = {names.ENV_ARTIFACT_URI: verbatim(artifact.uri), names.ENV_ARTIFACT_DIGEST: artifact.digest, "HOME": TMP}
     container = Container(
         name=names.STAGE_REMOVE, image=image, requests=REQUESTS, args=[names.STAGE_REMOVE], env=env, store=store

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from modelmill.api.claims import claims_of, holder
+from modelmill.api.imports import published
 from modelmill.api.inference_service import ModelRef
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import (
@@ -159,8 +160,11 @@ def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
     return [Key(namespace, service["metadata"]["name"]) for service in (*following, *naming)]
 
 
-VERSIONS: Final = Concern(keys_of_version, reads=lambda version: (beside_status(version), claims_of(version)))
-"""Who serves a version, and how well, is in its status; its services know that without being told. Who claims an alias, not."""
+VERSIONS: Final = Concern(keys_of_version, reads=lambda one: (beside_status(one), claims_of(one), published(one)))
+"""Who serves a version, and how well, is in its status; its services know that without being told.
+
+Not so who claims an alias, and what an import published.
+"""
 REPLICA_SETS_OF_PODS: Final = Concern(
     keys_of_pod, reads=lambda one: (one["metadata"]["uid"], one["metadata"].get("ownerReferences"))
 )

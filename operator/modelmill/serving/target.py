@@ -60,6 +60,8 @@ def _named(view: View, name: str, named: str) -> Target | Problem:
     if version.spec.approval == REJECTED:
         mend = "name another version" if model.alias is None else f"give the alias {model.alias} to another version"
         return Problem("VersionRejected", f"{name} is rejected; approve it or {mend}")
+    if version.spec.artifact is None:
+        return Problem("VersionNotImported", f"{named}, whose source is not imported yet; its conditions say why")
     return target_of(view, version)
 
 
@@ -95,7 +97,7 @@ def may_be_tried(view: View, target: Target) -> bool:
 def template_now(view: View, track: StableTrack | CanaryTrack) -> Template | None:
     """Return the template that the track's version gets with the spec of now and the track's own image, if there is one."""
     version = view.versions.get(track.version)
-    if version is None:
+    if version is None or version.spec.artifact is None:
         return None
     image = track.server_image or view.image.name
     return template_of(build_template(inputs_of(view.service, version), replace(view.image, name=image)))

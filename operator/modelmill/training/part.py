@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pydantic.alias_generators import to_camel
 
+from modelmill.api.imports import published
 from modelmill.api.objects import (
     TrainingJob,
     read_training_job,
@@ -200,7 +201,7 @@ REFUSALS = Concern(keys_of_refusal, needed=False)
 
 def _read_of_version(version: Manifest) -> object:
     """Return what the plan of a TrainingJob looks at of a version, and whether it is served: else it may have to go."""
-    return beside_status(version), bool((version.get("status") or {}).get("servedBy"))
+    return beside_status(version), bool((version.get("status") or {}).get("servedBy")), published(version)
 
 
 VERSIONS = Concern(keys_of_version, reads=_read_of_version)

@@ -73,7 +73,8 @@ def told_again(view: View, version: ModelVersion, number: int) -> stage.StageSpe
     The recipe is an object's text, which anybody may write who may make versions: where to read, and for whom, is ours to say.
     """
     recipe, lineage, store = version.spec.recipe, version.spec.lineage, version.spec.store
-    if recipe is None or lineage is None:
+    artifact = version.spec.artifact
+    if recipe is None or lineage is None or artifact is None:
         return None
     try:
         told = stage.decode(recipe.stage)
@@ -90,7 +91,7 @@ def told_again(view: View, version: ModelVersion, number: int) -> stage.StageSpe
         version=version.name,
         store=stage.Store(store.uri, store.endpoint, store.region),
         data=replace(told.data, copy=False, snapshot=lineage.data_digest),
-        reproduces=stage.Origin(version.name, version.spec.artifact.uri, version.spec.artifact.digest),
+        reproduces=stage.Origin(version.name, artifact.uri, artifact.digest),
     )
 
 

@@ -249,7 +249,7 @@ def test_finalizers_of_others_outlast_the_removal() -> None:
 
 def test_a_version_that_cannot_be_read_goes_and_its_artifact_is_told() -> None:
     odd = version()
-    del odd["spec"]["format"]
+    odd["spec"]["format"] = "pickle"
     kind, words = ending(replace(Registry(odd).plan(), status=None))
     assert (kind, "spec.format" in words) == ("Warning ArtifactKept", True)
 

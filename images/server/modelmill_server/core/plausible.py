@@ -30,12 +30,13 @@ def plausible(signature: Signature, profile: Profile, golden: Golden) -> Plausib
     """Return what is plausible for a model.
 
     The range is the profile's `target`. A profile without one leaves what the model itself was seen to predict:
-    the golden rows, which are spread over its predictions, and the edges of the predictions' bins.
+    the golden rows, which are spread over its predictions, and the edges of the predictions' bins. Nothing is known of a model
+    whose training data nobody saw: its golden rows are made up.
     """
     primary = signature.outputs[0]
     classes = next((tensor.classes for tensor in signature.outputs if tensor.classes), ())
     ends = profile.target or _predicted(golden.outputs.get(primary.name, ()), profile)
-    if not ends:
+    if not ends or not profile.rows:
         return Plausible(classes=frozenset(classes) or None)
     low, high = min(ends), max(ends)
     # All targets equal, or a huge range: neither a width of 0 nor one of infinity.

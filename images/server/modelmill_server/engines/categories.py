@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from modelmill.artifacts.heads import Categories
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.queries.columns import TEXT, Column, Feature, RejectedError, bad
-
-Categories = Sequence[str | int | float | bool] | None
-"""The categories of one feature in the order of their codes; None where the file holds none."""
 
 SHOWN = 20  # categories in an error
 

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from modelmill.artifacts.heads import Categories, xgboost_categories
 from modelmill.contracts.artifact import Tensor
-from modelmill_server.engines.categories import Categories, Coder, require_count, require_names
+from modelmill_server.engines.categories import Coder, require_count, require_names
 from modelmill_server.engines.engine import unloadable
 from modelmill_server.engines.labels import Labels
 from modelmill_server.engines.matrix import numbers
@@ -183,7 +184,9 @@ class Booster:
         booster = msgspec.json.decode(ctypes.string_at(text, size.value), type=_Document).learner.gradient_booster
         model = booster.model or (booster.gbtree.model if booster.gbtree else None)
         stored = model.cats.enc if model and model.cats else []
-        return [_decoded(encoding) for encoding in stored] if len(stored) == count else [None] * count
+        return (
+            [xgboost_categories(one.values, one.offsets) for one in stored] if len(stored) == count else [None] * count
+        )
 
 
 class _Encoding(msgspec.Struct):
@@ -191,16 +194,6 @@ class _Encoding(msgspec.Struct):
 
     values: list[int]
     offsets: list[int] | None = None
-
-
-def _decoded(encoding: _Encoding) -> Categories:
-    if not encoding.values and not encoding.offsets:
-        return None
-    if encoding.offsets is None:
-        return encoding.values
-    content = bytes(value & 0xFF for value in encoding.values)
-    bounds = zip(encoding.offsets, encoding.offsets[1:], strict=False)
-    return [content[begin:end].decode("utf-8", "replace") for begin, end in bounds]
 
 
 class _Encodings(msgspec.Struct):

@@ -41,14 +41,16 @@ class Inputs:
 
 
 def inputs_of(service: InferenceService, version: ModelVersion) -> Inputs:
-    """Return the inputs of the pods that serve this version with the spec of now."""
+    """Return the inputs of the pods that serve this version, which has an artifact, with the spec of now."""
+    artifact = version.spec.artifact
+    assert artifact is not None, "target.find_target names no version without one"
     monitoring = service.spec.monitoring
     return Inputs(
         service=service.name,
         model=service.spec.model.name,
         version=version.name,
-        artifact_uri=version.spec.artifact.uri,
-        artifact_digest=version.spec.artifact.digest,
+        artifact_uri=artifact.uri,
+        artifact_digest=artifact.digest,
         store=version.spec.store,
         runtime=service.spec.runtime,
         drift_features=monitoring.drift.features if monitoring is not None else 0,

@@ -131,6 +131,6 @@ def _gate(gate: Gate) -> stage.Gate:
 
 
 def _champion(version: ModelVersion | None) -> stage.Champion | None:
-    if version is None:
+    if version is None or version.spec.artifact is None:
         return None
     return stage.Champion(version.name, version.spec.artifact.uri, version.spec.artifact.digest)
