@@ -161,13 +161,25 @@ GUARDS = (
     Guard(
         "a service hears of a claim of its alias",
         "serving/part.py",
-        "reads=lambda version: (beside_status(version), claims_of(version))",
-        "reads=beside_status",
+        "claims_of(one), published(one))",
+        "published(one))",
     ),
     Guard(
         "a version whose artifact cannot be removed goes all the same",
         "registry/removal.py",
         "    if left <= 0:\n",
+        "    if False:\n",
+    ),
+    Guard(
+        "a service hears that a version was imported",
+        "serving/part.py",
+        "claims_of(one), published(one))",
+        "claims_of(one))",
+    ),
+    Guard(
+        "what was imported stays on record when its Job has gone",
+        "registry/importing.py",
+        "    if known is not None:\n",
         "    if False:\n",
     ),
     Guard(

@@ -13,7 +13,7 @@ from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS
+from modelmill.kube.resources import CONFIG_MAPS, JOBS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -105,6 +105,23 @@ def scored(job: Object, pod: int) -> Ending:
 def stage_of(job: Object) -> stage.StageSpec:
     env = job["spec"]["template"]["spec"]["containers"][0]["env"]
     return stage.decode(next(one["value"] for one in env if one["name"] == names.ENV_STAGE))
+
+
+def imports_end(_job: Object, pod: int) -> Ending:
+    """The first pod does not reach the store; the next one imports."""
+    if pod == 0:
+        return Ending(None, names.STAGE_IMPORT, EXIT_RETRY, "the store is down")
+    artifact = result.Artifact("s3://models/prod/ml/cars/imported/", "sha256:" + "e" * 64, 1234, "xgboost")
+    told = result.StageResult(result.IMPORTED, artifact=artifact, signature="regression; 1 input: x0 FP64")
+    return Ending(told, names.STAGE_IMPORT)
+
+
+def foreign_version(name: str) -> Object:
+    made = o.model_version(name)
+    kept = {field: made["spec"][field] for field in ("model", "store", "approval")}
+    source = {"uri": "s3://elsewhere/cars.ubj", "format": "xgboost"}
+    meta = {"name": name, "namespace": "ml", "labels": made["metadata"]["labels"]}
+    return {**made, "metadata": meta, "spec": {**kept, "source": source, "deletionPolicy": "Delete"}}
 
 
 def training_job(name: str = "cars", **spec: Any) -> Object:
@@ -301,6 +318,20 @@ async def old_versions_removed(world: World) -> None:
     assert world.api.find(MODEL_VERSIONS, "cars-3")
 
 
+async def foreign_model(world: World) -> None:
+    """A model of another program is imported and served; one that is deleted meanwhile goes, and its Job with it."""
+    world.api.create(INFERENCE_SERVICES, inference_service(monitoring={"drift": {"psiThreshold": "0.2"}}))
+    world.api.create(MODEL_VERSIONS, foreign_version("cars-old"))
+    await world.until(lambda: serves(world, "cars-old"), "the imported version serves")
+    await world.until(lambda: not world.api.of(JOBS), "its Job is gone")
+    late = {**foreign_version("cars-late"), "spec": {**foreign_version("cars-late")["spec"], "approval": "Pending"}}
+    world.api.create(MODEL_VERSIONS, late)
+    await world.until(lambda: world.api.of(JOBS), "the Job of the next one")
+    world.api.delete(MODEL_VERSIONS, "ml", "cars-late")
+    await world.until(lambda: not world.api.find(MODEL_VERSIONS, "cars-late"), "the next one is gone")
+    await world.until(lambda: not world.api.of(JOBS), "its Job is gone, too")
+
+
 async def store_silent(world: World) -> None:
     """A version whose bytes nobody can remove goes all the same."""
     world.surroundings.silent_store = True
@@ -343,6 +374,7 @@ SCENARIOS = (
     ),
     Scenario("alias moved", alias_moved, publishes, 90),
     Scenario("old versions removed", old_versions_removed, publishes, 60),
+    Scenario("foreign model", foreign_model, imports_end, 120, hasty=True),
     Scenario("by the clock", by_the_clock, publishes, 700),
     Scenario("store silent", store_silent, publishes, 960),
 )

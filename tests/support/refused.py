@@ -115,7 +115,18 @@ VERSION: dict[str, tuple[Change, str]] = {
     "digest too short": ({"artifact.digest": "sha256:ab"}, "spec.artifact.digest"),
     "unknown format": ({"format": "pickle"}, "spec.format"),
     "unknown approval": ({"approval": "Sure"}, "spec.approval"),
-    "artifact absent": ({"artifact": REMOVED}, "spec.artifact"),
+    "artifact absent": ({"artifact": REMOVED}, "give one of artifact"),
+    "artifact and source": ({"source": {"uri": "s3://a/m.onnx", "format": "onnx"}}, "give one of artifact"),
+    "artifact without its format": ({"format": REMOVED}, "beside artifact the fields format"),
+    "artifact without metrics": ({"metrics": REMOVED}, "beside artifact the fields format"),
+    "source with a format beside it": (
+        {"artifact": REMOVED, "source": {"uri": "s3://a/m.onnx", "format": "onnx"}},
+        "beside source leave out format",
+    ),
+    "source of an unknown format": (
+        {"artifact": REMOVED, "source": {"uri": "s3://a/m.pkl", "format": "pickle"}},
+        "spec.source.format",
+    ),
     "alias that looks like a version": ({"aliases": ["champion", "cars-7"]}, "must not look like a version"),
     "alias twice": ({"aliases": ["champion", "champion"]}, "spec.aliases"),
     "alias with a space": ({"aliases": ["the best"]}, "spec.aliases[0]"),
@@ -130,6 +141,7 @@ FROZEN: dict[str, Change] = {
     "format": {"format": "skops"},
     "bytes": {"bytes": 1},
     "model": {"model": "trucks"},
+    "source": {"source": {"uri": "s3://a/m.onnx", "format": "onnx"}},
     "gates": {"gates": ["r2 0.9 >= 0.7"]},
     "failed gates": {"failedGates": ["r2 0.4 is below 0.7"]},
 }

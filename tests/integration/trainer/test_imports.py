@@ -71,3 +71,15 @@ def test_it_is_served_with_the_librarys_own_answers(
     again, once_more = import_it(spec, tmp_path / "again", monkeypatch)
     assert (again, once_more) == (0, told), "what is repeated is the same artifact"
     assert json.loads((folder / names.PROFILE_FILE).read_bytes())["features"] == {}
+
+
+def test_a_booster_whose_trees_go_in_circles_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = foreign_models.xgboost_json(tmp_path)
+    document = json.loads(made.path.read_text())
+    tree = document["learner"]["gradient_booster"]["model"]["trees"][0]
+    tree["left_children"][1] = 0
+    made.path.write_text(json.dumps(document))
+    spec = foreign_models.asked(f"file://{made.path}", "xgboost", tmp_path / "store")
+    code, told = import_it(spec, tmp_path / "told", monkeypatch)
+    assert (code, told.reason) == (names.EXIT_FINAL, "ModelInvalid")
+    assert "tree 0" in told.reasons[0]

@@ -16,7 +16,9 @@ from tests.support.schema import validate
 
 EXAMPLES = ROOT / "examples"
 MANIFESTS = sorted(
-    path for folder in ("quickstart", "container-image", "search") for path in (EXAMPLES / folder).glob("*.yaml")
+    path
+    for folder in ("quickstart", "container-image", "search", "import")
+    for path in (EXAMPLES / folder).glob("*.yaml")
 )
 
 
@@ -34,7 +36,7 @@ def test_every_field_is_known_and_within_its_bounds(path: Path) -> None:
 
 def test_there_are_examples_of_the_kinds_that_people_write() -> None:
     written = {one["kind"] for path in MANIFESTS for one in objects(path)}
-    assert written == {"Secret", "TrainingJob", "InferenceService"}
+    assert written == {"Secret", "TrainingJob", "ModelVersion", "InferenceService"}
 
 
 def test_an_unknown_field_and_a_wrong_value_would_be_found() -> None:
