@@ -143,7 +143,7 @@ def controllers(config: Config, reads: Reads | None = None, sampler: Sampler | N
         Controller(
             "modelversion",
             MODEL_VERSIONS,
-            [registry.registry_part(trainer, config.network)],
+            [registry.registry_part(trainer, config.network, reads)],
             concerns={
                 INFERENCE_SERVICES: registry.SERVICES,
                 MODEL_VERSIONS: registry.CLAIMS,

@@ -43,13 +43,17 @@ REQUESTS: Final = {"cpu": "100m", "memory": "512Mi"}
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """A version with a source, the Job that imports it with its pods, when there is one, and the time."""
+    """A version with a source, the Job that imports it with its pods, when there is one, and the time.
+
+    read: the Job was asked for, since the cache has none: no event will come of it.
+    """
 
     version: ModelVersion
     source: Source
     job: Manifest | None
     pods: Sequence[Manifest]
     now: datetime
+    read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def next_step(view: Import, image: Image) -> Step:
     obstacle = f": {seen.message}" if seen.obstacle else ""
     before = f"; before: {seen.previous.describe()}" if seen.previous is not None else ""
     text = f"Job {name} imports {view.source.uri}{attempt}{obstacle}{before}"
-    return Step(_not_yet(seen.obstacle or IMPORTING, text))
+    return Step(_not_yet(seen.obstacle or IMPORTING, text), again=LOOK_AGAIN_SECONDS if view.read else None)
 
 
 def _without(version: ModelVersion, job: Manifest | None) -> tuple[Delete, ...]:

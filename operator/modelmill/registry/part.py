@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelmill.api.claims import claims_of, wanted_aliases
@@ -11,7 +11,8 @@ from modelmill.api.objects import ModelVersion, read_meta, read_model_version
 from modelmill.api.references import MODEL, VERSION, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.tracks import read_tracks
-from modelmill.engine.interface import Event, World
+from modelmill.engine.errors import NotFound
+from modelmill.engine.interface import Event, Reads, World
 from modelmill.engine.parts import Child, Contribution, Part
 from modelmill.engine.table import Concern
 from modelmill.kube import labels
@@ -39,26 +40,36 @@ from modelmill.workloads.network import Network
 APPROVAL = ("spec", "approval")
 
 
-def registry_part(trainer: Image, network: Network | None) -> Part:
-    """Return the part. trainer: image of the Jobs that import and remove; network: what their NetworkPolicies are made from."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the part was made with, as in `registry_part`."""
+
+    trainer: Image
+    network: Network | None
+    reads: Reads
+
+
+def registry_part(trainer: Image, network: Network | None, reads: Reads) -> Part:
+    """Return the part. trainer: image of the Jobs that import and remove; network: what their NetworkPolicies are made from.
+
+    reads: asked for the Job of an import that the cache does not have.
+    """
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
-        return _contribution(parent, world, now, trainer, network)
+        return await _contribution(parent, world, now, Made(trainer, network, reads))
 
     policies = [Child(NETWORK_POLICIES, applied=True)] if network is not None else []
     children = [Child(JOBS, applied=False, deleted=True), *policies]
     return Part("registry", contribute, fields=FIELDS, conditions=CONDITIONS, children=children, finalizer=True)
 
 
-def _contribution(
-    parent: Manifest, world: World, now: datetime, trainer: Image, network: Network | None
-) -> Contribution:
+async def _contribution(parent: Manifest, world: World, now: datetime, given: Made) -> Contribution:
     """Return what the ModelVersion needs; see `engine.parts.Contribute`."""
     meta = read_meta(parent)
     services = [read_tracks(one) for one in world.found_by(INFERENCE_SERVICES, meta.namespace, VERSION, meta.name)]
     removal = None
     if meta.deleting and not any(one.wants(meta.name) for one in services):
-        removal = _removal(parent, world, now, trainer)
+        removal = _removal(parent, world, now, given.trainer)
         if (removal is None or removal.condition is None) and not foreign_finalizers(meta):
             # It goes with our finalizer: no status is written to what is gone. Before it is read, since a version that another
             # release made must be able to go, too.
@@ -67,7 +78,7 @@ def _contribution(
         world.found_by(MODEL_VERSIONS, meta.namespace, MODEL, version_model(parent)) if wanted_aliases(parent) else ()
     )
     version = read_model_version(parent)
-    step = _import(version, world, now, trainer)
+    step, network = await _import(version, world, now, given), given.network
     made = plan(View(version, services, writer_of(parent, APPROVAL), settled(parent, family, now), removal, step))
     if network is None:
         return made
@@ -78,13 +89,35 @@ def _contribution(
     return made
 
 
-def _import(version: ModelVersion, world: World, now: datetime, trainer: Image) -> importing.Step | None:
+async def _import(version: ModelVersion, world: World, now: datetime, given: Made) -> importing.Step | None:
     """Return what is next of the import; None for a version without a source, and for one that goes before it was imported."""
     source = version.spec.source
     if source is None or (version.metadata.deleting and version.status.imported is None):
         return None
     job, pods = _ours(version, importing.job_name(version), world)
-    return importing.next_step(importing.Import(version, source, job, pods, now), trainer)
+    told = any(one.type == importing.VERIFIED for one in version.status.conditions)
+    if job is not None or not told or version.status.imported is not None:
+        return importing.next_step(importing.Import(version, source, job, pods, now), given.trainer)
+    # A Job was made, and the cache has none: it may have been deleted, which is how a person tries again, or lost its label.
+    job, pods = await _read(version, given.reads)
+    return importing.next_step(importing.Import(version, source, job, pods, now, read=job is not None), given.trainer)
+
+
+async def _read(version: ModelVersion, reads: Reads) -> tuple[Manifest | None, Sequence[Manifest]]:
+    """Return the version's Job that imports it and its pods, as the API server has them."""
+    try:
+        job = await reads.get(JOBS, version.namespace, importing.job_name(version))
+    except NotFound:
+        return None, ()
+    if not _owned_by(job, version.uid):
+        return None, ()
+    selector = f"{labels.IMPORTS_LABEL}={version.name}"
+    pods, _ = await reads.list(PODS, version.namespace, label_selector=selector)
+    return job, [pod for pod in pods if _owned_by(pod, job["metadata"]["uid"])]
+
+
+def _owned_by(obj: Manifest, uid: str) -> bool:
+    return any(one["uid"] == uid for one in obj["metadata"].get("ownerReferences") or ())
 
 
 def _ours(version: ModelVersion, name: str, world: World) -> tuple[Manifest | None, Sequence[Manifest]]:

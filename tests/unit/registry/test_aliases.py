@@ -12,6 +12,7 @@ import pytest
 from modelmill.api.claims import claims_of, holder, recorded_claims
 from modelmill.api.references import OF_SERVICES, OF_VERSIONS
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.app import NothingThere
 from modelmill.engine.cache import Cache
 from modelmill.engine.interface import Event
 from modelmill.engine.parts import Composed
@@ -22,7 +23,7 @@ from modelmill.workloads.containers import Image
 from tests.support import objects as o
 
 Version = dict[str, Any]
-PART = registry_part(Image("trainer:1"), None)
+PART = registry_part(Image("trainer:1"), None, NothingThere())
 
 
 def version(name: str, *aliases: str, by: str = "kubectl-patch", at: str | None = None, **meta: Any) -> Version:
@@ -51,7 +52,9 @@ class Registry:
             for one in self.versions.values():
                 cache.put(MODEL_VERSIONS, one)
             made = asyncio.run(
-                Composed([registry_part(Image("trainer:1"), None)])(self.versions[name], cache, o.later(self.time))
+                Composed([registry_part(Image("trainer:1"), None, NothingThere())])(
+                    self.versions[name], cache, o.later(self.time)
+                )
             )
             self.versions[name] = {**self.versions[name], "status": made.status}
             self.events.setdefault(name, []).extend(made.events)

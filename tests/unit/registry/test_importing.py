@@ -13,6 +13,7 @@ from modelmill.api.objects import read_model_version, readable_model_versions
 from modelmill.api.references import OF_SERVICES, OF_VERSIONS
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.versions import newest_approved
+from modelmill.app import NothingThere
 from modelmill.contracts import imports, names, result
 from modelmill.engine.cache import Cache
 from modelmill.engine.interface import Plan
@@ -48,7 +49,7 @@ class Registry:
         self.jobs: list[Object] = []
         self.pods: list[Object] = []
         self.time = 0.0
-        self._part = registry_part(Image("trainer:1"), network)
+        self._part = registry_part(Image("trainer:1"), network, NothingThere())
 
     def plan(self) -> Plan:
         cache = Cache(indexes={INFERENCE_SERVICES: OF_SERVICES, MODEL_VERSIONS: OF_VERSIONS})

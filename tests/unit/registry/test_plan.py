@@ -10,7 +10,7 @@ import pytest
 from modelmill.api.objects import readable_model_versions
 from modelmill.api.references import OF_SERVICES
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
-from modelmill.app import watches
+from modelmill.app import NothingThere, watches
 from modelmill.engine.cache import Cache
 from modelmill.engine.interface import Plan
 from modelmill.engine.parts import Composed
@@ -52,7 +52,7 @@ def planned(version: dict[str, Any], *services: dict[str, Any]) -> Plan:
     cache = Cache(indexes={INFERENCE_SERVICES: OF_SERVICES})
     for one in services:
         cache.put(INFERENCE_SERVICES, one)
-    return asyncio.run(Composed([registry_part(Image("trainer:1"), None)])(version, cache, o.NOW))
+    return asyncio.run(Composed([registry_part(Image("trainer:1"), None, NothingThere())])(version, cache, o.NOW))
 
 
 def test_unserved_version_may_go() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from modelmill.api.references import OF_SERVICES, OF_VERSIONS
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
+from modelmill.app import NothingThere
 from modelmill.contracts import names, result
 from modelmill.engine.cache import Cache
 from modelmill.engine.interface import Plan
@@ -54,7 +55,7 @@ class Registry:
         self.jobs: list[Object] = []
         self.pods: list[Object] = []
         self.time = 0.0
-        self._part = registry_part(Image("trainer:1"), network)
+        self._part = registry_part(Image("trainer:1"), network, NothingThere())
 
     def plan(self) -> Plan:
         cache = Cache(indexes={INFERENCE_SERVICES: OF_SERVICES, MODEL_VERSIONS: OF_VERSIONS})
@@ -133,7 +134,9 @@ def test_the_artifact_goes_by_a_job_with_the_stores_keys_and_then_the_version() 
 
 def test_without_network_policies_none_is_made() -> None:
     assert list(Registry(version()).begun().plan().apply) == []
-    assert NETWORK_POLICIES not in [child.resource for child in registry_part(Image("t:1"), None).children]
+    assert NETWORK_POLICIES not in [
+        child.resource for child in registry_part(Image("t:1"), None, NothingThere()).children
+    ]
 
 
 def test_a_job_that_fails_lets_the_version_go_and_says_why() -> None:
