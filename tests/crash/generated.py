@@ -14,6 +14,7 @@ from typing import Any
 
 from modelmill.api.base import API_VERSION
 from modelmill.api.schedule import CRON_PATTERN, ZONE_PATTERN
+from modelmill.contracts.estimators import PATTERN
 from tests.crash.admission import MAP_KEYS, Object, Schema, defaulted, follows_rules, is_date_time, schemas
 
 TRIES = 300
@@ -57,8 +58,9 @@ TABLE: Mapping[str, Sequence[str]] = {
     ),
     r"^[a-z0-9-]+$": ("us-east-1", "-", "0", "-" * 64),
     r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": ("keys", "0", "a" * 253, "a..b", "a.-b", "a." * 126 + "a", "cars-1-6f2e4c"),
-    r"^sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+$": (
-        "sklearn.linear_model.Ridge", "sklearn.a", "sklearn." + "x" * 192, "sklearn.__class__.__init__",
+    f"^(Auto|{PATTERN})$": (
+        "sklearn.linear_model.Ridge", "sklearn.a", "sklearn." + "x" * 192, "sklearn.__class__.__init__", "Auto",
+        "xgboost.XGBRFRegressor", "lightgbm.LGBMClassifier",
     ),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("A", "HOME", "PATH", "_", "x" * 128, "LD_PRELOAD", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH"),
     r"^[a-zA-Z_][a-zA-Z0-9_]*$": ("r2", "mae", "_", "x" * 64, "__class__", "nan"),

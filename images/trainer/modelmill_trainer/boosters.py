@@ -11,9 +11,16 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from modelmill.artifacts.heads import UNNAMED, Categories, read_lightgbm, xgboost_categories
+from modelmill.artifacts.heads import (
+    UNNAMED,
+    UNSEEN,
+    UNSEEN_MISSING,
+    Categories,
+    read_lightgbm,
+    xgboost_categories,
+)
 from modelmill_trainer.failure import StageError
-from modelmill_trainer.model_document import CLASSIFICATION, REGRESSION
+from modelmill_trainer.model_document import CLASSIFICATION, REGRESSION, Said
 from modelmill_trainer.models import MAX_THREADS, PREDICT, PROBABILITIES, Outputs
 
 Range = tuple[float, float] | None
@@ -26,6 +33,28 @@ def load_booster(path: Path, form: str, features: Sequence[str], labels: Sequenc
     """Return the booster of a published artifact. features, labels: as its signature has them."""
     kind = XGBoostModel if form == "xgboost" else LightGBMModel
     return kind(path, features, labels)
+
+
+def load_left_booster(
+    path: Path, form: str, said: Said, features: Sequence[str], labels: Sequence[Any]
+) -> XGBoostModel | LightGBMModel:
+    """Return the booster that a train stage left. features, labels: of the data, where neither file nor document has some.
+
+    Raises StageError (ModelInvalid).
+    """
+    kind = XGBoostModel if form == "xgboost" else LightGBMModel
+    try:
+        model = kind(path)
+        named = list(said.features or (model.features if model.named else features))
+        classes = said.classes or (labels if model.task == CLASSIFICATION else ())
+        model = kind(path, named, classes)
+    except (StageError, MemoryError):
+        raise
+    except Exception as error:  # a broken file breaks its library in any way
+        text = " ".join(str(error).partition("Stack trace")[0].split())[:400]
+        raise StageError("ModelInvalid", f"{path.name} cannot be loaded: {type(error).__name__}: {text}") from None
+    said.require_task(model.task)
+    return model
 
 
 class _Booster:
@@ -117,7 +146,8 @@ class XGBoostModel(_Booster):
         types = learner.get("feature_types") or []
         known = [one if "c" in types else None for one in known]
         _require_ascii(known)
-        super().__init__(learner.get("feature_names") or [], known, classes, features, labels, unseen=None)
+        unseen = np.nan if self._booster.attr(UNSEEN) == UNSEEN_MISSING else None
+        super().__init__(learner.get("feature_names") or [], known, classes, features, labels, unseen)
         self.ranges = _thresholds(model["trees"], count)
         self._margin = objective == "multi:softmax"  # its value is the label only
         best = self._booster.attr("best_iteration")

@@ -1,4 +1,4 @@
-"""A scikit-learn estimator by its import path, with parameters that are checked before anything is fitted."""
+"""An estimator of scikit-learn, XGBoost or LightGBM by its import path, its parameters checked before it is fitted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
+from modelmill.contracts.estimators import BOOSTERS
 from modelmill.contracts.stage import Estimator
+from modelmill_trainer import native
 from modelmill_trainer.failure import StageError, meant
 
 TREES = ("Tree", "Forest", "Boost")
@@ -21,15 +23,19 @@ def build(wanted: Estimator, seed: int) -> Any:
     Raises StageError: EstimatorUnknown with close matches, ParameterInvalid naming the parameter.
     """
     cls = _resolve(wanted.estimator)
-    known = list(inspect.signature(cls).parameters)
+    booster = BOOSTERS.get(wanted.estimator)
+    # Those of XGBoost and LightGBM take whatever else they are given.
+    known = list(inspect.signature(cls).parameters if booster is None else cls().get_params())
     problems = [
         f"train.sklearn.parameters.{name}: {cls.__name__} has no such parameter; {meant(name, known)}"
         for name in wanted.parameters
         if name not in known
     ]
+    if booster is not None:
+        problems += native.refused_parameters(wanted.parameters)
     if problems:
         raise StageError("ParameterInvalid", *problems)
-    parameters = dict(wanted.parameters)
+    parameters = {**native.ALWAYS.get(booster or "", {}), **wanted.parameters}
     if "random_state" in known:
         parameters.setdefault("random_state", seed)
     try:
@@ -40,7 +46,8 @@ def build(wanted: Estimator, seed: int) -> Any:
         raise StageError(
             "EstimatorUnknown", f"train.sklearn.estimator {wanted.estimator} is no classifier and no regressor"
         )
-    require_valid(made)
+    if booster is None:
+        require_valid(made)
     return made
 
 
@@ -69,10 +76,13 @@ def forget_training(estimator: Any) -> None:
 
 
 def _resolve(path: str) -> Any:
+    if path in BOOSTERS:
+        return native.resolve(path)
     module_name, _, name = path.rpartition(".")
     if not module_name.startswith("sklearn.") and module_name != "sklearn":
         raise StageError(
-            "EstimatorUnknown", f"train.sklearn.estimator {path!r} is not in scikit-learn: use train.container for it"
+            "EstimatorUnknown",
+            f"train.sklearn.estimator {path!r} is not in scikit-learn, nor one of {', '.join(BOOSTERS)}: use train.container",
         )
     try:
         found = getattr(importlib.import_module(module_name), name, None)

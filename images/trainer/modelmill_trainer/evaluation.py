@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from modelmill.contracts import names, result
-from modelmill.contracts.artifact import Manifest, Signature, canonical, digest
+from modelmill.contracts.artifact import MODEL_FILES, Manifest, Signature, canonical, digest
 from modelmill.contracts.stage import StageSpec
 from modelmill_trainer import champion, golden
 from modelmill_trainer.artifact_folder import files_of
@@ -244,8 +244,10 @@ def _model_files(
     """Write the model and return (format, why it is served in this format). unconverted: why it is not converted."""
     content = measured.left.file.read_bytes()
     if not isinstance(measured.model, SklearnModel):
-        (into / names.ONNX_FILE).write_bytes(content)
-        return "onnx", "the train stage left ONNX"
+        form = measured.left.form
+        called = MODEL_FILES[form]
+        (into / (called[-1] if measured.left.file.suffix == ".json" else called[0])).write_bytes(content)
+        return form, f"the train stage left {'ONNX' if form == 'onnx' else form}"
     from modelmill_trainer.conversion import Conversion, convert
 
     (into / names.SKOPS_FILE).write_bytes(content)

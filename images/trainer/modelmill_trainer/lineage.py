@@ -7,6 +7,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from modelmill.contracts.estimators import BOOSTERS
 from modelmill.contracts.snapshot import document_key
 from modelmill.contracts.stage import Search, StageSpec
 from modelmill_trainer.facts import Facts
@@ -58,7 +59,9 @@ def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[s
         found["git_revision"] = os.environ[ENV_GIT_REVISION]
     if spec.champion is not None:
         found["champion"] = f"{spec.champion.name} {spec.champion.digest}"
-    for library in LIBRARIES:
+    booster = BOOSTERS.get(spec.estimator.chosen().estimator, "") if spec.estimator is not None else ""
+    own = {"xgboost": ("xgboost-cpu",), "lightgbm": ("lightgbm",)}.get(booster, ())
+    for library in (*LIBRARIES, *own):
         try:
             found[library] = version(library)
         except PackageNotFoundError:

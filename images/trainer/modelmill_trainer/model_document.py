@@ -13,7 +13,7 @@ from modelmill_trainer.plain_files import NotPlain, read_plain
 
 MODEL_DOCUMENT: Final = "model.json"
 MAX_DOCUMENT: Final = 1 << 20
-FORMATS: Final = ("skops", "onnx")
+FORMATS: Final = ("skops", "onnx", "xgboost", "lightgbm")
 REGRESSION, CLASSIFICATION = "regression", "classification"
 SHOWN: Final = 20
 

@@ -43,7 +43,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What the train stage left. file: the model. form: skops or onnx. said: what model.json says.
+    """What the train stage left. file: the model. form: one of model_document.FORMATS. said: what model.json says.
 
     modified: when the file was written, in seconds since 1970. note: what is not used, in a sentence; may be empty.
     """
@@ -105,6 +105,10 @@ def load_left(left: Left, features: list[str], labels: list[Any]) -> Model:
 
         return SklearnModel(skops_file.load(left.file), features, left.said)
     said = left.said
+    if left.form in BOOSTERS:
+        from modelmill_trainer.boosters import load_left_booster
+
+        return load_left_booster(left.file, left.form, said, features, labels)
     classes = tuple(labels) if said.classes is None else said.classes
     model = OnnxModel(left.file.read_bytes(), list(said.features or features), said.task, classes, said)
     said.require_task(model.task)

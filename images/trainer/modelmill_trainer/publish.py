@@ -23,7 +23,7 @@ from modelmill_trainer.stores import join
 FILES: Final = frozenset(
     {
         names.MANIFEST_FILE, names.PROFILE_FILE, names.GOLDEN_FILE, names.REPORT_FILE, names.DATA_FILE, names.ROWS_FILE,
-        names.SCHEMA_FILE,        names.ONNX_FILE, names.SKOPS_FILE,
+        names.SCHEMA_FILE, *MODEL_FILES["onnx"], *MODEL_FILES["skops"], *MODEL_FILES["xgboost"], *MODEL_FILES["lightgbm"],
     }
 )  # fmt: skip
 

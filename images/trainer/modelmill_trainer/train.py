@@ -1,17 +1,18 @@
-"""The built-in train stage: a scikit-learn estimator behind automatic preprocessing, left as model.skops."""
+"""The built-in train stage: an estimator behind automatic preprocessing, left as model.skops, or in its library's format."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from importlib.metadata import version
+from typing import Any, Final
 
-import sklearn
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 from modelmill.contracts import names
 from modelmill.contracts.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from modelmill.contracts.stage import StageSpec
+from modelmill_trainer import native
 from modelmill_trainer.estimators import build, forget_training, needs_scaling
 from modelmill_trainer.facts import read_training_facts
 from modelmill_trainer.failure import StageError, rejected
@@ -23,6 +24,9 @@ from modelmill_trainer.kinds import NUMBER, TEXT, model_frame, target_values
 from modelmill_trainer.preprocessing import Plan, choose, pipeline
 from modelmill_trainer.tables import read_rows
 
+LIBRARIES: Final = {None: "scikit-learn", "xgboost": "xgboost-cpu", "lightgbm": "lightgbm"}
+"""Distributions by the format that an estimator is left in; None for skops."""
+
 
 def train(spec: StageSpec, folders: Folders) -> None:
     """Fit the estimator of the spec on the fetched rows; a trial with folds leaves its metrics only. Raises StageError."""
@@ -32,6 +36,7 @@ def train(spec: StageSpec, folders: Folders) -> None:
     chosen = spec.estimator.chosen()
     facts = read_training_facts(folders.params)
     estimator = build(chosen, spec.seed)
+    form = native.format_of(estimator)
     kinds, target = facts.features, facts.target
     _require_task(estimator, target, facts.target_kind)
     # Told before hours of fitting rather than after.
@@ -40,7 +45,7 @@ def train(spec: StageSpec, folders: Folders) -> None:
     frame = read_rows(folders.train(facts.form), facts.form, {**kinds, target: facts.target_kind})
     if chosen.preprocessing == "None":
         plan = Plan(numbers=list(kinds))
-        model = Pipeline([("model", estimator)])
+        model = Pipeline([("model", native.native(estimator, {}) if form else estimator)])
     else:
         plan = choose(frame, kinds, list(kinds))
         for note in plan.notes:
@@ -49,9 +54,13 @@ def train(spec: StageSpec, folders: Folders) -> None:
             raise rejected(
                 "ColumnMissing", "no column is left as a feature: see the lines before this one", *plan.notes
             )
-        model = pipeline(plan, estimator, scale=needs_scaling(estimator))
+        if form:
+            model = Pipeline([("model", native.native(estimator, plan.categories))])
+        else:
+            model = pipeline(plan, estimator, scale=needs_scaling(estimator))
+    library = LIBRARIES[form]
     print(
-        f"train: {type(estimator).__name__} of scikit-learn {sklearn.__version__} on {len(frame)} rows, "
+        f"train: {type(estimator).__name__} of {library} {version(library)} on {len(frame)} rows, "
         f"{len(plan.numbers)} numbers and {len(plan.categories)} categories, seed {spec.seed}",
         flush=True,
     )
@@ -67,6 +76,10 @@ def train(spec: StageSpec, folders: Folders) -> None:
     fitting = time.monotonic()
     fit(model, x, y)
     print(f"train: fitted in {time.monotonic() - fitting:.2f} s", flush=True)
+    if form:
+        path = folders.output / native.leave(model.steps[-1][1], folders)
+        print(f"train: {path.name}, {path.stat().st_size} bytes, {time.monotonic() - begin:.2f} s", flush=True)
+        return
     # Late: it imports the whole of scikit-learn, and a parameter that is wrong should be told before.
     from modelmill_trainer import skops_file
 

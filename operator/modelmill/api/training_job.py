@@ -20,6 +20,7 @@ from modelmill.api.data import Column, DataSchema, Window
 from modelmill.api.pods import EnvVar, PodTemplate
 from modelmill.api.schedule import Schedule
 from modelmill.api.tuning import SPEC_RULES, Tuning
+from modelmill.contracts.estimators import PATTERN
 
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
 
@@ -95,10 +96,11 @@ class Data(Part):
 
 
 class SklearnTrain(Part):
-    """A scikit-learn estimator, trained by the built-in stage."""
+    """An estimator of scikit-learn, XGBoost or LightGBM, trained by the built-in stage."""
 
-    estimator: Annotated[str, Field(pattern=r"^(Auto|sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+)$", max_length=200)] = Field(
-        description="Import path, e.g. sklearn.ensemble.GradientBoostingRegressor. Auto: the one that a search with "
+    estimator: Annotated[str, Field(pattern=rf"^(Auto|{PATTERN})$", max_length=200)] = Field(
+        description="Import path, e.g. sklearn.ensemble.GradientBoostingRegressor, xgboost.XGBClassifier or "
+        "lightgbm.LGBMRegressor. Auto: the one that a search with "
         "tuning.space Auto finds."
     )
     parameters: dict[str, int | Annotated[str, Field(max_length=256)]] = Field(
@@ -108,7 +110,8 @@ class SklearnTrain(Part):
     )
     preprocessing: Literal["Auto", "None"] = Field(
         default="Auto",
-        description="Auto: missing values are imputed, numbers scaled where it helps, categories encoded. None: raw columns.",
+        description="Auto: missing values are imputed, numbers scaled where it helps, categories encoded; XGBoost and LightGBM do "
+        "so themselves. None: raw columns.",
     )
 
 
@@ -144,7 +147,9 @@ class Train(Part):
             ("has(self.sklearn) != has(self.container)", "set exactly one of sklearn and container")
         )
     }
-    sklearn: SklearnTrain | None = Field(default=None, description="A built-in scikit-learn estimator.")
+    sklearn: SklearnTrain | None = Field(
+        default=None, description="An estimator of scikit-learn, XGBoost or LightGBM, trained by the built-in stage."
+    )
     container: ContainerTrain | None = Field(default=None, description="Any container image.")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelmill.api.base import Decimal, Part, rules
+from modelmill.contracts.estimators import PATTERN
 from modelmill.contracts.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from modelmill.contracts.spaces import AUTO, SPACES
 
@@ -17,7 +18,8 @@ LARGEST = 2**53
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
 Choice = int | Annotated[str, Field(max_length=200)]
 """A choice, or a value of a seed trial. Texts and integers of one look are the same: 16 and '16'."""
-_ESTIMATOR = r"^sklearn(\\.[A-Za-z_][A-Za-z0-9_]*)+$"
+# In a string of CEL a backslash is written twice.
+_ESTIMATOR = "^(" + PATTERN.replace("\\", "\\\\") + ")$"
 
 
 class Objective(Part):
@@ -295,7 +297,8 @@ SPEC_RULES = (
         "!has(self.tuning) || !has(self.tuning.parameters) || !has(self.train.sklearn) || "
         "self.tuning.parameters.all(p, p.name != 'estimator' || "
         f"(has(p.categorical) && p.categorical.choices.all(c, string(c).matches('{_ESTIMATOR}'))))",
-        "the parameter estimator needs categorical choices that are import paths, e.g. sklearn.linear_model.Ridge",
+        "the parameter estimator needs categorical choices that are import paths, e.g. sklearn.linear_model.Ridge or "
+        "xgboost.XGBRegressor",
     ),
     (
         "!has(self.tuning) || !has(self.data.snapshot) || self.data.snapshot == 'Copy'",

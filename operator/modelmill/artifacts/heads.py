@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+UNSEEN, UNSEEN_MISSING = "modelmill.unseen", "missing"
+"""An attribute of an XGBoost model, and its value where a category that training did not see counts as missing."""
 UNNAMED = "Column_"  # + index: how LightGBM calls the features of an array
 Categories = Sequence[str | int | float | bool] | None
 """The categories of one feature in the order of their codes; None where the file holds none."""

@@ -60,6 +60,25 @@ _HISTOGRAMS: Final = (
     _whole("min_samples_leaf", 4, 64),
     _real("l2_regularization", 1e-4, 10.0),
 )
+_XGBOOST: Final = (
+    _whole("n_estimators", 50, 300),
+    _real("learning_rate", 0.01, 0.3),
+    _whole("max_depth", 2, 8, log=False),
+    _real("subsample", 0.5, 1.0, log=False),
+    _real("reg_lambda", 1e-3, 10.0),
+)
+_XGBOOST_FOREST: Final = (
+    _whole("n_estimators", 50, 300),
+    _whole("max_depth", 3, 12, log=False),
+    _real("colsample_bynode", 0.3, 1.0, log=False),
+)
+_LIGHTGBM: Final = (
+    _whole("n_estimators", 50, 300),
+    _real("learning_rate", 0.01, 0.3),
+    _whole("num_leaves", 7, 63),
+    _whole("min_child_samples", 4, 64),
+    _real("reg_lambda", 1e-4, 10.0),
+)
 _NEIGHBORS: Final = (_whole("n_neighbors", 1, 20), _one_of("weights", "uniform", "distance"), _one_of("p", "1", "2"))
 _KERNEL: Final = (_real("C", 1e-2, 1e3), _real("gamma", 1e-4, 1.0))
 _NETWORK: Final = (_real("alpha", 1e-6, 1e-1), _real("learning_rate_init", 1e-4, 1e-2))
@@ -77,6 +96,9 @@ SPACES: Final[dict[Task, dict[str, tuple[Dimension, ...]]]] = {
         "sklearn.svm.LinearSVC": _STRENGTH,
         "sklearn.naive_bayes.GaussianNB": (_real("var_smoothing", 1e-12, 1e-2),),
         "sklearn.neural_network.MLPClassifier": _NETWORK,
+        "xgboost.XGBClassifier": _XGBOOST,
+        "xgboost.XGBRFClassifier": _XGBOOST_FOREST,
+        "lightgbm.LGBMClassifier": _LIGHTGBM,
     },
     "regression": {
         "sklearn.linear_model.Ridge": _SHRINKAGE,
@@ -90,6 +112,9 @@ SPACES: Final[dict[Task, dict[str, tuple[Dimension, ...]]]] = {
         "sklearn.linear_model.Lasso": (_real("alpha", 1e-4, 1e2),),
         "sklearn.linear_model.ElasticNet": (_real("alpha", 1e-4, 1e2), _real("l1_ratio", 0.05, 0.95, log=False)),
         "sklearn.neural_network.MLPRegressor": _NETWORK,
+        "xgboost.XGBRegressor": _XGBOOST,
+        "xgboost.XGBRFRegressor": _XGBOOST_FOREST,
+        "lightgbm.LGBMRegressor": _LIGHTGBM,
     },
 }
 """By task and import path."""

@@ -29,8 +29,8 @@ def plain(value: Any) -> Any:
     return None if value is None or value != value else value
 
 
-def asked_of(server: Any, rows: pd.DataFrame) -> dict[str, Any]:
-    metadata = server.get("/v2/models/cars").json()
+def asked_of(server: Any, rows: pd.DataFrame, model: str = "cars") -> dict[str, Any]:
+    metadata = server.get(f"/v2/models/{model}").json()
     inputs = [
         {
             "name": one["name"],
@@ -40,7 +40,7 @@ def asked_of(server: Any, rows: pd.DataFrame) -> dict[str, Any]:
         }
         for one in metadata["inputs"]
     ]
-    answer = server.post("/v2/models/cars/infer", {"inputs": inputs})
+    answer = server.post(f"/v2/models/{model}/infer", {"inputs": inputs})
     assert answer.status == 200, answer.body
     return {one["name"]: np.reshape(one["data"], one["shape"]) for one in answer.json()["outputs"]}
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from modelmill.artifacts import heads
 from modelmill.artifacts.heads import Categories, xgboost_categories
 from modelmill.contracts.artifact import Tensor
 from modelmill_server.engines.categories import Coder, require_count, require_names
@@ -24,7 +25,7 @@ from modelmill_server.engines.matrix import numbers
 from modelmill_server.engines.native import load_library
 from modelmill_server.queries.columns import Column, Feature
 
-UNSEEN = None  # XGBoost refuses a category that training did not see
+UNSEEN = None  # XGBoost refuses a category that training did not see, unless the model says that it is missing
 ROWS_FOR_THREADS = 512  # below that, waking threads costs more than they bring
 VALUE, MARGIN = 0, 1
 
@@ -51,7 +52,8 @@ class XGBoostEngine:
         types = booster.feature_texts("feature_type")
         categories = booster.categories(len(features)) if "c" in types else [None] * len(features)
         _require_ascii(path.name, features, categories)
-        self._coder = Coder(path.name, features, categories, UNSEEN)
+        missing = booster.attribute(heads.UNSEEN) == heads.UNSEEN_MISSING
+        self._coder = Coder(path.name, features, categories, np.nan if missing else UNSEEN)
         self._softmax = objective == "multi:softmax"  # its value is the label only
         best = booster.attribute("best_iteration")
         self._configuration = json.dumps(
