@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from modelmill.api.base import Digest, Part, StatusPart, Uri
 from modelmill.kube.objects import Manifest
@@ -42,6 +42,17 @@ class Imported(StatusPart):
     signature: Annotated[
         Annotated[str, Field(max_length=1024)], Field(description="Inputs and outputs of the model, for people.")
     ] = ""
+
+
+_IMPORTED = TypeAdapter(Imported)
+
+
+def imported_from(told: Mapping[str, Any]) -> Imported | None:
+    """Return what a program says that it published; None for what the schema of the status would not take."""
+    try:
+        return _IMPORTED.validate_python(dict(told))
+    except ValidationError:
+        return None
 
 
 def published(version: Manifest) -> dict[str, Any]:

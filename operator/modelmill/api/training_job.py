@@ -110,8 +110,8 @@ class SklearnTrain(Part):
     )
     preprocessing: Literal["Auto", "None"] = Field(
         default="Auto",
-        description="Auto: missing values are imputed, numbers scaled where it helps, categories encoded; XGBoost and LightGBM do "
-        "so themselves. None: raw columns.",
+        description="Auto: missing values are imputed, numbers scaled where it helps, categories encoded; XGBoost and "
+        "LightGBM do so themselves. None: raw columns.",
     )
 
 

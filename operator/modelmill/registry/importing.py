@@ -7,12 +7,12 @@ deletes a Job that failed tries again, and it goes when the record is safe.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelmill.api.fingerprint import short_hash
-from modelmill.api.imports import Imported, Source
+from modelmill.api.imports import Imported, Source, imported_from
 from modelmill.api.objects import ModelVersion
 from modelmill.contracts import imports, names, result
 from modelmill.engine.interface import Delete, Event
@@ -142,14 +142,9 @@ def _made(pods: Sequence[Manifest]) -> Imported | None:
         told = end.result() if end is not None and end.exit_code == 0 else None
         if told is None or told.outcome != result.IMPORTED or told.artifact is None:
             continue
-        artifact = told.artifact
-        return Imported(
-            uri=artifact.uri,
-            digest=artifact.digest,
-            format=artifact.format,  # type: ignore[arg-type]
-            bytes=artifact.bytes,
-            signature=fitted(told.signature, 1000),
-        )
+        made = imported_from({**asdict(told.artifact), "signature": fitted(told.signature, 1000)})
+        if made is not None:
+            return made
     return None
 
 
