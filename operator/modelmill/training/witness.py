@@ -17,7 +17,7 @@ from modelmill.engine.interface import Reads
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import JOBS, PODS
-from modelmill.training.builders.search_jobs import data_job_name, trial_job_name
+from modelmill.training.builders.search_jobs import data_job_name
 from modelmill.training.observation import LOST, RunActive, RunEnded, observe
 from modelmill.training.search.advance import advance, unseen
 from modelmill.training.search.ledgers import witnessed_ledger
@@ -61,7 +61,7 @@ def _doubtful(view: View, run: CurrentRun) -> list[str]:
         return [data] if data not in view.jobs or _is_lost(advance(view, run).ended) else []
     if view.ledger.header.end:
         return [run.job] if _is_lost(observe(view, run)) else []
-    return [trial_job_name(run.job, one.index, one.attempt) for one in unseen(view, advance(view, run))]
+    return unseen(view, advance(view, run))
 
 
 def _is_lost(seen: RunActive | RunEnded | None) -> bool:

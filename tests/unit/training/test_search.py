@@ -78,6 +78,7 @@ def test_the_trial_pod_has_no_holdout_and_no_keys_in_train_and_score() -> None:
         "fraction": 0.0,
         "strategy": "Random",
         "column": None,
+        "pod": [],
     }
     assert told["champion"] is None
 
