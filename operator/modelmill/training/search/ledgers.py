@@ -76,6 +76,11 @@ async def witnessed_ledger(view: View, reads: Reads) -> View:
     run = view.status.current_run
     if run is None or run.trials is None or not is_behind(run, view.ledger):
         return view
+    return await read_ledger(view, run, reads)
+
+
+async def read_ledger(view: View, run: CurrentRun, reads: Reads) -> View:
+    """Return the view with the ledger of the run as the API server has it. Raises ApiError when it cannot be read."""
     shards: list[Mapping[str, Any]] = []
     while True:
         try:

@@ -32,7 +32,7 @@ class TrialSeen:
     """A trial as it was looked at.
 
     job: the name of that of its pod. entry: what the ledger is to say. active: how it goes on, None when it does not.
-    unseen: it has ended, but no pod tells how: the cache may be behind.
+    unseen: it has ended, but no pod that has tells how: the cache may be behind.
     """
 
     job: str
@@ -110,7 +110,7 @@ def _failed(trials: Sequence[Entry], pods: jobs.Pods, seen: jobs.Failed) -> tupl
     failure = seen.failure
     if failure is None:
         # No program has failed: the node, or whoever deleted the pod, has ended it.
-        return _lost(at, seen.message), not pods
+        return _lost(at, seen.message), not any((pod.get("status") or {}).get("phase") == "Failed" for pod in pods)
     if failure.reason == OOM_KILLED:
         return _blamed(trials, at, *_out_of_memory(failure)), False
     if failure.container == names.STAGE_FETCH and failure.exit_code == EXIT_RETRY:
