@@ -15,7 +15,7 @@ from modelmill.kube.objects import Manifest
 from modelmill.tuning.ledger import Ledger
 from modelmill.tuning.verdict import objective
 
-COUNTS: Final = {"max_trials", "parallel_trials", "max_failed_trials", "objective"}
+COUNTS: Final = {"max_trials", "parallel_trials", "trials_per_pod", "max_failed_trials", "objective"}
 """Fields of spec.tuning that may change while a search goes on; of the objective its goal."""
 
 
@@ -44,6 +44,7 @@ class View:
     refusals: by Job name, why the API server refused a pod of the run in progress since its last one, when that is known.
     ledger: of the search in progress, None before there is one. earlier: of the last search that ended.
     ledgers: names of the ConfigMaps that ledgers are in, with the number of their run.
+    ledger_versions: resourceVersions of those that `ledger` and `earlier` were read from, by name.
     suggested: what the sampler answered for the next trials of the search, when it was asked.
     used: names of those versions that InferenceServices have in a track or pin; known where it is limited how many are kept.
     """
@@ -60,6 +61,7 @@ class View:
     ledger: Ledger | None = None
     earlier: Ledger | None = None
     ledgers: Mapping[str, int] = field(default_factory=dict)
+    ledger_versions: Mapping[str, str] = field(default_factory=dict)
     suggested: Suggested | None = None
     used: frozenset[str] = frozenset()
 
