@@ -29,6 +29,7 @@ def changed(body: Body, change: Change) -> Body:
 
 
 ALPHA = {"name": "alpha", "float": {"low": "0.01", "high": "10"}}
+SHARE: dict[str, Any] = {"validation": {"fraction": "0.2"}}
 KIND = {"name": "kind", "categorical": {"choices": ["a", 16]}}
 TRAINING: dict[str, tuple[Change, str]] = {
     "model absent": ({"model": REMOVED}, "spec.model"),
@@ -256,6 +257,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "seedTrials may name parameters of this search": lambda: tuned(seedTrials=[{"beta": "1"}]),
     "a value of seedTrials is outside": lambda: tuned(seedTrials=[{"alpha": "11"}]),
     "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
+    "percentile is for name Percentile": lambda: tuned(pruning={"name": "Percentile"}, **SHARE),
+    "percentile must be between 0 and 100": lambda: tuned(pruning={"name": "Percentile", "percentile": "100"}, **SHARE),
+    "tuning.pruning with train.sklearn needs tuning.validation.fraction": lambda: tuned(pruning={"name": "Median"}),
     "a search needs data.snapshot Copy": digested,
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}

@@ -15,7 +15,7 @@ from modelmill.kube.objects import Manifest
 from modelmill.tuning.ledger import Ledger
 from modelmill.tuning.verdict import objective
 
-COUNTS: Final = {"max_trials", "parallel_trials", "max_failed_trials", "objective"}
+COUNTS: Final = {"max_trials", "parallel_trials", "max_failed_trials", "objective", "pruning"}
 """Fields of spec.tuning that may change while a search goes on; of the objective its goal."""
 
 
@@ -45,6 +45,8 @@ class View:
     ledger: of the search in progress, None before there is one. earlier: of the last search that ended.
     ledgers: names of the ConfigMaps that ledgers are in, with the number of their run.
     suggested: what the sampler answered for the next trials of the search, when it was asked.
+    reports: what the pods of its trials reported, by their uid. report_url: where they do, empty when nothing takes reports.
+    no_reports: why none is taken.
     used: names of those versions that InferenceServices have in a track or pin; known where it is limited how many are kept.
     """
 
@@ -62,6 +64,9 @@ class View:
     ledgers: Mapping[str, int] = field(default_factory=dict)
     suggested: Suggested | None = None
     used: frozenset[str] = frozenset()
+    reports: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    report_url: str = ""
+    no_reports: str = ""
 
     @property
     def namespace(self) -> str:

@@ -16,6 +16,7 @@ SHARD: Final = 100
 HEADER_KEY: Final = "search"
 MAX_METRICS: Final = 8
 MAX_MESSAGE: Final = 256
+MAX_STEP_DIGITS: Final = 10
 
 State = Literal["Running", "Succeeded", "Failed", "Pruned"]
 RUNNING: Final = "Running"
@@ -30,7 +31,7 @@ class Entry:
     """One trial. attempt: the try that runs or ended, from 1: a lost pod is no try that counts.
 
     parameters: by name, as texts. value: of the objective; None unless it succeeded. reason, message: why it did not succeed.
-    started, finished: times of RFC 3339.
+    started, finished: times of RFC 3339. reports: values of the objective by step, as `pruning.thinned` keeps them.
     """
 
     index: int
@@ -43,6 +44,16 @@ class Entry:
     message: str = ""
     started: str = ""
     finished: str = ""
+    reports: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def curve(self) -> dict[int, float]:
+        """What it reported, by step."""
+        return {int(step): value for step, value in self.reports.items()}
+
+    def with_reports(self, curve: Mapping[int, float]) -> Entry:
+        """Return the trial with what it has reported."""
+        return replace(self, reports={str(step): float(f"{curve[step]:.6g}") for step in sorted(curve)})
 
     def ended(self, state: State, finished: str, reason: str = "", message: str = "") -> Entry:
         """Return the trial as it ended without a value."""
@@ -146,14 +157,15 @@ def _entry(text: str) -> Entry | None:
     try:
         raw = json.loads(text)
         entry = cast(Entry, _known(Entry, raw))
-        numbers = [entry.value or 0.0, *entry.metrics.values()]
+        numbers = [entry.value or 0.0, *entry.metrics.values(), *entry.reports.values()]
+        steps = all(step.isascii() and step.isdigit() and len(step) <= MAX_STEP_DIGITS for step in entry.reports)
         texts = [*entry.parameters, *entry.parameters.values()]
         plain = all(isinstance(one, str) for one in texts) and all(math.isfinite(one) for one in numbers)
         whole = isinstance(entry.index, int) and isinstance(entry.attempt, int) and entry.attempt >= 1
         scored = (entry.value is not None) == (entry.state == SUCCEEDED)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
-    return entry if plain and whole and scored and entry.state in STATES else None
+    return entry if plain and whole and scored and steps and entry.state in STATES else None
 
 
 def _known(cls: type[Any], raw: Mapping[str, Any]) -> Any:

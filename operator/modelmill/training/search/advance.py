@@ -21,6 +21,7 @@ from modelmill.training.observation import (
     job_failed,
     observed_job,
 )
+from modelmill.training.search.curves import pruned
 from modelmill.training.search.ledgers import is_behind, searched
 from modelmill.training.search.trial import TrialSeen, observe_trial
 from modelmill.training.triggers import holds
@@ -76,7 +77,8 @@ def advance(view: View, run: CurrentRun) -> Advance:
         if not isinstance(begun, Ledger):
             return begun
         ledger = begun
-    seen = [observe_trial(view, run.job, one, aim.metric) for one in ledger.running()]
+    looked_at = [observe_trial(view, run.job, one, aim.metric) for one in ledger.running()]
+    seen = pruned(view, tuning, aim, ledger, looked_at)
     ledger = ledger.changed(*(one.entry for one in seen))
     verdict = judge(tuning, aim, ledger)
     if verdict.end:

@@ -26,6 +26,7 @@ from modelmill.training.builders.search_jobs import (
 )
 from modelmill.training.observation import RunActive, RunEnded, failed, observe
 from modelmill.training.search.advance import Advance, advance, data_facts, with_suggestions
+from modelmill.training.search.curves import LOOK_SECONDS, REASONS, looks_at_reports
 from modelmill.training.triggers import holds
 from modelmill.training.view import View
 from modelmill.tuning.ledger import FAILED, PRUNED, RUNNING, SUCCEEDED, Entry, Ledger
@@ -118,8 +119,10 @@ def _doing(view: View, far: Advance) -> RunActive:
     active = [one.active for one in far.trials if one.active is not None]
     stuck = [one for one in active if one.obstacle]
     look_again = min((one.look_again for one in active if one.look_again is not None), default=None)
+    if looks_at_reports(view) and active:
+        look_again = min(look_again or LOOK_SECONDS, LOOK_SECONDS)
     if not stuck:
-        return RunActive("Searching", 1, look_again=look_again)
+        return RunActive("Searching", 1, view.no_reports, look_again=look_again)
     worst = max(stuck, key=lambda one: one.needs_help)
     if len(stuck) < len(active):
         return RunActive("Searching", 1, f"{len(stuck)} of {len(active)} trials wait: {worst.message}")
@@ -148,6 +151,8 @@ def _events(view: View, run: CurrentRun, ledger: Ledger) -> Iterator[Event]:
     for one in ledger.entries[ledger.header.carried :]:
         if one.state == FAILED and before.get(one.index) != FAILED:
             yield Event("Warning", "TrialFailed", f"run {run.number}, trial {one.index}: {one.reason}: {one.message}")
+        if one.reason in REASONS and before.get(one.index) != PRUNED:
+            yield Event("Normal", "TrialPruned", f"run {run.number}, trial {one.index}: {one.message}")
     if ledger.header.end and (view.ledger is None or not view.ledger.header.end):
         good = ledger.header.end in GOOD
         text = f"run {run.number}: {ledger.header.end}: {ledger.header.message}; {_counts(ledger)}"
