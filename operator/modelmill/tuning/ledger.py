@@ -10,13 +10,18 @@ from functools import lru_cache
 from typing import Any, Final, Literal, cast
 
 from modelmill.kube.texts import fitted, word
+from modelmill.tuning.pruning import MOST_POINTS, thinned
 
 SHARD: Final = 100
-"""Trials in a shard. One has about 340 bytes, and 10 kB at most: 32 parameters of 264 bytes, 8 metrics, a message."""
+"""Trials in a shard. One has about 340 bytes, and 10.3 kB at most: 32 parameters of 264 bytes, 8 metrics, a message,
+8 reports; with fewer parameters 32 reports."""
 HEADER_KEY: Final = "search"
 MAX_METRICS: Final = 8
 MAX_MESSAGE: Final = 256
 MAX_STEP_DIGITS: Final = 10
+MUCH_TEXT: Final = 4_096
+"""Bytes of parameters beside which only few reports have room in a shard, which a ConfigMap bounds to 1 MiB."""
+FEW_POINTS: Final = 8
 
 State = Literal["Running", "Succeeded", "Failed", "Pruned"]
 RUNNING: Final = "Running"
@@ -52,8 +57,10 @@ class Entry:
         return {int(step): value for step, value in self.reports.items()}
 
     def with_reports(self, curve: Mapping[int, float]) -> Entry:
-        """Return the trial with what it has reported."""
-        return replace(self, reports={str(step): float(f"{curve[step]:.6g}") for step in sorted(curve)})
+        """Return the trial with what it has reported, as many points as have room beside its parameters."""
+        size = sum(len(text.encode()) for text in (*self.parameters, *self.parameters.values()))
+        kept = thinned(curve, MOST_POINTS if size <= MUCH_TEXT else FEW_POINTS)
+        return replace(self, reports={str(step): float(f"{kept[step]:.6g}") for step in sorted(kept)})
 
     def ended(self, state: State, finished: str, reason: str = "", message: str = "") -> Entry:
         """Return the trial as it ended without a value."""

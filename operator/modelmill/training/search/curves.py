@@ -13,7 +13,7 @@ from modelmill.training.builders.search_jobs import trial_job_name
 from modelmill.training.search.trial import TrialSeen
 from modelmill.training.view import View
 from modelmill.tuning.ledger import RUNNING, SUCCEEDED, Ledger
-from modelmill.tuning.pruning import thinned, worse
+from modelmill.tuning.pruning import worse
 from modelmill.tuning.reports import Reports
 from modelmill.workloads.pod_status import ended
 
@@ -61,7 +61,7 @@ def _recorded(view: View, seen: TrialSeen) -> TrialSeen:
     curve = _curve(view, seen.job)
     if seen.entry.state == RUNNING or not curve:
         return seen
-    return replace(seen, entry=seen.entry.with_reports(thinned(curve)))
+    return replace(seen, entry=seen.entry.with_reports(curve))
 
 
 def _judged(
@@ -76,7 +76,7 @@ def _judged(
     if not why:
         return seen
     entry = seen.entry.ended("Pruned", timestamp(view.now), PRUNED_FOR[rule.name], why)
-    return replace(seen, entry=entry.with_reports(thinned(curve)), active=None)
+    return replace(seen, entry=entry.with_reports(curve), active=None)
 
 
 def _curve(view: View, job: str) -> Mapping[int, float]:

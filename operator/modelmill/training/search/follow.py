@@ -160,7 +160,8 @@ def _events(view: View, run: CurrentRun, ledger: Ledger) -> Iterator[Event]:
 
 
 def _counts(ledger: Ledger) -> str:
-    return f"{ledger.count(SUCCEEDED)} of {len(ledger.entries)} trials succeeded, {ledger.count(FAILED)} failed"
+    pruned = f", {ledger.count(PRUNED)} were stopped" if ledger.count(PRUNED) else ""
+    return f"{ledger.count(SUCCEEDED)} of {len(ledger.entries)} trials succeeded, {ledger.count(FAILED)} failed{pruned}"
 
 
 def told(view: View, run: CurrentRun, ledger: Ledger | None) -> CurrentRun:
