@@ -175,6 +175,10 @@ def tuned(*parameters: Any, **more: Any) -> Body:
     return job({"tuning": {"parameters": parameters or [ALPHA], "maxTrials": 3, **more}})
 
 
+def automatic(estimator: str = "Auto", **tuning: Any) -> Body:
+    return job({"train": {"sklearn": {"estimator": estimator}}, "tuning": {"space": "Auto", "maxTrials": 3, **tuning}})
+
+
 def digested() -> Body:
     body = tuned()
     return {**body, "spec": {**body["spec"], "data": {**body["spec"]["data"], "snapshot": "Digest"}}}
@@ -256,6 +260,14 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "names that differ in capitals only": lambda: tuned(ALPHA, {**ALPHA, "name": "Alpha"}),
     "seedTrials may name parameters of this search": lambda: tuned(seedTrials=[{"beta": "1"}]),
     "a value of seedTrials is outside": lambda: tuned(seedTrials=[{"alpha": "11"}]),
+    "set exactly one of parameters and space": lambda: tuned(space="Auto"),
+    "seedTrials needs parameters": lambda: automatic(seedTrials=[{"alpha": "1"}]),
+    "algorithm Grid needs parameters": lambda: automatic(algorithm={"name": "Grid"}),
+    "train.sklearn.estimator Auto is found by a search": lambda: job({"train": {"sklearn": {"estimator": "Auto"}}}),
+    "tuning.space Auto needs train.sklearn": lambda: automatic("sklearn.linear_model.Lars"),
+    "train.sklearn.estimator Auto follows from the metric": lambda: automatic(
+        objective={"metric": "profit", "direction": "Maximize"}
+    ),
     "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
     "percentile is for name Percentile": lambda: tuned(pruning={"name": "Percentile"}, **SHARE),
     "percentile must be between 0 and 100": lambda: tuned(pruning={"name": "Percentile", "percentile": "100"}, **SHARE),
