@@ -29,6 +29,7 @@ def changed(body: Body, change: Change) -> Body:
 
 
 ALPHA = {"name": "alpha", "float": {"low": "0.01", "high": "10"}}
+SHARE: dict[str, Any] = {"validation": {"fraction": "0.2"}}
 KIND = {"name": "kind", "categorical": {"choices": ["a", 16]}}
 TRAINING: dict[str, tuple[Change, str]] = {
     "model absent": ({"model": REMOVED}, "spec.model"),
@@ -266,6 +267,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "the day of the month of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 0 * *"}}}),
     "the month of cron must be 1 to 12": lambda: job({"triggers": {"schedule": {"cron": "0 3 * 13 *"}}}),
     "the day of the week of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 * * Monday"}}}),
+    "pruning needs pods of one trial": lambda: tuned(
+        parallelTrials=2, trialsPerPod=2, pruning={"name": "Median"}, validation={"fraction": "0.2"}
+    ),
     "set exactly one of parameters and space": lambda: tuned(space="Auto"),
     "seedTrials needs parameters": lambda: automatic(seedTrials=[{"alpha": "1"}]),
     "algorithm Grid needs parameters": lambda: automatic(algorithm={"name": "Grid"}),
@@ -275,6 +279,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         objective={"metric": "profit", "direction": "Maximize"}
     ),
     "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
+    "percentile is for name Percentile": lambda: tuned(pruning={"name": "Percentile"}, **SHARE),
+    "percentile must be between 0 and 100": lambda: tuned(pruning={"name": "Percentile", "percentile": "100"}, **SHARE),
+    "tuning.pruning with train.sklearn needs tuning.validation.fraction": lambda: tuned(pruning={"name": "Median"}),
     "a search needs data.snapshot Copy": digested,
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}

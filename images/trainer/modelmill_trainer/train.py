@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sklearn
 from sklearn.base import is_classifier
@@ -23,7 +24,11 @@ from modelmill_trainer.folders import Folders
 from modelmill_trainer.folds import assign, measured_by_folds
 from modelmill_trainer.gates import require_metrics
 from modelmill_trainer.kinds import NUMBER, TEXT, model_frame, target_values
+from modelmill_trainer.metrics import evaluate
+from modelmill_trainer.models import SklearnModel
+from modelmill_trainer.prefixes import count_of, fit_by_prefixes
 from modelmill_trainer.preprocessing import Plan, choose, pipeline
+from modelmill_trainer.reporting import reporter
 from modelmill_trainer.tables import read_rows
 from modelmill_trainer.trial_pods import fit_each
 
@@ -85,7 +90,16 @@ def _train(
         measured_by_folds(model, x, y, folds, folders.metrics)
         return
     fitting = time.monotonic()
-    fit(model, x, y)
+    sender = reporter() if spec.trial is not None else None
+    if sender is None:
+        fit(model, x, y)
+    else:
+        if count_of(estimator) is None:
+            print(f"train: {type(estimator).__name__} has no iterations to report after: it is not pruned", flush=True)
+        validation = read_rows(folders.held_out(facts.form), facts.form, {**kinds, target: facts.target_kind})
+        held = model_frame(validation, features, kinds), target_values(validation[target], facts.target_kind)
+        model = fit_by_prefixes(model, x, y, partial(_value, spec.primary_metric, *held), sender.report)
+        estimator = model.steps[-1][1]
     print(f"train: fitted in {time.monotonic() - fitting:.2f} s", flush=True)
     # Late: it imports the whole of scikit-learn, and a parameter that is wrong should be told before.
     from modelmill_trainer import skops_file
@@ -94,6 +108,12 @@ def _train(
     forget_training(estimator)
     skops_file.write(model, path)
     print(f"train: {path.name}, {path.stat().st_size} bytes, {time.monotonic() - begin:.2f} s", flush=True)
+
+
+def _value(metric: str | None, x: pd.DataFrame, y: np.ndarray, model: Pipeline) -> float | None:
+    """Return the objective's metric on the validation rows; None when it is none of ours."""
+    loaded = SklearnModel(model, list(x.columns))
+    return evaluate(loaded.task, y, loaded.outputs(x), loaded.classes).get(metric or "")
 
 
 def _require_task(estimator: Any, target: str, kind: str) -> None:

@@ -14,10 +14,15 @@ ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
 ENV_TRIAL: Final = "MODELMILL_TRIAL"  # index of the trial of a search; not set in a run without one
 ENV_TRIALS: Final = "MODELMILL_TRIALS"  # folder with a file for each trial of the search that chose the parameters
+ENV_REPORT_URL: Final = "MODELMILL_REPORT_URL"  # where a trial of a search with pruning reports by POST
+ENV_REPORT_TOKEN: Final = "MODELMILL_REPORT_TOKEN"  # file with the bearer token for it, which is renewed
 ENV_SEED: Final = "MODELMILL_SEED"
 ENV_RUN: Final = "MODELMILL_RUN"
 ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for every built-in stage
 ENV_TERMINATION_PATH: Final = "MODELMILL_TERMINATION_PATH"  # default /dev/termination-log
+
+# Who a token of a trial is for: nobody else takes it.
+REPORTS_AUDIENCE: Final = "modelmill-trial-reports"
 
 # Containers of a training pod.
 STAGE_FETCH: Final = "fetch"

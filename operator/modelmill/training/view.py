@@ -15,7 +15,7 @@ from modelmill.kube.objects import Manifest
 from modelmill.tuning.ledger import Ledger
 from modelmill.tuning.verdict import objective
 
-COUNTS: Final = {"max_trials", "parallel_trials", "trials_per_pod", "max_failed_trials", "objective"}
+COUNTS: Final = {"max_trials", "parallel_trials", "trials_per_pod", "max_failed_trials", "objective", "pruning"}
 """Fields of spec.tuning that may change while a search goes on; of the objective its goal."""
 
 
@@ -46,6 +46,8 @@ class View:
     ledgers: names of the ConfigMaps that ledgers are in, with the number of their run.
     ledger_versions: resourceVersions of those that `ledger` and `earlier` were read from, by name.
     suggested: what the sampler answered for the next trials of the search, when it was asked.
+    reports: what the pods of its trials reported, by their uid. report_url: where they do, empty when nothing takes reports.
+    no_reports: why none is taken.
     used: names of those versions that InferenceServices have in a track or pin; known where it is limited how many are kept.
     """
 
@@ -64,6 +66,9 @@ class View:
     ledger_versions: Mapping[str, str] = field(default_factory=dict)
     suggested: Suggested | None = None
     used: frozenset[str] = frozenset()
+    reports: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    report_url: str = ""
+    no_reports: str = ""
 
     @property
     def namespace(self) -> str:

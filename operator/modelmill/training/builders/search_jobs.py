@@ -14,6 +14,7 @@ from modelmill.kube import labels
 from modelmill.training.builders.job import (
     RUN_SPEC_HASH_ANNOTATION,
     WITHOUT_IDENTITY,
+    WORK,
     build_run_job,
     environment,
     job_labels,
@@ -27,11 +28,13 @@ from modelmill.training.view import View
 from modelmill.tuning.ledger import FAILED, PRUNED, SUCCEEDED, Entry, Ledger, encode
 from modelmill.tuning.verdict import objective
 from modelmill.workloads import jobs
-from modelmill.workloads.containers import Image
+from modelmill.workloads.containers import Container, Image
 from modelmill.workloads.pods import Pod
 
 DATA: Final = "data"
 TRIAL: Final = "trial"
+REPORT: Final = "report"
+"""Volume with the token that a trial reports by."""
 TOLD_BEST: Final = 10
 MOST_TOLD: Final = 8192
 """Bytes of the best trials that the publish Job is told: they go into an environment variable."""
@@ -113,12 +116,15 @@ def build_trial_job(
     ours = {**env, names.ENV_STAGE: encoded}
     # Of several trials the built-in stage reads the parameters in what it is told; nobody else's program is there.
     given, index = (parameter_values(entry.parameters), entry.index) if alone else (None, None)
+    train = train_container(view, trainer, env, encoded, given, index)
+    reports = alone and view.spec.tuning.pruning is not None and bool(view.report_url)
     pod = Pod(
         init=[
             stage_container(view, names.STAGE_FETCH, trainer, ours, ("input", "holdout"), keys=True),
-            train_container(view, trainer, env, encoded, given, index),
+            _reporting(view, train) if reports else train,
         ],
         containers=[stage_container(view, names.STAGE_SCORE, trainer, ours, (), reads=("input", "holdout", "output"))],
+        tokens={REPORT: names.REPORTS_AUDIENCE} if reports else {},
     )
     trial_labels = {labels.STEP_LABEL: TRIAL, labels.TRIAL_LABEL: str(entry.index)}
     return jobs.build_job(
@@ -132,6 +138,21 @@ def build_trial_job(
             pod_annotations=WITHOUT_IDENTITY,
             pod=_pod(view, pod),
         )
+    )
+
+
+def _reporting(view: View, train: Container) -> Container:
+    """Return the train container with what it reports by: the operator's address, and a token that says which pod it is.
+
+    Our own stage measures itself on the validation rows, which nobody else's program sees.
+    """
+    env = {names.ENV_REPORT_URL: view.report_url, names.ENV_REPORT_TOKEN: f"{WORK}/{REPORT}/token"}
+    reads = (REPORT,) if view.spec.train.container is not None else (REPORT, "holdout")
+    return replace(
+        train,
+        env={**env, **train.env},
+        folders={**train.folders, **{name: f"{WORK}/{name}" for name in reads}},
+        read_only_folders=train.read_only_folders | set(reads),
     )
 
 

@@ -21,6 +21,7 @@ from modelmill.training.observation import (
     job_failed,
     observed_job,
 )
+from modelmill.training.search.curves import pruned
 from modelmill.training.search.ledgers import is_behind, searched
 from modelmill.training.search.trial import TrialSeen, observe_pod
 from modelmill.training.triggers import holds
@@ -77,7 +78,9 @@ def advance(view: View, run: CurrentRun) -> Advance:
         if not isinstance(begun, Ledger):
             return begun
         ledger = begun
-    seen = [one for pod in by_pod(ledger.running()) for one in observe_pod(view, run.job, pod, aim.metric)]
+    pods = by_pod(ledger.running())
+    looked_at = [one for pod in pods for one in observe_pod(view, run.job, pod, aim.metric)]
+    seen = pruned(view, tuning, aim, ledger, looked_at)
     ledger = ledger.changed(*(one.entry for one in seen))
     verdict = judge(tuning, aim, ledger)
     if verdict.end:

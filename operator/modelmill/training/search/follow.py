@@ -26,6 +26,7 @@ from modelmill.training.builders.search_jobs import (
 )
 from modelmill.training.observation import RunActive, RunEnded, failed, observe
 from modelmill.training.search.advance import Advance, advance, data_facts, with_suggestions
+from modelmill.training.search.curves import LOOK_SECONDS, REASONS, looks_at_reports
 from modelmill.training.triggers import holds
 from modelmill.training.view import View
 from modelmill.tuning.ledger import FAILED, PRUNED, RUNNING, SUCCEEDED, Entry, Ledger
@@ -119,8 +120,10 @@ def _doing(view: View, far: Advance) -> RunActive:
     active = [one.active for one in far.trials if one.active is not None]
     stuck = [one for one in active if one.obstacle]
     look_again = min((one.look_again for one in active if one.look_again is not None), default=None)
+    if looks_at_reports(view) and active:
+        look_again = min(look_again or LOOK_SECONDS, LOOK_SECONDS)
     if not stuck:
-        return RunActive("Searching", 1, look_again=look_again)
+        return RunActive("Searching", 1, view.no_reports, look_again=look_again)
     worst = max(stuck, key=lambda one: one.needs_help)
     if len(stuck) < len(active):
         return RunActive("Searching", 1, f"{len(stuck)} of {len(active)} trials wait: {worst.message}")
@@ -155,6 +158,8 @@ def _events(view: View, run: CurrentRun, ledger: Ledger) -> Iterator[Event]:
             yield Event("Warning", "TrialsParted", text)
         if one.state == FAILED and (old is None or old.state != FAILED):
             yield Event("Warning", "TrialFailed", f"run {run.number}, trial {one.index}: {one.reason}: {one.message}")
+        if one.reason in REASONS and (old is None or old.state != PRUNED):
+            yield Event("Normal", "TrialPruned", f"run {run.number}, trial {one.index}: {one.message}")
     if ledger.header.end and (view.ledger is None or not view.ledger.header.end):
         good = ledger.header.end in GOOD
         text = f"run {run.number}: {ledger.header.end}: {ledger.header.message}; {_counts(ledger)}"
@@ -162,7 +167,8 @@ def _events(view: View, run: CurrentRun, ledger: Ledger) -> Iterator[Event]:
 
 
 def _counts(ledger: Ledger) -> str:
-    return f"{ledger.count(SUCCEEDED)} of {len(ledger.entries)} trials succeeded, {ledger.count(FAILED)} failed"
+    pruned = f", {ledger.count(PRUNED)} were stopped" if ledger.count(PRUNED) else ""
+    return f"{ledger.count(SUCCEEDED)} of {len(ledger.entries)} trials succeeded, {ledger.count(FAILED)} failed{pruned}"
 
 
 def told(view: View, run: CurrentRun, ledger: Ledger | None) -> CurrentRun:
