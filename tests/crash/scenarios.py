@@ -9,11 +9,12 @@ from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.contracts import names, result, stage
+from modelmill.contracts.look import Seen, encode_seen
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
-from modelmill.kube.conditions import timestamp
+from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS
+from modelmill.kube.resources import CONFIG_MAPS, JOBS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -283,6 +284,47 @@ async def by_the_clock(world: World) -> None:
     await world.until(lambda: "nextScheduleTime" not in world.status(TRAINING_JOBS, "cars"), "the schedule is gone")
 
 
+def looks_find(job: Object, pod: int) -> Ending:
+    """The first two looks fail and find too little; the third one finds enough, which the next run reads."""
+    if job["metadata"]["labels"].get(labels.STEP_LABEL) != "look":
+        return publishes(job, pod)
+    told = stage_of(job)
+    if told.look is None:
+        raise AssertionError(f"{job['metadata']['name']} is not told what to look for")
+    minutes = int((job_time(job) - told.look.since) // 60)
+    if minutes < 3:
+        failed = result.StageResult(result.FAILED, "StoreUnavailable", ("the store is down",))
+        return Ending(failed, names.STAGE_LOOK, EXIT_RETRY)
+    seen = Seen(f"sha256:{told.run:x}{'0' * 63}", 3, 1 if minutes < 6 or told.run > 1 else 2, 0)
+    return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
+
+
+def job_time(job: Object) -> float:
+    return parse_timestamp(job["metadata"]["creationTimestamp"]).timestamp()
+
+
+async def new_data(world: World) -> None:
+    """A run when looks have found enough, and none for what that run has read; the Jobs of looks do not stay."""
+    triggers = {"newData": {"everySeconds": 60, "minNewObjects": 2}}
+    world.api.create(TRAINING_JOBS, training_job(triggers=triggers))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the version of the new data")
+    assert world.status(TRAINING_JOBS, "cars")["trigger"] == "Data"
+    await world.until(partial(looked_after, world, 2), "a look after that run")
+    assert not world.api.find(MODEL_VERSIONS, "cars-3")
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"triggers": {"newData": None}}})
+    await world.until(lambda: "lastLook" not in world.status(TRAINING_JOBS, "cars"), "the trigger is gone")
+    await world.until(partial(no_look, world), "no look is left")
+
+
+def looked_after(world: World, run: int) -> bool:
+    look = world.status(TRAINING_JOBS, "cars").get("lastLook") or {}
+    return look.get("run") == run and "newObjects" in look
+
+
+def no_look(world: World) -> bool:
+    return not any(job["metadata"]["labels"].get(labels.STEP_LABEL) == "look" for job in world.api.of(JOBS))
+
+
 def asked_for(world: World, text: str) -> None:
     world.api.patch(TRAINING_JOBS, "ml", "cars", {"metadata": {"annotations": {labels.RUN_ANNOTATION: text}}})
 
@@ -344,5 +386,6 @@ SCENARIOS = (
     Scenario("alias moved", alias_moved, publishes, 90),
     Scenario("old versions removed", old_versions_removed, publishes, 60),
     Scenario("by the clock", by_the_clock, publishes, 700),
+    Scenario("new data", new_data, looks_find, 1800),
     Scenario("store silent", store_silent, publishes, 960),
 )

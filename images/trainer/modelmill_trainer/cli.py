@@ -1,6 +1,6 @@
 """The command line: `fetch`, `train`, `evaluate`, `publish`, or `run` for one after the other; `score` ends a trial.
 
-`remove` deletes an artifact.
+`remove` deletes an artifact; `look` says how much data is new.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from modelmill_trainer.folders import Folders, folders
 
 STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
 """What `run` does; publish evaluates where nothing did before."""
-HELP = f"run: all, one after the other; remove: delete the artifact at {names.ENV_ARTIFACT_URI}"
+HELP = f"run: all, one after the other; remove: delete the artifact at {names.ENV_ARTIFACT_URI}; look: what data is new"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +72,11 @@ def _run(stage: str, spec: StageSpec, where: Folders) -> None:
                 "SpecInvalid", f"{names.ENV_EVALUATED} is not set: set it, or run publish, which evaluates"
             )
         evaluate(spec, where, where.evaluated)
+    elif stage == names.STAGE_LOOK:
+        from modelmill.contracts.look import encode_seen
+        from modelmill_trainer.look import look
+
+        leave(encode_seen(look(spec)))
     elif stage == names.STAGE_SCORE:
         from modelmill_trainer.score import score
 
@@ -110,7 +115,7 @@ def _local(raw: dict[str, object]) -> dict[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="modelmill-trainer", description="The stages of a training run.")
-    stages = [*STAGES, names.STAGE_EVALUATE, names.STAGE_SCORE, names.STAGE_REMOVE, "run"]
+    stages = [*STAGES, names.STAGE_EVALUATE, names.STAGE_SCORE, names.STAGE_REMOVE, names.STAGE_LOOK, "run"]
     parser.add_argument("stage", choices=stages, help=HELP)
     parser.add_argument("--stage-file", type=Path, help=f"JSON of the run; left out: the variable {names.ENV_STAGE}")
     parser.add_argument("--work", type=Path, help="folder for input, hold-out and output; left out: the variables")

@@ -16,6 +16,7 @@ from modelmill_trainer.copies import bring, keep
 from modelmill_trainer.facts import Facts, write_facts
 from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
+from modelmill_trainer.look import remember
 from modelmill_trainer.object_window import ObjectWindow
 from modelmill_trainer.reproduction import origin_manifest
 from modelmill_trainer.snapshot import Fetched, data_digest, download
@@ -52,6 +53,8 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
         train, held = _brought(spec, Path(name), window)
         size = sum(item.size for item in (*train, *held))
         print(f"fetch: {len(train) + len(held)} objects, {size} bytes in {time.monotonic() - begin:.2f} s", flush=True)
+        if spec.listed and spec.data.snapshot is None:
+            remember(spec, train)
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
         facts = _divide(spec, folders, train, held, window.told(len(train)) if window is not None else "")

@@ -17,6 +17,7 @@ from modelmill.api.base import (
     rules,
 )
 from modelmill.api.data import Column, DataSchema, Window
+from modelmill.api.new_data import NewData
 from modelmill.api.pods import EnvVar, PodTemplate
 from modelmill.api.schedule import Schedule
 from modelmill.api.tuning import SPEC_RULES, Tuning
@@ -206,10 +207,14 @@ class Triggers(Part):
         description="Runs by the clock. One whose data are those of the last version ends without training. Times that were "
         "missed make one run.",
     )
+    new_data: NewData | None = Field(
+        default=None,
+        description="Runs when enough data has come since the last run read its data, whatever its outcome.",
+    )
 
 
 class Retrain(Part):
-    """Limits on runs that nobody asked for: those of alerts and of the schedule."""
+    """Limits on runs that nobody asked for: those of alerts, of the schedule and of new data."""
 
     cooldown_seconds: int = Field(
         default=3600,
@@ -222,8 +227,8 @@ class Retrain(Part):
         default=3,
         ge=1,
         le=100,
-        description="Failed runs in a row, or versions in a row that failed their gates, after which alerts and the schedule "
-        "start no more until a person starts one.",
+        description="Failed runs in a row, or versions in a row that failed their gates, after which alerts, the schedule "
+        "and new data start no more until a person starts one.",
     )
     max_runs_per_day: int | None = Field(
         default=None,

@@ -29,6 +29,9 @@ STAGE_SCORE: Final = "score"  # the last container of a trial
 # The container of the pod that removes the artifact of a deleted version. Its environment is that of a serving pod's fetch.
 STAGE_REMOVE: Final = "remove"
 
+# The container of the pod that looks for new data.
+STAGE_LOOK: Final = "look"
+
 # Exit codes of the built-in stages and of the server's fetch.
 EXIT_RETRY: Final = 1  # may go away by itself: the store is down, a connection was cut
 EXIT_FINAL: Final = 3  # will not go away by itself: wrong credentials, missing column, unknown estimator

@@ -171,12 +171,24 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """A look at the data, compared with what the run of the spec has read.
+
+    since: when that run began, in seconds since 1970. min_rows: rows that are enough; None when objects are counted.
+    """
+
+    since: float
+    min_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One run, as its stages see it. Numbers are numbers here; the custom resource has them as decimal strings.
 
     unless_digest: digest of data that need no training: fetch ends the run with outcome Unchanged when it finds them.
     trial: the trial that these stages are; None for a run that publishes. search: what chose the parameters of this run.
     reproduces: the version that this run makes again, for comparison: nothing is published.
+    listed: fetch remembers in the store which objects it has read (contracts.look). look: compares with what it remembered.
     """
 
     namespace: str
@@ -199,6 +211,8 @@ class StageSpec:
     trial: Trial | None = None
     search: Search | None = None
     reproduces: Origin | None = None
+    listed: bool = False
+    look: Look | None = None
     v: int = STAGE_VERSION
 
 
@@ -248,6 +262,8 @@ def decode(text: str) -> StageSpec:
         trial=_known(Trial, raw["trial"]) if raw.get("trial") else None,
         search=_search(raw["search"]) if raw.get("search") else None,
         reproduces=_known(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
+        listed=bool(raw.get("listed")),
+        look=_known(Look, raw["look"]) if raw.get("look") else None,
     )
 
 
