@@ -44,7 +44,7 @@ def remember(spec: StageSpec, train: Sequence[Fetched]) -> None:
     listed = []
     for item in train:
         entry = item.entry or Entry(item.name, item.size)
-        listed.append(replace(_listed(entry, item.name), rows=_rows_or_none(item.path, spec.data.format)))
+        listed.append(replace(_listed(entry, item.name), rows=_rows_or_none(spec, item.path)))
     name, content = listing_document(listed)
     with tempfile.TemporaryDirectory(prefix="modelmill-") as scratch:
         path = Path(scratch) / "listing"
@@ -129,9 +129,11 @@ def _rows_of(folder: Folder, new: Sequence[Entry], known: Known, form: str, enou
     return total
 
 
-def _rows_or_none(path: Path, form: str) -> int | None:
-    """Return how many rows an object has; None when it cannot be read, which the run tells in its own words."""
+def _rows_or_none(spec: StageSpec, path: Path) -> int | None:
+    """Return how many rows an object has; None for one that is to be prepared, or cannot be read, which the run tells."""
+    if spec.prepare_image:
+        return None
     try:
-        return count_rows(path, form, path.name)
+        return count_rows(path, spec.data.format, path.name)
     except StageError:
         return None

@@ -91,7 +91,7 @@ def _listed(
 
 def data_objects(folder: Folder) -> list[Entry]:
     """Return the objects that are data, sorted by name: not the empty ones, nor the marks of other programs."""
-    return [entry for entry in folder.entries() if not _is_mark(entry.name) and entry.size]
+    return [entry for entry in folder.entries() if not is_mark(entry.name) and entry.size]
 
 
 def name_of(entry: Entry, folder: Folder) -> str:
@@ -122,7 +122,8 @@ def pinned(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> Snapshot:
     return Snapshot(tuple(item.facts() for item in train), tuple(item.facts() for item in holdout))
 
 
-def _is_mark(name: str) -> bool:
+def is_mark(name: str) -> bool:
+    """Tell whether a file is a mark of another program: one of its parts begins with `_` or `.`."""
     return any(part.startswith(("_", ".")) for part in name.split("/"))
 
 

@@ -22,6 +22,9 @@ class Recipe(Part):
     parameters: Annotated[str, Field(max_length=MAX_STAGE)] | None = Field(
         default=None, description="Hyperparameters that the train container was given, as JSON (MODELMILL_PARAMS)."
     )
+    prepare: ContainerTrain | None = Field(
+        default=None, description="The prepare container, its image by digest where the node told it. Left out: none."
+    )
     image: ImageName = Field(description="Image of the built-in stages, by its digest where the node told it.")
     container: ContainerTrain | None = Field(
         default=None, description="The train container, its image by digest where the node told it. Left out: built in."

@@ -56,7 +56,9 @@ class TrainData(Part):
     """The data to train on."""
 
     uri: Uri = Field(description="Prefix in the store; every object under it is read, e.g. s3://data/cars/.")
-    format: Literal["csv", "parquet", "jsonl"] = Field(description="Format of the objects.")
+    format: Literal["csv", "parquet", "jsonl"] = Field(
+        description="Format of the objects; with prepare, of the files that it leaves."
+    )
 
 
 class Features(Part):
@@ -113,10 +115,10 @@ class SklearnTrain(Part):
 
 
 class ContainerTrain(Part):
-    """Any image, unchanged: it reads MODELMILL_INPUT and leaves a model in MODELMILL_OUTPUT."""
+    """Any image, unchanged: it reads MODELMILL_INPUT and leaves a model, or rows, in MODELMILL_OUTPUT."""
 
     image: Annotated[str, Field(pattern=r"^[^\s]+$", min_length=1, max_length=512)] = Field(
-        description="Image of the train container."
+        description="Image of the container."
     )
     command: list[Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=list, max_length=64, description="Entrypoint. Left out: the image's own."
@@ -146,6 +148,31 @@ class Train(Part):
     }
     sklearn: SklearnTrain | None = Field(default=None, description="A built-in scikit-learn estimator.")
     container: ContainerTrain | None = Field(default=None, description="Any container image.")
+
+
+class Prepare(Part):
+    """A stage between fetch and train that turns raw data into training rows."""
+
+    container: ContainerTrain = Field(
+        description="Any image: it reads the objects of data.train under their names in MODELMILL_INPUT and leaves rows in "
+        "MODELMILL_OUTPUT, as files of data.train.format."
+    )
+
+
+PREPARE_RULES = (
+    (
+        "!has(self.prepare) || !has(self.tuning)",
+        "prepare and tuning exclude each other, since trials read a copy of the data: search on data that are prepared already",
+    ),
+    (
+        "!has(self.prepare) || !has(self.data.holdout.uri)",
+        "prepare needs data.holdout.fraction: the hold-out is a part of the rows that it leaves",
+    ),
+    (
+        "!has(self.prepare) || !has(self.triggers) || !has(self.triggers.newData) || !has(self.triggers.newData.minNewRows)",
+        "prepare makes the rows, which a look at the data cannot count: use triggers.newData.minNewObjects",
+    ),
+)
 
 
 class Primary(Part):
@@ -280,7 +307,7 @@ class Versions(Part):
 class TrainingJobSpec(Part):
     """A model's training: what on, how, how it is judged and what starts it again."""
 
-    model_config = Part.model_config | {"json_schema_extra": rules(*SPEC_RULES)}
+    model_config = Part.model_config | {"json_schema_extra": rules(*SPEC_RULES, *PREPARE_RULES)}
     model: ModelName = Field(
         description="Name of the model: the family that versions belong to.",
         json_schema_extra=rules(("self == oldSelf", "model is immutable: create another TrainingJob")),
@@ -288,6 +315,10 @@ class TrainingJobSpec(Part):
     description: Text = Field(default="", description="What the model is for; copied to its report.")
     store: Store = Field(description="Where data is read and artifacts are published, and with which credentials.")
     data: Data = Field(description="What to train on and to measure with.")
+    prepare: Prepare | None = Field(
+        default=None,
+        description="What makes training rows of the data, before they are divided. Left out: the data are rows.",
+    )
     train: Train = Field(description="How the model is trained.")
     pod_template: PodTemplate = Field(default_factory=PodTemplate, description="Resources and placement of the pod.")
     evaluation: Evaluation = Field(description="How the result is judged.")

@@ -78,7 +78,7 @@ class CurrentRun(StatusPart):
     job: Annotated[JobName, Field(description="Name of its Job.")]
     champion: Annotated[Word | None, Field(description="Version that it is compared with.")] = None
     phase: Annotated[
-        Literal["Pending", "Fetching", "Searching", "Training", "Evaluating", "Publishing"],
+        Literal["Pending", "Fetching", "Preparing", "Searching", "Training", "Evaluating", "Publishing"],
         Field(description="What it does now."),
     ]
     attempt: Annotated[int, Field(ge=1, description="Which try this is.")]

@@ -13,6 +13,8 @@ ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}}
 ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
 ENV_TRIAL: Final = "MODELMILL_TRIAL"  # index of the trial of a search; not set in a run without one
+ENV_RAW: Final = "MODELMILL_RAW"  # folder from fetch to a prepare stage: the objects of the data under their names
+ENV_PREPARED: Final = "MODELMILL_PREPARED"  # folder from a prepare stage to divide: rows
 ENV_TRIALS: Final = "MODELMILL_TRIALS"  # folder with a file for each trial of the search that chose the parameters
 ENV_SEED: Final = "MODELMILL_SEED"
 ENV_RUN: Final = "MODELMILL_RUN"
@@ -21,6 +23,8 @@ ENV_TERMINATION_PATH: Final = "MODELMILL_TERMINATION_PATH"  # default /dev/termi
 
 # Containers of a training pod.
 STAGE_FETCH: Final = "fetch"
+STAGE_PREPARE: Final = "prepare"  # an image of the user, between fetch and divide; optional
+STAGE_DIVIDE: Final = "divide"  # rows to train on and to measure on, of what prepare left
 STAGE_TRAIN: Final = "train"
 STAGE_EVALUATE: Final = "evaluate"
 STAGE_PUBLISH: Final = "publish"

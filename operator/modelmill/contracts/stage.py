@@ -188,6 +188,7 @@ class StageSpec:
     unless_digest: digest of data that need no training: fetch ends the run with outcome Unchanged when it finds them.
     trial: the trial that these stages are; None for a run that publishes. search: what chose the parameters of this run.
     reproduces: the version that this run makes again, for comparison: nothing is published.
+    prepare_image: of the stage that makes rows of the data, between fetch and divide; empty without one.
     listed: fetch remembers in the store which objects it has read (contracts.look). look: compares with what it remembered.
     """
 
@@ -206,6 +207,7 @@ class StageSpec:
     champion: Champion | None = None
     seed: int = 0
     train_image: str = ""
+    prepare_image: str = ""
     description: str = ""
     unless_digest: str | None = None
     trial: Trial | None = None
@@ -257,6 +259,7 @@ def decode(text: str) -> StageSpec:
         champion=_known(Champion, raw["champion"]) if raw.get("champion") else None,
         seed=int(raw.get("seed", 0)),
         train_image=raw.get("train_image", ""),
+        prepare_image=str(raw.get("prepare_image") or ""),
         description=str(raw.get("description") or ""),
         unless_digest=raw.get("unless_digest"),
         trial=_known(Trial, raw["trial"]) if raw.get("trial") else None,

@@ -36,6 +36,7 @@ def stage_spec(
         unless_digest=unless_digest,
         train_image=spec.train.container.image if spec.train.container else "",
         description=spec.description,
+        prepare_image=spec.prepare.container.image if spec.prepare is not None else "",
         listed=spec.triggers.new_data is not None,
     )
 
