@@ -167,6 +167,17 @@ async def one_run(world: World) -> None:
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the run ends")
 
 
+async def data_prepared(world: World) -> None:
+    """A run whose data are prepared, again after its first pod has failed there."""
+    prepare = {"container": {"image": "rows:1"}}
+    world.api.create(TRAINING_JOBS, training_job(prepare=prepare))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-1"), "the version")
+
+
+def prepare_fails_once(job: Object, pod: int) -> Ending:
+    return Ending(None, names.STAGE_PREPARE, 1, "ValueError: line 3") if pod == 0 else publishes(job, pod)
+
+
 async def canary_taken_back(world: World) -> None:
     world.surroundings.errors.add("cars-2")
     world.api.create(TRAINING_JOBS, training_job())
@@ -386,6 +397,7 @@ SCENARIOS = (
     Scenario("alias moved", alias_moved, publishes, 90),
     Scenario("old versions removed", old_versions_removed, publishes, 60),
     Scenario("by the clock", by_the_clock, publishes, 700),
+    Scenario("data prepared", data_prepared, prepare_fails_once, 40),
     Scenario("new data", new_data, looks_find, 1800),
     Scenario("store silent", store_silent, publishes, 960),
 )

@@ -67,6 +67,25 @@ TRAINING: dict[str, tuple[Change, str]] = {
     "gate without bound": ({"evaluation.gates": [{"metric": "r2"}]}, "spec.evaluation.gates[0]"),
     "gate without metric": ({"evaluation.gates": [{"minimum": "1"}]}, "spec.evaluation.gates[0]"),
     "gate with text for a bound": ({"evaluation.gates": [{"metric": "r2", "minimum": "high"}]}, "gates[0].minimum"),
+    "new data by rows and objects": (
+        {"triggers": {"newData": {"minNewRows": 1, "minNewObjects": 1}}},
+        "set exactly one of minNewRows and minNewObjects",
+    ),
+    "new data of any number": ({"triggers": {"newData": {}}}, "set exactly one of minNewRows and minNewObjects"),
+    "new data each second": ({"triggers": {"newData": {"minNewRows": 1, "everySeconds": 1}}}, "newData.everySeconds"),
+    "a prepare stage of nothing": ({"prepare": {}}, "spec.prepare.container"),
+    "a prepare stage with a search": (
+        {"prepare": {"container": {"image": "a/b:1"}}, "tuning": {"parameters": [ALPHA], "maxTrials": 3}},
+        "prepare and tuning exclude each other",
+    ),
+    "a prepare stage with a hold-out apart": (
+        {"prepare": {"container": {"image": "a/b:1"}}, "data.holdout": {"uri": "s3://data/held/"}},
+        "prepare needs data.holdout.fraction",
+    ),
+    "a prepare stage and rows to count": (
+        {"prepare": {"container": {"image": "a/b:1"}}, "triggers": {"newData": {"minNewRows": 1}}},
+        "use triggers.newData.minNewObjects",
+    ),
     "negative retries": ({"runPolicy": {"backoffLimit": -1}}, "spec.runPolicy.backoffLimit"),
     "unknown approval": ({"versions": {"approval": "Maybe"}}, "spec.versions.approval"),
     "no parameters": ({"tuning": {"parameters": [], "maxTrials": 3}}, "spec.tuning.parameters"),
