@@ -174,6 +174,23 @@ async def data_prepared(world: World) -> None:
     await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-1"), "the version")
 
 
+async def script_mended(world: World) -> None:
+    """A script that lacks a library ends the run at once; a person mends it and asks for another run."""
+    world.api.create(TRAINING_JOBS, training_job(train={"script": {"configMapRef": {"name": "train-script"}}}))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the run fails")
+    last = world.status(TRAINING_JOBS, "cars")["lastRun"]
+    assert (last["cause"], last["attempts"]) == ("MissingLibrary", 1)
+    asked_for(world, "mended")
+    await world.until(lambda: world.api.of(MODEL_VERSIONS), "a version")
+
+
+def library_missing_at_first(job: Object, pod: int) -> Ending:
+    if job["metadata"]["labels"][labels.RUN_LABEL] != "1":
+        return publishes(job, pod)
+    told = result.StageResult(result.FAILED, "MissingLibrary", ("the script imports torch",))
+    return Ending(told, names.STAGE_TRAIN, EXIT_FINAL)
+
+
 def prepare_fails_once(job: Object, pod: int) -> Ending:
     return Ending(None, names.STAGE_PREPARE, 1, "ValueError: line 3") if pod == 0 else publishes(job, pod)
 
@@ -398,6 +415,7 @@ SCENARIOS = (
     Scenario("old versions removed", old_versions_removed, publishes, 60),
     Scenario("by the clock", by_the_clock, publishes, 700),
     Scenario("data prepared", data_prepared, prepare_fails_once, 40),
+    Scenario("script mended", script_mended, library_missing_at_first, 40),
     Scenario("new data", new_data, looks_find, 1800),
     Scenario("store silent", store_silent, publishes, 960),
 )

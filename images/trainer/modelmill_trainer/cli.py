@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.work is not None:  # without a cluster nothing mounts it before the train stage
             where.output.mkdir(parents=True, exist_ok=True)
         for stage in _stages(spec) if options.stage == "run" else (options.stage,):
-            _run(stage, spec, where)
+            _run(stage, spec, where, options.arguments)
     except Exception as error:
         if options.debug:
             traceback.print_exc()
@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _stages(spec: StageSpec) -> Sequence[str]:
     if spec.prepare_image:
         raise StageError("SpecInvalid", "run knows no prepare: run fetch, your program, divide, train and publish")
+    if spec.script is not None:
+        return tuple(names.STAGE_SCRIPT if one == names.STAGE_TRAIN else one for one in STAGES)
     return STAGES
 
 
@@ -67,7 +69,7 @@ def most_bytes(spec: StageSpec) -> int:
     return result.share_of(result.CONTAINERS + (result.PREPARING if spec.prepare_image else 0))
 
 
-def _run(stage: str, spec: StageSpec, where: Folders) -> None:
+def _run(stage: str, spec: StageSpec, where: Folders, arguments: Sequence[str]) -> None:
     # Each stage imports only what it needs.
     if stage == names.STAGE_FETCH and spec.prepare_image:
         from modelmill_trainer.prepared import fetch_raw
@@ -81,6 +83,10 @@ def _run(stage: str, spec: StageSpec, where: Folders) -> None:
         from modelmill_trainer.prepared import divide
 
         leave(result.encode_data(divide(spec, where).told()))
+    elif stage == names.STAGE_SCRIPT:
+        from modelmill_trainer.scripts import run_script
+
+        run_script(spec, where, arguments)
     elif stage == names.STAGE_TRAIN:
         from modelmill_trainer.train import train
 
@@ -136,11 +142,19 @@ def _local(raw: dict[str, object]) -> dict[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="modelmill-trainer", description="The stages of a training run.")
-    more = (names.STAGE_DIVIDE, names.STAGE_EVALUATE, names.STAGE_SCORE, names.STAGE_REMOVE, names.STAGE_LOOK)
+    more = (
+        names.STAGE_DIVIDE,
+        names.STAGE_SCRIPT,
+        names.STAGE_EVALUATE,
+        names.STAGE_SCORE,
+        names.STAGE_REMOVE,
+        names.STAGE_LOOK,
+    )
     stages = [*STAGES, *more, "run"]
     parser.add_argument("stage", choices=stages, help=HELP)
     parser.add_argument("--stage-file", type=Path, help=f"JSON of the run; left out: the variable {names.ENV_STAGE}")
     parser.add_argument("--work", type=Path, help="folder for input, hold-out and output; left out: the variables")
+    parser.add_argument("--argument", dest="arguments", action="append", default=[], help="one argument of the script")
     parser.add_argument("--debug", action="store_true", help="print the trace of a failure")
     return parser
 

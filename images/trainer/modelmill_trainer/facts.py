@@ -29,6 +29,7 @@ class Facts:
     train_sha256: of the file with the rows to train on, `sha256:` + hex. copied: the store has a copy of the objects.
     window: which part of the data these rows are, for people; empty when they are all. compared: what the data gates compared
     them with, and drift: what they told, for people. prepared: digest of the files that a prepare stage made of the objects.
+    script: digest of the script that trains on them.
     """
 
     uri: str
@@ -53,6 +54,7 @@ class Facts:
     compared: str = ""
     drift: tuple[str, ...] = ()
     prepared: str = ""
+    script: str = ""
     v: int = FACTS_VERSION
 
     def row_kinds(self) -> dict[str, str]:
@@ -62,7 +64,7 @@ class Facts:
     def told(self) -> DataFacts:
         """Return what the run's result says about the data."""
         return DataFacts(
-            self.digest, self.rows, self.holdout_rows, self.copied, self.window[:MAX_WINDOW], self.prepared
+            self.digest, self.rows, self.holdout_rows, self.copied, self.window[:MAX_WINDOW], self.prepared, self.script
         )
 
 

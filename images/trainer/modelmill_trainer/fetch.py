@@ -23,6 +23,7 @@ from modelmill_trainer.folders import Folders
 from modelmill_trainer.look import remember
 from modelmill_trainer.object_window import ObjectWindow
 from modelmill_trainer.reproduction import origin_manifest
+from modelmill_trainer.scripts import fetch_script
 from modelmill_trainer.snapshot import Fetched, data_digest, download
 from modelmill_trainer.stores import open_folder
 
@@ -35,12 +36,16 @@ FORMATS = ("csv", "parquet", "jsonl")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The objects of a run, in a folder that goes. held: of a hold-out given apart. objects: which these are, for people."""
+    """The objects of a run, in a folder that goes. held: of a hold-out given apart. objects: which these are, for people.
+
+    script: digest of the script that trains on them; empty without one.
+    """
 
     train: list[Fetched]
     held: list[Fetched]
     objects: str
     scratch: Path
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Rows:
     """Files of rows to divide. held: those of a hold-out given apart.
 
     digest, objects, copied: of the data that they are, or that they were made from. window: which part of the source they are.
-    prepared: digest of the files that a prepare stage made; empty without one.
+    prepared: digest of the files that a prepare stage made; script: of the script that trains; empty without one.
     """
 
     train: list[Fetched]
@@ -58,6 +63,7 @@ class Rows:
     copied: bool
     window: str = ""
     prepared: str = ""
+    script: str = ""
 
 
 def fetch(spec: StageSpec, folders: Folders) -> Facts:
@@ -70,7 +76,8 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
         digest = spec.data.snapshot or data_digest(found.train, found.held)
         objects = tuple(item.facts() for item in found.train)
         copied = spec.data.copy or spec.data.snapshot is not None
-        facts = divide_rows(spec, folders, Rows(found.train, found.held, digest, objects, copied, found.objects))
+        given = Rows(found.train, found.held, digest, objects, copied, found.objects, script=found.script)
+        facts = divide_rows(spec, folders, given)
         if spec.data.copy:
             keep(found.train, found.held, spec.store, found.scratch)
     for note in facts.notes:
@@ -99,6 +106,7 @@ def source(spec: StageSpec, folders: Folders) -> Iterator[Source]:
         print(f"fetch: champion {spec.champion.name} from {spec.champion.uri}", flush=True)
     for folder in (folders.input, folders.holdout):
         folder.mkdir(parents=True, exist_ok=True)
+    script = fetch_script(spec, folders)
     # A copy has the objects of the window of its time.
     window = ObjectWindow.of(spec.data.window, time.time()) if spec.data.snapshot is None else None
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
@@ -109,7 +117,7 @@ def source(spec: StageSpec, folders: Folders) -> Iterator[Source]:
             remember(spec, train)
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
-        yield Source(train, held, window.told(len(train)) if window is not None else "", Path(name))
+        yield Source(train, held, window.told(len(train)) if window is not None else "", Path(name), script)
 
 
 def _check_store(spec: StageSpec) -> None:
@@ -176,6 +184,7 @@ def divide_rows(spec: StageSpec, folders: Folders, given: Rows) -> Facts:
         train_sha256=artifact.digest(train_file.read_bytes()),
         copied=given.copied,
         prepared=given.prepared,
+        script=given.script,
         window=window,
         compared=examined.compared if examined is not None else "",
         drift=examined.told() if examined is not None else (),

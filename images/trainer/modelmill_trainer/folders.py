@@ -16,7 +16,7 @@ class Folders:
 
     output: the model. metrics: file that the train stage may leave. evaluated: what the evaluate stage leaves for publish; None
     where publish evaluates by itself. trials: the ledger of the search that chose the parameters; None without one.
-    raw: objects for a prepare stage, and prepared: what it left; None without one.
+    raw: objects for a prepare stage, and prepared: what it left; script: the ConfigMap of the script; None without one.
     """
 
     input: Path
@@ -27,6 +27,7 @@ class Folders:
     trials: Path | None = None
     raw: Path | None = None
     prepared: Path | None = None
+    script: Path | None = None
 
     @property
     def champion(self) -> Path:
@@ -61,7 +62,7 @@ def folders(work: Path | None) -> Folders:
     """Return the folders under `work`, or those that the environment names. Raises StageError (SpecInvalid)."""
     if work is not None:
         output = work / "output"
-        more = {name: work / name for name in ("trials", "raw", "prepared")}
+        more = {name: work / name for name in ("trials", "raw", "prepared", "script")}
         return Folders(work / "input", work / "holdout", output, output / "metrics.json", None, **more)
     found = {name: os.environ.get(name, "") for name in (names.ENV_INPUT, names.ENV_OUTPUT, names.ENV_HOLDOUT)}
     missing = [name for name, value in found.items() if not value]
@@ -71,7 +72,7 @@ def folders(work: Path | None) -> Folders:
     metrics = Path(os.environ.get(names.ENV_METRICS) or output / "metrics.json")
     optional = [
         Path(value) if (value := os.environ.get(name)) else None
-        for name in (names.ENV_EVALUATED, names.ENV_TRIALS, names.ENV_RAW, names.ENV_PREPARED)
+        for name in (names.ENV_EVALUATED, names.ENV_TRIALS, names.ENV_RAW, names.ENV_PREPARED, names.ENV_SCRIPT)
     ]
     return Folders(
         Path(found[names.ENV_INPUT]),

@@ -36,12 +36,14 @@ class Raw:
     """The objects that prepare was given. digest: of them all. objects: in the order of their names.
 
     window: which of the source's objects they are, for people. copied: the store has a copy of them.
+    script: as in `Rows`.
     """
 
     digest: str
     objects: tuple[SnapshotObject, ...]
     window: str = ""
     copied: bool = False
+    script: str = ""
 
 
 def fetch_raw(spec: StageSpec, folders: Folders) -> DataFacts:
@@ -58,6 +60,7 @@ def fetch_raw(spec: StageSpec, folders: Folders) -> DataFacts:
             tuple(item.facts() for item in found.train),
             found.objects,
             spec.data.copy or spec.data.snapshot is not None,
+            found.script,
         )
         if spec.data.copy:
             keep(found.train, found.held, spec.store, found.scratch)
@@ -71,7 +74,9 @@ def divide(spec: StageSpec, folders: Folders) -> Facts:
     raw = _read(folders.holdout / RAW_FILE)
     rows = _left(_folder(folders.prepared, names.ENV_PREPARED), spec.data.format)
     prepared = artifact.digest(pinned(rows, ()).document())
-    facts = divide_rows(spec, folders, Rows(rows, [], raw.digest, raw.objects, raw.copied, raw.window, prepared))
+    facts = divide_rows(
+        spec, folders, Rows(rows, [], raw.digest, raw.objects, raw.copied, raw.window, prepared, raw.script)
+    )
     for note in facts.notes:
         print(f"divide: {note}", flush=True)
     print(
@@ -107,7 +112,7 @@ def _read(path: Path) -> Raw:
     try:
         raw = json.loads(path.read_bytes())
         objects = tuple(SnapshotObject(**one) for one in raw["objects"])
-        return Raw(raw["digest"], objects, raw["window"], raw["copied"])
+        return Raw(raw["digest"], objects, raw["window"], raw["copied"], raw["script"])
     except FileNotFoundError:
         raise StageError("InputMissing", f"{path.parent} has no {path.name}: run the fetch stage first") from None
     except (ValueError, KeyError, TypeError) as error:

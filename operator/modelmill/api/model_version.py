@@ -36,6 +36,9 @@ class Lineage(Part):
     prepared_digest: Digest | None = Field(
         default=None, description="Digest of the rows that spec.prepare made of the data. Left out: the data were rows."
     )
+    script_digest: Digest | None = Field(
+        default=None, description="Digest of the script of spec.train.script that it was trained with. Left out: none."
+    )
     data_snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,
         description="Copy: the store has these data, and they can be brought back. Digest, or left out: only their digest is "

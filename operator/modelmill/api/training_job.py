@@ -10,6 +10,7 @@ from modelmill.api.base import (
     Decimal,
     DeletionPolicy,
     ModelName,
+    ObjectName,
     Part,
     Store,
     Text,
@@ -138,16 +139,42 @@ class ContainerTrain(Part):
     )
 
 
+class ConfigMapKey(Part):
+    """A key of a ConfigMap of the namespace."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(
+        default="train.py", description="Key with the Python program."
+    )
+
+
+class ScriptTrain(Part):
+    """A Python program, run in the image of the built-in stages: it reads and leaves what a container does."""
+
+    config_map_ref: ConfigMapKey = Field(
+        description="Where the program is. A run reads it once, when it begins; a change starts no run."
+    )
+    args: list[Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Arguments of the program, in which $(MODELMILL_INPUT) and the like are expanded.",
+    )
+
+
 class Train(Part):
     """How the model is trained: exactly one of the fields."""
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
-            ("has(self.sklearn) != has(self.container)", "set exactly one of sklearn and container")
+            (
+                "[has(self.sklearn), has(self.container), has(self.script)].filter(given, given).size() == 1",
+                "set exactly one of sklearn, container and script",
+            )
         )
     }
     sklearn: SklearnTrain | None = Field(default=None, description="A built-in scikit-learn estimator.")
     container: ContainerTrain | None = Field(default=None, description="Any container image.")
+    script: ScriptTrain | None = Field(default=None, description="A Python program in a ConfigMap.")
 
 
 class Prepare(Part):
@@ -159,7 +186,11 @@ class Prepare(Part):
     )
 
 
-PREPARE_RULES = (
+STAGE_RULES = (
+    (
+        "!has(self.tuning) || !has(self.train.script)",
+        "tuning and train.script exclude each other, since a script may change between trials: use train.container",
+    ),
     (
         "!has(self.prepare) || !has(self.tuning)",
         "prepare and tuning exclude each other, since trials read a copy of the data: search on data that are prepared already",
@@ -307,7 +338,7 @@ class Versions(Part):
 class TrainingJobSpec(Part):
     """A model's training: what on, how, how it is judged and what starts it again."""
 
-    model_config = Part.model_config | {"json_schema_extra": rules(*SPEC_RULES, *PREPARE_RULES)}
+    model_config = Part.model_config | {"json_schema_extra": rules(*SPEC_RULES, *STAGE_RULES)}
     model: ModelName = Field(
         description="Name of the model: the family that versions belong to.",
         json_schema_extra=rules(("self == oldSelf", "model is immutable: create another TrainingJob")),

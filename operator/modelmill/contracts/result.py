@@ -59,6 +59,7 @@ class DataFacts:
     copied: the store has a copy of the objects, by which the data can be brought back (contracts.snapshot).
     window: which part of the data these rows are, for people; empty for all.
     prepared: digest of the rows that a prepare stage made of the data; empty without one.
+    script: digest of the script that was trained with; empty without one.
     """
 
     digest: str
@@ -67,6 +68,7 @@ class DataFacts:
     copied: bool = False
     window: str = ""
     prepared: str = ""
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,15 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Script:
+    """A Python file that trains: a key of a ConfigMap. digest: that it must have, `sha256:` + hex; empty for any."""
+
+    config_map: str
+    key: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """A look at the data, compared with what the run of the spec has read.
 
@@ -189,6 +198,7 @@ class StageSpec:
     trial: the trial that these stages are; None for a run that publishes. search: what chose the parameters of this run.
     reproduces: the version that this run makes again, for comparison: nothing is published.
     prepare_image: of the stage that makes rows of the data, between fetch and divide; empty without one.
+    script: that trains, in place of an estimator; None without one.
     listed: fetch remembers in the store which objects it has read (contracts.look). look: compares with what it remembered.
     """
 
@@ -208,6 +218,7 @@ class StageSpec:
     seed: int = 0
     train_image: str = ""
     prepare_image: str = ""
+    script: Script | None = None
     description: str = ""
     unless_digest: str | None = None
     trial: Trial | None = None
@@ -259,6 +270,7 @@ def decode(text: str) -> StageSpec:
         champion=_known(Champion, raw["champion"]) if raw.get("champion") else None,
         seed=int(raw.get("seed", 0)),
         train_image=raw.get("train_image", ""),
+        script=_known(Script, raw["script"]) if raw.get("script") else None,
         prepare_image=str(raw.get("prepare_image") or ""),
         description=str(raw.get("description") or ""),
         unless_digest=raw.get("unless_digest"),

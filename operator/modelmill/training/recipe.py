@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from modelmill.api.objects import ModelVersion
 from modelmill.api.recipe import MAX_STAGE, Recipe
-from modelmill.api.training_job import ContainerTrain, Prepare
+from modelmill.api.training_job import ContainerTrain, Prepare, Train
 from modelmill.contracts import names, stage
 from modelmill.kube import labels
 from modelmill.training.view import View
@@ -27,20 +27,22 @@ _MALFORMED: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionE
 def written(
     told: stage.StageSpec,
     image: str,
-    container: ContainerTrain | None,
+    train: Train,
     parameters: Mapping[str, Any] | None,
     prepare: ContainerTrain | None = None,
 ) -> str | None:
     """Return the recipe of a run as its Job carries it; None for one that is larger than a version has room for.
 
-    image: of the built-in stages. container: the train container, None for the built-in one. parameters: that it is given.
+    image: of the built-in stages. train: how it trains. parameters: that a train container is given.
     prepare: the prepare container, None without one.
     """
+    text, container = stage.encode(_lasting(told)), train.container
     given = json.dumps(dict(parameters), sort_keys=True) if parameters is not None and container is not None else None
-    text = stage.encode(_lasting(told))
     if len(text) > MAX_STAGE or len(given or "") > MAX_STAGE:
         return None
-    recipe = Recipe(stage=text, image=image, container=container, parameters=given, prepare=prepare)
+    recipe = Recipe(
+        stage=text, image=image, container=container, parameters=given, prepare=prepare, script=train.script
+    )
     found = recipe.model_dump_json(by_alias=True, exclude_none=True)
     return found if len(found) <= MAX_RECIPE else None
 
@@ -99,14 +101,15 @@ def told_again(view: View, version: ModelVersion, number: int) -> stage.StageSpe
         version=version.name,
         store=stage.Store(store.uri, store.endpoint, store.region),
         data=replace(told.data, copy=False, snapshot=lineage.data_digest),
+        script=replace(told.script, digest=lineage.script_digest or "") if told.script is not None else None,
         reproduces=stage.Origin(version.name, version.spec.artifact.uri, version.spec.artifact.digest),
     )
 
 
 def as_made(view: View, version: ModelVersion, recipe: Recipe) -> View:
     """Return the view with the version's store, prepare and train containers in place of those of the spec."""
-    train = view.spec.train.model_copy(update={"container": recipe.container})
-    if recipe.container is not None:
+    train = view.spec.train.model_copy(update={"container": recipe.container, "script": recipe.script})
+    if recipe.container is not None or recipe.script is not None:
         train = train.model_copy(update={"sklearn": None})
     prepare = Prepare(container=recipe.prepare) if recipe.prepare is not None else None
     spec = view.spec.model_copy(update={"store": version.spec.store, "train": train, "prepare": prepare})

@@ -144,3 +144,24 @@ def test_a_cloud_gives_its_identity_to_no_container_of_a_prepared_run_that_the_u
 
 def test_messages_of_a_prepared_run_fit_into_their_shares() -> None:
     assert len(stages(**PREPARED)) == CONTAINERS + PREPARING
+
+
+SCRIPT = {"configMapRef": {"name": "own", "key": "fit.py"}, "args": ["--out", "$(MODELMILL_OUTPUT)/model.onnx"]}
+
+
+@pytest.mark.parametrize("more", [{}, PREPARED])
+def test_a_script_is_read_by_fetch_alone_and_run_where_there_are_no_keys(more: dict[str, Any]) -> None:
+    (job,) = plan(view(o.training_job(train={"script": SCRIPT}, **more)), IMAGE).create
+    pod = job["spec"]["template"]["spec"]
+    found = {one["name"]: one for one in [*pod["initContainers"], *pod["containers"]]}
+    assert [name for name, one in found.items() if "script" in volumes(one)] == ["fetch"]
+    assert mounted(found["fetch"])["/modelmill/script"] == ("script", True)
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "script"]
+    assert volume["projected"]["sources"] == [{"configMap": {"name": "own", "optional": True}}]
+    train = found["train"]
+    assert train["image"] == "trainer:1"
+    assert train["args"] == ["script", "--argument=--out", "--argument=$(MODELMILL_OUTPUT)/model.onnx"]
+    assert "AWS_SECRET_ACCESS_KEY" not in {one["name"] for one in train["env"]}
+    assert volumes(train) == volumes(stages()["train"])
+    final = {rule["onExitCodes"]["containerName"] for rule in job["spec"]["podFailurePolicy"]["rules"][1:]}
+    assert "train" in final, "a library that is missing is missing at the next try, too"

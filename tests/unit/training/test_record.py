@@ -69,11 +69,13 @@ def test_version_says_which_part_of_the_data_it_was_trained_on(window: str) -> N
 
 
 @pytest.mark.parametrize("prepared", ["", OTHER_ROWS, "forged"])
-def test_version_says_which_rows_were_made_of_its_data(prepared: str) -> None:
+def test_version_says_which_rows_were_made_of_its_data_and_by_which_script(prepared: str) -> None:
     parent, manifest = started()
-    facts = result.DataFacts(o.DIGEST, 40, 10, prepared=prepared)
+    facts = result.DataFacts(o.DIGEST, 40, 10, prepared=prepared, script=prepared)
     (version,) = complete(parent, manifest, replace(o.published(), data=facts)).create
-    assert version["spec"]["lineage"].get("preparedDigest") == (prepared if prepared == OTHER_ROWS else None)
+    told = prepared if prepared == OTHER_ROWS else None
+    lineage = version["spec"]["lineage"]
+    assert (lineage.get("preparedDigest"), lineage.get("scriptDigest")) == (told, told)
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["in the run", "before the run is recorded"])

@@ -290,3 +290,15 @@ def test_a_version_of_prepared_data_is_prepared_again_by_the_same_image() -> Non
     assert containers["prepare"]["image"] == pinned
     assert containers["prepare"]["args"] == ["--fast"]
     assert "divide" in containers
+
+
+def test_a_version_of_a_script_is_made_again_by_the_same_script_alone() -> None:
+    script = {"configMapRef": {"name": "own", "key": "fit.py"}, "args": ["--fast"]}
+    parent, version = made_version(train={"script": script})
+    assert version["spec"]["recipe"]["script"] == script
+    version["spec"]["lineage"]["scriptDigest"] = DATA
+    (job,) = plan(view(annotated(parent), versions=[version]), IMAGE).create
+    containers = {one["name"]: one for one in job["spec"]["template"]["spec"]["initContainers"]}
+    assert containers["train"]["args"] == ["script", "--argument=--fast"]
+    told = next(one["value"] for one in containers["fetch"]["env"] if one["name"] == names.ENV_STAGE)
+    assert stage.decode(told).script == stage.Script("own", "fit.py", DATA)

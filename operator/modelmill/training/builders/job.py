@@ -100,7 +100,7 @@ def _job(
     """Return a run's Job. made: what the pod is built from. given: the train container's parameters, or None."""
     number, policy = told.run, view.spec.run_policy
     prepare = made.spec.prepare.container if made.spec.prepare is not None else None
-    recipe = written(told, trainer.name, made.spec.train.container, given, prepare)
+    recipe = written(told, trainer.name, made.spec.train, given, prepare)
     return jobs.build_job(
         jobs.Job(
             name=job_name(view, number),
@@ -187,8 +187,14 @@ def _pod(
         template=view.spec.pod_template,
         service_account=view.spec.store.service_account_name,
         restart_policy="Never",
-        config_maps={"trials": ledger} if ledger else {},
+        config_maps={**({"trials": ledger} if ledger else {}), **_script_map(view)},
     )
+
+
+def _script_map(view: View) -> dict[str, list[str]]:
+    """Return the volume of the script: one of a ConfigMap that is not there is empty, which fetch tells."""
+    script = view.spec.train.script
+    return {"script": [script.config_map_ref.name]} if script is not None else {}
 
 
 def _rows(view: View, image: Image, ours: Mapping[str, str]) -> list[Container]:
@@ -197,10 +203,15 @@ def _rows(view: View, image: Image, ours: Mapping[str, str]) -> list[Container]:
     prepare sees the objects, of which the hold-out is not divided yet, and train sees neither them nor what it left.
     """
     prepare = view.spec.prepare
+    script = ("script",) if view.spec.train.script is not None else ()
+    at = {names.ENV_SCRIPT: f"{WORK}/script"} if script else {}
     if prepare is None:
-        return [stage_container(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True)]
-    at = {names.ENV_RAW: f"{WORK}/raw", names.ENV_PREPARED: f"{WORK}/prepared"}
-    fetch = stage_container(view, names.STAGE_FETCH, image, {**ours, **at}, ("input", "holdout", "raw"), keys=True)
+        env = {**ours, **at}
+        return [stage_container(view, names.STAGE_FETCH, image, env, ("input", "holdout"), reads=script, keys=True)]
+    at |= {names.ENV_RAW: f"{WORK}/raw", names.ENV_PREPARED: f"{WORK}/prepared"}
+    fetch = stage_container(
+        view, names.STAGE_FETCH, image, {**ours, **at}, ("input", "holdout", "raw"), reads=script, keys=True
+    )
     told = {name: value for name, value in ours.items() if name not in (names.ENV_STAGE, names.ENV_EVALUATED)}
     own = own_container(view, names.STAGE_PREPARE, prepare.container, told, ())
     own = replace(
@@ -238,8 +249,12 @@ def train_container(
     found = {**env, **(parameters.environment(given) if given is not None else {})}
     if trial is not None:
         found[names.ENV_TRIAL] = str(trial)
+    script = view.spec.train.script
     if container is None:
-        return stage_container(view, names.STAGE_TRAIN, image, {**found, names.ENV_STAGE: told}, folders)
+        built = stage_container(view, names.STAGE_TRAIN, image, {**found, names.ENV_STAGE: told}, folders)
+        if script is None:
+            return built
+        return replace(built, args=[names.STAGE_SCRIPT, *(f"--argument={one}" for one in script.args)])
     return own_container(view, names.STAGE_TRAIN, container, found, folders)
 
 

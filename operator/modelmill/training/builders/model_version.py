@@ -63,6 +63,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "holdoutRows": data.holdout_rows,
             **({"dataWindow": fitted(str(data.window), 1024)} if data.window else {}),
             **({"preparedDigest": data.prepared} if DIGEST.fullmatch(str(data.prepared)) else {}),
+            **({"scriptDigest": data.script} if DIGEST.fullmatch(str(data.script)) else {}),
             "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,
