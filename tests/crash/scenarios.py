@@ -9,11 +9,12 @@ from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.contracts import names, result, stage
+from modelmill.contracts.look import Seen, encode_seen
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
-from modelmill.kube.conditions import timestamp
+from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS
+from modelmill.kube.resources import CONFIG_MAPS, JOBS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -188,6 +189,34 @@ async def one_run(world: World) -> None:
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the run ends")
 
 
+async def data_prepared(world: World) -> None:
+    """A run whose data are prepared, again after its first pod has failed there."""
+    prepare = {"container": {"image": "rows:1"}}
+    world.api.create(TRAINING_JOBS, training_job(prepare=prepare))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-1"), "the version")
+
+
+async def script_mended(world: World) -> None:
+    """A script that lacks a library ends the run at once; a person mends it and asks for another run."""
+    world.api.create(TRAINING_JOBS, training_job(train={"script": {"configMapRef": {"name": "train-script"}}}))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the run fails")
+    last = world.status(TRAINING_JOBS, "cars")["lastRun"]
+    assert (last["cause"], last["attempts"]) == ("MissingLibrary", 1)
+    asked_for(world, "mended")
+    await world.until(lambda: world.api.of(MODEL_VERSIONS), "a version")
+
+
+def library_missing_at_first(job: Object, pod: int) -> Ending:
+    if job["metadata"]["labels"][labels.RUN_LABEL] != "1":
+        return publishes(job, pod)
+    told = result.StageResult(result.FAILED, "MissingLibrary", ("the script imports torch",))
+    return Ending(told, names.STAGE_TRAIN, EXIT_FINAL)
+
+
+def prepare_fails_once(job: Object, pod: int) -> Ending:
+    return Ending(None, names.STAGE_PREPARE, 1, "ValueError: line 3") if pod == 0 else publishes(job, pod)
+
+
 async def canary_taken_back(world: World) -> None:
     world.surroundings.errors.add("cars-2")
     world.api.create(TRAINING_JOBS, training_job())
@@ -312,6 +341,47 @@ async def by_the_clock(world: World) -> None:
     await world.until(lambda: "nextScheduleTime" not in world.status(TRAINING_JOBS, "cars"), "the schedule is gone")
 
 
+def looks_find(job: Object, pod: int) -> Ending:
+    """The first two looks fail and find too little; the third one finds enough, which the next run reads."""
+    if job["metadata"]["labels"].get(labels.STEP_LABEL) != "look":
+        return publishes(job, pod)
+    told = stage_of(job)
+    if told.look is None:
+        raise AssertionError(f"{job['metadata']['name']} is not told what to look for")
+    minutes = int((job_time(job) - told.look.since) // 60)
+    if minutes < 3:
+        failed = result.StageResult(result.FAILED, "StoreUnavailable", ("the store is down",))
+        return Ending(failed, names.STAGE_LOOK, EXIT_RETRY)
+    seen = Seen(f"sha256:{told.run:x}{'0' * 63}", 3, 1 if minutes < 6 or told.run > 1 else 2, 0)
+    return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
+
+
+def job_time(job: Object) -> float:
+    return parse_timestamp(job["metadata"]["creationTimestamp"]).timestamp()
+
+
+async def new_data(world: World) -> None:
+    """A run when looks have found enough, and none for what that run has read; the Jobs of looks do not stay."""
+    triggers = {"newData": {"everySeconds": 60, "minNewObjects": 2}}
+    world.api.create(TRAINING_JOBS, training_job(triggers=triggers))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the version of the new data")
+    assert world.status(TRAINING_JOBS, "cars")["trigger"] == "Data"
+    await world.until(partial(looked_after, world, 2), "a look after that run")
+    assert not world.api.find(MODEL_VERSIONS, "cars-3")
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"triggers": {"newData": None}}})
+    await world.until(lambda: "lastLook" not in world.status(TRAINING_JOBS, "cars"), "the trigger is gone")
+    await world.until(partial(no_look, world), "no look is left")
+
+
+def looked_after(world: World, run: int) -> bool:
+    look = world.status(TRAINING_JOBS, "cars").get("lastLook") or {}
+    return look.get("run") == run and "newObjects" in look
+
+
+def no_look(world: World) -> bool:
+    return not any(job["metadata"]["labels"].get(labels.STEP_LABEL) == "look" for job in world.api.of(JOBS))
+
+
 def asked_for(world: World, text: str) -> None:
     world.api.patch(TRAINING_JOBS, "ml", "cars", {"metadata": {"annotations": {labels.RUN_ANNOTATION: text}}})
 
@@ -374,5 +444,8 @@ SCENARIOS = (
     Scenario("alias moved", alias_moved, publishes, 90),
     Scenario("old versions removed", old_versions_removed, publishes, 60),
     Scenario("by the clock", by_the_clock, publishes, 700),
+    Scenario("data prepared", data_prepared, prepare_fails_once, 40),
+    Scenario("script mended", script_mended, library_missing_at_first, 40),
+    Scenario("new data", new_data, looks_find, 1800),
     Scenario("store silent", store_silent, publishes, 960),
 )

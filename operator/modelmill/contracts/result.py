@@ -16,7 +16,10 @@ from typing import Any, Final
 RESULT_VERSION: Final = 1
 CONTAINERS: Final = 4
 """Containers of a training pod, which share what the kubelet keeps of their messages."""
-MAX_BYTES: Final = 12 * 1024 // CONTAINERS
+PREPARING: Final = 2
+"""Containers that a prepare stage adds to such a pod."""
+POD_BYTES: Final = 12 * 1024
+MAX_BYTES: Final = POD_BYTES // CONTAINERS
 """Longest message. The kubelet keeps 12 KiB of a pod, in equal shares, and 4 KiB of a container at most (kubelet/container:
 MaxPodTerminationMessageLogLength). A container that a cluster adds to the pod makes the shares smaller."""
 
@@ -56,6 +59,8 @@ class DataFacts:
     holdout_rows: that were measured on; in a trial, those that validate, 0 with folds.
     copied: the store has a copy of the objects, by which the data can be brought back (contracts.snapshot).
     window: which part of the data these rows are, for people; empty for all.
+    prepared: digest of the rows that a prepare stage made of the data; empty without one.
+    script: digest of the script that was trained with; empty without one.
     """
 
     digest: str
@@ -63,6 +68,8 @@ class DataFacts:
     holdout_rows: int
     copied: bool = False
     window: str = ""
+    prepared: str = ""
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +139,13 @@ class StageResult:
     v: int = RESULT_VERSION
 
 
-def encode(result: StageResult) -> str:
-    """Return the termination message.
+def share_of(containers: int) -> int:
+    """Return how many bytes the message of each of so many containers of a pod may have."""
+    return POD_BYTES // containers
+
+
+def encode(result: StageResult, limit: int = MAX_BYTES) -> str:
+    """Return the termination message, of at most `limit` bytes.
 
     Raises ResultError when a metric is not finite, or when the message is over the limit even without `notes` and with
     `reasons`, `gates` and `drift` shortened: those are for people and give way first. Of trials that shared a pod the first
@@ -157,9 +169,9 @@ def encode(result: StageResult) -> str:
         if not kept_of_notes:
             raw.pop("notes", None)
         text = json.dumps(raw, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        if len(text.encode()) <= MAX_BYTES:
+        if len(text.encode()) <= limit:
             return text
-    raise ResultError(f"the result has {len(text.encode())} bytes, over the limit of {MAX_BYTES}: report fewer metrics")
+    raise ResultError(f"the result has {len(text.encode())} bytes, over the limit of {limit}: report fewer metrics")
 
 
 def _encoded_trials(trials: Sequence[TrialResult]) -> str:
@@ -188,7 +200,7 @@ def decode(text: str) -> StageResult:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         size = len(text.encode(errors="replace"))
-        shares = {12 * 1024 // containers: containers for containers in range(CONTAINERS + 1, 17)}
+        shares = {POD_BYTES // containers: containers for containers in range(CONTAINERS + 1, 17)}
         cut = f"; the kubelet has cut it: the pod has {shares[size]} containers" if size in shares else ""
         raise ResultError(f"the termination message is not JSON: {error}{cut}") from None
     if not isinstance(raw, dict) or raw.get("v") != RESULT_VERSION:

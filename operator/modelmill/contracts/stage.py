@@ -182,12 +182,35 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Script:
+    """A Python file that trains: a key of a ConfigMap. digest: that it must have, `sha256:` + hex; empty for any."""
+
+    config_map: str
+    key: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at the data, compared with what the run of the spec has read.
+
+    since: when that run began, in seconds since 1970. min_rows: rows that are enough; None when objects are counted.
+    """
+
+    since: float
+    min_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One run, as its stages see it. Numbers are numbers here; the custom resource has them as decimal strings.
 
     unless_digest: digest of data that need no training: fetch ends the run with outcome Unchanged when it finds them.
     trial: the trial that these stages are; None for a run that publishes. search: what chose the parameters of this run.
     reproduces: the version that this run makes again, for comparison: nothing is published.
+    prepare_image: of the stage that makes rows of the data, between fetch and divide; empty without one.
+    script: that trains, in place of an estimator; None without one.
+    listed: fetch remembers in the store which objects it has read (contracts.look). look: compares with what it remembered.
     """
 
     namespace: str
@@ -205,11 +228,15 @@ class StageSpec:
     champion: Champion | None = None
     seed: int = 0
     train_image: str = ""
+    prepare_image: str = ""
+    script: Script | None = None
     description: str = ""
     unless_digest: str | None = None
     trial: Trial | None = None
     search: Search | None = None
     reproduces: Origin | None = None
+    listed: bool = False
+    look: Look | None = None
     v: int = STAGE_VERSION
 
 
@@ -254,11 +281,15 @@ def decode(text: str) -> StageSpec:
         champion=_known(Champion, raw["champion"]) if raw.get("champion") else None,
         seed=int(raw.get("seed", 0)),
         train_image=raw.get("train_image", ""),
+        script=_known(Script, raw["script"]) if raw.get("script") else None,
+        prepare_image=str(raw.get("prepare_image") or ""),
         description=str(raw.get("description") or ""),
         unless_digest=raw.get("unless_digest"),
         trial=_trial(raw["trial"]) if raw.get("trial") else None,
         search=_search(raw["search"]) if raw.get("search") else None,
         reproduces=_known(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
+        listed=bool(raw.get("listed")),
+        look=_known(Look, raw["look"]) if raw.get("look") else None,
     )
 
 

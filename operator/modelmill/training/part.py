@@ -34,6 +34,7 @@ from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import CONFIG_MAPS, CORE_EVENTS, JOBS, PODS
+from modelmill.training.builders.look_job import LOOK
 from modelmill.training.conditions import TYPES
 from modelmill.training.ownership import claim, owner
 from modelmill.training.plan import plan
@@ -121,12 +122,13 @@ def _used(training_job: TrainingJob, versions: Iterable[Manifest], world: World)
 
 
 def _refusals(view: View, world: World) -> dict[str, str]:
-    """Return, by Job of the run in progress, why its pods were refused since the last one that was made."""
+    """Return, by Job of the run in progress or of a look, why its pods were refused since the last one that was made."""
     current = view.status.current_run
     found = {}
     for name, job in view.jobs.items():
         said = job["metadata"].get("labels") or {}
-        if current is None or said.get(labels.RUN_LABEL) != str(current.number):
+        of_run = current is not None and said.get(labels.RUN_LABEL) == str(current.number)
+        if not of_run and said.get(labels.STEP_LABEL) != LOOK:
             continue
         events = world.found_by(CORE_EVENTS, view.namespace, refusals.ABOUT, job["metadata"]["uid"])
         words = refusals.refusal(job, view.pods.get(name, ()), events)

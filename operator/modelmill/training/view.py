@@ -109,8 +109,13 @@ class View:
 
         A copy of the data is no other data.
         """
-        data = self.spec.data.model_copy(update={"snapshot": None})
-        return short_hash(data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint, *self._searched())
+        spec = self.spec
+        data = spec.data.model_copy(update={"snapshot": None})
+        return short_hash(data, spec.train, spec.store.uri, spec.store.endpoint, *self._searched(), *self._prepared())
+
+    def _prepared(self) -> list[Any]:
+        """Return what makes the rows; nothing without such a stage, which keeps the hashes of such objects."""
+        return [self.spec.prepare] if self.spec.prepare is not None else []
 
     def _searched(self) -> list[Any]:
         """Return what makes trials of a search comparable; nothing without one, which keeps the hashes of such objects."""
@@ -128,7 +133,7 @@ class View:
         """
         spec, policy = self.spec, self.spec.run_policy
         limits = (policy.backoff_limit, policy.active_deadline_seconds)
-        return short_hash(spec.data, spec.train, spec.store, spec.pod_template, *limits)
+        return short_hash(spec.data, spec.train, spec.store, spec.pod_template, *limits, *self._prepared())
 
     def retraining_services(self) -> Sequence[InferenceService]:
         """Return the InferenceServices whose alerts are reasons to run."""

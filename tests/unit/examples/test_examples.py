@@ -16,7 +16,9 @@ from tests.support.schema import validate
 
 EXAMPLES = ROOT / "examples"
 MANIFESTS = sorted(
-    path for folder in ("quickstart", "container-image", "search") for path in (EXAMPLES / folder).glob("*.yaml")
+    path
+    for folder in ("quickstart", "container-image", "script", "search")
+    for path in (EXAMPLES / folder).glob("*.yaml")
 )
 
 
