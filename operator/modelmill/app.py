@@ -13,6 +13,7 @@ from pathlib import Path
 from modelmill import __version__
 from modelmill.api import references
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.contracts.names import HTTP_PORT
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError, NotFound
@@ -30,6 +31,8 @@ from modelmill.serving import network as serving_network
 from modelmill.serving import part as serving
 from modelmill.training import network as training_network
 from modelmill.training import part as training
+from modelmill.training.search import intake as reporting
+from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import Sampler, SamplerProcess
 from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
@@ -41,6 +44,7 @@ class Config:
     """What the environment of the operator's pod says.
 
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
+    report_url: where trials of searches report, as their pods reach it.
     network: what NetworkPolicies of the pods are made from; None for none.
     """
 
@@ -48,6 +52,7 @@ class Config:
     server_image: str
     image_pull_policy: str
     alert_token_file: str | None
+    report_url: str
     network: Network | None
     settings: Settings
 
@@ -58,19 +63,23 @@ def config_from(environment: Mapping[str, str]) -> Config:
     if environment.get("MODELMILL_NETWORK_POLICIES") == "true":
         ports = [int(port) for port in _listed(environment, "MODELMILL_STORE_PORTS")]
         network = Network(ports, _listed(environment, "MODELMILL_STORE_CIDRS"))
+    settings = Settings(
+        namespaces=_listed(environment, "MODELMILL_NAMESPACES"),
+        lease_namespace=environment.get("MODELMILL_LEASE_NAMESPACE", "default"),
+        lease_name=environment.get("MODELMILL_LEASE_NAME", "modelmill-operator"),
+        identity=environment.get("MODELMILL_POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
+        port=int(environment.get("MODELMILL_PORT", "8080")),
+    )
+    # The chart gives the Service the name of the Lease.
+    service = f"http://{settings.lease_name}.{settings.lease_namespace}.svc:{HTTP_PORT}"
     return Config(
         trainer_image=environment["MODELMILL_TRAINER_IMAGE"],
         server_image=environment["MODELMILL_SERVER_IMAGE"],
         image_pull_policy=environment.get("MODELMILL_IMAGE_PULL_POLICY", "IfNotPresent"),
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
+        report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
-        settings=Settings(
-            namespaces=_listed(environment, "MODELMILL_NAMESPACES"),
-            lease_namespace=environment.get("MODELMILL_LEASE_NAMESPACE", "default"),
-            lease_name=environment.get("MODELMILL_LEASE_NAME", "modelmill-operator"),
-            identity=environment.get("MODELMILL_POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
-            port=int(environment.get("MODELMILL_PORT", "8080")),
-        ),
+        settings=settings,
     )
 
 
@@ -116,22 +125,26 @@ class NothingThere:
         return (), ""
 
 
-def controllers(config: Config, reads: Reads | None = None, sampler: Sampler | None = None) -> Sequence[Controller]:
+def controllers(
+    config: Config, reads: Reads | None = None, sampler: Sampler | None = None, reports: Reports | None = None
+) -> Sequence[Controller]:
     """Return the table: the parts of each kind with their children, and which other changes concern it.
 
     reads: the API server; one without objects when the table is only looked at. sampler: suggests the trials of searches; a
-    process of its own, which begins with the first search.
+    process of its own, which begins with the first search. reports: what trials report.
     """
     reads = reads or NothingThere()
+    reports = reports or Reports(config.report_url)
     server = Image(config.server_image, config.image_pull_policy)
     trainer = Image(config.trainer_image, config.image_pull_policy)
-    of_runs = [training_network.network_part(config.network)] if config.network is not None else []
+    operator = config.settings.lease_namespace
+    of_runs = [training_network.network_part(config.network, operator)] if config.network is not None else []
     of_servers = [serving_network.network_part(config.network)] if config.network is not None else []
     return [
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            [*of_runs, training.training_part(trainer, reads, sampler or SamplerProcess())],
+            [*of_runs, training.training_part(trainer, reads, sampler or SamplerProcess(), reports)],
             concerns={
                 PODS: Concern(training.keys_of_pod),
                 CORE_EVENTS: training.REFUSALS,
@@ -164,12 +177,13 @@ def controllers(config: Config, reads: Reads | None = None, sampler: Sampler | N
     ]
 
 
-def routes(config: Config, client: Client) -> Routes:
-    """Return what the operator answers beside its probes: the webhook of Alertmanager, when there is a token for it."""
+def routes(config: Config, reports: Reports, client: Client) -> Routes:
+    """Return what the operator answers beside its probes: reports of trials, and Alertmanager's webhook if it has a token."""
+    of_trials = ("POST", reporting.PATH, reporting.ReportIntake(client, reports).handle)
     if config.alert_token_file is None:
-        return ()
-    intake = AlertIntake(client, Path(config.alert_token_file), config.settings.namespaces)
-    return (("POST", "/alerts", intake.handle),)
+        return (of_trials,)
+    alerts = AlertIntake(client, Path(config.alert_token_file), config.settings.namespaces)
+    return (of_trials, ("POST", "/alerts", alerts.handle))
 
 
 def main() -> int:
@@ -180,12 +194,13 @@ def main() -> int:
         print(f"modelmill: environment variable {error.args[0]} is not set", file=sys.stderr)
         return 2
     metrics.BUILD.labels(__version__).set(1)
+    reports = Reports(config.report_url)
     try:
         run(
-            partial(controllers, config),
+            partial(controllers, config, reports=reports),
             watches(controllers(config)),
             config.settings,
-            partial(routes, config),
+            partial(routes, config, reports),
         )
     except LoginError as error:
         print(f"modelmill: {error}", file=sys.stderr)

@@ -65,6 +65,7 @@ TABLE: Mapping[str, Sequence[str]] = {
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("A", "HOME", "PATH", "_", "x" * 128, "LD_PRELOAD", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH"),
     r"^[a-zA-Z_][a-zA-Z0-9_]*$": ("r2", "mae", "_", "x" * 64, "__class__", "nan"),
     r"^[a-z0-9]+$": ("a", "0", "0123456789", "x" * 16),
+    r"^[-._a-zA-Z0-9]+$": ("train.py", "..", ".", "-", "a" * 253, "A_b"),
     r"^[^\s]+$": ("a/b:1", "A", ":", "a/b@sha256:", "é", "x" * 512),
     CRON_PATTERN: ("0 3 * * 1", "* * * * *", "*/15 22-23 1 JAN SUN", "0 0 30 2 *", "59 23 31 12 7", "30-10 * * * *"),
     ZONE_PATTERN: ("UTC", "Asia/Seoul", "Europe/Berlin", "Nowhere/At-All", "a", "posixrules", "Etc/GMT+12"),

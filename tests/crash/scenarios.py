@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.contracts import names, result, stage
+from modelmill.contracts.look import Seen, encode_seen
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
-from modelmill.kube.conditions import timestamp
+from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import CONFIG_MAPS, JOBS
 from modelmill.monitoring.alertmanager import Notice
@@ -97,9 +98,31 @@ def scored(job: Object, pod: int) -> Ending:
     """Every trial goes well; of the data and publish Jobs as `trials_end`."""
     if job["metadata"]["labels"].get(labels.STEP_LABEL) != "trial":
         return trials_end(job, pod)
-    estimator = stage_of(job).estimator
-    value = 1.0 - abs(float(estimator.parameters["alpha"]) - 2.0) / 10.0 if estimator is not None else 0.0
-    return Ending(result.StageResult(result.SCORED, data=DATA, metrics={"r2": value}), names.STAGE_SCORE)
+    told = stage_of(job)
+    if told.trial is not None and told.trial.pod:
+        trials = (result.TrialResult(one.index, measured(one.parameters)) for one in told.trial.pod)
+        return Ending(result.StageResult(result.SCORED, trials=tuple(trials)), names.STAGE_SCORE)
+    metrics = measured(told.estimator.parameters) if told.estimator is not None else {}
+    return Ending(result.StageResult(result.SCORED, data=DATA, metrics=metrics), names.STAGE_SCORE)
+
+
+def measured(parameters: Mapping[str, Any]) -> dict[str, float]:
+    return {"r2": 1.0 - abs(float(parameters["alpha"]) - 2.0) / 10.0}
+
+
+def pods_end(job: Object, pod: int) -> Ending:
+    """Of pods of several trials the first is lost once, and in the second one trial crashes it, together and alone."""
+    if job["metadata"]["labels"].get(labels.STEP_LABEL) != "trial":
+        return trials_end(job, pod)
+    trial = stage_of(job).trial
+    if trial is not None and trial.pod and (trial.index, trial.attempt) == (0, 1):
+        return Ending(None, names.STAGE_FETCH, EXIT_RETRY, "the store is down")
+    if trial is not None and GUILTY in (trial.index, *(one.index for one in trial.pod)):
+        return Ending(None, names.STAGE_TRAIN, 139)
+    return scored(job, pod)
+
+
+GUILTY = 4
 
 
 def stage_of(job: Object) -> stage.StageSpec:
@@ -183,6 +206,34 @@ async def one_run(world: World) -> None:
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the run ends")
 
 
+async def data_prepared(world: World) -> None:
+    """A run whose data are prepared, again after its first pod has failed there."""
+    prepare = {"container": {"image": "rows:1"}}
+    world.api.create(TRAINING_JOBS, training_job(prepare=prepare))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-1"), "the version")
+
+
+async def script_mended(world: World) -> None:
+    """A script that lacks a library ends the run at once; a person mends it and asks for another run."""
+    world.api.create(TRAINING_JOBS, training_job(train={"script": {"configMapRef": {"name": "train-script"}}}))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the run fails")
+    last = world.status(TRAINING_JOBS, "cars")["lastRun"]
+    assert (last["cause"], last["attempts"]) == ("MissingLibrary", 1)
+    asked_for(world, "mended")
+    await world.until(lambda: world.api.of(MODEL_VERSIONS), "a version")
+
+
+def library_missing_at_first(job: Object, pod: int) -> Ending:
+    if job["metadata"]["labels"][labels.RUN_LABEL] != "1":
+        return publishes(job, pod)
+    told = result.StageResult(result.FAILED, "MissingLibrary", ("the script imports torch",))
+    return Ending(told, names.STAGE_TRAIN, EXIT_FINAL)
+
+
+def prepare_fails_once(job: Object, pod: int) -> Ending:
+    return Ending(None, names.STAGE_PREPARE, 1, "ValueError: line 3") if pod == 0 else publishes(job, pod)
+
+
 async def canary_taken_back(world: World) -> None:
     world.surroundings.errors.add("cars-2")
     world.api.create(TRAINING_JOBS, training_job())
@@ -261,6 +312,13 @@ async def search(world: World) -> None:
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the search ends")
 
 
+async def search_in_pods(world: World) -> None:
+    """Trials, three in a pod: one pod is lost, and one is crashed by one of its trials, which are made again alone."""
+    tuning = o.tuning(parallelTrials=6, trialsPerPod=3, maxTrials=8)
+    world.api.create(TRAINING_JOBS, training_job(tuning=tuning))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the search ends")
+
+
 async def space_changed_in_the_search(world: World) -> None:
     world.api.create(TRAINING_JOBS, training_job(tuning=o.tuning(maxTrials=1)))
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").keys() & {"currentRun", "lastRun"}, "a run")
@@ -298,6 +356,47 @@ async def by_the_clock(world: World) -> None:
     await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the version of the schedule")
     world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"triggers": {"schedule": None}}})
     await world.until(lambda: "nextScheduleTime" not in world.status(TRAINING_JOBS, "cars"), "the schedule is gone")
+
+
+def looks_find(job: Object, pod: int) -> Ending:
+    """The first two looks fail and find too little; the third one finds enough, which the next run reads."""
+    if job["metadata"]["labels"].get(labels.STEP_LABEL) != "look":
+        return publishes(job, pod)
+    told = stage_of(job)
+    if told.look is None:
+        raise AssertionError(f"{job['metadata']['name']} is not told what to look for")
+    minutes = int((job_time(job) - told.look.since) // 60)
+    if minutes < 3:
+        failed = result.StageResult(result.FAILED, "StoreUnavailable", ("the store is down",))
+        return Ending(failed, names.STAGE_LOOK, EXIT_RETRY)
+    seen = Seen(f"sha256:{told.run:x}{'0' * 63}", 3, 1 if minutes < 6 or told.run > 1 else 2, 0)
+    return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
+
+
+def job_time(job: Object) -> float:
+    return parse_timestamp(job["metadata"]["creationTimestamp"]).timestamp()
+
+
+async def new_data(world: World) -> None:
+    """A run when looks have found enough, and none for what that run has read; the Jobs of looks do not stay."""
+    triggers = {"newData": {"everySeconds": 60, "minNewObjects": 2}}
+    world.api.create(TRAINING_JOBS, training_job(triggers=triggers))
+    await world.until(lambda: world.api.find(MODEL_VERSIONS, "cars-2"), "the version of the new data")
+    assert world.status(TRAINING_JOBS, "cars")["trigger"] == "Data"
+    await world.until(partial(looked_after, world, 2), "a look after that run")
+    assert not world.api.find(MODEL_VERSIONS, "cars-3")
+    world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"triggers": {"newData": None}}})
+    await world.until(lambda: "lastLook" not in world.status(TRAINING_JOBS, "cars"), "the trigger is gone")
+    await world.until(partial(no_look, world), "no look is left")
+
+
+def looked_after(world: World, run: int) -> bool:
+    look = world.status(TRAINING_JOBS, "cars").get("lastLook") or {}
+    return look.get("run") == run and "newObjects" in look
+
+
+def no_look(world: World) -> bool:
+    return not any(job["metadata"]["labels"].get(labels.STEP_LABEL) == "look" for job in world.api.of(JOBS))
 
 
 def asked_for(world: World, text: str) -> None:
@@ -364,6 +463,7 @@ SCENARIOS = (
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),
+    Scenario("search in pods", search_in_pods, pods_end, 40, keeps=frozenset({CONFIG_MAPS})),
     Scenario(
         "space changed in the search",
         space_changed_in_the_search,
@@ -376,5 +476,8 @@ SCENARIOS = (
     Scenario("old versions removed", old_versions_removed, publishes, 60),
     Scenario("foreign model", foreign_model, imports_end, 120, hasty=True),
     Scenario("by the clock", by_the_clock, publishes, 700),
+    Scenario("data prepared", data_prepared, prepare_fails_once, 40),
+    Scenario("script mended", script_mended, library_missing_at_first, 40),
+    Scenario("new data", new_data, looks_find, 1800),
     Scenario("store silent", store_silent, publishes, 960),
 )

@@ -43,7 +43,7 @@ class Surroundings:
     """Steps once a second. endings: how the n-th pod (from 0) of a Job ends.
 
     errors: versions that answer 500. broken: versions whose pods end with a message. rate: requests a second and pod.
-    silent_store: whether the store answers no removal of an artifact.
+    silent_store: whether the store answers no removal of an artifact. stage_seconds: how long a stage of training takes.
     """
 
     api: MemoryApi
@@ -53,6 +53,7 @@ class Surroundings:
     broken: set[str] = field(default_factory=set)
     rate: int = 20
     silent_store: bool = False
+    stage_seconds: int = STAGE_SECONDS
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
     _changed: tuple[int, datetime] | None = None
@@ -174,7 +175,7 @@ class Surroundings:
             return
         ending = self.endings(job, int(number))
         stages = stages_of(job["spec"]["template"]["spec"])
-        self._status(PODS, pod, training_status(ending, int(self._age(pod)) // STAGE_SECONDS, stages))
+        self._status(PODS, pod, training_status(ending, int(self._age(pod)) // self.stage_seconds, stages))
 
     def _removing_pod(self, pod: Object) -> None:
         """Remove an artifact: at once, or not at all where the store does not answer."""

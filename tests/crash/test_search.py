@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from modelmill.api.resources import TRAINING_JOBS
-from modelmill.kube.resources import CONFIG_MAPS
+from modelmill.kube import labels
+from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from tests.crash.faults import KILLED_AFTER, KILLED_BEFORE, Write
 from tests.crash.oracles import Outcome, masked, play
 from tests.crash.scenarios import Scenario, scored, training_job
@@ -19,12 +20,40 @@ from tests.crash.world import World
 from tests.support import objects as o
 
 TRIALS = 40
+PRUNED_TRIALS = 12
 KILLS = 20
 
 
 async def search(tuning: Mapping[str, Any], world: World) -> None:
     world.api.create(TRAINING_JOBS, training_job(tuning=o.tuning(maxTrials=TRIALS, **tuning)))
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the search ends")
+
+
+async def search_that_prunes(world: World) -> None:
+    """Each trial reports every second what it will score, while it trains for long enough to be stopped for it."""
+    rule = {"name": "Median", "startupTrials": 2, "warmupSteps": 0}
+    tuning = o.tuning(maxTrials=PRUNED_TRIALS, pruning=rule, validation={"fraction": "0.2"})
+    world.surroundings.stage_seconds = 12
+    each_second = world.each_second
+
+    def and_reports(same: World) -> None:
+        each_second(same)
+        trials_report(same)
+
+    world.each_second = and_reports
+    world.api.create(TRAINING_JOBS, training_job(tuning=tuning))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the search ends")
+
+
+def trials_report(world: World) -> None:
+    jobs = {one["metadata"]["uid"]: one for one in world.api.of(JOBS)}
+    for pod in world.api.of(PODS):
+        (owner,) = pod["metadata"]["ownerReferences"]
+        job = jobs.get(owner["uid"])
+        if job is not None and labels.TRIAL_LABEL in job["metadata"]["labels"]:
+            told = scored(job, 0).result
+            assert told is not None
+            world.operator.reports.take(pod["metadata"]["uid"], 1, told.metrics["r2"])
 
 
 def entries(outcome: Outcome) -> list[dict[str, Any]]:
@@ -35,8 +64,12 @@ def entries(outcome: Outcome) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "tuning",
-    [{"algorithm": {"name": "TPE", "seed": 7}}, {"algorithm": {"name": "Random"}, "parallelTrials": 4}],
-    ids=["TPE, one at a time", "Random, four at a time"],
+    [
+        {"algorithm": {"name": "TPE", "seed": 7}},
+        {"algorithm": {"name": "Random"}, "parallelTrials": 4},
+        {"algorithm": {"name": "TPE", "seed": 7}, "parallelTrials": 4, "trialsPerPod": 4},
+    ],
+    ids=["TPE, one at a time", "Random, four at a time", "TPE, four in a pod"],
 )
 def test_operator_killed_at_random_20_times_during_one_search(tuning: dict[str, Any]) -> None:
     """40 entries, each index once, no trial run twice to completion, the same best as with this order undisturbed."""
@@ -61,6 +94,36 @@ def test_operator_killed_at_random_20_times_during_one_search(tuning: dict[str, 
     assert made == entries(clean)
     runs = [one.end["TrainingJob ml/cars"]["status"]["lastRun"] for one in (clean, outcome)]
     assert runs[0]["best"] == runs[1]["best"]
+
+
+@pytest.mark.parametrize("kills", [0, 8])
+def test_trials_are_stopped_by_reports_that_an_operator_forgets_when_it_dies(kills: int) -> None:
+    """Lost reports let a trial go on that would be stopped; they stop none that would not, and the best one stays."""
+    scenario = Scenario("search that prunes", search_that_prunes, scored, within=900)
+    clean = play(scenario)
+    draw = random.Random(3)
+    moments = {(one.verb, one.kind, one.name, one.time) for one in draw.sample(clean.writes[4:-4], kills)}
+
+    def strike(_world: World, write: Write) -> str | None:
+        found = (write.verb, write.kind, write.name, write.time)
+        if found not in moments:
+            return None
+        moments.discard(found)
+        return draw.choice((KILLED_BEFORE, KILLED_AFTER))
+
+    outcome = play(scenario, strike)
+    assert clean.problems == outcome.problems == []
+    made, undisturbed = entries(outcome), entries(clean)
+    assert [one["index"] for one in made] == list(range(PRUNED_TRIALS))
+    assert {one["state"] for one in made} == {"Succeeded", "Pruned"}
+    pruned = {one["index"] for one in made if one["state"] == "Pruned"}
+    assert all(one["reason"] == "WorseThanMedian" and one["reports"] for one in made if one["index"] in pruned)
+    assert pruned or kills
+    if not kills:
+        assert made == undisturbed
+    runs = [one.end["TrainingJob ml/cars"]["status"]["lastRun"] for one in (clean, outcome)]
+    assert runs[0]["best"] == runs[1]["best"]
+    assert runs[1]["trials"]["pruned"] == len(pruned)
 
 
 def named(namespace: str, low: str) -> dict[str, Any]:

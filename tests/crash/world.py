@@ -21,6 +21,7 @@ from modelmill.kube.conditions import is_true
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import JOBS
 from modelmill.serving.part import serving_part
+from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import InProcess
 from modelmill.workloads.containers import Image
 from tests.crash.faults import FaultyClient, Strike, Write
@@ -55,7 +56,8 @@ class Operator:
         self.client.behind = since
         client = self.fenced(self.client)
         server = Image("server:1", "IfNotPresent")
-        rows = app.controllers(CONFIG, self.client, InProcess())
+        self.reports = Reports(CONFIG.report_url, loop_time)
+        rows = app.controllers(CONFIG, self.client, InProcess(), self.reports)
         table = [_with_pods(row, server, world.surroundings) for row in rows]
         watches = app.watches(table)
         cache = Cache(

@@ -28,7 +28,9 @@ def changed(body: Body, change: Change) -> Body:
     return body
 
 
+PREPARE = {"container": {"image": "a/b:1"}}
 ALPHA = {"name": "alpha", "float": {"low": "0.01", "high": "10"}}
+SHARE: dict[str, Any] = {"validation": {"fraction": "0.2"}}
 KIND = {"name": "kind", "categorical": {"choices": ["a", 16]}}
 TRAINING: dict[str, tuple[Change, str]] = {
     "model absent": ({"model": REMOVED}, "spec.model"),
@@ -67,6 +69,38 @@ TRAINING: dict[str, tuple[Change, str]] = {
     "gate without bound": ({"evaluation.gates": [{"metric": "r2"}]}, "spec.evaluation.gates[0]"),
     "gate without metric": ({"evaluation.gates": [{"minimum": "1"}]}, "spec.evaluation.gates[0]"),
     "gate with text for a bound": ({"evaluation.gates": [{"metric": "r2", "minimum": "high"}]}, "gates[0].minimum"),
+    "a script and an estimator": (
+        {"train.script": {"configMapRef": {"name": "a"}}},
+        "set exactly one of sklearn, container and script",
+    ),
+    "a script of no ConfigMap": ({"train": {"script": {"configMapRef": {}}}}, "spec.train.script.configMapRef.name"),
+    "a script of a path": (
+        {"train": {"script": {"configMapRef": {"name": "a", "key": "a/b.py"}}}},
+        "spec.train.script.configMapRef.key",
+    ),
+    "a search of a script": (
+        {"train": {"script": {"configMapRef": {"name": "a"}}}, "tuning": {"parameters": [ALPHA], "maxTrials": 3}},
+        "tuning and train.script exclude each other",
+    ),
+    "new data by rows and objects": (
+        {"triggers": {"newData": {"minNewRows": 1, "minNewObjects": 1}}},
+        "set exactly one of minNewRows and minNewObjects",
+    ),
+    "new data of any number": ({"triggers": {"newData": {}}}, "set exactly one of minNewRows and minNewObjects"),
+    "new data each second": ({"triggers": {"newData": {"minNewRows": 1, "everySeconds": 1}}}, "newData.everySeconds"),
+    "a prepare stage of nothing": ({"prepare": {}}, "spec.prepare.container"),
+    "a prepare stage with a search": (
+        {"prepare": {"container": {"image": "a/b:1"}}, "tuning": {"parameters": [ALPHA], "maxTrials": 3}},
+        "prepare and tuning exclude each other",
+    ),
+    "a prepare stage with a hold-out apart": (
+        {"prepare": {"container": {"image": "a/b:1"}}, "data.holdout": {"uri": "s3://data/held/"}},
+        "prepare needs data.holdout.fraction",
+    ),
+    "a prepare stage and rows to count": (
+        {"prepare": {"container": {"image": "a/b:1"}}, "triggers": {"newData": {"minNewRows": 1}}},
+        "use triggers.newData.minNewObjects",
+    ),
     "negative retries": ({"runPolicy": {"backoffLimit": -1}}, "spec.runPolicy.backoffLimit"),
     "unknown approval": ({"versions": {"approval": "Maybe"}}, "spec.versions.approval"),
     "no parameters": ({"tuning": {"parameters": [], "maxTrials": 3}}, "spec.tuning.parameters"),
@@ -186,6 +220,14 @@ def tuned(*parameters: Any, **more: Any) -> Body:
     return job({"tuning": {"parameters": parameters or [ALPHA], "maxTrials": 3, **more}})
 
 
+def beside_tuning(spec: Mapping[str, Any]) -> Body:
+    return job({**spec, "tuning": {"parameters": [ALPHA], "maxTrials": 3}})
+
+
+def prepared(**data: Any) -> Body:
+    return job({"prepare": PREPARE, "data": {**job({})["spec"]["data"], **data}})
+
+
 def automatic(estimator: str = "Auto", **tuning: Any) -> Body:
     return job({"train": {"sklearn": {"estimator": estimator}}, "tuning": {"space": "Auto", "maxTrials": 3, **tuning}})
 
@@ -243,7 +285,14 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "minimum and maximum are bounds of numbers": lambda: with_schema(name="x", type="text", minimum="0"),
     "minimum must not be above maximum": lambda: with_schema(name="x", minimum="2", maximum="1e0"),
     "maxMissingRatio must be from 0 to 1": lambda: with_schema(name="x", maxMissingRatio="1.1"),
-    "set exactly one of sklearn and container": lambda: job({"train": {}}),
+    "set exactly one of sklearn, container and script": lambda: job({"train": {}}),
+    "set exactly one of minNewRows and minNewObjects": lambda: job({"triggers": {"newData": {}}}),
+    "prepare and tuning exclude each other": lambda: beside_tuning({"prepare": PREPARE}),
+    "prepare needs data.holdout.fraction": lambda: prepared(holdout={"uri": "s3://data/holdout/"}),
+    "prepare makes the rows": lambda: job({"prepare": PREPARE, "triggers": {"newData": {"minNewRows": 1}}}),
+    "tuning and train.script exclude each other": lambda: beside_tuning(
+        {"train": {"script": {"configMapRef": {"name": "a"}}}}
+    ),
     "names that begin with MODELMILL_ are reserved": lambda: job({"train": CONTAINER}),
     "a gate has either metric or versusChampion": lambda: gated({"metric": "r2", "minimum": "0", "versusChampion": {}}),
     "a search has one objective": lambda: tuned(objective={"metric": "r2,mae", "direction": "Maximize"}),
@@ -260,6 +309,8 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "set exactly one of float, int and categorical": lambda: tuned({"name": "a"}),
     "set exactly one of folds and fraction": lambda: tuned(validation={"strategy": "Random"}),
     "parallelTrials must not be above maxTrials": lambda: tuned(parallelTrials=4),
+    "trialsPerPod must not be above parallelTrials": lambda: tuned(parallelTrials=2, trialsPerPod=3),
+    "tuning.trialsPerPod above 1 needs train.sklearn": lambda: of_container({"parallelTrials": 2, "trialsPerPod": 2}),
     "algorithm Grid needs a step for each float": lambda: tuned(algorithm={"name": "Grid"}),
     "when needs a categorical parameter of this list": lambda: tuned(KIND, hanging("kind", "c")),
     "when goes two steps deep at most": lambda: tuned(
@@ -271,6 +322,14 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "names that differ in capitals only": lambda: tuned(ALPHA, {**ALPHA, "name": "Alpha"}),
     "seedTrials may name parameters of this search": lambda: tuned(seedTrials=[{"beta": "1"}]),
     "a value of seedTrials is outside": lambda: tuned(seedTrials=[{"alpha": "11"}]),
+    "the minute of cron must be 0 to 59": lambda: job({"triggers": {"schedule": {"cron": "60 3 * * *"}}}),
+    "the hour of cron must be 0 to 23": lambda: job({"triggers": {"schedule": {"cron": "0 24 * * *"}}}),
+    "the day of the month of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 0 * *"}}}),
+    "the month of cron must be 1 to 12": lambda: job({"triggers": {"schedule": {"cron": "0 3 * 13 *"}}}),
+    "the day of the week of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 * * Monday"}}}),
+    "pruning needs pods of one trial": lambda: tuned(
+        parallelTrials=2, trialsPerPod=2, pruning={"name": "Median"}, validation={"fraction": "0.2"}
+    ),
     "set exactly one of parameters and space": lambda: tuned(space="Auto"),
     "seedTrials needs parameters": lambda: automatic(seedTrials=[{"alpha": "1"}]),
     "algorithm Grid needs parameters": lambda: automatic(algorithm={"name": "Grid"}),
@@ -280,6 +339,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         objective={"metric": "profit", "direction": "Maximize"}
     ),
     "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
+    "percentile is for name Percentile": lambda: tuned(pruning={"name": "Percentile"}, **SHARE),
+    "percentile must be between 0 and 100": lambda: tuned(pruning={"name": "Percentile", "percentile": "100"}, **SHARE),
+    "tuning.pruning with train.sklearn needs tuning.validation.fraction": lambda: tuned(pruning={"name": "Median"}),
     "a search needs data.snapshot Copy": digested,
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}

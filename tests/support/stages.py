@@ -127,12 +127,13 @@ def store(gateway: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @dataclass
 class Ended:
-    """How one stage ended."""
+    """How one stage ended. message: its termination message."""
 
     code: int
     result: result.StageResult | None
     out: str
     err: str
+    message: str = ""
 
 
 @dataclass
@@ -202,8 +203,8 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
             code = main([name])
             out, err = capfd.readouterr()
             message = termination.read_text() if termination.exists() else ""
-            told_data = name == names.STAGE_FETCH and code == 0
-            return Ended(code, result.decode(message) if message and not told_data else None, out, err)
+            told_data = name in (names.STAGE_FETCH, names.STAGE_LOOK) and code == 0
+            return Ended(code, result.decode(message) if message and not told_data else None, out, err, message)
 
         return Run(work, raw, stage)
 

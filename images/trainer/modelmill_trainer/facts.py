@@ -28,7 +28,8 @@ class Facts:
     target. holdout: how the rows to measure on were chosen, for people; notes: what was left out and why.
     train_sha256: of the file with the rows to train on, `sha256:` + hex. copied: the store has a copy of the objects.
     window: which part of the data these rows are, for people; empty when they are all. compared: what the data gates compared
-    them with, and drift: what they told, for people.
+    them with, and drift: what they told, for people. prepared: digest of the files that a prepare stage made of the objects.
+    script: digest of the script that trains on them.
     """
 
     uri: str
@@ -52,6 +53,8 @@ class Facts:
     window: str = ""
     compared: str = ""
     drift: tuple[str, ...] = ()
+    prepared: str = ""
+    script: str = ""
     v: int = FACTS_VERSION
 
     def row_kinds(self) -> dict[str, str]:
@@ -60,7 +63,9 @@ class Facts:
 
     def told(self) -> DataFacts:
         """Return what the run's result says about the data."""
-        return DataFacts(self.digest, self.rows, self.holdout_rows, self.copied, self.window[:MAX_WINDOW])
+        return DataFacts(
+            self.digest, self.rows, self.holdout_rows, self.copied, self.window[:MAX_WINDOW], self.prepared, self.script
+        )
 
 
 def write_facts(facts: Facts, path: Path) -> None:

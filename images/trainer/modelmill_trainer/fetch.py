@@ -6,18 +6,24 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelmill.contracts import artifact
+from modelmill.contracts.snapshot import SnapshotObject
 from modelmill.contracts.stage import Holdout, StageSpec
 from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.copies import bring, keep
 from modelmill_trainer.facts import Facts, write_facts
 from modelmill_trainer.failure import StageError, Unchanged
 from modelmill_trainer.folders import Folders
+from modelmill_trainer.look import remember
 from modelmill_trainer.object_window import ObjectWindow
 from modelmill_trainer.reproduction import origin_manifest
+from modelmill_trainer.scripts import fetch_script
 from modelmill_trainer.snapshot import Fetched, data_digest, download
 from modelmill_trainer.stores import open_folder
 
@@ -28,11 +34,65 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "parquet", "jsonl")
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The objects of a run, in a folder that goes. held: of a hold-out given apart. objects: which these are, for people.
+
+    script: digest of the script that trains on them; empty without one.
+    """
+
+    train: list[Fetched]
+    held: list[Fetched]
+    objects: str
+    scratch: Path
+    script: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Files of rows to divide. held: those of a hold-out given apart.
+
+    digest, objects, copied: of the data that they are, or that they were made from. window: which part of the source they are.
+    prepared: digest of the files that a prepare stage made; script: of the script that trains; empty without one.
+    """
+
+    train: list[Fetched]
+    held: list[Fetched]
+    digest: str
+    objects: tuple[SnapshotObject, ...]
+    copied: bool
+    window: str = ""
+    prepared: str = ""
+    script: str = ""
+
+
 def fetch(spec: StageSpec, folders: Folders) -> Facts:
     """Fill the input and hold-out folders and return what is known of the data.
 
     Raises StageError; Unchanged when the data need no training.
     """
+    begin = time.monotonic()
+    with source(spec, folders) as found:
+        digest = spec.data.snapshot or data_digest(found.train, found.held)
+        objects = tuple(item.facts() for item in found.train)
+        copied = spec.data.copy or spec.data.snapshot is not None
+        given = Rows(found.train, found.held, digest, objects, copied, found.objects, script=found.script)
+        facts = divide_rows(spec, folders, given)
+        if spec.data.copy:
+            keep(found.train, found.held, spec.store, found.scratch)
+    for note in facts.notes:
+        print(f"fetch: {note}", flush=True)
+    print(
+        f"fetch: {facts.rows} rows to train on, {facts.holdout_rows} to measure on, {len(facts.features)} features, "
+        f"data {facts.digest[:19]}, {time.monotonic() - begin:.2f} s",
+        flush=True,
+    )
+    return facts
+
+
+@contextmanager
+def source(spec: StageSpec, folders: Folders) -> Iterator[Source]:
+    """Bring the data and the champion's artifact. Raises StageError; Unchanged when the data need no training."""
     begin = time.monotonic()
     if spec.data.format not in FORMATS:
         raise StageError("SpecInvalid", f"data.train.format {spec.data.format!r} is none of {', '.join(FORMATS)}")
@@ -46,25 +106,18 @@ def fetch(spec: StageSpec, folders: Folders) -> Facts:
         print(f"fetch: champion {spec.champion.name} from {spec.champion.uri}", flush=True)
     for folder in (folders.input, folders.holdout):
         folder.mkdir(parents=True, exist_ok=True)
+    script = fetch_script(spec, folders)
     # A copy has the objects of the window of its time.
     window = ObjectWindow.of(spec.data.window, time.time()) if spec.data.snapshot is None else None
     with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
         train, held = _brought(spec, Path(name), window)
         size = sum(item.size for item in (*train, *held))
         print(f"fetch: {len(train) + len(held)} objects, {size} bytes in {time.monotonic() - begin:.2f} s", flush=True)
+        if spec.listed and spec.data.snapshot is None:
+            remember(spec, train)
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
-        facts = _divide(spec, folders, train, held, window.told(len(train)) if window is not None else "")
-        if spec.data.copy:
-            keep(train, held, spec.store, Path(name))
-    for note in facts.notes:
-        print(f"fetch: {note}", flush=True)
-    print(
-        f"fetch: {facts.rows} rows to train on, {facts.holdout_rows} to measure on, {len(facts.features)} features, "
-        f"data {facts.digest[:19]}, {time.monotonic() - begin:.2f} s",
-        flush=True,
-    )
-    return facts
+        yield Source(train, held, window.told(len(train)) if window is not None else "", Path(name), script)
 
 
 def _check_store(spec: StageSpec) -> None:
@@ -91,16 +144,17 @@ def _brought(spec: StageSpec, into: Path, window: ObjectWindow | None) -> tuple[
     return train, download(open_folder(data.holdout.uri, store.endpoint, store.region, field), into / "holdout", field)
 
 
-def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[Fetched], objects: str) -> Facts:
+def divide_rows(spec: StageSpec, folders: Folders, given: Rows) -> Facts:
+    """Fill the input and hold-out folders with the rows to train on and to measure on. Raises StageError."""
     # Late: an unreachable store is told without waiting for pandas.
     from modelmill_trainer.dataset import make_split
     from modelmill_trainer.row_window import windowed
     from modelmill_trainer.tables import read_objects, write_rows
 
     data = spec.data
-    table, rows = windowed(read_objects(train, data.format), data.window)
-    window = rows or objects
-    apart = read_objects(held, data.format) if held else None
+    table, rows = windowed(read_objects(given.train, data.format), data.window)
+    window = rows or given.window
+    apart = read_objects(given.held, data.format) if given.held else None
     split = make_split(table, apart, data, spec.seed, spec.trial)
     examined = _examined(spec, folders, table, split.copies)
     train_file, held_file = folders.train(data.format), folders.held_out(data.format)
@@ -112,9 +166,9 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         uri=data.uri,
         holdout_uri=data.holdout.uri,
         format=data.format,
-        digest=data.snapshot or data_digest(train, held),
-        objects=tuple(item.facts() for item in train),
-        holdout_objects=tuple(item.facts() for item in held),
+        digest=given.digest,
+        objects=given.objects,
+        holdout_objects=tuple(item.facts() for item in given.held),
         target=data.target,
         features=tuple(split.features),
         excluded=data.exclude,
@@ -128,7 +182,9 @@ def _divide(spec: StageSpec, folders: Folders, train: list[Fetched], held: list[
         holdout=_spoken_holdout(spec, len(split.holdout), len(split.train) + len(split.holdout)),
         notes=(*([f"data.window keeps {window}"] if window else []), *split.notes),
         train_sha256=artifact.digest(train_file.read_bytes()),
-        copied=data.copy or data.snapshot is not None,
+        copied=given.copied,
+        prepared=given.prepared,
+        script=given.script,
         window=window,
         compared=examined.compared if examined is not None else "",
         drift=examined.told() if examined is not None else (),

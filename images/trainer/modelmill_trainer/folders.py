@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelmill.contracts import names
@@ -16,6 +16,7 @@ class Folders:
 
     output: the model. metrics: file that the train stage may leave. evaluated: what the evaluate stage leaves for publish; None
     where publish evaluates by itself. trials: the ledger of the search that chose the parameters; None without one.
+    raw: objects for a prepare stage, and prepared: what it left; script: the ConfigMap of the script; None without one.
     """
 
     input: Path
@@ -24,6 +25,14 @@ class Folders:
     metrics: Path
     evaluated: Path | None = None
     trials: Path | None = None
+    raw: Path | None = None
+    prepared: Path | None = None
+    script: Path | None = None
+
+    def of_trial(self, index: int) -> Folders:
+        """Return the folders of one of the trials that share a pod, each of which has an output of its own."""
+        output = self.output / str(index)
+        return replace(self, output=output, metrics=output / self.metrics.name)
 
     @property
     def champion(self) -> Path:
@@ -58,20 +67,22 @@ def folders(work: Path | None) -> Folders:
     """Return the folders under `work`, or those that the environment names. Raises StageError (SpecInvalid)."""
     if work is not None:
         output = work / "output"
-        return Folders(work / "input", work / "holdout", output, output / "metrics.json", trials=work / "trials")
+        more = {name: work / name for name in ("trials", "raw", "prepared", "script")}
+        return Folders(work / "input", work / "holdout", output, output / "metrics.json", None, **more)
     found = {name: os.environ.get(name, "") for name in (names.ENV_INPUT, names.ENV_OUTPUT, names.ENV_HOLDOUT)}
     missing = [name for name, value in found.items() if not value]
     if missing:
         raise StageError("SpecInvalid", f"{' and '.join(missing)} not set: set them, or give --work FOLDER")
     output = Path(found[names.ENV_OUTPUT])
     metrics = Path(os.environ.get(names.ENV_METRICS) or output / "metrics.json")
-    evaluated = os.environ.get(names.ENV_EVALUATED)
-    trials = os.environ.get(names.ENV_TRIALS)
+    optional = [
+        Path(value) if (value := os.environ.get(name)) else None
+        for name in (names.ENV_EVALUATED, names.ENV_TRIALS, names.ENV_RAW, names.ENV_PREPARED, names.ENV_SCRIPT)
+    ]
     return Folders(
         Path(found[names.ENV_INPUT]),
         Path(found[names.ENV_HOLDOUT]),
         output,
         metrics,
-        Path(evaluated) if evaluated else None,
-        Path(trials) if trials else None,
+        *optional,
     )

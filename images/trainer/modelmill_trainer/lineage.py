@@ -53,6 +53,12 @@ def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[s
         found["estimator"] = chosen.estimator
         found["parameters"] = json.dumps(chosen.parameters, sort_keys=True)
         found["preprocessing"] = chosen.preprocessing
+    if spec.prepare_image:
+        found["prepare_image"] = spec.prepare_image
+        found["prepared_digest"] = facts.prepared
+    if spec.script is not None:
+        found["script"] = f"{spec.script.key} of ConfigMap {spec.script.config_map}"
+        found["script_digest"] = facts.script
     if spec.train_image:
         found["train_image"] = spec.train_image
     if os.environ.get(ENV_GIT_REVISION):

@@ -45,7 +45,7 @@ class ObjectWindow:
         times = [entry.written for entry in entries if entry.written is not None]
         if len(times) < len(entries):
             raise StageError("SpecInvalid", f"{FIELD}: the store of {uri} does not say when its objects were written")
-        kept = [entry for entry, written in zip(entries, times, strict=True) if written > self.since]
+        kept = self.within(entries)
         if entries and not kept:
             raise rejected(
                 "DataEmpty",
@@ -53,6 +53,10 @@ class ObjectWindow:
                 f"{_moment(max(times))}: see why no data came, or widen the window",
             )
         return kept
+
+    def within(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the objects that the store says were written in the window, which may be none."""
+        return [entry for entry in entries if entry.written is not None and entry.written > self.since]
 
     def told(self, count: int) -> str:
         """Return which part of the data it is, of which `count` objects were brought."""

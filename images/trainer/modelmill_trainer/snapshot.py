@@ -24,12 +24,16 @@ CHANGES = ("DataChanged", "ObjectNotFound")
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One object on disk. name: relative to the data's URI, or the URI's last part when that names one object."""
+    """One object on disk. name: relative to the data's URI, or the URI's last part when that names one object.
+
+    entry: as its store listed it; None for an object of a copy.
+    """
 
     name: str
     size: int
     sha256: str
     path: Path
+    entry: Entry | None = None
 
     def facts(self) -> SnapshotObject:
         """Return what data.json says about it."""
@@ -60,7 +64,7 @@ def download(folder: Folder, into: Path, field: str, window: ObjectWindow | None
 def _listed(
     folder: Folder, into: Path, field: str, kept: dict[Entry, Fetched], window: ObjectWindow | None
 ) -> list[Fetched]:
-    entries = [entry for entry in folder.entries() if not _is_mark(entry.name) and entry.size]
+    entries = data_objects(folder)
     if not entries:
         raise rejected(
             "DataEmpty",
@@ -83,6 +87,16 @@ def _listed(
         return [one(entries[0])]
     with ThreadPoolExecutor(PARALLEL) as pool:
         return list(pool.map(one, entries))
+
+
+def data_objects(folder: Folder) -> list[Entry]:
+    """Return the objects that are data, sorted by name: not the empty ones, nor the marks of other programs."""
+    return [entry for entry in folder.entries() if not is_mark(entry.name) and entry.size]
+
+
+def name_of(entry: Entry, folder: Folder) -> str:
+    """Return an object's name: relative to the folder, or the last part of an address that names one object."""
+    return entry.name or folder.uri.rstrip("/").rsplit("/", 1)[-1]
 
 
 def require_room(uri: str, into: Path, size: int, field: str) -> None:
@@ -108,10 +122,11 @@ def pinned(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> Snapshot:
     return Snapshot(tuple(item.facts() for item in train), tuple(item.facts() for item in holdout))
 
 
-def _is_mark(name: str) -> bool:
+def is_mark(name: str) -> bool:
+    """Tell whether a file is a mark of another program: one of its parts begins with `_` or `.`."""
     return any(part.startswith(("_", ".")) for part in name.split("/"))
 
 
 def _download(folder: Folder, entry: Entry, path: Path) -> Fetched:
     sha256 = folder.save(entry.name, path, entry.size, etag=entry.etag)
-    return Fetched(entry.name or folder.uri.rstrip("/").rsplit("/", 1)[-1], entry.size, sha256, path)
+    return Fetched(name_of(entry, folder), entry.size, sha256, path, entry)

@@ -42,12 +42,18 @@ class Lineage(Part):
     training_job: Word = Field(description="TrainingJob that made it.")
     run: int = Field(ge=1, description="Number of the run.")
     run_uid: Word = Field(description="Identity of the run: uid of its TrainingJob and number.")
-    reason: Word = Field(description="What started the run: Spec, Manual, Alert or Schedule.")
+    reason: Word = Field(description="What started the run: Spec, Manual, Alert, Data or Schedule.")
     data_digest: Digest = Field(description="Digest of the data that it was trained on.")
     data_rows: int = Field(ge=0, description="Rows that it was trained on.")
     holdout_rows: int = Field(ge=0, description="Rows that it was measured on.")
     data_window: Text | None = Field(
         default=None, description="Which part of the data these rows are, by data.window. Left out: all of it."
+    )
+    prepared_digest: Digest | None = Field(
+        default=None, description="Digest of the rows that spec.prepare made of the data. Left out: the data were rows."
+    )
+    script_digest: Digest | None = Field(
+        default=None, description="Digest of the script of spec.train.script that it was trained with. Left out: none."
     )
     data_snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,

@@ -10,6 +10,7 @@ from modelmill.api.base import (
     Decimal,
     DeletionPolicy,
     ModelName,
+    ObjectName,
     Part,
     Store,
     Text,
@@ -17,6 +18,7 @@ from modelmill.api.base import (
     rules,
 )
 from modelmill.api.data import Column, DataSchema, Window
+from modelmill.api.new_data import NewData
 from modelmill.api.pods import EnvVar, PodTemplate
 from modelmill.api.schedule import Schedule
 from modelmill.api.tuning import SPEC_RULES, Tuning
@@ -56,7 +58,9 @@ class TrainData(Part):
     """The data to train on."""
 
     uri: Uri = Field(description="Prefix in the store; every object under it is read, e.g. s3://data/cars/.")
-    format: Literal["csv", "parquet", "jsonl"] = Field(description="Format of the objects.")
+    format: Literal["csv", "parquet", "jsonl"] = Field(
+        description="Format of the objects; with prepare, of the files that it leaves."
+    )
 
 
 class Features(Part):
@@ -116,10 +120,10 @@ class SklearnTrain(Part):
 
 
 class ContainerTrain(Part):
-    """Any image, unchanged: it reads MODELMILL_INPUT and leaves a model in MODELMILL_OUTPUT."""
+    """Any image, unchanged: it reads MODELMILL_INPUT and leaves a model, or rows, in MODELMILL_OUTPUT."""
 
     image: Annotated[str, Field(pattern=r"^[^\s]+$", min_length=1, max_length=512)] = Field(
-        description="Image of the train container."
+        description="Image of the container."
     )
     command: list[Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=list, max_length=64, description="Entrypoint. Left out: the image's own."
@@ -139,18 +143,73 @@ class ContainerTrain(Part):
     )
 
 
+class ConfigMapKey(Part):
+    """A key of a ConfigMap of the namespace."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(
+        default="train.py", description="Key with the Python program."
+    )
+
+
+class ScriptTrain(Part):
+    """A Python program, run in the image of the built-in stages: it reads and leaves what a container does."""
+
+    config_map_ref: ConfigMapKey = Field(
+        description="Where the program is. A run reads it once, when it begins; a change starts no run."
+    )
+    args: list[Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Arguments of the program, in which $(MODELMILL_INPUT) and the like are expanded.",
+    )
+
+
 class Train(Part):
     """How the model is trained: exactly one of the fields."""
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
-            ("has(self.sklearn) != has(self.container)", "set exactly one of sklearn and container")
+            (
+                "[has(self.sklearn), has(self.container), has(self.script)].filter(given, given).size() == 1",
+                "set exactly one of sklearn, container and script",
+            )
         )
     }
     sklearn: SklearnTrain | None = Field(
         default=None, description="An estimator of scikit-learn, XGBoost or LightGBM, trained by the built-in stage."
     )
     container: ContainerTrain | None = Field(default=None, description="Any container image.")
+    script: ScriptTrain | None = Field(default=None, description="A Python program in a ConfigMap.")
+
+
+class Prepare(Part):
+    """A stage between fetch and train that turns raw data into training rows."""
+
+    container: ContainerTrain = Field(
+        description="Any image: it reads the objects of data.train under their names in MODELMILL_INPUT and leaves rows in "
+        "MODELMILL_OUTPUT, as files of data.train.format."
+    )
+
+
+STAGE_RULES = (
+    (
+        "!has(self.tuning) || !has(self.train.script)",
+        "tuning and train.script exclude each other, since a script may change between trials: use train.container",
+    ),
+    (
+        "!has(self.prepare) || !has(self.tuning)",
+        "prepare and tuning exclude each other, since trials read a copy of the data: search on data that are prepared already",
+    ),
+    (
+        "!has(self.prepare) || !has(self.data.holdout.uri)",
+        "prepare needs data.holdout.fraction: the hold-out is a part of the rows that it leaves",
+    ),
+    (
+        "!has(self.prepare) || !has(self.triggers) || !has(self.triggers.newData) || !has(self.triggers.newData.minNewRows)",
+        "prepare makes the rows, which a look at the data cannot count: use triggers.newData.minNewObjects",
+    ),
+)
 
 
 class Primary(Part):
@@ -212,10 +271,14 @@ class Triggers(Part):
         description="Runs by the clock. One whose data are those of the last version ends without training. Times that were "
         "missed make one run.",
     )
+    new_data: NewData | None = Field(
+        default=None,
+        description="Runs when enough data has come since the last run read its data, whatever its outcome.",
+    )
 
 
 class Retrain(Part):
-    """Limits on runs that nobody asked for: those of alerts and of the schedule."""
+    """Limits on runs that nobody asked for: those of alerts, of the schedule and of new data."""
 
     cooldown_seconds: int = Field(
         default=3600,
@@ -228,8 +291,8 @@ class Retrain(Part):
         default=3,
         ge=1,
         le=100,
-        description="Failed runs in a row, or versions in a row that failed their gates, after which alerts and the schedule "
-        "start no more until a person starts one.",
+        description="Failed runs in a row, or versions in a row that failed their gates, after which alerts, the schedule "
+        "and new data start no more until a person starts one.",
     )
     max_runs_per_day: int | None = Field(
         default=None,
@@ -281,7 +344,7 @@ class Versions(Part):
 class TrainingJobSpec(Part):
     """A model's training: what on, how, how it is judged and what starts it again."""
 
-    model_config = Part.model_config | {"json_schema_extra": rules(*SPEC_RULES)}
+    model_config = Part.model_config | {"json_schema_extra": rules(*SPEC_RULES, *STAGE_RULES)}
     model: ModelName = Field(
         description="Name of the model: the family that versions belong to.",
         json_schema_extra=rules(("self == oldSelf", "model is immutable: create another TrainingJob")),
@@ -289,6 +352,10 @@ class TrainingJobSpec(Part):
     description: Text = Field(default="", description="What the model is for; copied to its report.")
     store: Store = Field(description="Where data is read and artifacts are published, and with which credentials.")
     data: Data = Field(description="What to train on and to measure with.")
+    prepare: Prepare | None = Field(
+        default=None,
+        description="What makes training rows of the data, before they are divided. Left out: the data are rows.",
+    )
     train: Train = Field(description="How the model is trained.")
     pod_template: PodTemplate = Field(default_factory=PodTemplate, description="Resources and placement of the pod.")
     evaluation: Evaluation = Field(description="How the result is judged.")

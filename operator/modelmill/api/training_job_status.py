@@ -20,6 +20,7 @@ from modelmill.api.base import (
     Timestamp,
     Word,
 )
+from modelmill.api.new_data import LastLook
 
 RunReason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=32)]
 """Kind of a trigger, as its file in `training.triggers` names it."""
@@ -61,7 +62,9 @@ class CurrentRun(StatusPart):
     """The run in progress."""
 
     number: Annotated[int, Field(ge=1, description="Number of the run; also of the version that it makes.")]
-    reason: Annotated[RunReason, Field(description="What started it: Spec, Manual, Reproduce, Alert or Schedule.")]
+    reason: Annotated[
+        RunReason, Field(description="What started it: Spec, Manual, Reproduce, Alert, Data or Schedule.")
+    ]
     triggers: Annotated[
         tuple[Word, ...],
         Field(
@@ -75,7 +78,7 @@ class CurrentRun(StatusPart):
     job: Annotated[JobName, Field(description="Name of its Job.")]
     champion: Annotated[Word | None, Field(description="Version that it is compared with.")] = None
     phase: Annotated[
-        Literal["Pending", "Fetching", "Searching", "Training", "Evaluating", "Publishing"],
+        Literal["Pending", "Fetching", "Preparing", "Searching", "Training", "Evaluating", "Publishing"],
         Field(description="What it does now."),
     ]
     attempt: Annotated[int, Field(ge=1, description="Which try this is.")]
@@ -248,6 +251,13 @@ class TrainingJobStatus(StatusPart):
         Field(description="Next time of spec.triggers.schedule, or the first one that no run has answered."),
     ] = None
     schedule_hash: Annotated[Word | None, Field(description="Hash of the schedule that this time is of.")] = None
+    next_look_time: Annotated[
+        Timestamp | None,
+        Field(description="When the data is looked at next, or since when a look is due; of spec.triggers.newData."),
+    ] = None
+    last_look: Annotated[
+        LastLook | None, Field(description="What the last look at the data found, and why there is a run, or none.")
+    ] = None
     unattended_starts: Annotated[
         tuple[Timestamp, ...],
         Field(

@@ -164,6 +164,34 @@ class Validation(Part):
     )
 
 
+class Pruning(Part):
+    """When a trial is stopped that does worse than those before it, by the values that it reports while it trains."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            (
+                "has(self.percentile) == (self.name == 'Percentile')",
+                "percentile is for name Percentile, which needs it: set both, or neither",
+            ),
+            (
+                "!has(self.percentile) || (double(self.percentile) > 0.0 && double(self.percentile) < 100.0)",
+                "percentile must be between 0 and 100, e.g. '25' lets the best quarter go on",
+            ),
+        )
+    }
+    name: Literal["Median", "Percentile"] = Field(
+        description="Median: a trial is stopped whose best value so far is worse than the median of the trials that succeeded, "
+        "at the same step. Percentile: than the best percentile of them."
+    )
+    percentile: Decimal | None = Field(default=None, description="Share that goes on, in percent, e.g. '25'.")
+    startup_trials: Annotated[int, Field(ge=1, le=5000)] = Field(
+        default=5, description="No trial is stopped before so many have succeeded."
+    )
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
+        default=2, description="No trial is stopped for what it reports of earlier steps than this one."
+    )
+
+
 _PARAMETERS = "!has(self.parameters) || "
 _NAMED = "self.seedTrials.all(t, t.all(n, self.parameters.exists(p, p.name == n)))"
 _NUMBER = r"matches('^-?[0-9]{1,15}(\\.[0-9]{1,15})?([eE][-+]?[0-9]{1,2})?$')"
@@ -197,6 +225,14 @@ class Tuning(Part):
             (
                 "!has(self.parallelTrials) || self.parallelTrials <= self.maxTrials",
                 "parallelTrials must not be above maxTrials",
+            ),
+            (
+                "!has(self.trialsPerPod) || self.trialsPerPod <= (has(self.parallelTrials) ? self.parallelTrials : 1)",
+                "trialsPerPod must not be above parallelTrials, the number of trials under way: raise parallelTrials",
+            ),
+            (
+                "!has(self.pruning) || !has(self.trialsPerPod) || self.trialsPerPod == 1",
+                "pruning needs pods of one trial, which report for it: leave trialsPerPod out",
             ),
             (
                 f"{_PARAMETERS}!has(self.algorithm) || self.algorithm.name != 'Grid' || "
@@ -245,7 +281,12 @@ class Tuning(Part):
         description="How many trials are made. Raised after a search, the next run goes on with it."
     )
     parallel_trials: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=1, description="How many trials run at a time, each in a pod of its own."
+        default=1, description="How many trials run at a time."
+    )
+    trials_per_pod: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=1,
+        description="How many trials share a pod, which fits one after the other: for models whose fit takes less than the "
+        "seconds that a pod costs. Only train.sklearn.",
     )
     max_failed_trials: Annotated[int, Field(ge=0, le=5000)] = Field(
         default=3, description="How many trials may fail; with one more the run fails. Lost pods do not count."
@@ -254,6 +295,9 @@ class Tuning(Part):
         default=None,
         description="Rows that measure a trial. Left out: 5 folds with train.sklearn, else a fifth of the training rows; by "
         "strategy and column of data.holdout.",
+    )
+    pruning: Pruning | None = Field(
+        default=None, description="Stops trials that do worse than others. Left out: each trial goes on to its end."
     )
     seed_trials: list[Annotated[dict[str, Choice], Field(max_length=MAX_PARAMETERS)]] = Field(
         default_factory=list,
@@ -294,11 +338,21 @@ SPEC_RULES = (
         "tuning.validation.folds needs train.sklearn, whose stage fits each fold: use fraction with a container",
     ),
     (
+        "!has(self.tuning) || !has(self.tuning.trialsPerPod) || self.tuning.trialsPerPod == 1 || has(self.train.sklearn)",
+        "tuning.trialsPerPod above 1 needs train.sklearn, whose stage fits one trial after the other: leave it out with a "
+        "container",
+    ),
+    (
         "!has(self.tuning) || !has(self.tuning.parameters) || !has(self.train.sklearn) || "
         "self.tuning.parameters.all(p, p.name != 'estimator' || "
         f"(has(p.categorical) && p.categorical.choices.all(c, string(c).matches('{_ESTIMATOR}'))))",
         "the parameter estimator needs categorical choices that are import paths, e.g. sklearn.linear_model.Ridge or "
         "xgboost.XGBRegressor",
+    ),
+    (
+        "!has(self.tuning) || !has(self.tuning.pruning) || !has(self.train.sklearn) || "
+        "(has(self.tuning.validation) && has(self.tuning.validation.fraction))",
+        "tuning.pruning with train.sklearn needs tuning.validation.fraction: by folds a trial has no value until its end",
     ),
     (
         "!has(self.tuning) || !has(self.data.snapshot) || self.data.snapshot == 'Copy'",

@@ -13,15 +13,26 @@ ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}}
 ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
 ENV_TRIAL: Final = "MODELMILL_TRIAL"  # index of the trial of a search; not set in a run without one
+ENV_RAW: Final = "MODELMILL_RAW"  # folder from fetch to a prepare stage: the objects of the data under their names
+ENV_PREPARED: Final = "MODELMILL_PREPARED"  # folder from a prepare stage to divide: rows
+ENV_SCRIPT: Final = "MODELMILL_SCRIPT"  # folder with the ConfigMap of a script, for fetch
 ENV_TRIALS: Final = "MODELMILL_TRIALS"  # folder with a file for each trial of the search that chose the parameters
+ENV_REPORT_URL: Final = "MODELMILL_REPORT_URL"  # where a trial of a search with pruning reports by POST
+ENV_REPORT_TOKEN: Final = "MODELMILL_REPORT_TOKEN"  # file with the bearer token for it, which is renewed
 ENV_SEED: Final = "MODELMILL_SEED"
 ENV_RUN: Final = "MODELMILL_RUN"
 ENV_STAGE: Final = "MODELMILL_STAGE"  # JSON of stage.StageSpec, for every built-in stage
 ENV_TERMINATION_PATH: Final = "MODELMILL_TERMINATION_PATH"  # default /dev/termination-log
 
+# Who a token of a trial is for: nobody else takes it.
+REPORTS_AUDIENCE: Final = "modelmill-trial-reports"
+
 # Containers of a training pod.
 STAGE_FETCH: Final = "fetch"
+STAGE_PREPARE: Final = "prepare"  # an image of the user, between fetch and divide; optional
+STAGE_DIVIDE: Final = "divide"  # rows to train on and to measure on, of what prepare left
 STAGE_TRAIN: Final = "train"
+STAGE_SCRIPT: Final = "script"  # what the container train does with a script; no container of this name
 STAGE_EVALUATE: Final = "evaluate"
 STAGE_PUBLISH: Final = "publish"
 STAGE_SCORE: Final = "score"  # the last container of a trial
@@ -32,6 +43,8 @@ STAGE_REMOVE: Final = "remove"
 # The container of the pod that imports a foreign model, and the JSON of imports.ImportSpec that it is told.
 STAGE_IMPORT: Final = "import"
 ENV_IMPORT: Final = "MODELMILL_IMPORT"
+# The container of the pod that looks for new data.
+STAGE_LOOK: Final = "look"
 
 # Exit codes of the built-in stages and of the server's fetch.
 EXIT_RETRY: Final = 1  # may go away by itself: the store is down, a connection was cut

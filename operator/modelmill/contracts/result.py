@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 RESULT_VERSION: Final = 1
 CONTAINERS: Final = 4
 """Containers of a training pod, which share what the kubelet keeps of their messages."""
-MAX_BYTES: Final = 12 * 1024 // CONTAINERS
+PREPARING: Final = 2
+"""Containers that a prepare stage adds to such a pod."""
+POD_BYTES: Final = 12 * 1024
+MAX_BYTES: Final = POD_BYTES // CONTAINERS
 """Longest message. The kubelet keeps 12 KiB of a pod, in equal shares, and 4 KiB of a container at most (kubelet/container:
 MaxPodTerminationMessageLogLength). A container that a cluster adds to the pod makes the shares smaller."""
 
@@ -56,6 +60,8 @@ class DataFacts:
     holdout_rows: that were measured on; in a trial, those that validate, 0 with folds.
     copied: the store has a copy of the objects, by which the data can be brought back (contracts.snapshot).
     window: which part of the data these rows are, for people; empty for all.
+    prepared: digest of the rows that a prepare stage made of the data; empty without one.
+    script: digest of the script that was trained with; empty without one.
     """
 
     digest: str
@@ -63,6 +69,8 @@ class DataFacts:
     holdout_rows: int
     copied: bool = False
     window: str = ""
+    prepared: str = ""
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,16 @@ class Reproduction:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How one of several trials that shared a pod ended: with metrics, the objective first, or with a reason why not."""
+
+    index: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StageResult:
     """How a stage ended.
 
@@ -105,6 +123,7 @@ class StageResult:
     notes: sentences for people about a run that went well, "columns left out: signup (dates)".
     drift: what the data gates told about the data, one sentence for each gate.
     signature: inputs and outputs of a model that was imported, for people.
+    trials: those that shared the pod, where they were several; then the outcome is Scored, whatever became of each.
     """
 
     outcome: str
@@ -119,16 +138,25 @@ class StageResult:
     drift: tuple[str, ...] = ()
     reproduction: Reproduction | None = None
     signature: str = ""
+    trials: tuple[TrialResult, ...] = ()
     v: int = RESULT_VERSION
 
 
-def encode(result: StageResult) -> str:
-    """Return the termination message.
+def share_of(containers: int) -> int:
+    """Return how many bytes the message of each of so many containers of a pod may have."""
+    return POD_BYTES // containers
+
+
+def encode(result: StageResult, limit: int = MAX_BYTES) -> str:
+    """Return the termination message, of at most `limit` bytes.
 
     Raises ResultError when a metric is not finite, or when the message is over the limit even without `notes` and with
-    `reasons`, `gates` and `drift` shortened: those are for people and give way first.
+    `reasons`, `gates` and `drift` shortened: those are for people and give way first. Of trials that shared a pod the first
+    metric of each is told, more as there is room, and nothing else of the result.
     """
     _require_all_finite(result)
+    if result.trials:
+        return _encoded_trials(result.trials)
     raw = {name: value for name, value in asdict(result).items() if value not in (None, "", (), {})}
     if result.champion is not None:
         raw["champion"] = {name: value for name, value in raw["champion"].items() if value not in ("", 0, {})}
@@ -144,9 +172,29 @@ def encode(result: StageResult) -> str:
         if not kept_of_notes:
             raw.pop("notes", None)
         text = json.dumps(raw, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        if len(text.encode()) <= limit:
+            return text
+    raise ResultError(f"the result has {len(text.encode())} bytes, over the limit of {limit}: report fewer metrics")
+
+
+def _encoded_trials(trials: Sequence[TrialResult]) -> str:
+    most = max((len(one.metrics) for one in trials), default=1)
+    text = ""
+    for count, keep in (*((count, 256) for count in range(most, 0, -1)), (1, 120), (1, 40), (1, 0)):
+        told = tuple(
+            replace(one, metrics=dict(list(one.metrics.items())[:count]), message=_shown(one.message, keep))
+            for one in trials
+        )
+        text = _text(told)
         if len(text.encode()) <= MAX_BYTES:
             return text
-    raise ResultError(f"the result has {len(text.encode())} bytes, over the limit of {MAX_BYTES}: report fewer metrics")
+    raise ResultError(f"{len(trials)} trials take {len(text.encode())} bytes, over the limit of {MAX_BYTES}")
+
+
+def _text(trials: Sequence[TrialResult]) -> str:
+    filled = [{name: value for name, value in asdict(one).items() if value not in ("", {})} for one in trials]
+    raw = {"v": RESULT_VERSION, "outcome": SCORED, "trials": filled}
+    return json.dumps(raw, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def decode(text: str) -> StageResult:
@@ -155,7 +203,7 @@ def decode(text: str) -> StageResult:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         size = len(text.encode(errors="replace"))
-        shares = {12 * 1024 // containers: containers for containers in range(CONTAINERS + 1, 17)}
+        shares = {POD_BYTES // containers: containers for containers in range(CONTAINERS + 1, 17)}
         cut = f"; the kubelet has cut it: the pod has {shares[size]} containers" if size in shares else ""
         raise ResultError(f"the termination message is not JSON: {error}{cut}") from None
     if not isinstance(raw, dict) or raw.get("v") != RESULT_VERSION:
@@ -176,6 +224,7 @@ def decode(text: str) -> StageResult:
             drift=tuple(str(text) for text in raw.get("drift", ())),
             reproduction=_reproduction(raw.get("reproduction")),
             signature=str(raw.get("signature", "")),
+            trials=tuple(_trial(one) for one in raw.get("trials", ())),
         )
     except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
         raise ResultError(f"the termination message is malformed: {error}") from None
@@ -186,7 +235,7 @@ def decode(text: str) -> StageResult:
         raise ResultError(f"outcome {result.outcome} needs artifact")
     if result.outcome == REPRODUCED and (result.data is None or result.reproduction is None):
         raise ResultError(f"outcome {result.outcome} needs data and reproduction")
-    if result.outcome == SCORED and (result.data is None or not result.metrics):
+    if result.outcome == SCORED and not result.trials and (result.data is None or not result.metrics):
         raise ResultError(f"outcome {result.outcome} needs data and metrics")
     return result
 
@@ -236,12 +285,18 @@ def _reproduction(raw: Any) -> Reproduction | None:
     return Reproduction(str(raw["version"]), raw["same"] is True, _metrics(raw))
 
 
+def _trial(raw: Any) -> TrialResult:
+    return TrialResult(int(raw["index"]), _metrics(raw), str(raw.get("reason", "")), str(raw.get("message", "")))
+
+
 def _metrics(raw: dict[str, Any], field_name: str = "metrics") -> dict[str, float]:
     return {str(name): float(value) for name, value in raw.get(field_name, {}).items()}
 
 
 def _require_all_finite(result: StageResult) -> None:
     _require_finite(result.metrics, "metrics")
+    for one in result.trials:
+        _require_finite(one.metrics, f"trials.{one.index}")
     if result.reproduction is not None:
         _require_finite(result.reproduction.metrics, "reproduction.metrics")
     if result.champion is not None:

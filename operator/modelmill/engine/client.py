@@ -166,7 +166,7 @@ class Client:
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST the object. Raises AlreadyExists."""
-        path = resource.path(body["metadata"]["namespace"])
+        path = resource.path(body["metadata"].get("namespace"))
         return await self._send("POST", path, body, query={"fieldManager": FIELD_MANAGER})
 
     async def apply(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,12 +23,12 @@ from prometheus_client import Counter
 
 from modelmill.api.objects import read_inference_service, read_training_job, status_manifest
 from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
+from modelmill.engine.bodies import READ_SECONDS, read_body
 from modelmill.engine.errors import ApiError, Conflict, Invalid, NotFound
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
 from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
 
 MAX_BODY = 1024 * 1024
-READ_SECONDS = 10.0
 MAX_ALERTS = 32
 MAX_NOTICES = 1024
 """Alerts in one notification; each may name another object, which is a request to the API server."""
@@ -92,8 +92,7 @@ class AlertIntake:
         if isinstance(sender, web.Response):
             return sender
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                body = await _read(request)
+            body = await read_body(request, MAX_BODY)
         except TimeoutError:
             return _refuse(503, f"the body did not arrive within {READ_SECONDS:.0f} s")
         if body is None:
@@ -248,15 +247,3 @@ def _refuse(code: int, why: str) -> web.Response:
 def _ignore(outcome: str, count: int = 1, **about: Any) -> None:
     ALERTS.labels(outcome).inc(count)
     log.warning("alert ignored", outcome=outcome, count=count, **about)
-
-
-async def _read(request: web.Request) -> bytes | None:
-    """Return the body, or None when it is larger than MAX_BODY; no more than that is ever held."""
-    if (request.content_length or 0) > MAX_BODY:
-        return None
-    body = bytearray()
-    async for chunk in request.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
-    return bytes(body)

@@ -17,6 +17,7 @@ from modelmill.training.view import View
 MAX_WORD: Final = 64
 STAGES: Final = {
     "Pending": f"0/{len(PHASES)}",
+    "Preparing": f"1/{len(PHASES)} prepare",
     "Searching": "searching",
     **{phase: f"{place}/{len(PHASES)} {stage}" for place, (stage, phase) in enumerate(PHASES.items(), 1)},
 }

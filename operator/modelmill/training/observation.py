@@ -27,13 +27,22 @@ from modelmill.training.view import View
 from modelmill.workloads import jobs, refusals
 from modelmill.workloads.pod_status import OOM_KILLED, Ended, container_statuses, ended
 
-Phase = Literal["Pending", "Fetching", "Searching", "Training", "Evaluating", "Publishing"]
+Phase = Literal["Pending", "Fetching", "Preparing", "Searching", "Training", "Evaluating", "Publishing"]
 PHASES: dict[str, Phase] = {
     names.STAGE_FETCH: "Fetching",
     names.STAGE_TRAIN: "Training",
     names.STAGE_EVALUATE: "Evaluating",
     names.STAGE_PUBLISH: "Publishing",
 }
+BEGINNINGS: Final[dict[str, Phase]] = {
+    names.STAGE_FETCH: "Fetching",
+    names.STAGE_PREPARE: "Preparing",
+    names.STAGE_DIVIDE: "Preparing",
+    **PHASES,
+}
+"""The phase by the stage that has begun, in order, with the stages that not every run has."""
+OF_THE_USER: Final = {names.STAGE_TRAIN: "TrainingFailed", names.STAGE_PREPARE: "PrepareFailed"}
+"""Cause of a run by the container that failed without a result, where it runs an image of the user."""
 REPLACED: Final = "Replaced"
 """Cause of a run that was given up for the next one: the operator's own word, which no stage can say."""
 HELP: Final = {
@@ -121,7 +130,7 @@ def _completed(seen: jobs.Complete, pods: jobs.Pods) -> RunEnded:
     pod, publish = ends[-1]
     # The kernel may kill a child of the container's program, which then ends well with half of the work done. Evaluate alone
     # watches its child, and goes on without what can be done without.
-    ends_before = (ended(pod, stage) for stage in PHASES if stage != names.STAGE_EVALUATE)
+    ends_before = (ended(pod, stage) for stage in BEGINNINGS if stage != names.STAGE_EVALUATE)
     killed = next((end for end in ends_before if end is not None and end.reason == OOM_KILLED), None)
     if killed is not None:
         return _out_of_memory(killed, seen)
@@ -155,7 +164,7 @@ def _job_failed(seen: jobs.Failed) -> RunEnded:
         return _out_of_memory(failure, seen)
     result = failure.result()
     if result is None:
-        cause = "TrainingFailed" if failure.container == names.STAGE_TRAIN else "StageFailed"
+        cause = OF_THE_USER.get(failure.container, "StageFailed")
         return failed(cause, failure.describe(), seen.attempts, seen.finished)
     if result.outcome == UNCHANGED and failure.container == names.STAGE_FETCH:
         return RunEnded(result, seen.attempts, seen.finished, word(result.reason, ""), "; ".join(result.reasons))
@@ -206,7 +215,7 @@ def _phase(pod: Manifest) -> Phase:
         for status in container_statuses(pod)
         if (status.get("state") or {}).keys() & {"running", "terminated"}
     }
-    return next((phase for stage, phase in reversed(PHASES.items()) if stage in begun), "Pending")
+    return next((phase for stage, phase in reversed(BEGINNINGS.items()) if stage in begun), "Pending")
 
 
 def failed(cause: str, message: str, attempts: int, finished: datetime) -> RunEnded:

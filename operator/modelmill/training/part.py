@@ -35,13 +35,16 @@ from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import CONFIG_MAPS, CORE_EVENTS, JOBS, PODS
+from modelmill.training.builders.look_job import LOOK
 from modelmill.training.conditions import TYPES
 from modelmill.training.ownership import claim, owner
 from modelmill.training.plan import plan
+from modelmill.training.search.curves import with_reports
 from modelmill.training.search.ledgers import with_ledgers
 from modelmill.training.search.suggestion import suggested
 from modelmill.training.view import View
 from modelmill.training.witness import READ_AGAIN_SECONDS, witnessed
+from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import Sampler
 from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
@@ -50,10 +53,10 @@ FIELDS = tuple(to_camel(one.name) for one in fields(TrainingJobStatus))
 WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
 
 
-def training_part(trainer: Image, reads: Reads, sampler: Sampler) -> Part:
+def training_part(trainer: Image, reads: Reads, sampler: Sampler, reports: Reports) -> Part:
     """Return the part of a TrainingJob that runs it.
 
-    trainer: image of the built-in stages. sampler: suggests the trials of searches.
+    trainer: image of the built-in stages. sampler: suggests the trials of searches. reports: what trials report.
     """
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
@@ -62,7 +65,8 @@ def training_part(trainer: Image, reads: Reads, sampler: Sampler) -> Part:
             return UNCHANGED
         cached = with_ledgers(view_of(training_job, world, now), world)
         view = await witnessed(cached, reads)
-        made = plan(await suggested(replace(view, refusals=_refusals(view, world)), sampler), trainer)
+        seen = with_reports(replace(view, refusals=_refusals(view, world)), reports)
+        made = plan(await suggested(seen, sampler), trainer)
         if view is not cached:
             # No event may come of what the cache did not hold.
             made = replace(made, requeue_after=min(made.requeue_after or READ_AGAIN_SECONDS, READ_AGAIN_SECONDS))
@@ -119,12 +123,13 @@ def _used(training_job: TrainingJob, versions: Iterable[Manifest], world: World)
 
 
 def _refusals(view: View, world: World) -> dict[str, str]:
-    """Return, by Job of the run in progress, why its pods were refused since the last one that was made."""
+    """Return, by Job of the run in progress or of a look, why its pods were refused since the last one that was made."""
     current = view.status.current_run
     found = {}
     for name, job in view.jobs.items():
         said = job["metadata"].get("labels") or {}
-        if current is None or said.get(labels.RUN_LABEL) != str(current.number):
+        of_run = current is not None and said.get(labels.RUN_LABEL) == str(current.number)
+        if not of_run and said.get(labels.STEP_LABEL) != LOOK:
             continue
         events = world.found_by(CORE_EVENTS, view.namespace, refusals.ABOUT, job["metadata"]["uid"])
         words = refusals.refusal(job, view.pods.get(name, ()), events)

@@ -20,6 +20,7 @@ from modelmill.training.builders.job import job_name
 from modelmill.training.builders.ledger import build_ledger
 from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
+from modelmill.training.looks import looked
 from modelmill.training.observation import REPLACED, RunActive
 from modelmill.training.search.follow import STEPS
 from modelmill.training.search.ledgers import searched
@@ -37,7 +38,8 @@ def plan(view: View, trainer: Image) -> Contribution:
         return UNCHANGED
     decision = decide(view)
     transition = _transition(view, decision, trainer)
-    after = _scheduled(view.with_status(transition.status))
+    look = looked(view.with_status(transition.status), trainer)
+    after = _scheduled(view.with_status(look.status))
     expired, next_expiry = expired_jobs(after, view.status.runs)
     pruned = history.surplus(after)
     seen = transition.seen
@@ -46,23 +48,25 @@ def plan(view: View, trainer: Image) -> Contribution:
         for waiting in decision.waiting
         if waiting.hold.until is not None
     ]
-    due = schedule.due_time(after)
-    look_again += [] if due is None or due <= view.now else [(due - view.now).total_seconds()]
+    due = schedule.changes_at(after)
+    look_again += [] if due is None else [(due - view.now).total_seconds()]
     look_again += [
-        seconds for seconds in (next_expiry, seen.look_again if seen is not None else None) if seconds is not None
+        seconds
+        for seconds in (next_expiry, look.again, seen.look_again if seen is not None else None)
+        if seconds is not None
     ]
     made = readable_model_versions(one for one in transition.create if one["kind"] == "ModelVersion")
     status = replace(_told(after, decision, seen), best=best(after, made))
     told = conditions(after, seen)
     another = newly_of_another(view, told)
-    events = (*transition.events, *history.told(view, pruned))
+    events = (*transition.events, *look.events, *history.told(view, pruned))
     if another is not None:
         events = (*events, Event("Warning", another.reason, another.message[:1000]))
     return Contribution(
-        create=transition.create,
+        create=[*transition.create, *look.create],
         apply=[*transition.apply, *earlier_ledger(view)],
         keep=[(CONFIG_MAPS, name) for name in kept_ledgers(view)],
-        delete=[*transition.delete, *expired, *pruned],
+        delete=[*transition.delete, *look.delete, *expired, *pruned],
         status=status_manifest(replace(status, conditions=(), observed_generation=None)),
         conditions=told,
         events=events,

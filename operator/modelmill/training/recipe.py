@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from modelmill.api.objects import ModelVersion
 from modelmill.api.recipe import MAX_STAGE, Recipe
-from modelmill.api.training_job import ContainerTrain
+from modelmill.api.training_job import ContainerTrain, Prepare, Train
 from modelmill.contracts import names, stage
 from modelmill.kube import labels
 from modelmill.training.view import View
@@ -25,17 +25,24 @@ _MALFORMED: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionE
 
 
 def written(
-    told: stage.StageSpec, image: str, container: ContainerTrain | None, parameters: Mapping[str, Any] | None
+    told: stage.StageSpec,
+    image: str,
+    train: Train,
+    parameters: Mapping[str, Any] | None,
+    prepare: ContainerTrain | None = None,
 ) -> str | None:
     """Return the recipe of a run as its Job carries it; None for one that is larger than a version has room for.
 
-    image: of the built-in stages. container: the train container, None for the built-in one. parameters: that it is given.
+    image: of the built-in stages. train: how it trains. parameters: that a train container is given.
+    prepare: the prepare container, None without one.
     """
+    text, container = stage.encode(_lasting(told)), train.container
     given = json.dumps(dict(parameters), sort_keys=True) if parameters is not None and container is not None else None
-    text = stage.encode(_lasting(told))
     if len(text) > MAX_STAGE or len(given or "") > MAX_STAGE:
         return None
-    recipe = Recipe(stage=text, image=image, container=container, parameters=given)
+    recipe = Recipe(
+        stage=text, image=image, container=container, parameters=given, prepare=prepare, script=train.script
+    )
     found = recipe.model_dump_json(by_alias=True, exclude_none=True)
     return found if len(found) <= MAX_RECIPE else None
 
@@ -49,14 +56,18 @@ def recipe_of(view: View, job: str) -> dict[str, Any] | None:
     except ValidationError:
         return None
     images = _images(view, job)
-    container = recipe.container
-    if container is not None:
-        pinned = _pinned(container.image, images.get(names.STAGE_TRAIN, ""))
-        container = container.model_copy(update={"image": pinned})
-    image = _pinned(recipe.image, images.get(names.STAGE_PUBLISH, ""))
-    return recipe.model_copy(update={"image": image, "container": container}).model_dump(
-        by_alias=True, exclude_none=True
-    )
+    made_by = {
+        "container": _by_digest(recipe.container, images.get(names.STAGE_TRAIN, "")),
+        "prepare": _by_digest(recipe.prepare, images.get(names.STAGE_PREPARE, "")),
+        "image": _pinned(recipe.image, images.get(names.STAGE_PUBLISH, "")),
+    }
+    return recipe.model_copy(update=made_by).model_dump(by_alias=True, exclude_none=True)
+
+
+def _by_digest(container: ContainerTrain | None, image_id: str) -> ContainerTrain | None:
+    if container is None:
+        return None
+    return container.model_copy(update={"image": _pinned(container.image, image_id)})
 
 
 def parameters_of(recipe: Recipe) -> dict[str, Any] | None:
@@ -91,16 +102,18 @@ def told_again(view: View, version: ModelVersion, number: int) -> stage.StageSpe
         version=version.name,
         store=stage.Store(store.uri, store.endpoint, store.region),
         data=replace(told.data, copy=False, snapshot=lineage.data_digest),
+        script=replace(told.script, digest=lineage.script_digest or "") if told.script is not None else None,
         reproduces=stage.Origin(version.name, artifact.uri, artifact.digest),
     )
 
 
 def as_made(view: View, version: ModelVersion, recipe: Recipe) -> View:
-    """Return the view with the version's store and train container in place of those of the spec."""
-    train = view.spec.train.model_copy(update={"container": recipe.container})
-    if recipe.container is not None:
+    """Return the view with the version's store, prepare and train containers in place of those of the spec."""
+    train = view.spec.train.model_copy(update={"container": recipe.container, "script": recipe.script})
+    if recipe.container is not None or recipe.script is not None:
         train = train.model_copy(update={"sklearn": None})
-    spec = view.spec.model_copy(update={"store": version.spec.store, "train": train})
+    prepare = Prepare(container=recipe.prepare) if recipe.prepare is not None else None
+    spec = view.spec.model_copy(update={"store": version.spec.store, "train": train, "prepare": prepare})
     return replace(view, training_job=replace(view.training_job, spec=spec))
 
 

@@ -103,7 +103,12 @@ def _start_again(view: View, version: str, existing: Manifest | None, trainer: I
 
 
 def known_digest(view: View) -> str | None:
-    """Return the digest of the data that the last version was trained on, when it was trained as the next one would be."""
+    """Return the digest of the data that the last version was trained on, when it was trained as the next one would be.
+
+    None with a script, which may have changed without a word.
+    """
+    if view.spec.train.script is not None:
+        return None
     last = next((run for run in view.status.runs if run.outcome in (PUBLISHED, GATE_FAILED)), None)
     return last.data_digest if last is not None and last.trained_hash == view.trained_hash() else None
 

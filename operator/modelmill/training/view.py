@@ -15,7 +15,7 @@ from modelmill.kube.objects import Manifest
 from modelmill.tuning.ledger import Ledger
 from modelmill.tuning.verdict import objective
 
-COUNTS: Final = {"max_trials", "parallel_trials", "max_failed_trials", "objective"}
+COUNTS: Final = {"max_trials", "parallel_trials", "trials_per_pod", "max_failed_trials", "objective", "pruning"}
 """Fields of spec.tuning that may change while a search goes on; of the objective its goal."""
 
 
@@ -44,7 +44,10 @@ class View:
     refusals: by Job name, why the API server refused a pod of the run in progress since its last one, when that is known.
     ledger: of the search in progress, None before there is one. earlier: of the last search that ended.
     ledgers: names of the ConfigMaps that ledgers are in, with the number of their run.
+    ledger_versions: resourceVersions of those that `ledger` and `earlier` were read from, by name.
     suggested: what the sampler answered for the next trials of the search, when it was asked.
+    reports: what the pods of its trials reported, by their uid. report_url: where they do, empty when nothing takes reports.
+    no_reports: why none is taken.
     used: names of those versions that InferenceServices have in a track or pin; known where it is limited how many are kept.
     """
 
@@ -60,8 +63,12 @@ class View:
     ledger: Ledger | None = None
     earlier: Ledger | None = None
     ledgers: Mapping[str, int] = field(default_factory=dict)
+    ledger_versions: Mapping[str, str] = field(default_factory=dict)
     suggested: Suggested | None = None
     used: frozenset[str] = frozenset()
+    reports: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    report_url: str = ""
+    no_reports: str = ""
 
     @property
     def namespace(self) -> str:
@@ -102,8 +109,13 @@ class View:
 
         A copy of the data is no other data.
         """
-        data = self.spec.data.model_copy(update={"snapshot": None})
-        return short_hash(data, self.spec.train, self.spec.store.uri, self.spec.store.endpoint, *self._searched())
+        spec = self.spec
+        data = spec.data.model_copy(update={"snapshot": None})
+        return short_hash(data, spec.train, spec.store.uri, spec.store.endpoint, *self._searched(), *self._prepared())
+
+    def _prepared(self) -> list[Any]:
+        """Return what makes the rows; nothing without such a stage, which keeps the hashes of such objects."""
+        return [self.spec.prepare] if self.spec.prepare is not None else []
 
     def _searched(self) -> list[Any]:
         """Return what makes trials of a search comparable; nothing without one, which keeps the hashes of such objects."""
@@ -121,7 +133,7 @@ class View:
         """
         spec, policy = self.spec, self.spec.run_policy
         limits = (policy.backoff_limit, policy.active_deadline_seconds)
-        return short_hash(spec.data, spec.train, spec.store, spec.pod_template, *limits)
+        return short_hash(spec.data, spec.train, spec.store, spec.pod_template, *limits, *self._prepared())
 
     def retraining_services(self) -> Sequence[InferenceService]:
         """Return the InferenceServices whose alerts are reasons to run."""

@@ -10,12 +10,18 @@ from functools import lru_cache
 from typing import Any, Final, Literal, cast
 
 from modelmill.kube.texts import fitted, word
+from modelmill.tuning.pruning import MOST_POINTS, thinned
 
 SHARD: Final = 100
-"""Trials in a shard. One has about 340 bytes, and 10 kB at most: 32 parameters of 264 bytes, 8 metrics, a message."""
+"""Trials in a shard. One has about 340 bytes, and 10.3 kB at most: 32 parameters of 264 bytes, 8 metrics, a message,
+8 reports; with fewer parameters 32 reports."""
 HEADER_KEY: Final = "search"
 MAX_METRICS: Final = 8
 MAX_MESSAGE: Final = 256
+MAX_STEP_DIGITS: Final = 10
+MUCH_TEXT: Final = 4_096
+"""Bytes of parameters beside which only few reports have room in a shard, which a ConfigMap bounds to 1 MiB."""
+FEW_POINTS: Final = 8
 
 State = Literal["Running", "Succeeded", "Failed", "Pruned"]
 RUNNING: Final = "Running"
@@ -29,8 +35,10 @@ STATES: Final = (RUNNING, SUCCEEDED, FAILED, PRUNED)
 class Entry:
     """One trial. attempt: the try that runs or ended, from 1: a lost pod is no try that counts.
 
-    parameters: by name, as texts. value: of the objective; None unless it succeeded. reason, message: why it did not succeed.
-    started, finished: times of RFC 3339.
+    pod: index of the first trial of its pod, which it shares with the trials of the same attempt; None for a pod of its own.
+    parameters: by name, as texts. value: of the objective; None unless it succeeded. reason, message: why it did not succeed;
+    of one that runs, message says why it has left a pod with others.
+    started, finished: times of RFC 3339. reports: values of the objective by step, as `pruning.thinned` keeps them.
     """
 
     index: int
@@ -43,6 +51,32 @@ class Entry:
     message: str = ""
     started: str = ""
     finished: str = ""
+    pod: int | None = None
+    reports: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        """Index of the first trial of its pod."""
+        return self.index if self.pod is None else self.pod
+
+    def again(self) -> Entry:
+        """Return the trial in its next attempt."""
+        return replace(self, attempt=self.attempt + 1)
+
+    def alone(self, message: str) -> Entry:
+        """Return the trial in its next attempt, in a pod of its own. message: why the others are not with it any more."""
+        return replace(self.again(), pod=None, message=fitted(message, MAX_MESSAGE))
+
+    @property
+    def curve(self) -> dict[int, float]:
+        """What it reported, by step."""
+        return {int(step): value for step, value in self.reports.items()}
+
+    def with_reports(self, curve: Mapping[int, float]) -> Entry:
+        """Return the trial with what it has reported, as many points as have room beside its parameters."""
+        size = sum(len(text.encode()) for text in (*self.parameters, *self.parameters.values()))
+        kept = thinned(curve, MOST_POINTS if size <= MUCH_TEXT else FEW_POINTS)
+        return replace(self, reports={str(step): float(f"{kept[step]:.6g}") for step in sorted(kept)})
 
     def ended(self, state: State, finished: str, reason: str = "", message: str = "") -> Entry:
         """Return the trial as it ended without a value."""
@@ -53,7 +87,7 @@ class Entry:
         """Return the trial as it ended well; of its metrics that of the objective is kept first."""
         names = [metric, *(name for name in sorted(metrics) if name != metric)][:MAX_METRICS]
         kept = {name: metrics[name] for name in names}
-        return replace(self, state="Succeeded", value=metrics[metric], metrics=kept, finished=finished)
+        return replace(self, state="Succeeded", value=metrics[metric], metrics=kept, finished=finished, message="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +180,16 @@ def _entry(text: str) -> Entry | None:
     try:
         raw = json.loads(text)
         entry = cast(Entry, _known(Entry, raw))
-        numbers = [entry.value or 0.0, *entry.metrics.values()]
+        numbers = [entry.value or 0.0, *entry.metrics.values(), *entry.reports.values()]
+        steps = all(step.isascii() and step.isdigit() and len(step) <= MAX_STEP_DIGITS for step in entry.reports)
         texts = [*entry.parameters, *entry.parameters.values()]
         plain = all(isinstance(one, str) for one in texts) and all(math.isfinite(one) for one in numbers)
         whole = isinstance(entry.index, int) and isinstance(entry.attempt, int) and entry.attempt >= 1
+        pod = entry.pod is None or (isinstance(entry.pod, int) and 0 <= entry.pod <= entry.index)
         scored = (entry.value is not None) == (entry.state == SUCCEEDED)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
-    return entry if plain and whole and scored and entry.state in STATES else None
+    return entry if plain and whole and pod and scored and steps and entry.state in STATES else None
 
 
 def _known(cls: type[Any], raw: Mapping[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from modelmill.tuning.ledger import SUCCEEDED, Entry, State
+from modelmill.tuning.ledger import PRUNED, SUCCEEDED, Entry, State
 from modelmill.tuning.space import Axis, Values, combinations, fits, size
 
 if TYPE_CHECKING:
@@ -181,12 +181,14 @@ def _told(
 ) -> optuna.trial.FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
-    # A trial that was stopped tells as little about its parameters as one that failed.
+    # A trial that was stopped before it reported anything tells as little about its parameters as one that failed.
     states: Mapping[State, TrialState] = {"Succeeded": TrialState.COMPLETE, "Running": TrialState.RUNNING}
+    pruned = entry.state == PRUNED and bool(entry.reports)
     axes = {axis.name: axis for axis in space}
     return create_trial(
-        state=states.get(entry.state, TrialState.FAIL),
+        state=TrialState.PRUNED if pruned else states.get(entry.state, TrialState.FAIL),
         params={name: _value(axes[name], text) for name, text in entry.parameters.items()},
         distributions={name: distributions[name] for name in entry.parameters},
         value=entry.value if entry.state == SUCCEEDED else None,
+        intermediate_values=entry.curve,
     )

@@ -24,7 +24,7 @@ MAX_ERROR = 500
 
 def request(search: Search, entries: Sequence[Entry], count: int) -> bytes:
     """Return the line that asks for the next `count` trials. Of the entries only what a sampler looks at is told."""
-    told = [[one.parameters, one.state, one.value] for one in entries]
+    told = [[one.parameters, one.state, one.value, one.reports] for one in entries]
     return json.dumps({"search": asdict(search), "entries": told, "count": count}).encode() + b"\n"
 
 
@@ -32,7 +32,10 @@ def answer(line: bytes) -> bytes:
     """Return the answer to a request: {"suggested": […]}, or {"error": "…"} when the sampler fails."""
     try:
         raw = json.loads(line)
-        entries = [Entry(place, params, state=state, value=value) for place, (params, state, value) in _placed(raw)]
+        entries = [
+            Entry(place, params, state=state, value=value, reports=reports)
+            for place, (params, state, value, reports) in _placed(raw)
+        ]
         told: Mapping[str, Any] = {"suggested": suggest(_search(raw["search"]), entries, raw["count"])}
     except Exception as error:  # a sampler's, of whatever kind: the search ends with its words
         told = {"error": fitted(f"{type(error).__name__}: {error}", MAX_ERROR)}

@@ -45,12 +45,17 @@ def build_network_policy(
     reached_on: Sequence[int],
     stores: Iterable[Store],
     network: Network,
+    more: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the policy. meta: name and namespace. reached_on: ports that anybody may reach; no other is.
 
-    The pods find names, and reach their stores.
+    The pods find names, and reach their stores. more: rules for what else they reach.
     """
-    egress: list[dict[str, Any]] = [{"ports": [dict(one) for one in DNS]}, *_to_stores(list(stores), network)]
+    egress: list[dict[str, Any]] = [
+        {"ports": [dict(one) for one in DNS]},
+        *_to_stores(list(stores), network),
+        *map(dict, more),
+    ]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

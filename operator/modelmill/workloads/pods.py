@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from modelmill.api.pods import PodTemplate
 from modelmill.workloads.containers import Container, build_container
 from modelmill.workloads.security import pod_security
+
+TOKEN_SECONDS: Final = 3600
+"""Life of a token; the kubelet renews it before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +20,10 @@ class Pod:
 
     init: containers that run one after the other before `containers`.
     template: what a person said; only its placement is read here, its resources belong to a container.
-    service_account: identity of the pod, for a cloud that knows it; None for the namespace's default. No pod gets a token of
-    Kubernetes: none speaks to the API server.
+    service_account: identity of the pod, for a cloud that knows it; None for the namespace's default. No pod gets a token for
+    the API server: none speaks to it.
     grace_seconds: time to end in; None for the cluster's default. spread_over: labels of pods to keep on different nodes.
+    tokens: by folder, the audience of a token of the pod's service account that is bound to the pod, in the file `token`.
     config_maps: what is in a folder that is not the pod's own: names of ConfigMaps; one that is not there is left out.
     """
 
@@ -31,6 +35,7 @@ class Pod:
     grace_seconds: int | None = None
     spread_over: Mapping[str, str] = field(default_factory=dict)
     config_maps: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tokens: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_pod(pod: Pod) -> dict[str, Any]:
@@ -41,9 +46,7 @@ def build_pod(pod: Pod) -> dict[str, Any]:
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "containers": [build_container(one) for one in pod.containers],
-        "volumes": [
-            {"name": name, **_source(pod.config_maps.get(name))} for name in _volumes([*pod.init, *pod.containers])
-        ],
+        "volumes": [{"name": name, **_source(pod, name)} for name in _volumes([*pod.init, *pod.containers])],
     }
     if pod.init:
         built["initContainers"] = [build_container(one) for one in pod.init]
@@ -72,10 +75,14 @@ def _volumes(containers: Sequence[Container]) -> list[str]:
     return [*shared, *(container.tmp_volume for container in containers)]
 
 
-def _source(config_maps: Sequence[str] | None) -> dict[str, Any]:
-    if config_maps is None:
+def _source(pod: Pod, volume: str) -> dict[str, Any]:
+    if volume in pod.tokens:
+        token = {"audience": pod.tokens[volume], "expirationSeconds": TOKEN_SECONDS, "path": "token"}
+        return {"projected": {"sources": [{"serviceAccountToken": token}]}}
+    if volume not in pod.config_maps:
         return {"emptyDir": {}}
-    return {"projected": {"sources": [{"configMap": {"name": name, "optional": True}} for name in config_maps]}}
+    named = pod.config_maps[volume]
+    return {"projected": {"sources": [{"configMap": {"name": name, "optional": True}} for name in named]}}
 
 
 def _spread(selector: Mapping[str, str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ NOT_ASKED = {
     ),
     r"modelmill.dev (trainingjobs|inferenceservices) get": "after a status write on a stale object, and for alerts",
     r" events list": "a Job that has had no pod for five seconds",
+    r"authentication.k8s.io tokenreviews create": "a trial that reports, which needs pods",
     r"batch jobs delete": "runs that are suspended or superseded",
     r"modelmill.dev modelversions create": "a run that published, which needs pods",
     r"modelmill.dev modelversions delete": "versions beyond historyLimit, which needs several runs",

@@ -214,6 +214,32 @@ def test_the_operator_may_do_what_its_table_needs_and_nothing_else(render: Rende
     assert grants(leases) == grants(access.lease_rules(config.settings.lease_name))
 
 
+def test_the_operator_may_ask_whose_a_token_is_and_nothing_more_about_identities(render: Render) -> None:
+    rules = rules_of(render(), "ClusterRole", "modelmill-operator-token-reviews")
+    assert grants(rules) == [("authentication.k8s.io", "tokenreviews", "create", ())]
+    (binding,) = [
+        one for one in objects_of(render(), "ClusterRoleBinding") if "token-reviews" in one["metadata"]["name"]
+    ]
+    assert binding["roleRef"]["name"] == "modelmill-operator-token-reviews"
+    assert [one["name"] for one in binding["subjects"]] == ["modelmill-operator"]
+
+
+def test_trials_report_to_the_service(render: Render) -> None:
+    objects = render()
+    found = {
+        one["name"]: one for one in one_of(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    # The fieldRef of the Lease's namespace is the release's.
+    assert found["MODELMILL_LEASE_NAMESPACE"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
+    config = config_from({**environment(objects), "MODELMILL_LEASE_NAMESPACE": NAMESPACE})
+    service = one_of(objects, "Service")
+    (port,) = service["spec"]["ports"]
+    host = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
+    assert config.report_url == f"http://{host}:{port['port']}/trials/report"
+    told = config_from({**environment(objects), "MODELMILL_SERVICE_URL": "https://mill.example/"})
+    assert told.report_url == "https://mill.example/trials/report"
+
+
 def test_with_namespaces_it_has_no_rights_on_the_cluster(render: Render) -> None:
     objects = render({"watchNamespaces": ["team-a", "team-b"], "rbac": {"aggregateClusterRoles": False}})
     assert not objects_of(objects, "ClusterRole")

@@ -107,6 +107,20 @@ def test_an_endpoint_that_is_none_opens_nothing(endpoint: str) -> None:
     assert reached([training_policy(**{**KEYS, "endpoint": endpoint})], training_pod(), AMAZON) == DNS
 
 
+def test_trials_that_report_reach_the_operator_and_no_other_pod_of_its_namespace(render: Any) -> None:
+    own, operator = operator_policy(render, clientNamespaces=["monitoring"])
+    searching = o.training_job(tuning=o.tuning(pruning={"name": "Median"}, validation={"fraction": "0.2"}))
+    part = training_part(Network(), operator.namespace)
+    (policy,) = value_of(part.contribute(searching, Cache(), o.NOW)).apply
+    assert reached([dict(policy), own], training_pod(), operator) == {("TCP", 8080)}
+    assert reached([training_policy(), own], training_pod(), operator) == set()
+    neighbour = Peer("10.244.0.3", operator.namespace, {"app": "x"})
+    assert reached([dict(policy)], training_pod(), neighbour) == DNS | {("TCP", 7070)}
+    assert reached([own], STRANGER, operator) == set()
+    watched, operator = operator_policy(render, clientNamespaces=["monitoring"], store={})
+    assert reached([dict(policy), watched], Peer("10.244.0.7", "ml", {"app": "x"}), operator) == set()
+
+
 def test_a_store_in_a_folder_needs_no_network() -> None:
     for more in ({}, {"secretRef": {"name": "k"}}):
         assert reached([training_policy(uri="file:///models", **more)], training_pod(), AMAZON) == DNS

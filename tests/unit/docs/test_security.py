@@ -23,6 +23,7 @@ BOUNDARIES = (
     "Tenant's code → keys of its training pod",
     "Tenant → operator",
     "Tenant → tenant",
+    "Trial → operator",
     "Alertmanager → operator",
 )
 

@@ -17,7 +17,7 @@ from tests.support.schema import validate
 EXAMPLES = ROOT / "examples"
 MANIFESTS = sorted(
     path
-    for folder in ("quickstart", "container-image", "search", "import")
+    for folder in ("quickstart", "container-image", "script", "search", "import")
     for path in (EXAMPLES / folder).glob("*.yaml")
 )
 

@@ -15,6 +15,7 @@ from modelmill.contracts.stage import Data, Estimator, StageSpec, Trial
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.fetch import fetch
 from modelmill_trainer.folders import Folders, folders
+from modelmill_trainer.reporting import Reporter
 from modelmill_trainer.score import score
 from modelmill_trainer.train import train
 from tests.unit.trainer.runs import spec_of
@@ -107,3 +108,23 @@ def test_folds_that_left_nothing_are_told(spec: StageSpec, tmp_path: Path) -> No
     with pytest.raises(StageError, match=r"left no metrics\.json of its folds") as caught:
         score(told, folders(tmp_path / "trial"))
     assert caught.value.reason == "MetricInvalid"
+
+
+def test_a_trial_that_reports_is_measured_as_one_that_does_not(
+    spec: StageSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each report is what a forest of so many trees would score."""
+    sent: list[tuple[int, float]] = []
+    monkeypatch.setattr(Reporter, "report", lambda _, step, value: sent.append((step, value)))
+    forest = Estimator("sklearn.ensemble.RandomForestRegressor", {"n_estimators": 6})
+    told = replace(spec, estimator=forest, trial=Trial(3, fraction=0.25), primary_metric="mae")
+    silent, _ = played(told, tmp_path / "silent")
+    assert sent == []
+    monkeypatch.setenv("MODELMILL_REPORT_URL", "http://127.0.0.1:1/trials/report")
+    monkeypatch.setenv("MODELMILL_REPORT_TOKEN", str(tmp_path / "token"))
+    ending, _ = played(told, tmp_path / "trial")
+    assert ending.metrics == silent.metrics
+    assert [step for step, _ in sent] == [1, 2, 4]
+    monkeypatch.delenv("MODELMILL_REPORT_URL")
+    smaller = replace(told, estimator=Estimator(forest.estimator, {"n_estimators": 4}))
+    assert sent[-1][1] == pytest.approx(played(smaller, tmp_path / "smaller")[0].metrics["mae"])

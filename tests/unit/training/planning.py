@@ -16,6 +16,7 @@ from modelmill.engine.parts import Composed
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import CONFIG_MAPS, CORE_EVENTS, JOBS, PODS
 from modelmill.training.part import training_part
+from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import InProcess, Sampler
 from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
@@ -45,6 +46,7 @@ class Seen:
     maps: Mapping[str, Manifest] = field(default_factory=dict)
     unseen_maps: Mapping[str, Manifest] = field(default_factory=dict)
     sampler: Sampler = field(default_factory=InProcess)
+    reports: Reports = field(default_factory=lambda: Reports("http://operator/trials/report"))
     now: datetime = o.NOW
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
@@ -109,7 +111,8 @@ def view(parent: Mapping[str, Any], **more: Any) -> Seen:
 
 
 def plan(seen: Seen, image: Image) -> Plan:
-    made = value_of(Composed([training_part(image, ApiServer(seen), seen.sampler)])(seen.parent, seen, seen.now))
+    part = training_part(image, ApiServer(seen), seen.sampler, seen.reports)
+    made = value_of(Composed([part])(seen.parent, seen, seen.now))
     return replace(
         made, create=tuple(made.create), apply=tuple(made.apply), delete=tuple(made.delete), events=tuple(made.events)
     )

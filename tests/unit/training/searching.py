@@ -11,6 +11,7 @@ from typing import Any
 from modelmill.contracts import result
 from modelmill.engine.interface import Plan
 from modelmill.kube import labels
+from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import InProcess, Sampler
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, view
@@ -31,6 +32,7 @@ class Search:
     made: list[str] = field(default_factory=list)
     now: datetime = o.NOW
     sampler: Sampler = field(default_factory=InProcess)
+    reports: Reports = field(default_factory=lambda: Reports("http://operator/trials/report"))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -48,7 +50,7 @@ class Search:
         """Make one plan and carry it out."""
         seen = view(
             self.parent, jobs=self.jobs, pods=self.pods, maps=self.maps, versions=self.versions, now=self.now,
-            sampler=self.sampler,
+            sampler=self.sampler, reports=self.reports,
         )  # fmt: skip
         made = plan(seen, IMAGE)
         self.plans.append(made)
@@ -105,6 +107,13 @@ class Search:
     def complete(self, job: str, ends: list[dict[str, Any]], init: tuple[dict[str, Any], ...] = ()) -> None:
         self.jobs[job]["status"] = {"conditions": [o.condition("Complete", moment=self.now)]}
         self.pods[job] = [o.pod(f"{job}-x", list(init), ends, "Succeeded")]
+
+    def trains(self, index: int) -> str:
+        """Let the pod of a trial train; return its uid."""
+        job = self.running()[index]
+        running = {"name": "train", "state": {"running": {}}}
+        self.pods[job] = [o.pod(f"{job}-x", [o.ended("fetch", 0, "", "Completed"), running], [])]
+        return f"{job}-x-uid"
 
     def scored(self, index: int, value: float, **metrics: float) -> None:
         told = result.StageResult(result.SCORED, data=FACTS, metrics={"r2": value, **metrics})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelmill.contracts.result import CONTAINERS
+from modelmill.contracts.result import CONTAINERS, PREPARING
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, view
 
@@ -95,3 +95,73 @@ def test_image_of_the_user_is_pulled_as_kubernetes_does_by_its_tag() -> None:
         "evaluate": "Always",
         "publish": "Always",
     }
+
+
+PREPARED: dict[str, Any] = {
+    "prepare": {"container": {"image": "rows:1", "args": ["--fast"], "env": [{"name": "A", "value": "b"}]}}
+}
+
+
+def mounted(stage: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Return by path the volume and whether it is only read, but for the stage's own /tmp."""
+    return {
+        one["mountPath"]: (one["name"], bool(one.get("readOnly")))
+        for one in stage["volumeMounts"]
+        if one["mountPath"] != "/tmp"
+    }
+
+
+def test_a_prepare_stage_sees_the_objects_and_nothing_else() -> None:
+    found = stages(**PREPARED)
+    assert list(found) == ["fetch", "prepare", "divide", "train", "evaluate", "publish"]
+    assert mounted(found["prepare"]) == {"/modelmill/input": ("raw", True), "/modelmill/output": ("prepared", False)}
+    assert found["prepare"]["image"] == "rows:1"
+    assert found["prepare"]["args"] == ["--fast"]
+    env = {one["name"]: one.get("value") for one in found["prepare"]["env"]}
+    assert (env["MODELMILL_INPUT"], env["MODELMILL_OUTPUT"]) == ("/modelmill/input", "/modelmill/output")
+    assert (env["A"], env["PYTHONUNBUFFERED"]) == ("b", "1")
+    assert not {"MODELMILL_STAGE", "AWS_SECRET_ACCESS_KEY"} & env.keys()
+
+
+def test_of_prepared_rows_train_sees_its_own_alone() -> None:
+    found = stages(**PREPARED)
+    assert volumes(found["train"]) == volumes(stages()["train"])
+    assert mounted(found["divide"])["/modelmill/prepared"] == ("prepared", True)
+    assert mounted(found["fetch"])["/modelmill/raw"] == ("raw", False)
+    keys = [name for name, stage in found.items() if "AWS_SECRET_ACCESS_KEY" in {one["name"] for one in stage["env"]}]
+    assert keys == ["fetch", "publish"], "what a program of the user wrote is read without keys"
+    assert not {"raw", "prepared"} & volumes(found["publish"])
+
+
+def test_a_cloud_gives_its_identity_to_no_container_of_a_prepared_run_that_the_user_has_a_part_in() -> None:
+    (job,) = plan(view(o.training_job(**PREPARED)), IMAGE).create
+    template = job["spec"]["template"]
+    skipped = template["metadata"]["annotations"]["eks.amazonaws.com/skip-containers"].split(",")
+    assert set(skipped) == {"train", "evaluate", "prepare", "divide"}
+    final = {rule["onExitCodes"]["containerName"] for rule in job["spec"]["podFailurePolicy"]["rules"][1:]}
+    assert final == {"fetch", "divide", "train", "evaluate", "publish"}
+
+
+def test_messages_of_a_prepared_run_fit_into_their_shares() -> None:
+    assert len(stages(**PREPARED)) == CONTAINERS + PREPARING
+
+
+SCRIPT = {"configMapRef": {"name": "own", "key": "fit.py"}, "args": ["--out", "$(MODELMILL_OUTPUT)/model.onnx"]}
+
+
+@pytest.mark.parametrize("more", [{}, PREPARED])
+def test_a_script_is_read_by_fetch_alone_and_run_where_there_are_no_keys(more: dict[str, Any]) -> None:
+    (job,) = plan(view(o.training_job(train={"script": SCRIPT}, **more)), IMAGE).create
+    pod = job["spec"]["template"]["spec"]
+    found = {one["name"]: one for one in [*pod["initContainers"], *pod["containers"]]}
+    assert [name for name, one in found.items() if "script" in volumes(one)] == ["fetch"]
+    assert mounted(found["fetch"])["/modelmill/script"] == ("script", True)
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "script"]
+    assert volume["projected"]["sources"] == [{"configMap": {"name": "own", "optional": True}}]
+    train = found["train"]
+    assert train["image"] == "trainer:1"
+    assert train["args"] == ["script", "--argument=--out", "--argument=$(MODELMILL_OUTPUT)/model.onnx"]
+    assert "AWS_SECRET_ACCESS_KEY" not in {one["name"] for one in train["env"]}
+    assert volumes(train) == volumes(stages()["train"])
+    final = {rule["onExitCodes"]["containerName"] for rule in job["spec"]["podFailurePolicy"]["rules"][1:]}
+    assert "train" in final, "a library that is missing is missing at the next try, too"

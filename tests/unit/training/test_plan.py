@@ -160,6 +160,8 @@ def test_planning_twice_changes_nothing() -> None:
     [
         ([], [], "Pending"),
         ([o.running("fetch")], [], "Fetching"),
+        ([o.ended("fetch", 0), o.running("prepare")], [], "Preparing"),
+        ([o.ended("fetch", 0), o.ended("prepare", 0), o.running("divide")], [], "Preparing"),
         ([o.ended("fetch", 0), o.running("train")], [], "Training"),
         ([o.ended("fetch", 0), o.ended("train", 0), o.running("evaluate")], [], "Evaluating"),
         ([o.ended("fetch", 0), o.ended("train", 0), o.ended("evaluate", 0)], [o.running("publish")], "Publishing"),
@@ -200,6 +202,11 @@ FAILURES = [
         ),
         "TargetMissing",
         "no mpg",
+    ),
+    (
+        o.pod("p", [o.ended("fetch", 0), o.ended("prepare", 2, "reading\nValueError: line 3\n")], []),
+        "PrepareFailed",
+        "container prepare exited with code 2: ValueError: line 3",
     ),
 ]
 

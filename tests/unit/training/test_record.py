@@ -38,6 +38,9 @@ def test_report_is_where_the_artifact_is() -> None:
     assert record["report"] == "s3://models/prod/ml/cars/sha256-aa/report.html"
 
 
+OTHER_ROWS = "sha256:" + "e" * 64
+
+
 def test_rejected_version_has_a_report_too_and_a_failed_run_none() -> None:
     assert "report" in finished(o.published(result.GATE_FAILED))["status"]["lastRun"]
     failed = finished(result.StageResult(result.FAILED, "StoreAuthFailed", ("no",)))["status"]["lastRun"]
@@ -63,6 +66,16 @@ def test_version_says_which_part_of_the_data_it_was_trained_on(window: str) -> N
     facts = result.DataFacts(o.DIGEST, 40, 10, window=window)
     (version,) = complete(parent, manifest, replace(o.published(), data=facts)).create
     assert version["spec"]["lineage"].get("dataWindow") == (window or None)
+
+
+@pytest.mark.parametrize("prepared", ["", OTHER_ROWS, "forged"])
+def test_version_says_which_rows_were_made_of_its_data_and_by_which_script(prepared: str) -> None:
+    parent, manifest = started()
+    facts = result.DataFacts(o.DIGEST, 40, 10, prepared=prepared, script=prepared)
+    (version,) = complete(parent, manifest, replace(o.published(), data=facts)).create
+    told = prepared if prepared == OTHER_ROWS else None
+    lineage = version["spec"]["lineage"]
+    assert (lineage.get("preparedDigest"), lineage.get("scriptDigest")) == (told, told)
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["in the run", "before the run is recorded"])

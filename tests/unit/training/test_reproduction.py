@@ -30,7 +30,9 @@ OWN = {
 def pod_of(images: Mapping[str, str], ending: StageResult) -> dict[str, Any]:
     pod = o.pod("p", [], [o.ended("publish", 0, encode(ending), "Completed")], "Succeeded")
     pod["status"]["containerStatuses"][0]["imageID"] = images.get("publish", "")
-    pod["status"]["initContainerStatuses"] = [{"name": "train", "imageID": images.get("train", "")}]
+    pod["status"]["initContainerStatuses"] = [
+        {"name": name, "imageID": images.get(name, "")} for name in ("prepare", "train")
+    ]
     return pod
 
 
@@ -276,3 +278,27 @@ def test_versions_of_a_run_that_failed_its_gates_have_recipes_too() -> None:
     parent, manifest = started()
     made = complete(parent, manifest, o.published("GateFailed", reasons=("r2 is low",)))
     assert made.create[0]["spec"]["recipe"]["image"] == IMAGE.name
+
+
+def test_a_version_of_prepared_data_is_prepared_again_by_the_same_image() -> None:
+    own = {"image": "ghcr.io/mill/rows:1", "args": ["--fast"]}
+    pinned = "ghcr.io/mill/rows@sha256:" + "3" * 64
+    parent, version = made_version(images={"prepare": pinned}, prepare={"container": own})
+    assert version["spec"]["recipe"]["prepare"] == {**own, "image": pinned, "command": [], "env": []}
+    (job,) = plan(view(annotated(parent), versions=[version]), IMAGE).create
+    containers = {one["name"]: one for one in job["spec"]["template"]["spec"]["initContainers"]}
+    assert containers["prepare"]["image"] == pinned
+    assert containers["prepare"]["args"] == ["--fast"]
+    assert "divide" in containers
+
+
+def test_a_version_of_a_script_is_made_again_by_the_same_script_alone() -> None:
+    script = {"configMapRef": {"name": "own", "key": "fit.py"}, "args": ["--fast"]}
+    parent, version = made_version(train={"script": script})
+    assert version["spec"]["recipe"]["script"] == script
+    version["spec"]["lineage"]["scriptDigest"] = DATA
+    (job,) = plan(view(annotated(parent), versions=[version]), IMAGE).create
+    containers = {one["name"]: one for one in job["spec"]["template"]["spec"]["initContainers"]}
+    assert containers["train"]["args"] == ["script", "--argument=--fast"]
+    told = next(one["value"] for one in containers["fetch"]["env"] if one["name"] == names.ENV_STAGE)
+    assert stage.decode(told).script == stage.Script("own", "fit.py", DATA)

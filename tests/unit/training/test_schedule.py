@@ -78,6 +78,19 @@ def test_times_that_were_missed_make_one_run() -> None:
     assert clock.plan().create == ()
 
 
+def test_a_time_that_is_missed_while_another_waits_is_told_when_it_comes() -> None:
+    """Found by a generated life (tests.crash.odd 3): only a restart told it."""
+    clock = Clock(retrain={"cooldownSeconds": 9000})
+    clock.plan()
+    clock.plan(3355)
+    (waiting,) = clock.waits()
+    assert waiting[1].startswith("scheduled for 2026-01-02T04:00:00Z: cooldown until")
+    assert clock.plan(3400).requeue_after == 3555
+    assert clock.plan(6955).requeue_after == 2045, "the end of the cooldown"
+    (waiting,) = clock.waits()
+    assert "and for later times that were missed" in waiting[1]
+
+
 def test_a_schedule_that_is_new_or_changed_has_missed_nothing() -> None:
     """A TrainingJob of last month that gets a schedule does not run at once for all that it would have missed."""
     clock = Clock(None)

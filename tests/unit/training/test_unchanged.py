@@ -55,6 +55,11 @@ def test_version_that_was_trained_otherwise_does_not_count() -> None:
     assert told(plan(view(parent, **ALERTS), IMAGE)).unless_digest is None
 
 
+def test_a_script_may_have_changed_though_the_data_have_not() -> None:
+    parent = finished(train={"script": {"configMapRef": {"name": "own"}}})
+    assert told(plan(view(parent, **ALERTS), IMAGE)).unless_digest is None
+
+
 def test_unchanged_is_neither_a_failure_nor_a_version() -> None:
     before, after = unchanged()
     assert after["lastRun"]["outcome"] == "Unchanged"

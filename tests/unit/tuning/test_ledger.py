@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from modelmill.tuning.ledger import Entry, Header, Ledger, decode, encode
+from modelmill.tuning.pruning import MOST_POINTS
 
 HEADER = Header("abc", "sha256:" + "a" * 64, 100, 20)
 
@@ -46,7 +47,7 @@ def test_a_ledger_of_5000_trials_is_over_no_limit() -> None:
         reason="R" * 64,
         started="2026-01-02T03:04:05Z",
         finished="2026-01-02T03:04:05Z",
-    )
+    ).with_reports({10**9 - place: -1.2345678901234567e-100 for place in range(MOST_POINTS)})
     shards = encode(Ledger(HEADER, tuple(replace(full, index=place) for place in range(5000))))
     assert len(shards) == 50
     assert max(sum(len(key) + len(text.encode()) for key, text in shard.items()) for shard in shards) < 1 << 20

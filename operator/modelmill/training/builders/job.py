@@ -1,4 +1,7 @@
-"""The Job of one run: init `fetch`, `train` and `evaluate`, main `publish`, over shared folders."""
+"""The Job of one run: init `fetch`, `train` and `evaluate`, main `publish`, over shared folders.
+
+Where data are prepared, `prepare` and `divide` come after `fetch`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pydantic import ValidationError
 from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import ModelVersion
+from modelmill.api.training_job import ContainerTrain
 from modelmill.contracts import names, parameters, stage
 from modelmill.kube import labels
 from modelmill.training.builders.stage_spec import stage_spec
@@ -31,6 +35,9 @@ STORE_ANNOTATION = f"{labels.GROUP}/store"
 # The webhook that gives the pods of a service account a token for AWS gives it to every container that is not named here.
 # Source: amazon-eks-pod-identity-webhook, README
 WITHOUT_IDENTITY = {"eks.amazonaws.com/skip-containers": f"{names.STAGE_TRAIN},{names.STAGE_EVALUATE}"}
+PREPARED_WITHOUT_IDENTITY = {
+    name: f"{containers},{names.STAGE_PREPARE},{names.STAGE_DIVIDE}" for name, containers in WITHOUT_IDENTITY.items()
+}
 
 
 def job_name(view: View, number: int) -> str:
@@ -92,7 +99,8 @@ def _job(
 ) -> dict[str, Any]:
     """Return a run's Job. made: what the pod is built from. given: the train container's parameters, or None."""
     number, policy = told.run, view.spec.run_policy
-    recipe = written(told, trainer.name, made.spec.train.container, given)
+    prepare = made.spec.prepare.container if made.spec.prepare is not None else None
+    recipe = written(told, trainer.name, made.spec.train, given, prepare)
     return jobs.build_job(
         jobs.Job(
             name=job_name(view, number),
@@ -106,7 +114,7 @@ def _job(
             tries_again=policy.backoff_limit,
             deadline_seconds=policy.active_deadline_seconds,
             final_containers=_final_stages(made),
-            pod_annotations=WITHOUT_IDENTITY,
+            pod_annotations=WITHOUT_IDENTITY if prepare is None else PREPARED_WITHOUT_IDENTITY,
             pod=_pod(made, number, stage.encode(told), trainer, given, ledger),
         )
     )
@@ -154,7 +162,8 @@ def store_of(view: View, job: str) -> Store:
 def _final_stages(view: View) -> list[str]:
     """Return the built-in stages: what an image of somebody else means by its exit codes is not known."""
     train = [] if view.spec.train.container is not None else [names.STAGE_TRAIN]
-    return [names.STAGE_FETCH, *train, names.STAGE_EVALUATE, names.STAGE_PUBLISH]
+    divide = [names.STAGE_DIVIDE] if view.spec.prepare is not None else []
+    return [names.STAGE_FETCH, *divide, *train, names.STAGE_EVALUATE, names.STAGE_PUBLISH]
 
 
 def _pod(
@@ -168,7 +177,7 @@ def _pod(
     evaluate = stage_container(view, names.STAGE_EVALUATE, image, {**ours, **at}, ("evaluated",), reads=reads)
     return Pod(
         init=[
-            stage_container(view, names.STAGE_FETCH, image, ours, ("input", "holdout"), keys=True),
+            *_rows(view, image, ours),
             train_container(view, image, env, told, given),
             evaluate,
         ],
@@ -178,8 +187,49 @@ def _pod(
         template=view.spec.pod_template,
         service_account=view.spec.store.service_account_name,
         restart_policy="Never",
-        config_maps={"trials": ledger} if ledger else {},
+        config_maps={**({"trials": ledger} if ledger else {}), **_script_map(view)},
     )
+
+
+def _script_map(view: View) -> dict[str, list[str]]:
+    """Return the volume of the script: one of a ConfigMap that is not there is empty, which fetch tells."""
+    script = view.spec.train.script
+    return {"script": [script.config_map_ref.name]} if script is not None else {}
+
+
+def _rows(view: View, image: Image, ours: Mapping[str, str]) -> list[Container]:
+    """Return the stages that bring the rows: fetch, and where the data are prepared the user's image and divide.
+
+    prepare sees the objects, of which the hold-out is not divided yet, and train sees neither them nor what it left.
+    """
+    prepare = view.spec.prepare
+    script = ("script",) if view.spec.train.script is not None else ()
+    at = {names.ENV_SCRIPT: f"{WORK}/script"} if script else {}
+    if prepare is None:
+        env = {**ours, **at}
+        return [stage_container(view, names.STAGE_FETCH, image, env, ("input", "holdout"), reads=script, keys=True)]
+    at |= {names.ENV_RAW: f"{WORK}/raw", names.ENV_PREPARED: f"{WORK}/prepared"}
+    fetch = stage_container(
+        view, names.STAGE_FETCH, image, {**ours, **at}, ("input", "holdout", "raw"), reads=script, keys=True
+    )
+    told = {name: value for name, value in ours.items() if name not in (names.ENV_STAGE, names.ENV_EVALUATED)}
+    own = own_container(view, names.STAGE_PREPARE, prepare.container, told, ())
+    own = replace(
+        own, folders={"raw": f"{WORK}/input", "prepared": f"{WORK}/output"}, read_only_folders=frozenset(["raw"])
+    )
+    divide = stage_container(view, names.STAGE_DIVIDE, image, {**ours, **at}, ("input", "holdout"), reads=("prepared",))
+    return [fetch, own, divide]
+
+
+def own_container(
+    view: View, name: str, container: ContainerTrain, env: Mapping[str, str], folders: tuple[str, ...]
+) -> Container:
+    """Return a stage with an image of the user."""
+    own = {item.name: item.value for item in container.env}
+    # Python keeps back what it prints to a pipe: its last words would come after those of the error that ended it.
+    plain = {**env, "PYTHONUNBUFFERED": "1"}
+    built = stage_container(view, name, Image(container.image), {**plain, **own}, folders)
+    return replace(built, args=container.args, command=container.command, read_only_root=False)
 
 
 def train_container(
@@ -199,13 +249,13 @@ def train_container(
     found = {**env, **(parameters.environment(given) if given is not None else {})}
     if trial is not None:
         found[names.ENV_TRIAL] = str(trial)
+    script = view.spec.train.script
     if container is None:
-        return stage_container(view, names.STAGE_TRAIN, image, {**found, names.ENV_STAGE: told}, folders)
-    own = {item.name: item.value for item in container.env}
-    # Python keeps back what it prints to a pipe: its last words would come after those of the error that ended it.
-    plain = {**found, "PYTHONUNBUFFERED": "1"}
-    built = stage_container(view, names.STAGE_TRAIN, Image(container.image), {**plain, **own}, folders)
-    return replace(built, args=container.args, command=container.command, read_only_root=False)
+        built = stage_container(view, names.STAGE_TRAIN, image, {**found, names.ENV_STAGE: told}, folders)
+        if script is None:
+            return built
+        return replace(built, args=[names.STAGE_SCRIPT, *(f"--argument={one}" for one in script.args)])
+    return own_container(view, names.STAGE_TRAIN, container, found, folders)
 
 
 def stage_container(

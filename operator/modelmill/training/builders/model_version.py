@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from modelmill.api import base
@@ -13,6 +14,8 @@ from modelmill.kube.texts import fitted
 from modelmill.training.builders.job import store_of
 from modelmill.training.recipe import recipe_of
 from modelmill.training.view import View
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def number_text(value: float) -> str:
@@ -59,6 +62,8 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             "dataRows": data.rows,
             "holdoutRows": data.holdout_rows,
             **({"dataWindow": fitted(str(data.window), 1024)} if data.window else {}),
+            **({"preparedDigest": data.prepared} if DIGEST.fullmatch(str(data.prepared)) else {}),
+            **({"scriptDigest": data.script} if DIGEST.fullmatch(str(data.script)) else {}),
             "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from modelmill.kube import labels
 from modelmill.training.builders.job import (
     RUN_SPEC_HASH_ANNOTATION,
     WITHOUT_IDENTITY,
+    WORK,
     build_run_job,
     environment,
     job_labels,
@@ -26,11 +28,13 @@ from modelmill.training.view import View
 from modelmill.tuning.ledger import FAILED, PRUNED, SUCCEEDED, Entry, Ledger, encode
 from modelmill.tuning.verdict import objective
 from modelmill.workloads import jobs
-from modelmill.workloads.containers import Image
+from modelmill.workloads.containers import Container, Image
 from modelmill.workloads.pods import Pod
 
 DATA: Final = "data"
 TRIAL: Final = "trial"
+REPORT: Final = "report"
+"""Volume with the token that a trial reports by."""
 TOLD_BEST: Final = 10
 MOST_TOLD: Final = 8192
 """Bytes of the best trials that the publish Job is told: they go into an environment variable."""
@@ -82,35 +86,50 @@ def build_data_job(
     )
 
 
-def build_trial_job(view: View, run: CurrentRun, ledger: Ledger, entry: Entry, trainer: Image) -> dict[str, Any]:
-    """Return the Job of one trial. The hold-out is not in its pod; a failure is told at once, since it is not tried again."""
+def job_of(run_job: str, entry: Entry) -> str:
+    """Return the name of the Job that a trial of the ledger is in: that of the first trial of its pod."""
+    return trial_job_name(run_job, entry.first, entry.attempt)
+
+
+def build_trial_job(
+    view: View, run: CurrentRun, ledger: Ledger, pod_of: Sequence[Entry], trainer: Image
+) -> dict[str, Any]:
+    """Return the Job of a trial, or of several that share a pod.
+
+    The hold-out is not in the pod; a failure is told at once, since the pod is not tried again.
+    """
     if view.spec.tuning is None:
         raise ValueError("a trial without spec.tuning")
     aim = objective(view.spec.tuning, view.spec.evaluation.primary)
-    told = with_parameters(stage_spec(view, run.number, run.version, None, None), entry.parameters)
+    told, entry = stage_spec(view, run.number, run.version, None, None), pod_of[0]
+    alone = len(pod_of) == 1
     told = replace(
-        told,
+        with_parameters(told, entry.parameters) if alone else told,
         data=replace(told.data, snapshot=ledger.header.digest, schema=None),
         primary_metric=aim.metric,
         primary_direction=aim.direction,
         gates=(),
-        trial=_trial(entry, validation(view)),
+        trial=_trial(pod_of, validation(view)),
     )
     encoded = stage.encode(told)
     env = environment(run.number)
     ours = {**env, names.ENV_STAGE: encoded}
-    given = parameter_values(entry.parameters)
+    # Of several trials the built-in stage reads the parameters in what it is told; nobody else's program is there.
+    given, index = (parameter_values(entry.parameters), entry.index) if alone else (None, None)
+    train = train_container(view, trainer, env, encoded, given, index)
+    reports = alone and view.spec.tuning.pruning is not None and bool(view.report_url)
     pod = Pod(
         init=[
             stage_container(view, names.STAGE_FETCH, trainer, ours, ("input", "holdout"), keys=True),
-            train_container(view, trainer, env, encoded, given, entry.index),
+            _reporting(view, train) if reports else train,
         ],
         containers=[stage_container(view, names.STAGE_SCORE, trainer, ours, (), reads=("input", "holdout", "output"))],
+        tokens={REPORT: names.REPORTS_AUDIENCE} if reports else {},
     )
     trial_labels = {labels.STEP_LABEL: TRIAL, labels.TRIAL_LABEL: str(entry.index)}
     return jobs.build_job(
         jobs.Job(
-            name=trial_job_name(run.job, entry.index, entry.attempt),
+            name=job_of(run.job, entry),
             namespace=view.namespace,
             labels={**job_labels(view, run.number), **trial_labels},
             annotations={RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash()},
@@ -119,6 +138,21 @@ def build_trial_job(view: View, run: CurrentRun, ledger: Ledger, entry: Entry, t
             pod_annotations=WITHOUT_IDENTITY,
             pod=_pod(view, pod),
         )
+    )
+
+
+def _reporting(view: View, train: Container) -> Container:
+    """Return the train container with what it reports by: the operator's address, and a token that says which pod it is.
+
+    Our own stage measures itself on the validation rows, which nobody else's program sees.
+    """
+    env = {names.ENV_REPORT_URL: view.report_url, names.ENV_REPORT_TOKEN: f"{WORK}/{REPORT}/token"}
+    reads = (REPORT,) if view.spec.train.container is not None else (REPORT, "holdout")
+    return replace(
+        train,
+        env={**env, **train.env},
+        folders={**train.folders, **{name: f"{WORK}/{name}" for name in reads}},
+        read_only_folders=train.read_only_folders | set(reads),
     )
 
 
@@ -183,14 +217,16 @@ def _in_words(rows: Validation) -> str:
     return f"{rows.folds} folds{latest}" if rows.folds is not None else f"fraction {rows.fraction}{latest}"
 
 
-def _trial(entry: Entry, rows: Validation) -> stage.Trial:
+def _trial(pod_of: Sequence[Entry], rows: Validation) -> stage.Trial:
+    several = len(pod_of) > 1
     return stage.Trial(
-        index=entry.index,
-        attempt=entry.attempt,
+        index=pod_of[0].index,
+        attempt=pod_of[0].attempt,
         folds=rows.folds or 0,
         fraction=float(rows.fraction) if rows.fraction is not None else 0.0,
         strategy=rows.strategy,
         column=rows.column,
+        pod=tuple(stage.PodTrial(one.index, parameter_values(one.parameters)) for one in pod_of if several),
     )
 
 

@@ -38,6 +38,9 @@ def stage_spec(
         unless_digest=unless_digest,
         train_image=spec.train.container.image if spec.train.container else "",
         description=spec.description,
+        script=_script(spec),
+        prepare_image=spec.prepare.container.image if spec.prepare is not None else "",
+        listed=spec.triggers.new_data is not None,
     )
 
 
@@ -113,6 +116,11 @@ def _schema(given: DataSchema | None) -> data.Schema | None:
 
 def _number(text: str | None) -> float | None:
     return float(text) if text is not None else None
+
+
+def _script(spec: TrainingJobSpec) -> stage.Script | None:
+    script = spec.train.script
+    return stage.Script(script.config_map_ref.name, script.config_map_ref.key) if script is not None else None
 
 
 def _estimator(spec: TrainingJobSpec) -> stage.Estimator | None:

@@ -4,7 +4,7 @@ A trigger is a function that returns its `Reason`s to run; a hold is a function 
 `table.TRIGGERS` say which holds are asked for which trigger, in which order; the first answer counts. `decision.decide`
 reads them.
 
-To add a trigger, e.g. a schedule or new data:
+To add a trigger:
 - a file here with its KIND and its `reasons(view)`. An identity names an occasion (a planned time, a digest of the data) and
   must be the same each time that it is asked for; `alerts.answered` tells those that a run has already dealt with.
 - a field of `spec.triggers` in `api.training_job` that enables it.

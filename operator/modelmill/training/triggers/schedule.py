@@ -33,6 +33,15 @@ def due_time(view: View) -> datetime | None:
     return parse_timestamp(text) if view.spec.triggers.schedule is not None and text else None
 
 
+def changes_at(view: View) -> datetime | None:
+    """Return when the reason begins, or that which waits comes to speak of a later time as well; None when neither does."""
+    due = due_time(view)
+    if due is None or due > view.now:
+        return due
+    following = _next(view, due)
+    return following if following is not None and following > view.now else None
+
+
 def problem(view: View) -> str | None:
     """Return why the schedule never starts a run, naming the field; None when it does, or there is none."""
     schedule = view.spec.triggers.schedule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule, spec_change
+from modelmill.training.triggers import alerts, holds, manual, new_data, reproduce, schedule, spec_change
 from modelmill.training.triggers.reason import Trigger
 
 EVERY_RUN: Final = (holds.model_of_another, holds.run_in_progress, holds.suspended)
@@ -16,5 +16,6 @@ TRIGGERS: Final = (
     Trigger(manual.KIND, manual.reasons, EVERY_RUN),
     Trigger(reproduce.KIND, reproduce.reasons, (*EVERY_RUN, reproduce.impossible)),
     Trigger(alerts.KIND, alerts.reasons, (*EVERY_RUN, holds.rolling_out, *LIMITS), unattended=True),
+    Trigger(new_data.KIND, new_data.reasons, (*EVERY_RUN, *LIMITS), unattended=True),
     Trigger(schedule.KIND, schedule.reasons, (*EVERY_RUN, *LIMITS), unattended=True),
 )

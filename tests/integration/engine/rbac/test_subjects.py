@@ -37,6 +37,7 @@ GROUPS = {
     "validatingadmissionpolicybindings": "apis/admissionregistration.k8s.io/v1",
     "mutatingwebhookconfigurations": "apis/admissionregistration.k8s.io/v1",
     "certificatesigningrequests": "apis/certificates.k8s.io/v1",
+    "tokenreviews": "apis/authentication.k8s.io/v1",
     "storageclasses": "apis/storage.k8s.io/v1",
     "priorityclasses": "apis/scheduling.k8s.io/v1",
 }
@@ -181,7 +182,7 @@ NOBODY = [
         ),
         *(row for kind in KINDS for row in rows(who, f"{kind} list create\n{kind}/x get patch delete")),
         *rows(who, "secrets/modelmill-operator-alerts get\nleases/modelmill-operator get update", NAMESPACE),
-        *rows(who, "nodes list\nnamespaces list", ""),
+        *rows(who, "nodes list\nnamespaces list\ntokenreviews create", ""),
     ]
 ]
 
@@ -196,6 +197,7 @@ PERMITTED = [
         "trainingjobs/x/status update\nmodelversions/x/status update\ntrainingjobs/x/finalizers update\nmodelversions/x delete",
     ),
     *rows("operator", "pods list\nevents list\nreplicasets list"),
+    *rows("operator", "tokenreviews create", ""),
     *rows("operator", "leases create\nleases/modelmill-operator get update", NAMESPACE),
     *(row for kind in KINDS for row in rows("viewer", f"{kind} list\n{kind}/x get\n{kind}/x/status get")),
     *(row for kind in KINDS for row in rows("editor", f"{kind} list create\n{kind}/x {CHANGES}")),
