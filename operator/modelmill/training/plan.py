@@ -46,8 +46,8 @@ def plan(view: View, trainer: Image) -> Contribution:
         for waiting in decision.waiting
         if waiting.hold.until is not None
     ]
-    due = schedule.due_time(after)
-    look_again += [] if due is None or due <= view.now else [(due - view.now).total_seconds()]
+    change = schedule.next_change(after)
+    look_again += [] if change is None else [(change - view.now).total_seconds()]
     look_again += [
         seconds for seconds in (next_expiry, seen.look_again if seen is not None else None) if seconds is not None
     ]

@@ -78,6 +78,18 @@ def test_times_that_were_missed_make_one_run() -> None:
     assert clock.plan().create == ()
 
 
+def test_that_later_times_are_missed_too_is_told_when_the_first_one_is() -> None:
+    clock = Clock()
+    clock.plan()
+    clock.job = {**clock.job, "spec": {**clock.job["spec"], "runPolicy": {"suspend": True}}}
+    made = clock.plan(3355)
+    assert "missed" not in clock.waits()[0][1]
+    assert made.requeue_after == 3600
+    made = clock.plan(3355 + 3600)
+    assert "and for later times that were missed" in clock.waits()[0][1]
+    assert made.requeue_after is None
+
+
 def test_a_schedule_that_is_new_or_changed_has_missed_nothing() -> None:
     """A TrainingJob of last month that gets a schedule does not run at once for all that it would have missed."""
     clock = Clock(None)

@@ -33,6 +33,13 @@ def due_time(view: View) -> datetime | None:
     return parse_timestamp(text) if view.spec.triggers.schedule is not None and text else None
 
 
+def next_change(view: View) -> datetime | None:
+    """Return when the schedule says something else than now: at its next time, and at the first that a run missed."""
+    due = due_time(view)
+    moment = _next(view, due) if due is not None and due <= view.now else due
+    return moment if moment is not None and moment > view.now else None
+
+
 def problem(view: View) -> str | None:
     """Return why the schedule never starts a run, naming the field; None when it does, or there is none."""
     schedule = view.spec.triggers.schedule
