@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -97,9 +97,31 @@ def scored(job: Object, pod: int) -> Ending:
     """Every trial goes well; of the data and publish Jobs as `trials_end`."""
     if job["metadata"]["labels"].get(labels.STEP_LABEL) != "trial":
         return trials_end(job, pod)
-    estimator = stage_of(job).estimator
-    value = 1.0 - abs(float(estimator.parameters["alpha"]) - 2.0) / 10.0 if estimator is not None else 0.0
-    return Ending(result.StageResult(result.SCORED, data=DATA, metrics={"r2": value}), names.STAGE_SCORE)
+    told = stage_of(job)
+    if told.trial is not None and told.trial.pod:
+        trials = (result.TrialResult(one.index, measured(one.parameters)) for one in told.trial.pod)
+        return Ending(result.StageResult(result.SCORED, trials=tuple(trials)), names.STAGE_SCORE)
+    metrics = measured(told.estimator.parameters) if told.estimator is not None else {}
+    return Ending(result.StageResult(result.SCORED, data=DATA, metrics=metrics), names.STAGE_SCORE)
+
+
+def measured(parameters: Mapping[str, Any]) -> dict[str, float]:
+    return {"r2": 1.0 - abs(float(parameters["alpha"]) - 2.0) / 10.0}
+
+
+def pods_end(job: Object, pod: int) -> Ending:
+    """Of pods of several trials the first is lost once, and in the second one trial crashes it, together and alone."""
+    if job["metadata"]["labels"].get(labels.STEP_LABEL) != "trial":
+        return trials_end(job, pod)
+    trial = stage_of(job).trial
+    if trial is not None and trial.pod and (trial.index, trial.attempt) == (0, 1):
+        return Ending(None, names.STAGE_FETCH, EXIT_RETRY, "the store is down")
+    if trial is not None and GUILTY in (trial.index, *(one.index for one in trial.pod)):
+        return Ending(None, names.STAGE_TRAIN, 139)
+    return scored(job, pod)
+
+
+GUILTY = 4
 
 
 def stage_of(job: Object) -> stage.StageSpec:
@@ -244,6 +266,13 @@ async def search(world: World) -> None:
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the search ends")
 
 
+async def search_in_pods(world: World) -> None:
+    """Trials, three in a pod: one pod is lost, and one is crashed by one of its trials, which are made again alone."""
+    tuning = o.tuning(parallelTrials=6, trialsPerPod=3, maxTrials=8)
+    world.api.create(TRAINING_JOBS, training_job(tuning=tuning))
+    await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the search ends")
+
+
 async def space_changed_in_the_search(world: World) -> None:
     world.api.create(TRAINING_JOBS, training_job(tuning=o.tuning(maxTrials=1)))
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").keys() & {"currentRun", "lastRun"}, "a run")
@@ -333,6 +362,7 @@ SCENARIOS = (
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),
+    Scenario("search in pods", search_in_pods, pods_end, 40, keeps=frozenset({CONFIG_MAPS})),
     Scenario(
         "space changed in the search",
         space_changed_in_the_search,

@@ -64,8 +64,12 @@ def entries(outcome: Outcome) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "tuning",
-    [{"algorithm": {"name": "TPE", "seed": 7}}, {"algorithm": {"name": "Random"}, "parallelTrials": 4}],
-    ids=["TPE, one at a time", "Random, four at a time"],
+    [
+        {"algorithm": {"name": "TPE", "seed": 7}},
+        {"algorithm": {"name": "Random"}, "parallelTrials": 4},
+        {"algorithm": {"name": "TPE", "seed": 7}, "parallelTrials": 4, "trialsPerPod": 4},
+    ],
+    ids=["TPE, one at a time", "Random, four at a time", "TPE, four in a pod"],
 )
 def test_operator_killed_at_random_20_times_during_one_search(tuning: dict[str, Any]) -> None:
     """40 entries, each index once, no trial run twice to completion, the same best as with this order undisturbed."""

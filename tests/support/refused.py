@@ -249,6 +249,8 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "set exactly one of float, int and categorical": lambda: tuned({"name": "a"}),
     "set exactly one of folds and fraction": lambda: tuned(validation={"strategy": "Random"}),
     "parallelTrials must not be above maxTrials": lambda: tuned(parallelTrials=4),
+    "trialsPerPod must not be above parallelTrials": lambda: tuned(parallelTrials=2, trialsPerPod=3),
+    "tuning.trialsPerPod above 1 needs train.sklearn": lambda: of_container({"parallelTrials": 2, "trialsPerPod": 2}),
     "algorithm Grid needs a step for each float": lambda: tuned(algorithm={"name": "Grid"}),
     "when needs a categorical parameter of this list": lambda: tuned(KIND, hanging("kind", "c")),
     "when goes two steps deep at most": lambda: tuned(
@@ -274,6 +276,7 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         objective={"metric": "profit", "direction": "Maximize"}
     ),
     "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
+    "tuning.pruning needs a pod for each trial": lambda: tuned(pruning={"name": "Median"}, trialsPerPod=2, **SHARE),
     "percentile is for name Percentile": lambda: tuned(pruning={"name": "Percentile"}, **SHARE),
     "percentile must be between 0 and 100": lambda: tuned(pruning={"name": "Percentile", "percentile": "100"}, **SHARE),
     "tuning.pruning with train.sklearn needs tuning.validation.fraction": lambda: tuned(pruning={"name": "Median"}),

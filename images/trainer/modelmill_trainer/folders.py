@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelmill.contracts import names
@@ -24,6 +24,11 @@ class Folders:
     metrics: Path
     evaluated: Path | None = None
     trials: Path | None = None
+
+    def of_trial(self, index: int) -> Folders:
+        """Return the folders of one of the trials that share a pod, each of which has an output of its own."""
+        output = self.output / str(index)
+        return replace(self, output=output, metrics=output / self.metrics.name)
 
     @property
     def champion(self) -> Path:

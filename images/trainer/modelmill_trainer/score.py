@@ -13,12 +13,15 @@ from modelmill_trainer.facts import read_facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.metrics import own_metrics
+from modelmill_trainer.trial_pods import score_each
 
 
 def score(spec: StageSpec, folders: Folders, evaluator: Evaluator | None = None) -> result.StageResult:
-    """Return the trial's metrics, and its data as fetch found it. Raises StageError."""
+    """Return the trial's metrics, and its data as fetch found it; of trials that share a pod each one's. Raises StageError."""
     if spec.trial is None:
         raise StageError("SpecInvalid", f"{STAGE_SCORE} is a stage of a trial: set trial, or run publish")
+    if spec.trial.pod:
+        return score_each(spec, folders, lambda one, where: score(one, where, evaluator))
     facts = read_facts(folders.snapshot)
     notes: tuple[str, ...] = ()
     if spec.trial.folds:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from sklearn.pipeline import Pipeline
 
 from modelmill.contracts import names
 from modelmill.contracts.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
-from modelmill.contracts.stage import StageSpec
+from modelmill.contracts.stage import Estimator, StageSpec
 from modelmill_trainer.estimators import build, forget_training, needs_scaling
-from modelmill_trainer.facts import read_training_facts
+from modelmill_trainer.facts import TrainingFacts, read_training_facts
 from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.fitting import fit
 from modelmill_trainer.folders import Folders
@@ -29,22 +30,39 @@ from modelmill_trainer.prefixes import count_of, fit_by_prefixes
 from modelmill_trainer.preprocessing import Plan, choose, pipeline
 from modelmill_trainer.reporting import reporter
 from modelmill_trainer.tables import read_rows
+from modelmill_trainer.trial_pods import fit_each
 
 
 def train(spec: StageSpec, folders: Folders) -> None:
     """Fit the estimator of the spec on the fetched rows; a trial with folds leaves its metrics only. Raises StageError."""
-    begin = time.monotonic()
+    chosen = _chosen(spec)
+    facts = read_training_facts(folders.params)
+    form, kinds = facts.form, {**facts.features, facts.target: facts.target_kind}
+    rows = cache(lambda: read_rows(folders.train(form), form, kinds))
+    if spec.trial is None or not spec.trial.pod:
+        _train(chosen, spec, folders, facts, rows)
+        return
+    # An estimator may write into the rows that it is given.
+    fit_each(spec, folders, lambda one, where: _train(_chosen(one), one, where, facts, lambda: rows().copy()))
+
+
+def _chosen(spec: StageSpec) -> Estimator:
     if spec.estimator is None:
         raise StageError("SpecInvalid", "train.sklearn is not set: this stage trains scikit-learn estimators only")
-    chosen = spec.estimator.chosen()
-    facts = read_training_facts(folders.params)
+    return spec.estimator.chosen()
+
+
+def _train(
+    chosen: Estimator, spec: StageSpec, folders: Folders, facts: TrainingFacts, rows: Callable[[], pd.DataFrame]
+) -> None:
+    begin = time.monotonic()
     estimator = build(chosen, spec.seed)
     kinds, target = facts.features, facts.target
     _require_task(estimator, target, facts.target_kind)
     # Told before hours of fitting rather than after.
     measured = CLASSIFICATION_METRICS if is_classifier(estimator) else REGRESSION_METRICS
     require_metrics(spec.gates, measured, spec.primary_metric or measured[0])
-    frame = read_rows(folders.train(facts.form), facts.form, {**kinds, target: facts.target_kind})
+    frame = rows()
     if chosen.preprocessing == "None":
         plan = Plan(numbers=list(kinds))
         model = Pipeline([("model", estimator)])
@@ -78,8 +96,8 @@ def train(spec: StageSpec, folders: Folders) -> None:
     else:
         if count_of(estimator) is None:
             print(f"train: {type(estimator).__name__} has no iterations to report after: it is not pruned", flush=True)
-        rows = read_rows(folders.held_out(facts.form), facts.form, {**kinds, target: facts.target_kind})
-        held = model_frame(rows, features, kinds), target_values(rows[target], facts.target_kind)
+        apart = read_rows(folders.held_out(facts.form), facts.form, {**kinds, target: facts.target_kind})
+        held = model_frame(apart, features, kinds), target_values(apart[target], facts.target_kind)
         model = fit_by_prefixes(model, x, y, partial(_value, spec.primary_metric, *held), sender.report)
         estimator = model.steps[-1][1]
     print(f"train: fitted in {time.monotonic() - fitting:.2f} s", flush=True)

@@ -225,6 +225,10 @@ class Tuning(Part):
                 "parallelTrials must not be above maxTrials",
             ),
             (
+                "!has(self.trialsPerPod) || self.trialsPerPod <= (has(self.parallelTrials) ? self.parallelTrials : 1)",
+                "trialsPerPod must not be above parallelTrials, the number of trials under way: raise parallelTrials",
+            ),
+            (
                 f"{_PARAMETERS}!has(self.algorithm) || self.algorithm.name != 'Grid' || "
                 "self.parameters.all(p, !has(p.float) || has(p.float.step))",
                 "algorithm Grid needs a step for each float parameter: without one there is no end of combinations",
@@ -271,7 +275,12 @@ class Tuning(Part):
         description="How many trials are made. Raised after a search, the next run goes on with it."
     )
     parallel_trials: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=1, description="How many trials run at a time, each in a pod of its own."
+        default=1, description="How many trials run at a time."
+    )
+    trials_per_pod: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=1,
+        description="How many trials share a pod, which fits one after the other: for models whose fit takes less than the "
+        "seconds that a pod costs. Only train.sklearn.",
     )
     max_failed_trials: Annotated[int, Field(ge=0, le=5000)] = Field(
         default=3, description="How many trials may fail; with one more the run fails. Lost pods do not count."
@@ -323,6 +332,11 @@ SPEC_RULES = (
         "tuning.validation.folds needs train.sklearn, whose stage fits each fold: use fraction with a container",
     ),
     (
+        "!has(self.tuning) || !has(self.tuning.trialsPerPod) || self.tuning.trialsPerPod == 1 || has(self.train.sklearn)",
+        "tuning.trialsPerPod above 1 needs train.sklearn, whose stage fits one trial after the other: leave it out with a "
+        "container",
+    ),
+    (
         "!has(self.tuning) || !has(self.tuning.parameters) || !has(self.train.sklearn) || "
         "self.tuning.parameters.all(p, p.name != 'estimator' || "
         f"(has(p.categorical) && p.categorical.choices.all(c, string(c).matches('{_ESTIMATOR}'))))",
@@ -332,6 +346,10 @@ SPEC_RULES = (
         "!has(self.tuning) || !has(self.tuning.pruning) || !has(self.train.sklearn) || "
         "(has(self.tuning.validation) && has(self.tuning.validation.fraction))",
         "tuning.pruning with train.sklearn needs tuning.validation.fraction: by folds a trial has no value until its end",
+    ),
+    (
+        "!has(self.tuning) || !has(self.tuning.pruning) || !has(self.tuning.trialsPerPod) || self.tuning.trialsPerPod == 1",
+        "tuning.pruning needs a pod for each trial, which tells whose a report is: leave trialsPerPod out",
     ),
     (
         "!has(self.tuning) || !has(self.data.snapshot) || self.data.snapshot == 'Copy'",

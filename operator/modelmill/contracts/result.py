@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 RESULT_VERSION: Final = 1
@@ -93,6 +94,16 @@ class Reproduction:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How one of several trials that shared a pod ended: with metrics, the objective first, or with a reason why not."""
+
+    index: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StageResult:
     """How a stage ended.
 
@@ -103,6 +114,7 @@ class StageResult:
     gates: one sentence for each gate, "r2 0.91 >= 0.70".
     notes: sentences for people about a run that went well, "columns left out: signup (dates)".
     drift: what the data gates told about the data, one sentence for each gate.
+    trials: those that shared the pod, where they were several; then the outcome is Scored, whatever became of each.
     """
 
     outcome: str
@@ -116,6 +128,7 @@ class StageResult:
     notes: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
     reproduction: Reproduction | None = None
+    trials: tuple[TrialResult, ...] = ()
     v: int = RESULT_VERSION
 
 
@@ -123,9 +136,12 @@ def encode(result: StageResult) -> str:
     """Return the termination message.
 
     Raises ResultError when a metric is not finite, or when the message is over the limit even without `notes` and with
-    `reasons`, `gates` and `drift` shortened: those are for people and give way first.
+    `reasons`, `gates` and `drift` shortened: those are for people and give way first. Of trials that shared a pod the first
+    metric of each is told, more as there is room, and nothing else of the result.
     """
     _require_all_finite(result)
+    if result.trials:
+        return _encoded_trials(result.trials)
     raw = {name: value for name, value in asdict(result).items() if value not in (None, "", (), {})}
     if result.champion is not None:
         raw["champion"] = {name: value for name, value in raw["champion"].items() if value not in ("", 0, {})}
@@ -144,6 +160,26 @@ def encode(result: StageResult) -> str:
         if len(text.encode()) <= MAX_BYTES:
             return text
     raise ResultError(f"the result has {len(text.encode())} bytes, over the limit of {MAX_BYTES}: report fewer metrics")
+
+
+def _encoded_trials(trials: Sequence[TrialResult]) -> str:
+    most = max((len(one.metrics) for one in trials), default=1)
+    text = ""
+    for count, keep in (*((count, 256) for count in range(most, 0, -1)), (1, 120), (1, 40), (1, 0)):
+        told = tuple(
+            replace(one, metrics=dict(list(one.metrics.items())[:count]), message=_shown(one.message, keep))
+            for one in trials
+        )
+        text = _text(told)
+        if len(text.encode()) <= MAX_BYTES:
+            return text
+    raise ResultError(f"{len(trials)} trials take {len(text.encode())} bytes, over the limit of {MAX_BYTES}")
+
+
+def _text(trials: Sequence[TrialResult]) -> str:
+    filled = [{name: value for name, value in asdict(one).items() if value not in ("", {})} for one in trials]
+    raw = {"v": RESULT_VERSION, "outcome": SCORED, "trials": filled}
+    return json.dumps(raw, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def decode(text: str) -> StageResult:
@@ -172,6 +208,7 @@ def decode(text: str) -> StageResult:
             notes=tuple(str(text) for text in raw.get("notes", ())),
             drift=tuple(str(text) for text in raw.get("drift", ())),
             reproduction=_reproduction(raw.get("reproduction")),
+            trials=tuple(_trial(one) for one in raw.get("trials", ())),
         )
     except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
         raise ResultError(f"the termination message is malformed: {error}") from None
@@ -180,7 +217,7 @@ def decode(text: str) -> StageResult:
         raise ResultError(f"outcome {result.outcome} needs artifact and data")
     if result.outcome == REPRODUCED and (result.data is None or result.reproduction is None):
         raise ResultError(f"outcome {result.outcome} needs data and reproduction")
-    if result.outcome == SCORED and (result.data is None or not result.metrics):
+    if result.outcome == SCORED and not result.trials and (result.data is None or not result.metrics):
         raise ResultError(f"outcome {result.outcome} needs data and metrics")
     return result
 
@@ -230,12 +267,18 @@ def _reproduction(raw: Any) -> Reproduction | None:
     return Reproduction(str(raw["version"]), raw["same"] is True, _metrics(raw))
 
 
+def _trial(raw: Any) -> TrialResult:
+    return TrialResult(int(raw["index"]), _metrics(raw), str(raw.get("reason", "")), str(raw.get("message", "")))
+
+
 def _metrics(raw: dict[str, Any], field_name: str = "metrics") -> dict[str, float]:
     return {str(name): float(value) for name, value in raw.get(field_name, {}).items()}
 
 
 def _require_all_finite(result: StageResult) -> None:
     _require_finite(result.metrics, "metrics")
+    for one in result.trials:
+        _require_finite(one.metrics, f"trials.{one.index}")
     if result.reproduction is not None:
         _require_finite(result.reproduction.metrics, "reproduction.metrics")
     if result.champion is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from modelmill.contracts.data import Schema, Window, schema_of, window_of
@@ -121,6 +121,14 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class PodTrial:
+    """One of several trials that share a pod. parameters: its own, which are put over those of the stage's estimator."""
+
+    index: int
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One trial of a search, measured on rows of the training data: the hold-out is not in its pod.
 
@@ -128,6 +136,8 @@ class Trial:
     fraction: share of the training rows that validates, by `strategy` as for Holdout; 0 with folds.
     folds: how many parts validate in turn, each fitted on the others by the built-in train stage; for Latest, each is
         fitted on the rows before it. 0 with a fraction.
+    pod: the trials that share the pod, of which `index` is the first: the built-in train stage fits one after the other.
+        Empty where it is one.
     """
 
     index: int
@@ -136,6 +146,7 @@ class Trial:
     fraction: float = 0.0
     strategy: str = "Random"
     column: str | None = None
+    pod: tuple[PodTrial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +256,24 @@ def decode(text: str) -> StageSpec:
         train_image=raw.get("train_image", ""),
         description=str(raw.get("description") or ""),
         unless_digest=raw.get("unless_digest"),
-        trial=_known(Trial, raw["trial"]) if raw.get("trial") else None,
+        trial=_trial(raw["trial"]) if raw.get("trial") else None,
         search=_search(raw["search"]) if raw.get("search") else None,
         reproduces=_known(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
     )
+
+
+def alone(spec: StageSpec, one: PodTrial) -> StageSpec:
+    """Return what the stages of one of the trials of a pod would be told if it had the pod for itself."""
+    if spec.trial is None or spec.estimator is None:
+        raise ValueError("trials that share a pod are those of train.sklearn")
+    own = replace(spec.estimator, parameters={**spec.estimator.parameters, **one.parameters})
+    return replace(spec, estimator=own, trial=replace(spec.trial, index=one.index, pod=()))
+
+
+def _trial(raw: dict[str, Any]) -> Trial:
+    pod = tuple(_known(PodTrial, item) for item in raw.get("pod") or ())
+    trial: Trial = _known(Trial, {**raw, "pod": pod})
+    return trial
 
 
 def _search(raw: dict[str, Any]) -> Search:

@@ -5,6 +5,9 @@ deleted parent of the same name that the garbage collector has not come to yet, 
 holds labelled objects only and may be behind, so that it can say "ours" but never "free". Therefore every apply carries a
 precondition that the API server checks as it writes: `metadata.resourceVersion` NEVER to make an object, `metadata.uid` to
 change one. Neither costs a request, and between them there is no moment in which a stranger's object could be overwritten.
+
+A manifest that says a resourceVersion was planned on that state of the object, or on none (NEVER). Where there is another,
+the plan is out of date, and is made again.
 """
 
 from __future__ import annotations
@@ -48,6 +51,11 @@ def only_new(body: Manifest) -> dict[str, Any]:
 def only_existing(body: Manifest, existing: Manifest) -> dict[str, Any]:
     """Return the body of an apply that changes this very object: Conflict when it is gone, Invalid for a namesake."""
     return {**body, "metadata": {**body["metadata"], "uid": existing["metadata"]["uid"]}}
+
+
+def only_as_planned(body: Manifest, version: str | None) -> Manifest:
+    """Return the body of an apply that is a Conflict unless the object has this resourceVersion; None for any."""
+    return body if version is None else {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
 
 
 def check_created(parent: Manifest, child: Manifest) -> None:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import msgspec
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.children import check_applied, check_created, made_for, only_existing, only_new
+from modelmill.engine.children import (
+    check_applied,
+    check_created,
+    made_for,
+    only_as_planned,
+    only_existing,
+    only_new,
+)
 from modelmill.engine.client import FIELD_MANAGER
 from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
 from modelmill.engine.events import EventRecorder
@@ -131,17 +138,21 @@ class Executor:
                 return
         body = made_for(parent, manifest)
         meta = body["metadata"]
+        planned = meta.pop("resourceVersion", None)
         fingerprint = _fingerprint(body)
         meta["annotations"] = {**(meta.get("annotations") or {}), SPEC_HASH_ANNOTATION: fingerprint}
         if cached is not None and self._as_wanted(child, cached, body, fingerprint, wanted):
             return
         try:
             sent = only_new(body) if cached is None else only_existing(body, cached)
-            applied = await self._client.apply(resource, sent)
+            applied = await self._client.apply(resource, only_as_planned(sent, planned))
         except (Conflict, Invalid) as error:
             if isinstance(error, Invalid) and "metadata.uid" not in error.message:
                 raise (error if cached is None else _edited(error, cached)) from None
-            applied = await self._client.apply(resource, await self._anew(parent, resource, body, cached))
+            anew = await self._anew(parent, resource, body, cached)
+            if planned is not None:
+                raise
+            applied = await self._client.apply(resource, anew)
         version = applied["metadata"]["resourceVersion"]
         self._seen[child] = _Seen(version, lost_fields(applied, body, FIELD_MANAGER), wanted)
         self._take(resource, applied, parent)

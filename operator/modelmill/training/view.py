@@ -15,7 +15,7 @@ from modelmill.kube.objects import Manifest
 from modelmill.tuning.ledger import Ledger
 from modelmill.tuning.verdict import objective
 
-COUNTS: Final = {"max_trials", "parallel_trials", "max_failed_trials", "objective", "pruning"}
+COUNTS: Final = {"max_trials", "parallel_trials", "trials_per_pod", "max_failed_trials", "objective", "pruning"}
 """Fields of spec.tuning that may change while a search goes on; of the objective its goal."""
 
 
@@ -44,6 +44,7 @@ class View:
     refusals: by Job name, why the API server refused a pod of the run in progress since its last one, when that is known.
     ledger: of the search in progress, None before there is one. earlier: of the last search that ended.
     ledgers: names of the ConfigMaps that ledgers are in, with the number of their run.
+    ledger_versions: resourceVersions of those that `ledger` and `earlier` were read from, by name.
     suggested: what the sampler answered for the next trials of the search, when it was asked.
     reports: what the pods of its trials reported, by their uid. report_url: where they do, empty when nothing takes reports.
     no_reports: why none is taken.
@@ -62,6 +63,7 @@ class View:
     ledger: Ledger | None = None
     earlier: Ledger | None = None
     ledgers: Mapping[str, int] = field(default_factory=dict)
+    ledger_versions: Mapping[str, str] = field(default_factory=dict)
     suggested: Suggested | None = None
     used: frozenset[str] = frozenset()
     reports: Mapping[str, Mapping[int, float]] = field(default_factory=dict)

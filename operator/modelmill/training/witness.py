@@ -17,10 +17,10 @@ from modelmill.engine.interface import Reads
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import JOBS, PODS
-from modelmill.training.builders.search_jobs import data_job_name, trial_job_name
+from modelmill.training.builders.search_jobs import data_job_name
 from modelmill.training.observation import LOST, RunActive, RunEnded, observe
 from modelmill.training.search.advance import advance, unseen
-from modelmill.training.search.ledgers import witnessed_ledger
+from modelmill.training.search.ledgers import read_ledger, witnessed_ledger
 from modelmill.training.view import View
 
 READ_AGAIN_SECONDS: Final = 10.0
@@ -36,11 +36,17 @@ async def witnessed(view: View, reads: Reads) -> View:
         return view
     view = await witnessed_ledger(view, reads)
     jobs: dict[str, Manifest] = {}
-    for name in _doubtful(view, run):
+    doubtful = _doubtful(view, run)
+    for name in doubtful:
         with suppress(NotFound):
             job = await reads.get(JOBS, view.namespace, name)
             if _is_ours(job, view, run.number):
                 jobs[name] = job
+    if view.ledger is not None and not view.ledger.header.end and jobs.keys() < set(doubtful):
+        # A Job of a trial may be gone because its end is recorded, which the cache does not know either.
+        fresh = await read_ledger(view, run, reads)
+        if fresh.ledger != view.ledger:
+            return await witnessed(fresh, reads)
     if not jobs:
         return view
     selector = f"{labels.TRAINING_JOB_LABEL}={view.name},{labels.RUN_LABEL}={run.number}"
@@ -61,7 +67,7 @@ def _doubtful(view: View, run: CurrentRun) -> list[str]:
         return [data] if data not in view.jobs or _is_lost(advance(view, run).ended) else []
     if view.ledger.header.end:
         return [run.job] if _is_lost(observe(view, run)) else []
-    return [trial_job_name(run.job, one.index, one.attempt) for one in unseen(view, advance(view, run))]
+    return unseen(view, advance(view, run))
 
 
 def _is_lost(seen: RunActive | RunEnded | None) -> bool:

@@ -35,7 +35,9 @@ STATES: Final = (RUNNING, SUCCEEDED, FAILED, PRUNED)
 class Entry:
     """One trial. attempt: the try that runs or ended, from 1: a lost pod is no try that counts.
 
-    parameters: by name, as texts. value: of the objective; None unless it succeeded. reason, message: why it did not succeed.
+    pod: index of the first trial of its pod, which it shares with the trials of the same attempt; None for a pod of its own.
+    parameters: by name, as texts. value: of the objective; None unless it succeeded. reason, message: why it did not succeed;
+    of one that runs, message says why it has left a pod with others.
     started, finished: times of RFC 3339. reports: values of the objective by step, as `pruning.thinned` keeps them.
     """
 
@@ -49,7 +51,21 @@ class Entry:
     message: str = ""
     started: str = ""
     finished: str = ""
+    pod: int | None = None
     reports: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        """Index of the first trial of its pod."""
+        return self.index if self.pod is None else self.pod
+
+    def again(self) -> Entry:
+        """Return the trial in its next attempt."""
+        return replace(self, attempt=self.attempt + 1)
+
+    def alone(self, message: str) -> Entry:
+        """Return the trial in its next attempt, in a pod of its own. message: why the others are not with it any more."""
+        return replace(self.again(), pod=None, message=fitted(message, MAX_MESSAGE))
 
     @property
     def curve(self) -> dict[int, float]:
@@ -71,7 +87,7 @@ class Entry:
         """Return the trial as it ended well; of its metrics that of the objective is kept first."""
         names = [metric, *(name for name in sorted(metrics) if name != metric)][:MAX_METRICS]
         kept = {name: metrics[name] for name in names}
-        return replace(self, state="Succeeded", value=metrics[metric], metrics=kept, finished=finished)
+        return replace(self, state="Succeeded", value=metrics[metric], metrics=kept, finished=finished, message="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +185,11 @@ def _entry(text: str) -> Entry | None:
         texts = [*entry.parameters, *entry.parameters.values()]
         plain = all(isinstance(one, str) for one in texts) and all(math.isfinite(one) for one in numbers)
         whole = isinstance(entry.index, int) and isinstance(entry.attempt, int) and entry.attempt >= 1
+        pod = entry.pod is None or (isinstance(entry.pod, int) and 0 <= entry.pod <= entry.index)
         scored = (entry.value is not None) == (entry.state == SUCCEEDED)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
-    return entry if plain and whole and scored and steps and entry.state in STATES else None
+    return entry if plain and whole and pod and scored and steps and entry.state in STATES else None
 
 
 def _known(cls: type[Any], raw: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Final
 from modelmill.api.training_job import Primary
 from modelmill.api.tuning import Objective, Tuning
 from modelmill.tuning.ledger import FAILED, RUNNING, SUCCEEDED, Ledger
+from modelmill.tuning.pods import room_for_pods
 
 GOAL_REACHED: Final = "GoalReached"
 MAX_TRIALS_REACHED: Final = "MaxTrialsReached"
@@ -49,7 +50,8 @@ def judge(tuning: Tuning, aim: Objective, ledger: Ledger) -> Verdict:
     left = tuning.max_trials - len(ledger.entries)
     if left <= 0 and not running:
         return ended(ledger, Verdict(MAX_TRIALS_REACHED, f"all {len(ledger.entries)} trials are over"))
-    return Verdict(room=max(0, min(left, tuning.parallel_trials - running)))
+    room = max(0, min(left, tuning.parallel_trials - running))
+    return Verdict(room=room_for_pods(room, left, tuning.trials_per_pod))
 
 
 def exhausted(ledger: Ledger) -> Verdict:

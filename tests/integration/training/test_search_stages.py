@@ -54,43 +54,64 @@ def carried_out(search: Search, name: str, folder: Path) -> None:
     search.complete(name, ends[-1:], tuple(ends[:-1]))
 
 
-def test_a_search_makes_a_version_by_the_trainers_own_stages(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def digits(folder: Path, parameters: list[dict[str, Any]], **tuning: Any) -> Search:
+    """Return a search on a part of the digits, before anything has run."""
+    data = folder / "data"
     data.mkdir()
+    (folder / "store").mkdir()
     frame = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
     frame.iloc[:400].to_csv(data / "digits.csv", index=False)
-    aim = {"metric": "accuracy", "direction": "Maximize"}
-    search = Search(
+    return Search(
         o.training_job(
-            store={"uri": f"file://{tmp_path}/store"},
+            store={"uri": f"file://{folder}/store"},
             data={
                 "train": {"uri": f"file://{data}", "format": "csv"},
                 "target": "digit",
                 "holdout": {"fraction": "0.2"},
             },
             train={"sklearn": {"estimator": "sklearn.svm.SVC"}},
-            evaluation={"primary": aim},
-            tuning={
-                "parameters": PARAMETERS,
-                "maxTrials": 2,
-                "validation": {"folds": 2},
-                "seedTrials": [{"estimator": SVC, "SVC__C": 1}, {"estimator": NEIGHBORS}],
-            },
+            evaluation={"primary": {"metric": "accuracy", "direction": "Maximize"}},
+            tuning={"parameters": parameters, **tuning},
         )
     )  # fmt: skip
-    (tmp_path / "store").mkdir()
+
+
+def to_the_end(search: Search, folder: Path) -> dict[str, Any]:
+    """Carry out every Job of the run and return how it ended."""
     search.rest()
     while "currentRun" in search.status:
         waiting = [name for name, job in search.jobs.items() if not job["status"]["conditions"]]
         assert waiting, search.status
         if waiting[0].endswith("-t0"):
             # The source is not read again.
-            (data / "digits.csv").unlink(missing_ok=True)
-        carried_out(search, waiting[0], tmp_path / "pods")
+            (folder / "data" / "digits.csv").unlink(missing_ok=True)
+        carried_out(search, waiting[0], folder / "pods")
         search.rest()
-    last = search.status["lastRun"]
+    return dict(search.status["lastRun"])
+
+
+def test_a_search_makes_a_version_by_the_trainers_own_stages(tmp_path: Path) -> None:
+    seeds = [{"estimator": SVC, "SVC__C": 1}, {"estimator": NEIGHBORS}]
+    search = digits(tmp_path, PARAMETERS, maxTrials=2, validation={"folds": 2}, seedTrials=seeds)
+    last = to_the_end(search, tmp_path)
     assert last["outcome"] == result.PUBLISHED, last
     assert last["trials"]["succeeded"] == 2
     assert all(0.5 < one["value"] <= 1 for one in search.entries())
     assert float(last["metrics"]["accuracy"]) > 0.8
     assert last["best"]["value"] == max(f"{one['value']:.6g}" for one in search.entries())
+
+
+@pytest.mark.parametrize("validation", [{"folds": 2}, {"fraction": "0.3"}], ids=["folds", "fraction"])
+def test_trials_of_one_pod_by_the_trainers_own_stages(tmp_path: Path, validation: dict[str, Any]) -> None:
+    kernels = [{"name": "kernel", "categorical": {"choices": ["linear", "nothing", "poly"]}}]
+    seeds = [{"kernel": name} for name in ("linear", "nothing", "poly")]
+    pods = {"maxTrials": 3, "parallelTrials": 3, "trialsPerPod": 3}
+    search = digits(tmp_path, kernels, **pods, validation=validation, seedTrials=seeds)
+    last = to_the_end(search, tmp_path)
+    assert last["outcome"] == result.PUBLISHED, last
+    assert [name.removeprefix(last["job"]) for name in search.made] == ["-data", "-t0", ""]
+    first, second, third = search.entries()
+    assert all(0.5 < one["value"] <= 1 for one in (first, third))
+    assert (second["state"], second["reason"]) == ("Failed", "ParameterInvalid")
+    assert "kernel" in second["message"]
+    assert {"accuracy", "f1_macro"} <= first["metrics"].keys()

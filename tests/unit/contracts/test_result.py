@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -20,6 +22,7 @@ from modelmill.contracts.result import (
     Reproduction,
     ResultError,
     StageResult,
+    TrialResult,
     decode,
     encode,
 )
@@ -129,3 +132,49 @@ def test_a_version_made_again_says_how_it_compares() -> None:
             decode(encode(lacking))
     with pytest.raises(ResultError, match=r"reproduction\.metrics\.r2"):
         encode(replace(made, reproduction=Reproduction("fuel-1", True, {"r2": float("nan")})))
+
+
+def of_pod(trials: Sequence[TrialResult]) -> StageResult:
+    return StageResult(SCORED, trials=tuple(trials))
+
+
+def test_trials_of_a_pod_are_told_whole_where_there_is_room() -> None:
+    trials = (
+        TrialResult(0, {"r2": 0.5, "mae": 2.0}),
+        TrialResult(1, reason="TrainingFailed", message='alpha "must"\nbe'),
+    )
+    assert decode(encode(of_pod(trials))) == of_pod(trials)
+
+
+@pytest.mark.parametrize("failed", [0, 5, 16])
+@pytest.mark.parametrize("words", ["plain", "\u00e4\U0001f600", '"\\\n'])
+def test_the_objective_of_16_trials_always_has_room(failed: int, words: str) -> None:
+    metrics = {"m" * 64: -1.2345678901234567e-300, **{f"metric_{place}{words}": 1 / 3 for place in range(8)}}
+    good = [TrialResult(4900 + place, metrics) for place in range(16 - failed)]
+    bad = [TrialResult(4980 + place, reason="R" * 64, message=words * 600) for place in range(failed)]
+    text = encode(of_pod([*good, *bad]))
+    assert len(text.encode()) <= MAX_BYTES
+    told = decode(text).trials
+    assert [one.index for one in told] == [one.index for one in (*good, *bad)]
+    assert all(next(iter(one.metrics)) == "m" * 64 for one in told[: len(good)])
+    assert all(one.reason == "R" * 64 for one in told[len(good) :])
+
+
+def test_other_metrics_are_told_as_there_is_room() -> None:
+    metrics = dict.fromkeys((f"metric_{place}" for place in range(9)), 1 / 3)
+    few, many = (decode(encode(of_pod([TrialResult(index, metrics) for index in range(count)]))) for count in (2, 16))
+    assert {tuple(one.metrics) for one in few.trials} == {tuple(metrics)}
+    assert {tuple(one.metrics) for one in many.trials} == {("metric_0", "metric_1", "metric_2", "metric_3", "metric_4")}
+
+
+def test_a_trials_metric_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ResultError, match=r"trials\.3\.r2 is nan"):
+        encode(of_pod([TrialResult(3, {"r2": math.nan})]))
+
+
+@pytest.mark.parametrize(
+    "trials", ['[{"metrics":{"r2":1}}]', '[{"index":"x"}]', "[7]", '[{"index":1,"metrics":{"r2":"NaN"}}]', "{}"]
+)
+def test_what_is_no_trial_of_a_pod_is_told(trials: str) -> None:
+    with pytest.raises(ResultError):
+        decode(f'{{"v":1,"outcome":"Scored","trials":{trials}}}')

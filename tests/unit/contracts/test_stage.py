@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -49,3 +50,21 @@ def test_a_parameter_called_estimator_replaces_it_and_others_may_be_meant_for_on
 ) -> None:
     chosen = stage.Estimator("sklearn.linear_model.Ridge", given).chosen()
     assert (chosen.estimator, chosen.parameters) == (path, parameters)
+
+
+def test_trials_of_a_pod_are_told_with_their_own_parameters() -> None:
+    pod = (stage.PodTrial(4, {"alpha": 0.5}), stage.PodTrial(5, {"alpha": 2, "tol": 0.1}))
+    several = replace(
+        SPEC,
+        estimator=stage.Estimator("x.Ridge", {"alpha": 1, "max_iter": 9}),
+        trial=stage.Trial(4, 2, folds=3, pod=pod),
+    )
+    assert stage.decode(stage.encode(several)) == several
+    one = stage.alone(several, pod[1])
+    assert one.trial == stage.Trial(5, 2, folds=3)
+    assert one.estimator == stage.Estimator("x.Ridge", {"alpha": 2, "max_iter": 9, "tol": 0.1})
+
+
+def test_a_run_that_is_no_trial_has_none_of_a_pod() -> None:
+    with pytest.raises(ValueError, match=r"train\.sklearn"):
+        stage.alone(replace(SPEC, trial=None), stage.PodTrial(1))

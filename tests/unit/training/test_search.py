@@ -79,6 +79,7 @@ def test_the_trial_pod_has_no_holdout_and_no_keys_in_train_and_score() -> None:
         "fraction": 0.0,
         "strategy": "Random",
         "column": None,
+        "pod": [],
     }
     assert told["champion"] is None
 
@@ -300,6 +301,30 @@ def test_the_api_server_is_asked_before_a_trial_is_lost() -> None:
     pods[0]["metadata"]["ownerReferences"] = [{"uid": job["metadata"]["uid"]}]
     made = plan(view(search.parent, jobs=search.jobs, maps=search.maps, unseen_pods=pods), IMAGE)
     assert (made.status or {})["currentRun"]["trials"]["succeeded"] == 1
+
+
+def test_the_api_server_is_asked_how_a_pod_ended_that_seems_to_run() -> None:
+    search = searching()
+    search.failed(0, [o.ended("train", 1, "bad")])
+    name = f"{search.run['job']}-t0"
+    (pod,) = search.pods.pop(name)
+    pod["metadata"]["ownerReferences"] = [{"uid": search.jobs[name]["metadata"]["uid"]}]
+    before = {name: [o.pod(f"{name}-x", [o.running("train")], [], "Running")]}
+    made = plan(view(search.parent, jobs=search.jobs, pods=before, maps=search.maps, unseen_pods=[pod]), IMAGE)
+    assert (made.status or {})["currentRun"]["trials"]["failed"] == 1
+
+
+def test_the_api_server_is_asked_before_a_trial_that_has_ended_is_made_again() -> None:
+    """A cache of before knows neither that the Job was made nor that its end was recorded."""
+    search = searching()
+    parent, maps = search.parent, dict(search.maps)
+    data = search.data_job()
+    search.scored(0, 0.5)
+    search.rest()
+    seen = view(parent, jobs={data: search.jobs[data]}, maps=maps, unseen_maps=search.maps, unseen_jobs=search.jobs)
+    made = plan(seen, IMAGE)
+    assert not made.create
+    assert (made.status or {})["currentRun"]["trials"] == search.run["trials"]
 
 
 def test_a_deleted_job_of_a_trial_is_made_again() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from modelmill.engine.children import NEVER
 from modelmill.kube import labels
 from modelmill.training.builders.job import job_labels
 from modelmill.training.view import View
@@ -19,7 +20,10 @@ def ledger_name(run_job: str, shard: int) -> str:
 
 
 def build_ledger(view: View, number: int, run_job: str, before: Ledger | None, after: Ledger) -> list[dict[str, Any]]:
-    """Return the ConfigMaps of a ledger. before: as it was decoded, None when there was none."""
+    """Return the ConfigMaps of a ledger. before: as it was decoded, None when there was none.
+
+    They take the place of those that the view was made from, and of no others: what was recorded is never taken back.
+    """
     return [
         {
             "apiVersion": "v1",
@@ -27,6 +31,7 @@ def build_ledger(view: View, number: int, run_job: str, before: Ledger | None, a
             "metadata": {
                 "name": ledger_name(run_job, place),
                 "namespace": view.namespace,
+                "resourceVersion": view.ledger_versions.get(ledger_name(run_job, place), NEVER),
                 "labels": {**job_labels(view, number), labels.STEP_LABEL: LEDGER},
             },
             "data": dict(data),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -85,26 +86,39 @@ def build_data_job(
     )
 
 
-def build_trial_job(view: View, run: CurrentRun, ledger: Ledger, entry: Entry, trainer: Image) -> dict[str, Any]:
-    """Return the Job of one trial. The hold-out is not in its pod; a failure is told at once, since it is not tried again."""
+def job_of(run_job: str, entry: Entry) -> str:
+    """Return the name of the Job that a trial of the ledger is in: that of the first trial of its pod."""
+    return trial_job_name(run_job, entry.first, entry.attempt)
+
+
+def build_trial_job(
+    view: View, run: CurrentRun, ledger: Ledger, pod_of: Sequence[Entry], trainer: Image
+) -> dict[str, Any]:
+    """Return the Job of a trial, or of several that share a pod.
+
+    The hold-out is not in the pod; a failure is told at once, since the pod is not tried again.
+    """
     if view.spec.tuning is None:
         raise ValueError("a trial without spec.tuning")
     aim = objective(view.spec.tuning, view.spec.evaluation.primary)
-    told = with_parameters(stage_spec(view, run.number, run.version, None, None), entry.parameters)
+    told, entry = stage_spec(view, run.number, run.version, None, None), pod_of[0]
+    alone = len(pod_of) == 1
     told = replace(
-        told,
+        with_parameters(told, entry.parameters) if alone else told,
         data=replace(told.data, snapshot=ledger.header.digest, schema=None),
         primary_metric=aim.metric,
         primary_direction=aim.direction,
         gates=(),
-        trial=_trial(entry, validation(view)),
+        trial=_trial(pod_of, validation(view)),
     )
     encoded = stage.encode(told)
     env = environment(run.number)
     ours = {**env, names.ENV_STAGE: encoded}
-    given = parameter_values(entry.parameters)
-    train = train_container(view, trainer, env, encoded, given, entry.index)
-    reports = view.spec.tuning.pruning is not None and bool(view.report_url)
+    # Of several trials the built-in stage reads the parameters in what it is told; nobody else's program is there.
+    given, index = (parameter_values(entry.parameters), entry.index) if alone else (None, None)
+    train = train_container(view, trainer, env, encoded, given, index)
+    # A token tells one pod from another, and so no trial from those that share its pod.
+    reports = alone and view.spec.tuning.pruning is not None and bool(view.report_url)
     pod = Pod(
         init=[
             stage_container(view, names.STAGE_FETCH, trainer, ours, ("input", "holdout"), keys=True),
@@ -116,7 +130,7 @@ def build_trial_job(view: View, run: CurrentRun, ledger: Ledger, entry: Entry, t
     trial_labels = {labels.STEP_LABEL: TRIAL, labels.TRIAL_LABEL: str(entry.index)}
     return jobs.build_job(
         jobs.Job(
-            name=trial_job_name(run.job, entry.index, entry.attempt),
+            name=job_of(run.job, entry),
             namespace=view.namespace,
             labels={**job_labels(view, run.number), **trial_labels},
             annotations={RUN_SPEC_HASH_ANNOTATION: view.run_spec_hash()},
@@ -204,14 +218,16 @@ def _in_words(rows: Validation) -> str:
     return f"{rows.folds} folds{latest}" if rows.folds is not None else f"fraction {rows.fraction}{latest}"
 
 
-def _trial(entry: Entry, rows: Validation) -> stage.Trial:
+def _trial(pod_of: Sequence[Entry], rows: Validation) -> stage.Trial:
+    several = len(pod_of) > 1
     return stage.Trial(
-        index=entry.index,
-        attempt=entry.attempt,
+        index=pod_of[0].index,
+        attempt=pod_of[0].attempt,
         folds=rows.folds or 0,
         fraction=float(rows.fraction) if rows.fraction is not None else 0.0,
         strategy=rows.strategy,
         column=rows.column,
+        pod=tuple(stage.PodTrial(one.index, parameter_values(one.parameters)) for one in pod_of if several),
     )
 
 

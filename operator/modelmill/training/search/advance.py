@@ -23,10 +23,11 @@ from modelmill.training.observation import (
 )
 from modelmill.training.search.curves import pruned
 from modelmill.training.search.ledgers import is_behind, searched
-from modelmill.training.search.trial import TrialSeen, observe_trial
+from modelmill.training.search.trial import TrialSeen, observe_pod
 from modelmill.training.triggers import holds
 from modelmill.training.view import View
 from modelmill.tuning.ledger import Entry, Header, Ledger
+from modelmill.tuning.pods import by_pod, share
 from modelmill.tuning.space import seed_trials, space_of
 from modelmill.tuning.suggest import Search
 from modelmill.tuning.verdict import (
@@ -77,7 +78,7 @@ def advance(view: View, run: CurrentRun) -> Advance:
         if not isinstance(begun, Ledger):
             return begun
         ledger = begun
-    looked_at = [observe_trial(view, run.job, one, aim.metric) for one in ledger.running()]
+    looked_at = [one for pod in by_pod(ledger.running()) for one in observe_pod(view, run.job, pod, aim.metric)]
     seen = pruned(view, tuning, aim, ledger, looked_at)
     ledger = ledger.changed(*(one.entry for one in seen))
     verdict = judge(tuning, aim, ledger)
@@ -95,7 +96,7 @@ def with_suggestions(view: View, far: Advance) -> Advance:
         return replace(far, ledger=closed(ledger, Verdict(SAMPLER_FAILED, told.error), view), room=0)
     start = timestamp(view.now)
     new = [Entry(told.after + place, values, started=start) for place, values in enumerate(told.parameters)]
-    ledger = ledger.changed(*new)
+    ledger = ledger.changed(*share(new, view.spec.tuning.trials_per_pod if view.spec.tuning is not None else 1))
     if len(new) < told.count:
         verdict = exhausted(ledger)
         ledger = closed(ledger, verdict, view) if verdict.end else ledger
@@ -172,7 +173,6 @@ def data_facts(ledger: Ledger) -> DataFacts:
     return DataFacts(header.digest, header.rows, header.holdout_rows, copied=True)
 
 
-def unseen(view: View, far: Advance) -> list[Entry]:
-    """Return the trials, as they were before, whose Job is not there, or has ended without a pod that tells how."""
-    missing = (one for one in far.trials if one.job not in view.jobs)
-    return [one.before for one in (*missing, *(one for one in far.trials if one.unseen))]
+def unseen(view: View, far: Advance) -> list[str]:
+    """Return the Jobs of trials that are not there, or have ended without a pod that tells how."""
+    return list(dict.fromkeys(one.job for one in far.trials if one.unseen or one.job not in view.jobs))

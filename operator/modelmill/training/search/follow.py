@@ -22,7 +22,7 @@ from modelmill.training.builders.search_jobs import (
     build_publish_job,
     build_trial_job,
     data_job_name,
-    trial_job_name,
+    job_of,
 )
 from modelmill.training.observation import RunActive, RunEnded, failed, observe
 from modelmill.training.search.advance import Advance, advance, data_facts, with_suggestions
@@ -30,6 +30,7 @@ from modelmill.training.search.curves import LOOK_SECONDS, REASONS, looks_at_rep
 from modelmill.training.triggers import holds
 from modelmill.training.view import View
 from modelmill.tuning.ledger import FAILED, PRUNED, RUNNING, SUCCEEDED, Entry, Ledger
+from modelmill.tuning.pods import by_pod
 from modelmill.tuning.verdict import GOOD, objective
 from modelmill.workloads.containers import Image
 
@@ -71,8 +72,8 @@ def follow_search(view: View, run: CurrentRun, trainer: Image) -> Step:
         events=tuple(_events(view, run, ledger)),
     )
     if not header.end:
-        missing = [one for one in ledger.running() if trial_job_name(run.job, one.index, one.attempt) not in view.jobs]
-        create = tuple(build_trial_job(view, run, ledger, one, trainer) for one in missing)
+        missing = [pod for pod in by_pod(ledger.running()) if job_of(run.job, pod[0]) not in view.jobs]
+        create = tuple(build_trial_job(view, run, ledger, pod, trainer) for pod in missing)
         return replace(step, seen=_doing(view, far), create=create)
     if header.end not in GOOD:
         ended = failed(header.end, header.message, 1, view.now)
@@ -134,7 +135,7 @@ def _doing(view: View, far: Advance) -> RunActive:
 def _removed(view: View, run: CurrentRun, ledger: Ledger) -> Iterator[Delete]:
     """Yield the Jobs of trials that are recorded as ended, or were lost; those of the last failed ones stay for their logs."""
     failures = [one for one in ledger.entries if one.state == FAILED][-KEPT_FAILED:]
-    wanted = {trial_job_name(run.job, one.index, one.attempt) for one in (*ledger.running(), *failures)}
+    wanted = {job_of(run.job, one) for one in (*ledger.running(), *failures)}
     for name, job in view.jobs.items():
         said = job["metadata"].get("labels") or {}
         ours = (said.get(labels.STEP_LABEL), said.get(labels.RUN_LABEL)) == (TRIAL, str(run.number))
@@ -147,11 +148,17 @@ def _delete(view: View, name: str) -> Delete:
 
 
 def _events(view: View, run: CurrentRun, ledger: Ledger) -> Iterator[Event]:
-    before = {one.index: one.state for one in view.ledger.entries} if view.ledger is not None else {}
+    before = {one.index: one for one in view.ledger.entries} if view.ledger is not None else {}
     for one in ledger.entries[ledger.header.carried :]:
-        if one.state == FAILED and before.get(one.index) != FAILED:
+        old = before.get(one.index)
+        if old is not None and old.pod == one.index and one.pod is None:
+            text = (
+                f"run {run.number}, trials from {one.index} on: {one.message}; each is made again in a pod of its own"
+            )
+            yield Event("Warning", "TrialsParted", text)
+        if one.state == FAILED and (old is None or old.state != FAILED):
             yield Event("Warning", "TrialFailed", f"run {run.number}, trial {one.index}: {one.reason}: {one.message}")
-        if one.reason in REASONS and before.get(one.index) != PRUNED:
+        if one.reason in REASONS and (old is None or old.state != PRUNED):
             yield Event("Normal", "TrialPruned", f"run {run.number}, trial {one.index}: {one.message}")
     if ledger.header.end and (view.ledger is None or not view.ledger.header.end):
         good = ledger.header.end in GOOD

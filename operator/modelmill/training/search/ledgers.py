@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from modelmill.api.training_job_status import CurrentRun, FinishedRun, TrainingJobStatus
 from modelmill.engine.errors import NotFound
@@ -25,16 +24,23 @@ def searched(status: TrainingJobStatus) -> FinishedRun | None:
 def with_ledgers(view: View, world: World) -> View:
     """Return the view with the ledgers that the cache has."""
     current, earlier = view.status.current_run, searched(view.status)
+    found = list(_shards(view, current.job, world)) if current is not None and current.trials is not None else []
+    before = list(_shards(view, earlier.job, world)) if earlier is not None else []
     return replace(
         view,
-        ledger=_cached(view, current.job, world) if current is not None and current.trials is not None else None,
-        earlier=_cached(view, earlier.job, world) if earlier is not None else None,
+        ledger=_decoded(found),
+        earlier=_decoded(before),
         ledgers={one["metadata"]["name"]: _number(one) for one in world.owned(CONFIG_MAPS, view.namespace, view.uid)},
+        ledger_versions=_versions([*before, *found]),
     )
 
 
-def _cached(view: View, run_job: str, world: World) -> Ledger | None:
-    return decode([shard.get("data") or {} for shard in _shards(view, run_job, world)])
+def _decoded(shards: Sequence[Manifest]) -> Ledger | None:
+    return decode([shard.get("data") or {} for shard in shards])
+
+
+def _versions(shards: Sequence[Manifest]) -> dict[str, str]:
+    return {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in shards}
 
 
 def _shards(view: View, run_job: str, world: World) -> Iterator[Manifest]:
@@ -69,14 +75,19 @@ def begun(run: CurrentRun) -> int:
 
 
 async def witnessed_ledger(view: View, reads: Reads) -> View:
-    """Return the view with the ledger as the API server has it, when the cache has less than there was.
+    """Return the view with the ledger as the API server has it, when the cache has less than there was, or none.
 
     A ConfigMap that lost its label is not watched. Raises ApiError when it cannot be read.
     """
     run = view.status.current_run
-    if run is None or run.trials is None or not is_behind(run, view.ledger):
+    if run is None or run.trials is None or not (view.ledger is None or is_behind(run, view.ledger)):
         return view
-    shards: list[Mapping[str, Any]] = []
+    return await read_ledger(view, run, reads)
+
+
+async def read_ledger(view: View, run: CurrentRun, reads: Reads) -> View:
+    """Return the view with the ledger of the run as the API server has it. Raises ApiError when it cannot be read."""
+    shards: list[Manifest] = []
     while True:
         try:
             found = await reads.get(CONFIG_MAPS, view.namespace, ledger_name(run.job, len(shards)))
@@ -84,5 +95,8 @@ async def witnessed_ledger(view: View, reads: Reads) -> View:
             break
         if not _is_ours(found, view):
             break
-        shards.append(found.get("data") or {})
-    return replace(view, ledger=decode(shards))
+        shards.append(found)
+    if not shards and view.ledger is None:
+        return view
+    versions = {**view.ledger_versions, **_versions(shards)}
+    return replace(view, ledger=_decoded(shards), ledger_versions=versions)
