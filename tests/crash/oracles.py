@@ -145,7 +145,10 @@ def untold(obj: Object) -> Iterator[str]:
     if obj["kind"] != TRAINING_JOBS.kind:
         return
     waits = {name for name in ("Stalled", "Suspended") if conditions.get(name, {}).get("status") == "True"}
-    if (status.get("currentRun") and "Stalled" not in waits) or not (status.get("lastRun") or waits):
+    run = status.get("currentRun")
+    # A search that is suspended begins no trial, and so comes to no end.
+    held = "Stalled" in waits or ("Suspended" in waits and run is not None and "trials" in run)
+    if (run and not held) or not (status.get("lastRun") or waits):
         yield "rests without an end of its run"
 
 

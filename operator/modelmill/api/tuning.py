@@ -355,6 +355,10 @@ SPEC_RULES = (
         "tuning.pruning with train.sklearn needs tuning.validation.fraction: by folds a trial has no value until its end",
     ),
     (
+        "!has(self.tuning) || !has(self.tuning.pruning) || !has(self.tuning.trialsPerPod) || self.tuning.trialsPerPod == 1",
+        "tuning.pruning needs a pod for each trial, which tells whose a report is: leave trialsPerPod out",
+    ),
+    (
         "!has(self.tuning) || !has(self.data.snapshot) || self.data.snapshot == 'Copy'",
         "a search needs data.snapshot Copy, which its trials read: leave data.snapshot out, or set Copy",
     ),

@@ -117,6 +117,7 @@ def build_trial_job(
     # Of several trials the built-in stage reads the parameters in what it is told; nobody else's program is there.
     given, index = (parameter_values(entry.parameters), entry.index) if alone else (None, None)
     train = train_container(view, trainer, env, encoded, given, index)
+    # A token tells one pod from another, and so no trial from those that share its pod.
     reports = alone and view.spec.tuning.pruning is not None and bool(view.report_url)
     pod = Pod(
         init=[

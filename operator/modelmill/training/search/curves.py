@@ -9,7 +9,7 @@ from typing import Final
 from modelmill.api.tuning import Objective, Tuning
 from modelmill.contracts.names import STAGE_TRAIN
 from modelmill.kube.conditions import timestamp
-from modelmill.training.builders.search_jobs import trial_job_name
+from modelmill.training.builders.search_jobs import job_of
 from modelmill.training.search.trial import TrialSeen
 from modelmill.training.view import View
 from modelmill.tuning.ledger import RUNNING, SUCCEEDED, Ledger
@@ -28,7 +28,7 @@ def with_reports(view: View, reports: Reports) -> View:
     run, ledger = view.status.current_run, view.ledger
     pods: list[str] = []
     if looks_at_reports(view) and run is not None and ledger is not None:
-        jobs = [trial_job_name(run.job, one.index, one.attempt) for one in ledger.running()]
+        jobs = [job_of(run.job, one) for one in ledger.running() if one.pod is None]
         pods = [pod["metadata"]["uid"] for job in jobs for pod in view.pods.get(job, ())]
     told = reports.expect(view.uid, pods)
     return replace(
