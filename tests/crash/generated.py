@@ -57,8 +57,8 @@ TABLE: Mapping[str, Sequence[str]] = {
     ),
     r"^[a-z0-9-]+$": ("us-east-1", "-", "0", "-" * 64),
     r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": ("keys", "0", "a" * 253, "a..b", "a.-b", "a." * 126 + "a", "cars-1-6f2e4c"),
-    r"^sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+$": (
-        "sklearn.linear_model.Ridge", "sklearn.a", "sklearn." + "x" * 192, "sklearn.__class__.__init__",
+    r"^(Auto|sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+)$": (
+        "sklearn.linear_model.Ridge", "Auto", "sklearn.a", "sklearn." + "x" * 192, "sklearn.__class__.__init__",
     ),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("A", "HOME", "PATH", "_", "x" * 128, "LD_PRELOAD", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH"),
     r"^[a-zA-Z_][a-zA-Z0-9_]*$": ("r2", "mae", "_", "x" * 64, "__class__", "nan"),

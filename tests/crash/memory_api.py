@@ -76,7 +76,7 @@ class MemoryApi:
         meta = new["metadata"]
         meta.pop("resourceVersion", None)
         meta |= {
-            "uid": f"{resource.plural}-{place[2]}-{self.made[place]}",
+            "uid": f"{resource.plural}-{place[1]}-{place[2]}-{self.made[place]}",
             "creationTimestamp": timestamp(self._clock()),
             "generation": 1,
         }

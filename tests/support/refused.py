@@ -174,6 +174,10 @@ def tuned(*parameters: Any, **more: Any) -> Body:
     return job({"tuning": {"parameters": parameters or [ALPHA], "maxTrials": 3, **more}})
 
 
+def automatic(estimator: str = "Auto", **tuning: Any) -> Body:
+    return job({"train": {"sklearn": {"estimator": estimator}}, "tuning": {"space": "Auto", "maxTrials": 3, **tuning}})
+
+
 def digested() -> Body:
     body = tuned()
     return {**body, "spec": {**body["spec"], "data": {**body["spec"]["data"], "snapshot": "Digest"}}}
@@ -257,6 +261,19 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "names that differ in capitals only": lambda: tuned(ALPHA, {**ALPHA, "name": "Alpha"}),
     "seedTrials may name parameters of this search": lambda: tuned(seedTrials=[{"beta": "1"}]),
     "a value of seedTrials is outside": lambda: tuned(seedTrials=[{"alpha": "11"}]),
+    "the minute of cron must be 0 to 59": lambda: job({"triggers": {"schedule": {"cron": "60 3 * * *"}}}),
+    "the hour of cron must be 0 to 23": lambda: job({"triggers": {"schedule": {"cron": "0 24 * * *"}}}),
+    "the day of the month of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 0 * *"}}}),
+    "the month of cron must be 1 to 12": lambda: job({"triggers": {"schedule": {"cron": "0 3 * 13 *"}}}),
+    "the day of the week of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 * * Monday"}}}),
+    "set exactly one of parameters and space": lambda: tuned(space="Auto"),
+    "seedTrials needs parameters": lambda: automatic(seedTrials=[{"alpha": "1"}]),
+    "algorithm Grid needs parameters": lambda: automatic(algorithm={"name": "Grid"}),
+    "train.sklearn.estimator Auto is found by a search": lambda: job({"train": {"sklearn": {"estimator": "Auto"}}}),
+    "tuning.space Auto needs train.sklearn": lambda: automatic("sklearn.linear_model.Lars"),
+    "train.sklearn.estimator Auto follows from the metric": lambda: automatic(
+        objective={"metric": "profit", "direction": "Maximize"}
+    ),
     "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
     "a search needs data.snapshot Copy": digested,
     "the parameter estimator needs categorical choices": lambda: tuned(

@@ -9,10 +9,6 @@ from modelmill.contracts.result import ChampionFacts
 from modelmill.contracts.stage import Gate
 from modelmill_trainer.failure import StageError, meant
 
-REGRESSION_METRICS = ("r2", "mae", "rmse", "mape")
-CLASSIFICATION_METRICS = (
-    "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc", "log_loss",
-)  # fmt: skip
 # The champion is measured as it is served, mostly as ONNX in float32: the same model differs by this part of a metric.
 ROUNDING = 1e-6
 

@@ -13,6 +13,7 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 from modelmill.contracts import names
+from modelmill.contracts.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from modelmill.contracts.stage import Estimator, StageSpec
 from modelmill_trainer.estimators import build, forget_training, needs_scaling
 from modelmill_trainer.facts import TrainingFacts, read_training_facts
@@ -20,7 +21,7 @@ from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.fitting import fit
 from modelmill_trainer.folders import Folders
 from modelmill_trainer.folds import assign, measured_by_folds
-from modelmill_trainer.gates import CLASSIFICATION_METRICS, REGRESSION_METRICS, require_metrics
+from modelmill_trainer.gates import require_metrics
 from modelmill_trainer.kinds import NUMBER, TEXT, model_frame, target_values
 from modelmill_trainer.preprocessing import Plan, choose, pipeline
 from modelmill_trainer.tables import read_rows

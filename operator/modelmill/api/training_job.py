@@ -97,8 +97,9 @@ class Data(Part):
 class SklearnTrain(Part):
     """A scikit-learn estimator, trained by the built-in stage."""
 
-    estimator: Annotated[str, Field(pattern=r"^sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+$", max_length=200)] = Field(
-        description="Import path, e.g. sklearn.ensemble.GradientBoostingRegressor."
+    estimator: Annotated[str, Field(pattern=r"^(Auto|sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+)$", max_length=200)] = Field(
+        description="Import path, e.g. sklearn.ensemble.GradientBoostingRegressor. Auto: the one that a search with "
+        "tuning.space Auto finds."
     )
     parameters: dict[str, int | Annotated[str, Field(max_length=256)]] = Field(
         default_factory=dict,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from modelmill.api.base import Decimal, Part, rules
+from modelmill.contracts.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from modelmill.contracts.spaces import AUTO, SPACES
 
 MAX_PARAMETERS = 32
 LARGEST = 2**53
@@ -159,6 +162,7 @@ class Validation(Part):
     )
 
 
+_PARAMETERS = "!has(self.parameters) || "
 _NAMED = "self.seedTrials.all(t, t.all(n, self.parameters.exists(p, p.name == n)))"
 _NUMBER = r"matches('^-?[0-9]{1,15}(\\.[0-9]{1,15})?([eE][-+]?[0-9]{1,2})?$')"
 _WITHIN = (
@@ -177,6 +181,18 @@ class Tuning(Part):
     model_config = Part.model_config | {
         "json_schema_extra": rules(
             (
+                "has(self.parameters) != has(self.space)",
+                "set exactly one of parameters and space",
+            ),
+            (
+                "!has(self.space) || !has(self.seedTrials) || self.seedTrials.size() == 0",
+                "seedTrials needs parameters, of which it gives the first values: list them in place of space",
+            ),
+            (
+                "!has(self.space) || !has(self.algorithm) || self.algorithm.name != 'Grid'",
+                "algorithm Grid needs parameters with steps: list them in place of space",
+            ),
+            (
                 "!has(self.parallelTrials) || self.parallelTrials <= self.maxTrials",
                 "parallelTrials must not be above maxTrials",
             ),
@@ -185,27 +201,28 @@ class Tuning(Part):
                 "trialsPerPod must not be above parallelTrials, the number of trials under way: raise parallelTrials",
             ),
             (
-                "!has(self.algorithm) || self.algorithm.name != 'Grid' || "
+                f"{_PARAMETERS}!has(self.algorithm) || self.algorithm.name != 'Grid' || "
                 "self.parameters.all(p, !has(p.float) || has(p.float.step))",
                 "algorithm Grid needs a step for each float parameter: without one there is no end of combinations",
             ),
             (
-                "self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter && "
+                f"{_PARAMETERS}self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter && "
                 "has(q.categorical) && q.categorical.choices.exists(c, string(c) == string(p.when.equals))))",
                 "when needs a categorical parameter of this list, and one of its choices",
             ),
             (
-                "self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter && "
+                f"{_PARAMETERS}self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter && "
                 "(!has(q.when) || self.parameters.exists(r, r.name == q.when.parameter && !has(r.when)))))",
                 "when goes two steps deep at most: the parameter that it names may hang on another one, which hangs on none",
             ),
             (
-                "self.parameters.all(p, self.parameters.exists_one(q, q.name.lowerAscii() == p.name.lowerAscii()))",
+                f"{_PARAMETERS}self.parameters.all(p, "
+                "self.parameters.exists_one(q, q.name.lowerAscii() == p.name.lowerAscii()))",
                 "names that differ in capitals only would be one environment variable: rename one",
             ),
-            (f"!has(self.seedTrials) || {_NAMED}", "seedTrials may name parameters of this search only"),
+            (f"{_PARAMETERS}!has(self.seedTrials) || {_NAMED}", "seedTrials may name parameters of this search only"),
             (
-                f"!has(self.seedTrials) || {_WITHIN}",
+                f"{_PARAMETERS}!has(self.seedTrials) || {_WITHIN}",
                 "a value of seedTrials is outside its parameter's range or choices",
             ),
         )
@@ -213,12 +230,17 @@ class Tuning(Part):
     objective: Objective | None = Field(
         default=None, description="What the search optimizes. Left out: evaluation.primary, without a goal."
     )
-    parameters: list[Parameter] = Field(
-        min_length=1,
+    parameters: Annotated[list[Parameter], Field(min_length=1)] | None = Field(
+        default=None,
         max_length=MAX_PARAMETERS,
         description="The space that is searched. A trial's values are put over train.sklearn.parameters; every train container "
         "has them as MODELMILL_PARAMS (JSON) and MODELMILL_PARAM_<NAME>.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    space: Literal["Auto"] | None = Field(
+        default=None,
+        description="Auto, in place of parameters: the documented space of train.sklearn.estimator; where that is Auto too, "
+        "several estimators with theirs, for the task that the metric belongs to.",
     )
     algorithm: Algorithm = Field(default_factory=Algorithm, description="How the next trial's parameters are found.")
     max_trials: Annotated[int, Field(ge=1, le=5000)] = Field(
@@ -248,7 +270,32 @@ class Tuning(Part):
     )
 
 
+def _one_of(names: Iterable[str]) -> str:
+    return f"[{', '.join(repr(name) for name in names)}]"
+
+
+_KNOWN = [path for spaces in SPACES.values() for path in spaces]
+_METRIC = "(has(self.tuning.objective) ? self.tuning.objective.metric : self.evaluation.primary.metric) in " + _one_of(
+    (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)
+)
+
 SPEC_RULES = (
+    (
+        f"!has(self.train.sklearn) || self.train.sklearn.estimator != '{AUTO}' || "
+        "(has(self.tuning) && has(self.tuning.space))",
+        "train.sklearn.estimator Auto is found by a search: set tuning.space to Auto, or name an estimator",
+    ),
+    (
+        "!has(self.tuning) || !has(self.tuning.space) || (has(self.train.sklearn) && "
+        f"(self.train.sklearn.estimator == '{AUTO}' || self.train.sklearn.estimator in {_one_of(_KNOWN)}))",
+        "tuning.space Auto needs train.sklearn with estimator Auto, or one of docs/reference/search-spaces.md; for another one "
+        "list tuning.parameters",
+    ),
+    (
+        f"!has(self.tuning) || !has(self.train.sklearn) || self.train.sklearn.estimator != '{AUTO}' || {_METRIC}",
+        "train.sklearn.estimator Auto follows from the metric, which must be one of docs/reference/search-spaces.md: name an "
+        "estimator, or choose such a metric",
+    ),
     (
         "!has(self.tuning) || !has(self.tuning.validation) || !has(self.tuning.validation.folds) || has(self.train.sklearn)",
         "tuning.validation.folds needs train.sklearn, whose stage fits each fold: use fraction with a container",
@@ -259,7 +306,8 @@ SPEC_RULES = (
         "container",
     ),
     (
-        "!has(self.tuning) || !has(self.train.sklearn) || self.tuning.parameters.all(p, p.name != 'estimator' || "
+        "!has(self.tuning) || !has(self.tuning.parameters) || !has(self.train.sklearn) || "
+        "self.tuning.parameters.all(p, p.name != 'estimator' || "
         f"(has(p.categorical) && p.categorical.choices.all(c, string(c).matches('{_ESTIMATOR}'))))",
         "the parameter estimator needs categorical choices that are import paths, e.g. sklearn.linear_model.Ridge",
     ),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
+from modelmill.contracts.metrics import Task, task_measured_by
 from modelmill.contracts.stage import CHOICE, MEANT_FOR
-
-Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,25 @@ DEFAULTS: Final[dict[Task, tuple[str, ...]]] = {
 
 Each of the classifiers has probabilities, so that every metric is measured whichever is chosen.
 """
+
+
+AUTO: Final = "Auto"
+
+
+def estimators_of(estimator: str, metric: str) -> tuple[str, ...]:
+    """Return the estimators that a search with `space: Auto` chooses from.
+
+    estimator: the resource's; its own space is searched, and with Auto the default set of the task that has the metric.
+    Raises ValueError for an estimator without a space, and for a metric that tells no task.
+    """
+    if estimator != AUTO:
+        if task_of(estimator) is None:
+            raise ValueError(f"{estimator} has no space: list spec.tuning.parameters in place of spec.tuning.space")
+        return (estimator,)
+    task = task_measured_by(metric)
+    if task is None:
+        raise ValueError(f"the metric {metric} does not tell the task: name spec.train.sklearn.estimator")
+    return DEFAULTS[task]
 
 
 def task_of(estimator: str) -> Task | None:

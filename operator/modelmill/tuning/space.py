@@ -11,6 +11,7 @@ from decimal import Decimal
 from math import floor, prod
 
 from modelmill.api.tuning import Parameter, Tuning
+from modelmill.contracts import spaces
 
 Values = Mapping[str, str]
 """Parameters of one trial by name; those that hang on another value are left out."""
@@ -34,6 +35,16 @@ class Axis:
     def integer(self) -> bool:
         """Whether its values are whole numbers."""
         return isinstance(self.low, int)
+
+    def holds(self, text: str) -> bool:
+        """Tell whether a text is one of its values."""
+        if self.choices:
+            return text in self.choices
+        try:
+            number = int(text) if self.integer else float(text)
+        except ValueError:
+            return False
+        return bool(self.low <= number <= self.high)
 
     def active(self, values: Values) -> bool:
         """Tell whether a trial with these values of the axes before has a value here."""
@@ -77,10 +88,20 @@ def text_of(value: float | int | str) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def space_of(tuning: Tuning) -> tuple[Axis, ...]:
-    """Return the axes of a search, those that others hang on first."""
-    parents = {one.name: one.when.parameter for one in tuning.parameters if one.when is not None}
-    return tuple(_axis(one) for one in sorted(tuning.parameters, key=lambda one: _depth(one.name, parents)))
+def space_of(tuning: Tuning, estimator: str | None = None, metric: str = "") -> tuple[Axis, ...]:
+    """Return the axes of a search, those that others hang on first.
+
+    estimator, metric: of the built-in stage and the objective, which a space of ours follows from. Raises ValueError as
+    `spaces.estimators_of` does, naming the field.
+    """
+    if tuning.space is not None:
+        try:
+            return tuple(_known(one) for one in spaces.space(spaces.estimators_of(estimator or "", metric)))
+        except ValueError as error:
+            raise ValueError(f"spec.tuning.space: {error}") from error
+    given = tuning.parameters or ()
+    parents = {one.name: one.when.parameter for one in given if one.when is not None}
+    return tuple(_axis(one) for one in sorted(given, key=lambda one: _depth(one.name, parents)))
 
 
 def _depth(name: str, parents: Mapping[str, str]) -> int:
@@ -89,6 +110,20 @@ def _depth(name: str, parents: Mapping[str, str]) -> int:
     while name in parents and depth <= len(parents):
         name, depth = parents[name], depth + 1
     return depth
+
+
+def _known(one: spaces.Dimension) -> Axis:
+    if one.choices:
+        return Axis(one.name, choices=one.choices, when=one.when)
+    if one.integer:
+        return Axis(one.name, int(one.low), int(one.high), one.log, 1, when=one.when)
+    return Axis(one.name, one.low, one.high, one.log, when=one.when)
+
+
+def fits(values: Values, space: Sequence[Axis]) -> bool:
+    """Tell whether a trial's parameters are a combination of the space."""
+    axes = {axis.name: axis for axis in space}
+    return all(name in axes and axes[name].holds(text) for name, text in values.items())
 
 
 def _axis(one: Parameter) -> Axis:

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from modelmill.tuning.ledger import SUCCEEDED, Entry, State
-from modelmill.tuning.space import Axis, Values, combinations, size
+from modelmill.tuning.space import Axis, Values, combinations, fits, size
 
 if TYPE_CHECKING:
     import optuna
@@ -108,7 +108,8 @@ def _asked(search: Search, entries: Sequence[Entry], given: Values, seed: int) -
             sampler=_sampler(search, seed),
         )
     distributions = {axis.name: _distribution(axis) for axis in search.space}
-    for one in entries:
+    # What another release has tried may lie outside of the documented spaces of this one.
+    for one in (one for one in entries if fits(one.parameters, search.space)):
         study.add_trial(_told(one, search.space, distributions))
     if given:
         axes = {axis.name: axis for axis in search.space}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from modelmill.contracts import result
+from modelmill.contracts.spaces import DEFAULTS
 from modelmill.kube.conditions import find
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, view
@@ -398,3 +399,37 @@ def test_an_ended_trial_says_which_data() -> None:
     (shard,) = search.maps.values()
     header = json.loads(shard["data"]["search"])
     assert (header["digest"], header["rows"], header["holdout_rows"]) == (FACTS.digest, FACTS.rows, FACTS.holdout_rows)
+
+
+AUTO = {"parameters": None, "space": "Auto", "maxTrials": 12, "parallelTrials": 12}
+
+
+def automatic(estimator: str, metric: str = "r2") -> Search:
+    primary = {"metric": metric, "direction": "Maximize"}
+    return searching(AUTO, train={"sklearn": {"estimator": estimator}}, evaluation={"primary": primary, "gates": []})
+
+
+@pytest.mark.parametrize(("metric", "task"), [("r2", "regression"), ("roc_auc", "classification")])
+def test_space_auto_with_estimator_auto_tries_several_estimators_of_the_task(metric: str, task: Any) -> None:
+    search = automatic("Auto", metric)
+    tried = {one["parameters"]["estimator"] for one in search.entries()}
+    assert len(tried) > 1
+    assert tried <= set(DEFAULTS[task])
+    trial = search.stage_of(search.running()[0])["estimator"]
+    assert trial["parameters"]["estimator"] == search.entries()[0]["parameters"]["estimator"]
+    # The data are read for one of them, before any is chosen.
+    assert search.stage_of(search.data_job())["estimator"]["estimator"] == DEFAULTS[task][0]
+
+
+def test_space_auto_of_one_estimator_is_its_documented_space() -> None:
+    search = automatic("sklearn.ensemble.GradientBoostingRegressor")
+    assert {name for one in search.entries() for name in one["parameters"]} == {
+        "n_estimators", "learning_rate", "max_depth", "subsample",
+    }  # fmt: skip
+
+
+def test_a_space_that_cannot_be_found_ends_the_search_with_its_field() -> None:
+    # Admission refuses it; an object of before, or written past admission, is told all the same.
+    search = automatic("sklearn.linear_model.Lars")
+    assert "SamplerFailed" in str(search.status["lastRun"])
+    assert "spec.tuning.space: sklearn.linear_model.Lars has no space" in search.status["lastRun"]["message"]

@@ -177,3 +177,12 @@ def test_a_space_too_large_to_count_has_no_end() -> None:
     assert size(wide) is None
     assert next(combinations(wide)) == {"p0": "0", "p1": "0", "p2": "0"}
     assert len(suggest(Search(wide, "Grid", 0, "Maximize"), [], 3)) == 3
+
+
+def test_trials_outside_of_the_space_are_left_out_of_what_the_sampler_is_told() -> None:
+    """The documented spaces of another release may have been wider: its trials are no reason to fail."""
+    search = of(ALPHA, KIND)
+    odd = [{"alpha": "99", "kind": "a"}, {"alpha": "1", "kind": "z"}, {"beta": "1"}, {"alpha": "x"}]
+    entries = [Entry(place, values, state="Succeeded", value=1.0) for place, values in enumerate(odd)]
+    (found,) = suggest(search, entries, 1)
+    assert set(found) == {"alpha", "kind"}

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelmill.contracts.artifact import Profile, Signature
+from modelmill.contracts.stage import Search
 from modelmill_trainer.gates import improvement
 from modelmill_trainer.interpretation import PAIRS, Interpretation
 from modelmill_trainer.measured import Measured
@@ -20,6 +21,7 @@ from modelmill_trainer.report.columns import left_out, reference
 from modelmill_trainer.report.interpretation import dependences, explained
 from modelmill_trainer.report.quality import Quality, of_classes, of_regression
 from modelmill_trainer.report.svg import cut, cut_letters
+from modelmill_trainer.standard_error import standard_error
 
 TEMPLATE = "report.html.j2"
 MAX_OBJECTS = 20
@@ -63,7 +65,7 @@ def render(
         untried=len(measured.model.features) - len(importance),
         dependences=dependences(found, facts.target),
         explained=explained(found, facts.target),
-        search=search.found(measured.spec.search, measured.trials, measured.metrics) if measured.spec.search else None,
+        search=_search(measured, measured.spec.search) if measured.spec.search is not None else None,
         missing=found.missing.removesuffix("."),
         orders=2 * PAIRS,
         features=[
@@ -113,6 +115,13 @@ def _quality(measured: Measured) -> Quality:
         outputs.get(PROBABILITIES),
         measured.metrics.get("roc_auc"),
     )
+
+
+def _search(measured: Measured, told: Search) -> search.Found:
+    error = standard_error(
+        told.objective_metric, measured.model.task, measured.target, measured.outputs, measured.model.classes
+    )
+    return search.found(told, measured.trials, measured.metrics, error)
 
 
 def _number(value: Any) -> str:

@@ -27,6 +27,8 @@ LINES = 150
 BEST = 10
 LEAST_TRIALS = 10
 TREES = 64
+FAR = 4
+"""Standard errors on the hold-out. The validation has an error of its own, mostly a smaller one."""
 ABSENT = "(none)"
 """Place of a trial that has not the parameter, because another one decides whether it has."""
 _STEP = 62.0
@@ -46,9 +48,12 @@ class Found:
     plots: list[Figure]
 
 
-def found(search: Search, trials: Trials | None, metrics: Mapping[str, float]) -> Found:
-    """Return what is told. trials: all that the ledger has, None where it was not brought. metrics: on the hold-out."""
-    told = [told_search(search)]
+def found(search: Search, trials: Trials | None, metrics: Mapping[str, float], error: float | None = None) -> Found:
+    """Return what is told. trials: all that the ledger has, None where it was not brought. metrics: on the hold-out.
+
+    error: standard error of the objective on the hold-out; None where it is not known.
+    """
+    told = [told_search(search), *_apart(search, metrics.get(search.objective_metric), error)]
     if trials is None:
         told.append("The other trials are not shown: the ledger of the search was not brought to this stage")
     elif trials.unread or len(trials.trials) < search.trials:
@@ -61,6 +66,22 @@ def found(search: Search, trials: Trials | None, metrics: Mapping[str, float]) -
         [(one.index, one.value, _spoken(one.parameters)) for one in search.best],
         [] if trials is None else pictures(search, trials),
     )
+
+
+def _apart(search: Search, value: float | None, error: float | None) -> list[str]:
+    """Return the warning where the value on the hold-out lies further from that of the best trial than chance makes likely."""
+    if value is None or error is None or abs(value - search.best_value) <= FAR * error:
+        return []
+    better = (value > search.best_value) == (search.direction == "Maximize")
+    why = (
+        "its rows are easier than the validation rows: look at how it is chosen"
+        if better
+        else "the rows differ, or the best of many trials was lucky: trust the hold-out, and validate with more folds or rows"
+    )
+    return [
+        f"Warning: on the hold-out {_metric(search)} is {value:.4g}, on the validation rows it was {search.best_value:.4g}. "
+        f"They lie more than {FAR} standard errors ({error:.2g} each) apart: {why}"
+    ]
 
 
 def _spoken(parameters: Mapping[str, object]) -> str:

@@ -11,7 +11,9 @@ from modelmill.api.data import DataSchema
 from modelmill.api.objects import ModelVersion
 from modelmill.api.training_job import Gate, TrainingJobSpec
 from modelmill.contracts import data, stage
+from modelmill.contracts.spaces import AUTO, estimators_of
 from modelmill.training.view import View
+from modelmill.tuning.verdict import objective
 
 
 def stage_spec(
@@ -118,7 +120,11 @@ def _estimator(spec: TrainingJobSpec) -> stage.Estimator | None:
     if sklearn is None:
         return None
     parameters = {name: parameter_value(value) for name, value in sklearn.parameters.items()}
-    return stage.Estimator(sklearn.estimator, parameters, sklearn.preprocessing)
+    path = sklearn.estimator
+    if path == AUTO and spec.tuning is not None:
+        # Each trial replaces it; the data are read for it.
+        path = estimators_of(AUTO, objective(spec.tuning, spec.evaluation.primary).metric)[0]
+    return stage.Estimator(path, parameters, sklearn.preprocessing)
 
 
 def _gate(gate: Gate) -> stage.Gate:

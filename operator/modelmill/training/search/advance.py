@@ -108,9 +108,9 @@ def closed(ledger: Ledger, verdict: Verdict, view: View) -> Ledger:
     return replace(ledger.changed(*stopped), header=header)
 
 
-def search_of(tuning: Tuning, aim: Objective) -> Search:
-    """Return what suggestions follow from."""
-    space = space_of(tuning)
+def search_of(tuning: Tuning, aim: Objective, estimator: str | None) -> Search:
+    """Return what suggestions follow from. estimator: of the built-in stage. Raises ValueError when there is no such space."""
+    space = space_of(tuning, estimator, aim.metric)
     seeds = tuple(seed_trials(tuning, space))
     return Search(space, tuning.algorithm.name, tuning.algorithm.seed, aim.direction, seeds)
 

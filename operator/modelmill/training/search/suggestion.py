@@ -19,9 +19,14 @@ async def suggested(view: View, sampler: Sampler) -> View:
     if far.ledger is None or not far.room:
         return view
     entries = far.ledger.entries
-    search = search_of(tuning, objective(tuning, view.spec.evaluation.primary))
+    sklearn = view.spec.train.sklearn
     try:
+        search = search_of(
+            tuning,
+            objective(tuning, view.spec.evaluation.primary),
+            sklearn.estimator if sklearn is not None else None,
+        )
         parameters = await sampler.suggest(search, entries, far.room)
-    except SamplerError as error:
+    except (ValueError, SamplerError) as error:
         return replace(view, suggested=Suggested(len(entries), far.room, error=str(error)))
     return replace(view, suggested=Suggested(len(entries), far.room, parameters))

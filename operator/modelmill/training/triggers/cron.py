@@ -1,20 +1,21 @@
 """The times of a crontab line, in a time zone.
 
-Written here since it is less than a library would be to keep: the pattern of the API has read the line already, and libraries
-differ in what matters, the hours that a change of the clock leaves out or repeats. Here they are as in Vixie's cron.
+Written here since it is less than a library would be to keep: libraries differ in what matters, the hours that a change of the
+clock leaves out or repeats. Here they are as in Vixie's cron.
 
 Source: POSIX, crontab; cron(8) of Debian, on daylight saving time.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from modelmill.api.schedule import MONTHS, WEEKDAYS
+from modelmill.api.schedule import FIELDS, MONTHS, WEEKDAYS, malformed
 
 DAYS_AHEAD = 9 * 366
 """The 29th of February is at most eight years away."""
@@ -42,8 +43,14 @@ class Cron:
 
 
 def parse(line: str) -> Cron:
-    """Return the times of the line. Raises ValueError naming the field for a range that ends before it begins."""
-    minute, hour, day, month, weekday = line.split(" ")
+    """Return the times of the line. Raises ValueError naming the field that is malformed, or that ends before it begins."""
+    fields = line.split(" ")
+    if len(fields) != len(FIELDS):
+        raise ValueError(f"cron has {len(fields)} fields: it needs {len(FIELDS)}, {', '.join(FIELDS)}")
+    for (name, (pattern, _)), text in zip(FIELDS.items(), fields, strict=True):
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(malformed(name))
+    minute, hour, day, month, weekday = fields
     weekdays = _values("day of the week", weekday, 0, 7, {name: number for number, name in enumerate(WEEKDAYS)})
     return Cron(
         sorted(_values("minute", minute, 0, 59)),

@@ -94,3 +94,20 @@ def test_what_could_not_be_read_is_said() -> None:
 def test_the_same_ledger_gives_the_same_bytes() -> None:
     one, other = (pictures(search_of(made_trials(60)), made_trials(60)) for _ in range(2))
     assert one == other
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.80, "trust the hold-out"), (0.99, "easier than the validation rows"), (0.89, "")],
+)
+def test_the_report_warns_where_validation_and_hold_out_lie_far_apart(value: float, words: str) -> None:
+    trials = made_trials(30)
+    search = search_of(trials, best_value=0.9)
+    warned = [one for one in found(search, trials, {"accuracy": value}, 0.01).told if "Warning" in one]
+    assert len(warned) == bool(words)
+    assert all(words in one and f"{value:.4g}" in one for one in warned)
+
+
+def test_without_an_error_of_the_metric_nothing_is_called_far() -> None:
+    trials = made_trials(30)
+    assert not any("Warning" in one for one in found(search_of(trials), trials, {"accuracy": 0.1}).told)
