@@ -19,4 +19,12 @@ FINDINGS: Sequence[Finding] = (
         "two jobs of one model: at rest: networkpolicies lose their owner",
         "A child whose owner reference somebody took away was not looked at before everything was.",
     ),
+    Finding(
+        "search: create ModelVersion cars-1 #1: killed after, and the next operator sees what was 20 s before",
+        "A ledger of before was written over the newer one, and trials whose end it had were made again.",
+    ),
+    Finding(
+        "search: before status TrainingJob cars #5: pods stay as they are while they are not watched for 10 s",
+        "The pod of a failed trial, which seemed to run, was taken for lost, and the trial was made again.",
+    ),
 )

@@ -52,6 +52,13 @@ async def test_an_apply_that_makes_or_changes_one_object_only(
     uid = made["metadata"]["uid"]
     again = await client.apply(resource, with_meta(wanted, uid=uid))
     assert again["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    version = again["metadata"]["resourceVersion"]
+    marked = with_meta(wanted, resourceVersion=version, uid=uid)
+    marked["metadata"]["annotations"] = {"changed": "yes"}
+    changed = await client.apply(resource, marked)
+    assert changed["metadata"]["resourceVersion"] != version
+    with pytest.raises(Conflict):
+        await client.apply(resource, with_meta(wanted, resourceVersion=version, uid=uid))
     with pytest.raises(Invalid, match=r"metadata\.uid"):
         await client.apply(resource, with_meta(wanted, uid="another"))
     await client.delete(resource, namespace, "cars", uid)

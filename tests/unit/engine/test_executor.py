@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
+from modelmill.engine.children import NEVER
 from modelmill.engine.errors import ChildTerminating, Conflict, Invalid, NameConflict, ServerFailure
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Delete, Event, Plan
@@ -183,6 +184,26 @@ async def test_a_child_that_is_gone_without_a_word_is_made_anew(world: World) ->
     # The first finds nothing to change.
     assert await world.execute(Plan(apply=[level(replicas=2)])) == ["APPLY deployments/d"] * 2
     assert world.api.find(DEPLOYMENTS, "d")["spec"]["replicas"] == 2
+
+
+async def test_a_child_that_is_not_as_it_was_planned_on_is_left_as_it_is(world: World) -> None:
+    def planned(version: str, **spec: Any) -> dict[str, Any]:
+        made = level(**spec)
+        return {**made, "metadata": {**made["metadata"], "resourceVersion": version}}
+
+    await world.execute(Plan(apply=[planned(NEVER)]))
+    first = world.api.find(DEPLOYMENTS, "d")["metadata"]["resourceVersion"]
+    await world.execute(Plan(apply=[planned(first, replicas=2)]))
+    assert world.api.find(DEPLOYMENTS, "d")["spec"]["replicas"] == 2
+    for version in (first, NEVER):
+        with pytest.raises(Conflict):
+            await world.execute(Plan(apply=[planned(version, replicas=3)], create=[JOB]))
+    assert world.api.find(DEPLOYMENTS, "d")["spec"]["replicas"] == 2
+    assert ("jobs", "ml", "j") not in world.api.objects, "nothing that was planned with it is done"
+    del world.api.objects["deployments", "ml", "d"]
+    with pytest.raises(Conflict):
+        await world.execute(Plan(apply=[planned(first, replicas=3)]))
+    assert world.cache.get(DEPLOYMENTS, "ml", "d") is None, "the next plan knows that it is gone"
 
 
 async def test_a_first_apply_is_one_request(world: World) -> None:

@@ -16,6 +16,7 @@ from modelmill_trainer.fetch import fetch
 from modelmill_trainer.folders import Folders, folders
 from modelmill_trainer.score import score
 from modelmill_trainer.train import train
+from tests.support.evaluated import evaluate_here
 from tests.unit.trainer.runs import spec_of
 
 
@@ -31,6 +32,14 @@ def spec(tmp_path: Path) -> StageSpec:
     return spec_of(
         str(tmp_path), data=replace(data, copy=False, snapshot=taken.digest), estimator=ridge, primary_metric="mae"
     )
+
+
+@pytest.fixture(autouse=True)
+def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(spec: StageSpec, where: Folders, into: Path, _: object) -> result.StageResult:
+        return evaluate_here(spec, where, into)
+
+    monkeypatch.setattr("modelmill_trainer.score.evaluate", here)
 
 
 def played(spec: StageSpec, work: Path) -> tuple[result.StageResult, Folders]:
