@@ -327,9 +327,6 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "the day of the month of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 0 * *"}}}),
     "the month of cron must be 1 to 12": lambda: job({"triggers": {"schedule": {"cron": "0 3 * 13 *"}}}),
     "the day of the week of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 * * Monday"}}}),
-    "pruning needs pods of one trial": lambda: tuned(
-        parallelTrials=2, trialsPerPod=2, pruning={"name": "Median"}, validation={"fraction": "0.2"}
-    ),
     "set exactly one of parameters and space": lambda: tuned(space="Auto"),
     "seedTrials needs parameters": lambda: automatic(seedTrials=[{"alpha": "1"}]),
     "algorithm Grid needs parameters": lambda: automatic(algorithm={"name": "Grid"}),

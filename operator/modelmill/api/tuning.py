@@ -231,10 +231,6 @@ class Tuning(Part):
                 "trialsPerPod must not be above parallelTrials, the number of trials under way: raise parallelTrials",
             ),
             (
-                "!has(self.pruning) || !has(self.trialsPerPod) || self.trialsPerPod == 1",
-                "pruning needs pods of one trial, which report for it: leave trialsPerPod out",
-            ),
-            (
                 f"{_PARAMETERS}!has(self.algorithm) || self.algorithm.name != 'Grid' || "
                 "self.parameters.all(p, !has(p.float) || has(p.float.step))",
                 "algorithm Grid needs a step for each float parameter: without one there is no end of combinations",
