@@ -336,7 +336,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         objective={"metric": "profit", "direction": "Maximize"}
     ),
     "tuning.validation.folds needs train.sklearn": lambda: of_container({"validation": {"folds": 3}}),
-    "tuning.pruning needs a pod for each trial": lambda: tuned(pruning={"name": "Median"}, trialsPerPod=2, **SHARE),
+    "tuning.pruning needs a pod for each trial": lambda: tuned(
+        pruning={"name": "Median"}, parallelTrials=2, trialsPerPod=2, **SHARE
+    ),
     "percentile is for name Percentile": lambda: tuned(pruning={"name": "Percentile"}, **SHARE),
     "percentile must be between 0 and 100": lambda: tuned(pruning={"name": "Percentile", "percentile": "100"}, **SHARE),
     "tuning.pruning with train.sklearn needs tuning.validation.fraction": lambda: tuned(pruning={"name": "Median"}),
