@@ -81,7 +81,17 @@ def render(
 
 
 def _conclusion(measured: Measured) -> tuple[str, str]:
-    """Return (style, sentence)."""
+    """Return (style, sentences)."""
+    style, text = _judgement(measured)
+    told = len(measured.facts.drift)
+    if not told:
+        return style, text
+    # What the data gates only tell has stopped nothing, and is no word of praise either.
+    style = "neutral" if style == "good" else style
+    return style, f"{text} The data gates tell of {told} thing{'s' if told > 1 else ''} about its data: see below."
+
+
+def _judgement(measured: Measured) -> tuple[str, str]:
     if not measured.verdicts:
         return "neutral", "No gate is defined, so nothing was asked of this version."
     if measured.passed:

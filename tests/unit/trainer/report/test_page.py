@@ -71,6 +71,14 @@ def test_the_verdict_comes_first(passed: bool | None, style: str, sentence: str)
     assert page.index("Verdict") < page.index("Quality on the hold-out") < page.index("Data") < page.index("Lineage")
 
 
+def test_the_verdict_names_what_the_data_gates_let_pass() -> None:
+    page = page_of(verdicts=[Verdict(True, "r2 0.8 >= 0.5")], facts={"drift": ("column b is missing",)})
+    assert conclusion(page) == (
+        "neutral",
+        "Every gate passed. The data gates tell of 1 thing about its data: see below.",
+    )
+
+
 def test_nothing_is_loaded_from_elsewhere_and_the_policy_says_so() -> None:
     page = page_of()
     assert f'content="{POLICY}"' in page
