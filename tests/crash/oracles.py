@@ -145,7 +145,10 @@ def untold(obj: Object) -> Iterator[str]:
     if obj["kind"] != TRAINING_JOBS.kind:
         return
     waits = {name for name in ("Stalled", "Suspended") if conditions.get(name, {}).get("status") == "True"}
-    if (status.get("currentRun") and "Stalled" not in waits) or not (status.get("lastRun") or waits):
+    current = status.get("currentRun") or {}
+    # A search begins no trial and no next run while it is suspended.
+    held = "Stalled" in waits or ("Suspended" in waits and current.get("trials"))
+    if (current and not held) or not (status.get("lastRun") or waits):
         yield "rests without an end of its run"
 
 
