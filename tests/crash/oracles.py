@@ -145,7 +145,9 @@ def untold(obj: Object) -> Iterator[str]:
     if obj["kind"] != TRAINING_JOBS.kind:
         return
     waits = {name for name in ("Stalled", "Suspended") if conditions.get(name, {}).get("status") == "True"}
-    if (status.get("currentRun") and "Stalled" not in waits) or not (status.get("lastRun") or waits):
+    # A run that waits for a search of now's spec makes way when the TrainingJob is not suspended any more.
+    held = "Stalled" in waits or ("Suspended" in waits and conditions.get("Running", {}).get("reason") == "Waiting")
+    if (status.get("currentRun") and not held) or not (status.get("lastRun") or waits):
         yield "rests without an end of its run"
 
 
