@@ -49,6 +49,9 @@ class Odd:
         """Return an end of a training pod, the same whenever it is asked for."""
         pick = random.Random(f"{job['metadata']['name']} {number}")
         imports = labels.IMPORTS_LABEL in job["metadata"]["labels"]
+        if not imports and labels.RUN_LABEL not in job["metadata"]["labels"]:
+            code = pick.choice((0, 0, 1, 3))
+            return Ending(None, names.STAGE_LOOK, code, pick.choice(("", *TEXTS)))
         well = imports_end(job, 1) if imports else publishes(job, number)
         if pick.random() < 0.5 or well.result is None:
             return well
