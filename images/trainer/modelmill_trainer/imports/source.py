@@ -84,11 +84,13 @@ def _only(spec: ImportSpec, entries: Sequence[Entry]) -> Entry:
     if len(fitting) == 1:
         return fitting[0]
     shown = ", ".join(ascii(entry.name)[1:-1] for entry in (fitting or entries)[:5])
-    raise StageError(
-        "SourceAmbiguous" if fitting else "SourceEmpty",
+    text = (
         f"{len(fitting)} of the {len(entries)} objects at {spec.uri} end in {' or '.join(endings)} ({shown}): name the "
-        "model's file in spec.source.uri",
+        "model's file in spec.source.uri"
     )
+    if fitting:
+        raise StageError("SourceAmbiguous", text)
+    raise StageError("SourceEmpty", text)
 
 
 def _of_mlflow(
