@@ -120,7 +120,7 @@ def _of_mlflow(
         text = f"{MLMODEL} has the flavors {found}, and {', '.join(FLAVORS)} are imported; {what}"
         raise StageError("PickleRefused" if "sklearn" in flavors else "SourceInvalid", text)
     data = flavors[form].get("data") or DEFAULT_DATA[form]
-    if data not in by_name:
+    if not isinstance(data, str) or data not in by_name:
         raise StageError(
             "SourceInvalid", f"{MLMODEL} says that the model is {str(data)[:200]!r}, which is not in {spec.uri}"
         )
