@@ -309,6 +309,8 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "set exactly one of float, int and categorical": lambda: tuned({"name": "a"}),
     "set exactly one of folds and fraction": lambda: tuned(validation={"strategy": "Random"}),
     "parallelTrials must not be above maxTrials": lambda: tuned(parallelTrials=4),
+    "publish BestTrial needs validation.fraction": lambda: tuned(publish="BestTrial"),
+    "tuning.publish BestTrial needs train.sklearn": lambda: of_container({"publish": "BestTrial", **SHARE}),
     "trialsPerPod must not be above parallelTrials": lambda: tuned(parallelTrials=2, trialsPerPod=3),
     "tuning.trialsPerPod above 1 needs train.sklearn": lambda: of_container({"parallelTrials": 2, "trialsPerPod": 2}),
     "algorithm Grid needs a step for each float": lambda: tuned(algorithm={"name": "Grid"}),

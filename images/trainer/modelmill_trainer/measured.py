@@ -22,7 +22,7 @@ class Measured:
     frame, target: the hold-out as the model takes it; outputs: its answers for it. train, train_target: the rows it was trained
     on, as it takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). left_out: features that it does not
     take, with the reason where their values say it. notes: what a person should know about the run. trials: of the search that
-    chose the parameters, where they were brought.
+    chose the parameters, where they were brought. published: which model of that search it is, for people; empty without one.
     """
 
     spec: StageSpec
@@ -43,6 +43,7 @@ class Measured:
     left_out: dict[str, str]
     notes: tuple[str, ...]
     trials: Trials | None = None
+    published: str = ""
 
     @property
     def passed(self) -> bool:

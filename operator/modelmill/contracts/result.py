@@ -103,12 +103,16 @@ class Reproduction:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """How one of several trials that shared a pod ended: with metrics, the objective first, or with a reason why not."""
+    """How one of several trials that shared a pod ended: with metrics, the objective first, or with a reason why not.
+
+    model: as `StageResult.model`.
+    """
 
     index: int
     metrics: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class StageResult:
     drift: what the data gates told about the data, one sentence for each gate.
     signature: inputs and outputs of a model that was imported, for people.
     trials: those that shared the pod, where they were several; then the outcome is Scored, whatever became of each.
+    model: sha256, in hex, of the model file that the built-in train stage left for a trial; empty with folds.
     """
 
     outcome: str
@@ -139,6 +144,7 @@ class StageResult:
     reproduction: Reproduction | None = None
     signature: str = ""
     trials: tuple[TrialResult, ...] = ()
+    model: str = ""
     v: int = RESULT_VERSION
 
 
@@ -152,7 +158,7 @@ def encode(result: StageResult, limit: int = MAX_BYTES) -> str:
 
     Raises ResultError when a metric is not finite, or when the message is over the limit even without `notes` and with
     `reasons`, `gates` and `drift` shortened: those are for people and give way first. Of trials that shared a pod the first
-    metric of each is told, more as there is room, and nothing else of the result.
+    metric of each is told, more as there is room, its model where there is room, and nothing else of the result.
     """
     _require_all_finite(result)
     if result.trials:
@@ -180,9 +186,15 @@ def encode(result: StageResult, limit: int = MAX_BYTES) -> str:
 def _encoded_trials(trials: Sequence[TrialResult]) -> str:
     most = max((len(one.metrics) for one in trials), default=1)
     text = ""
-    for count, keep in (*((count, 256) for count in range(most, 0, -1)), (1, 120), (1, 40), (1, 0)):
+    shorter = [(1, 120), (1, 40), (1, 0)]
+    for count, keep in (*((count, 256) for count in range(most, 0, -1)), *shorter, (0, 0)):
         told = tuple(
-            replace(one, metrics=dict(list(one.metrics.items())[:count]), message=_shown(one.message, keep))
+            replace(
+                one,
+                metrics=dict(list(one.metrics.items())[: count or 1]),
+                message=_shown(one.message, keep),
+                model=one.model if count else "",
+            )
             for one in trials
         )
         text = _text(told)
@@ -225,6 +237,7 @@ def decode(text: str) -> StageResult:
             reproduction=_reproduction(raw.get("reproduction")),
             signature=str(raw.get("signature", "")),
             trials=tuple(_trial(one) for one in raw.get("trials", ())),
+            model=str(raw.get("model", "")),
         )
     except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
         raise ResultError(f"the termination message is malformed: {error}") from None
@@ -286,7 +299,8 @@ def _reproduction(raw: Any) -> Reproduction | None:
 
 
 def _trial(raw: Any) -> TrialResult:
-    return TrialResult(int(raw["index"]), _metrics(raw), str(raw.get("reason", "")), str(raw.get("message", "")))
+    words = [str(raw.get(name, "")) for name in ("reason", "message", "model")]
+    return TrialResult(int(raw["index"]), _metrics(raw), *words)
 
 
 def _metrics(raw: dict[str, Any], field_name: str = "metrics") -> dict[str, float]:

@@ -47,6 +47,7 @@ def test_a_ledger_of_5000_trials_is_over_no_limit() -> None:
         reason="R" * 64,
         started="2026-01-02T03:04:05Z",
         finished="2026-01-02T03:04:05Z",
+        model="a" * 64,
     ).with_reports({10**9 - place: -1.2345678901234567e-100 for place in range(MOST_POINTS)})
     shards = encode(Ledger(HEADER, tuple(replace(full, index=place) for place in range(5000))))
     assert len(shards) == 50
@@ -60,6 +61,7 @@ def test_a_ledger_of_5000_trials_is_over_no_limit() -> None:
     ["", "{", "[]", "null", '{"index":1}', '{"index":"0","parameters":{}}', '{"index":1,"parameters":{},"state":"Odd"}',
      '{"index":1,"parameters":{"a":5},"state":"Running"}', '{"index":1,"parameters":{},"state":"Succeeded"}',
      '{"index":1,"parameters":{},"state":"Succeeded","value":NaN}', '{"index":7,"parameters":{},"state":"Running"}',
+     '{"index":1,"parameters":{},"state":"Running","model":"A"}', '{"index":1,"parameters":{},"state":"Running","model":7}',
      "[" * 5000],
 )  # fmt: skip
 def test_a_damaged_entry_is_told(text: str) -> None:

@@ -131,7 +131,7 @@ def _search(measured: Measured, told: Search) -> search.Found:
     error = standard_error(
         told.objective_metric, measured.model.task, measured.target, measured.outputs, measured.model.classes
     )
-    return search.found(told, measured.trials, measured.metrics, error)
+    return search.found(told, measured.trials, measured.metrics, error, measured.published)
 
 
 def _number(value: Any) -> str:
