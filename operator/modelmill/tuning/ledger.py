@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -20,7 +21,11 @@ HEADER_KEY: Final = "search"
 MAX_METRICS: Final = 8
 MAX_MESSAGE: Final = 256
 MAX_STEP_DIGITS: Final = 10
+MOST_TRIALS: Final = 100_000
+MOST_ATTEMPTS: Final = 1_000
+MOST_ROWS: Final = 2**53
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 MUCH_TEXT: Final = 4_096
 """Bytes of parameters beside which only few reports have room in a shard, which a ConfigMap bounds to 1 MiB."""
 FEW_POINTS: Final = 8
@@ -169,7 +174,10 @@ def decode(shards: Sequence[Mapping[str, str]]) -> Ledger | None:
         return None
     try:
         header = cast(Header, _known(Header, json.loads(shards[0][HEADER_KEY])))
+        sound = _is_sound(header)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    if not sound:
         return None
     texts = {key: text for shard in shards for key, text in shard.items() if key != HEADER_KEY}
     entries: list[Entry] = []
@@ -189,14 +197,36 @@ def _entry(text: str) -> Entry | None:
         numbers = [entry.value or 0.0, *entry.metrics.values(), *entry.reports.values()]
         steps = all(step.isascii() and step.isdigit() and len(step) <= MAX_STEP_DIGITS for step in entry.reports)
         texts = [*entry.parameters, *entry.parameters.values()]
-        plain = all(isinstance(one, str) for one in texts) and all(math.isfinite(one) for one in numbers)
-        whole = isinstance(entry.index, int) and isinstance(entry.attempt, int) and entry.attempt >= 1
+        texts += [entry.reason, entry.message, entry.started, entry.finished, entry.model]
+        plain = all(map(_is_text, texts)) and all(
+            isinstance(one, float | int) and abs(one) <= sys.float_info.max for one in numbers
+        )
+        whole = _is_count(entry.index, MOST_TRIALS) and _is_count(entry.attempt, MOST_ATTEMPTS) and entry.attempt > 0
         pod = entry.pod is None or (isinstance(entry.pod, int) and 0 <= entry.pod <= entry.index)
         known = not entry.model or SHA256.fullmatch(entry.model) is not None
         scored = (entry.value is not None) == (entry.state == SUCCEEDED)
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError):
         return None
     return entry if plain and whole and pod and known and scored and steps and entry.state in STATES else None
+
+
+def _is_sound(header: Header) -> bool:
+    """Tell whether a header may have been written by us: anybody who may edit ConfigMaps can write another."""
+    texts = (header.generation, header.digest, header.end, header.message)
+    counts = ((header.carried, MOST_TRIALS), (header.rows, MOST_ROWS), (header.holdout_rows, MOST_ROWS))
+    if not all(map(_is_text, texts)):
+        return False
+    plain = DIGEST.fullmatch(header.digest) is not None and (not header.end or bool(word(header.end, "")))
+    return plain and all(_is_count(one, most) for one, most in counts)
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether it is a text that can be written: half of a surrogate pair cannot."""
+    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _known(cls: type[Any], raw: Mapping[str, Any]) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelmill.contracts.artifact import Profile, Signature
+from modelmill.contracts.metrics import LESS_IS_BETTER
 from modelmill.contracts.stage import Search
 from modelmill_trainer.gates import improvement
 from modelmill_trainer.interpretation import PAIRS, Interpretation
 from modelmill_trainer.measured import Measured
-from modelmill_trainer.metrics import LESS_IS_BETTER
 from modelmill_trainer.model_document import CLASSIFICATION
 from modelmill_trainer.models import PREDICT, PROBABILITIES
 from modelmill_trainer.report import figures, search
