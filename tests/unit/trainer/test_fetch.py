@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelmill.contracts.stage import Data, Holdout
+from modelmill.contracts.stage import Data, Estimator, Holdout
 from modelmill_trainer.facts import read_facts, read_training_facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.fetch import fetch
@@ -21,12 +21,12 @@ from modelmill_trainer.folders import folders
 from tests.unit.trainer.runs import spec_of
 
 
-def fetched(folder: Path, frame: pd.DataFrame, **data: Any) -> Any:
+def fetched(folder: Path, frame: pd.DataFrame, estimator: str = "sklearn.linear_model.Ridge", **data: Any) -> Any:
     (folder / "rows").mkdir()
     frame.to_csv(folder / "rows" / "a.csv", index=False)
     told: dict[str, Any] = {"uri": f"file://{folder}/rows/", "format": "csv", "target": "y"}
     where = folders(folder / "work")
-    fetch(spec_of(str(folder), data=Data(**(told | data)), estimator=None), where)
+    fetch(spec_of(str(folder), data=Data(**(told | data)), estimator=Estimator(estimator, {"alpha": 0.5})), where)
     return where
 
 
@@ -56,7 +56,7 @@ def test_what_is_found_is_written_for_both_later_stages(tmp_path: Path) -> None:
 
 def test_a_category_that_looks_missing_is_told(tmp_path: Path) -> None:
     labels = ["None", "Mild", "Severe", "Mild", "Severe"] * 10
-    where = fetched(tmp_path, pd.DataFrame({"x": np.arange(50.0), "y": labels}))
+    where = fetched(tmp_path, pd.DataFrame({"x": np.arange(50.0), "y": labels}), "sklearn.svm.SVC")
     assert read_facts(where.snapshot).notes == (
         "column 'y': None (10) are categories like any other text; leave a field empty where the value is missing",
     )
