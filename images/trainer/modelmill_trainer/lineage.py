@@ -8,6 +8,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from modelmill.contracts.estimators import BOOSTERS
+from modelmill.contracts.result import WarmStart
 from modelmill.contracts.snapshot import document_key
 from modelmill.contracts.stage import Search, StageSpec
 from modelmill_trainer.facts import Facts
@@ -26,7 +27,9 @@ def told_search(search: Search) -> str:
     )
 
 
-def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[str, str]:
+def lineage(
+    spec: StageSpec, facts: Facts, created: str, serving: str, warm_start: WarmStart | None = None
+) -> dict[str, str]:
     """Return everything that is needed to make the version again. serving: why it has its format."""
     found = {
         "training_job": spec.training_job,
@@ -53,6 +56,8 @@ def lineage(spec: StageSpec, facts: Facts, created: str, serving: str) -> dict[s
         found["estimator"] = chosen.estimator
         found["parameters"] = json.dumps(chosen.parameters, sort_keys=True)
         found["preprocessing"] = chosen.preprocessing
+    if warm_start is not None:
+        found["warm_start"] = warm_start.told()
     if spec.prepare_image:
         found["prepare_image"] = spec.prepare_image
         found["prepared_digest"] = facts.prepared

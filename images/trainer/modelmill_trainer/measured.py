@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from modelmill.contracts.result import ChampionFacts
+from modelmill.contracts.result import ChampionFacts, WarmStart
 from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.facts import Facts
 from modelmill_trainer.gates import Verdict
@@ -22,7 +22,7 @@ class Measured:
     frame, target: the hold-out as the model takes it; outputs: its answers for it. train, train_target: the rows it was trained
     on, as it takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). left_out: features that it does not
     take, with the reason where their values say it. notes: what a person should know about the run. trials: of the search that
-    chose the parameters, where they were brought.
+    chose the parameters, where they were brought. warm_start: what the training began from, where it was to go on.
     """
 
     spec: StageSpec
@@ -43,6 +43,7 @@ class Measured:
     left_out: dict[str, str]
     notes: tuple[str, ...]
     trials: Trials | None = None
+    warm_start: WarmStart | None = None
 
     @property
     def passed(self) -> bool:
