@@ -48,7 +48,7 @@ def _write_anew(stream: IO[bytes], path: Path) -> None:
 
 
 def _without_gaps(content: bytes) -> bytes:
-    """Return an array's file with zeros between the fields of its records, where the nodes of a tree have what was in memory."""
+    """Return an array's file with zeros between the fields of its records: a tree's nodes have what was in memory there."""
     found = np.load(BytesIO(content), allow_pickle=False)
     if found.dtype.names is None:
         return content
