@@ -88,6 +88,14 @@ TRAINING: dict[str, tuple[Change, str]] = {
     ),
     "new data of any number": ({"triggers": {"newData": {}}}, "set exactly one of minNewRows and minNewObjects"),
     "new data each second": ({"triggers": {"newData": {"minNewRows": 1, "everySeconds": 1}}}, "newData.everySeconds"),
+    "a container that goes on": (
+        {"train": {"container": {"image": "a/b:1"}, "warmStart": True}},
+        "warmStart needs sklearn",
+    ),
+    "a search that goes on": (
+        {"train.warmStart": True, "tuning": {"parameters": [ALPHA], "maxTrials": 3}},
+        "tuning and train.warmStart exclude each other",
+    ),
     "a prepare stage of nothing": ({"prepare": {}}, "spec.prepare.container"),
     "a prepare stage with a search": (
         {"prepare": {"container": {"image": "a/b:1"}}, "tuning": {"parameters": [ALPHA], "maxTrials": 3}},
@@ -286,6 +294,10 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "minimum must not be above maximum": lambda: with_schema(name="x", minimum="2", maximum="1e0"),
     "maxMissingRatio must be from 0 to 1": lambda: with_schema(name="x", maxMissingRatio="1.1"),
     "set exactly one of sklearn, container and script": lambda: job({"train": {}}),
+    "warmStart needs sklearn": lambda: job({"train": {"container": {"image": "a/b:1"}, "warmStart": True}}),
+    "tuning and train.warmStart exclude each other": lambda: beside_tuning(
+        {"train": {"sklearn": {"estimator": "sklearn.linear_model.SGDRegressor"}, "warmStart": True}}
+    ),
     "set exactly one of minNewRows and minNewObjects": lambda: job({"triggers": {"newData": {}}}),
     "prepare and tuning exclude each other": lambda: beside_tuning({"prepare": PREPARE}),
     "prepare needs data.holdout.fraction": lambda: prepared(holdout={"uri": "s3://data/holdout/"}),

@@ -49,10 +49,7 @@ def compare(
         return None, []
     if skipped:
         return _not_compared(champion, skipped)
-    try:
-        manifest = verified_manifest(champion, folder)
-    except FileNotFoundError:
-        raise StageError("ChampionMissing", f"{folder} has no artifact of the champion {champion.name}") from None
+    manifest = fetched_manifest(champion, folder)
     problem = _unfit(manifest, challenger)
     if problem:
         return _not_compared(champion, problem)
@@ -78,6 +75,14 @@ def compare(
         f"the champion {champion.name} is compared on the {count} of {rows} rows to measure on that are new to both"
     )
     return ChampionFacts(champion.name, theirs, rows=count, challenger=ours), notes
+
+
+def fetched_manifest(champion: Champion, folder: Path) -> Manifest:
+    """Return the manifest of the champion's artifact, verified. Raises StageError: ChampionMissing, ChampionCorrupt."""
+    try:
+        return verified_manifest(champion, folder)
+    except FileNotFoundError:
+        raise StageError("ChampionMissing", f"{folder} has no artifact of the champion {champion.name}") from None
 
 
 def _not_compared(champion: Champion, why: str) -> tuple[ChampionFacts, list[str]]:

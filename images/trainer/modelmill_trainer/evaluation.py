@@ -16,7 +16,7 @@ import pandas as pd
 from modelmill.contracts import names, result
 from modelmill.contracts.artifact import MODEL_FILES, Manifest, Signature, canonical, digest
 from modelmill.contracts.stage import BEST_TRIAL, StageSpec
-from modelmill_trainer import champion, golden
+from modelmill_trainer import champion, golden, warm_start
 from modelmill_trainer.artifact_folder import file_sha256, files_of
 from modelmill_trainer.facts import Facts, read_facts
 from modelmill_trainer.failure import StageError
@@ -78,6 +78,7 @@ def evaluate_model(
         champion=measured.champion,
         gates=tuple(verdict.text for verdict in measured.verdicts),
         notes=measured.notes,
+        warm_start=measured.warm_start,
     )
     result.encode(ending)  # a metric that cannot be told is refused before anything is written
     folder = into / ARTIFACT_FOLDER
@@ -140,6 +141,9 @@ def measure(
     facts, left, model, kinds = scored.facts, scored.left, scored.model, scored.facts.kinds
     train, holdout, metrics = scored.train, scored.holdout, scored.metrics
     trained = TrainedRows.of(train, facts.row_kinds(), key_of(spec.seed))
+    begun, unknown = warm_start.left(spec, folders.output), ""
+    if begun is not None and begun.version:
+        trained, unknown = warm_start.with_rows_of_champion(trained, folders.champion)
     seen = trained.contains(holdout, kinds)
     challenger = champion.Challenger(model, holdout, kinds, scored.target, scored.outputs, seen)
     begin(Phase.CHAMPION)
@@ -151,7 +155,8 @@ def measure(
     # A hold-out that is given apart may number its rows anew.
     whole = [train] if facts.holdout_uri else [train, holdout]
     identifiers = identifiers_note(whole, model.features, kinds)
-    notes = [left.note, left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
+    began = f"train.warmStart: {begun.told()}" if begun is not None else ""
+    notes = [left.note, began, unknown, left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
     published = told_published(spec.search, file_sha256(left.file)) if spec.search is not None else ""
     if spec.search is not None and spec.search.publish == BEST_TRIAL:
         notes.append(published)
@@ -179,6 +184,7 @@ def measure(
         notes=tuple(note for note in notes if note),
         trials=None if folders.trials is None else read_trials(folders.trials),
         published=published,
+        warm_start=begun,
     )
 
 
@@ -229,7 +235,7 @@ def write_artifact(
     if measured.rows_file is not None:
         (into / names.ROWS_FILE).write_bytes(measured.rows_file)
     created = datetime.fromtimestamp(measured.left.modified, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    origin = lineage(spec, facts, created, serving, measured.published)
+    origin = lineage(spec, facts, created, serving, measured.published, measured.warm_start)
     signature = make_signature(model, facts, measured.outputs)
     page = render(measured, signature, profile, importance, interpretation, origin, form)
     (into / names.REPORT_FILE).write_text(page, encoding="utf-8")

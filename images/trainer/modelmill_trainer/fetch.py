@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from modelmill.contracts import artifact
 from modelmill.contracts.snapshot import SnapshotObject
-from modelmill.contracts.stage import Holdout, StageSpec
+from modelmill.contracts.stage import Champion, Holdout, StageSpec
 from modelmill_trainer.artifact_folder import fetch_artifact
 from modelmill_trainer.copies import bring, keep
 from modelmill_trainer.facts import Facts, write_facts
@@ -102,7 +102,7 @@ def source(spec: StageSpec, folders: Folders) -> Iterator[Source]:
     for folder in (folders.input / "train", folders.champion):
         shutil.rmtree(folder, ignore_errors=True)
     if spec.champion is not None:
-        fetch_artifact(spec.champion, spec.store, folders.champion)
+        _bring_champion(spec, spec.champion, folders)
         print(f"fetch: champion {spec.champion.name} from {spec.champion.uri}", flush=True)
     for folder in (folders.input, folders.holdout):
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +118,17 @@ def source(spec: StageSpec, folders: Folders) -> Iterator[Source]:
         if spec.unless_digest is not None and data_digest(train, held) == spec.unless_digest:
             raise Unchanged(spec.unless_digest)
         yield Source(train, held, window.told(len(train)) if window is not None else "", Path(name), script)
+
+
+def _bring_champion(spec: StageSpec, champion: Champion, folders: Folders) -> None:
+    try:
+        fetch_artifact(champion, spec.store, folders.champion)
+    except StageError as error:
+        if spec.reproduces is None or error.reason != "ChampionMissing":
+            raise
+        words = " ".join(error.messages)
+        text = f"{spec.reproduces.name} was trained on from {champion.name}, which is gone: {words}"
+        raise StageError("VersionMissing", text) from None
 
 
 def _check_store(spec: StageSpec) -> None:

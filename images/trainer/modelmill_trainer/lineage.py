@@ -8,6 +8,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from modelmill.contracts.estimators import BOOSTERS
+from modelmill.contracts.result import WarmStart
 from modelmill.contracts.snapshot import document_key
 from modelmill.contracts.stage import BEST_TRIAL, Search, StageSpec
 from modelmill_trainer.facts import Facts
@@ -42,10 +43,18 @@ def told_published(search: Search, sha256: str) -> str:
     )
 
 
-def lineage(spec: StageSpec, facts: Facts, created: str, serving: str, published: str = "") -> dict[str, str]:
+def lineage(
+    spec: StageSpec,
+    facts: Facts,
+    created: str,
+    serving: str,
+    published: str = "",
+    warm_start: WarmStart | None = None,
+) -> dict[str, str]:
     """Return everything that is needed to make the version again.
 
     serving: why it has its format. published: which model of a search it is; empty without one.
+    warm_start: what the training began from.
     """
     found = {
         "training_job": spec.training_job,
@@ -64,21 +73,14 @@ def lineage(spec: StageSpec, facts: Facts, created: str, serving: str, published
     }
     if facts.copied:
         found["data_snapshot"] = document_key(facts.digest)
-    if spec.search is not None:
-        found["search"] = told_search(spec.search)
-        found["search_parameters"] = json.dumps(spec.search.parameters, sort_keys=True)
-    if published:
-        found["published"] = published
-    if spec.data.without is not None:
-        rule = spec.data.without
-        found["left_out"] = f"{rule.strategy} {rule.fraction:g} of the rows to train on" + (
-            f", by {rule.column}" if rule.column else ""
-        )
+    found |= _of_search(spec, published)
     if spec.estimator is not None:
         chosen = spec.estimator.chosen()
         found["estimator"] = chosen.estimator
         found["parameters"] = json.dumps(chosen.parameters, sort_keys=True)
         found["preprocessing"] = chosen.preprocessing
+    if warm_start is not None:
+        found["warm_start"] = warm_start.told()
     if spec.prepare_image:
         found["prepare_image"] = spec.prepare_image
         found["prepared_digest"] = facts.prepared
@@ -91,8 +93,29 @@ def lineage(spec: StageSpec, facts: Facts, created: str, serving: str, published
         found["git_revision"] = os.environ[ENV_GIT_REVISION]
     if spec.champion is not None:
         found["champion"] = f"{spec.champion.name} {spec.champion.digest}"
+    return found | _libraries(spec)
+
+
+def _of_search(spec: StageSpec, published: str) -> dict[str, str]:
+    found = {}
+    if spec.search is not None:
+        found["search"] = told_search(spec.search)
+        found["search_parameters"] = json.dumps(spec.search.parameters, sort_keys=True)
+    if published:
+        found["published"] = published
+    if spec.data.without is not None:
+        rule = spec.data.without
+        found["left_out"] = f"{rule.strategy} {rule.fraction:g} of the rows to train on" + (
+            f", by {rule.column}" if rule.column else ""
+        )
+    return found
+
+
+def _libraries(spec: StageSpec) -> dict[str, str]:
+    """Return the versions of the libraries that made the model."""
     booster = BOOSTERS.get(spec.estimator.chosen().estimator, "") if spec.estimator is not None else ""
     own = {"xgboost": ("xgboost-cpu",), "lightgbm": ("lightgbm",)}.get(booster, ())
+    found = {}
     for library in (*LIBRARIES, *own):
         try:
             found[library] = version(library)

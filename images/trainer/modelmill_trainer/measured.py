@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from modelmill.contracts.result import ChampionFacts
+from modelmill.contracts.result import ChampionFacts, WarmStart
 from modelmill.contracts.stage import StageSpec
 from modelmill_trainer.facts import Facts
 from modelmill_trainer.gates import Verdict
@@ -23,6 +23,7 @@ class Measured:
     on, as it takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). left_out: features that it does not
     take, with the reason where their values say it. notes: what a person should know about the run. trials: of the search that
     chose the parameters, where they were brought. published: which model of that search it is, for people; empty without one.
+    warm_start: what the training began from, where it was to go on.
     """
 
     spec: StageSpec
@@ -44,6 +45,7 @@ class Measured:
     notes: tuple[str, ...]
     trials: Trials | None = None
     published: str = ""
+    warm_start: WarmStart | None = None
 
     @property
     def passed(self) -> bool:

@@ -81,6 +81,7 @@ def _checked(
         "metrics": (manifest.metrics, ending.metrics),
         "data": (ending.data, facts.told()),
         "schema": (_content(folder / names.SCHEMA_FILE), _content(folders.schema)),
+        "warm start": (_begun(ending, spec), spec.warm_start),
         "champion": (ending.champion and ending.champion.name, spec.champion and spec.champion.name),
     }
     for field, (said, wanted) in told.items():
@@ -89,6 +90,13 @@ def _checked(
     if not any((folder / name).exists() for name in MODEL_FILES.get(manifest.format, ())):
         raise ValueError(f"there is no file of the format {manifest.format!r}")
     return made
+
+
+def _begun(ending: result.StageResult, spec: StageSpec) -> bool:
+    """Return whether the result says from what the training began: from this run's champion, or why it began anew."""
+    told = ending.warm_start
+    champion = spec.champion.name if spec.champion is not None else ""
+    return told is not None and bool(told.version == champion if told.version else told.reason)
 
 
 def _content(path: Path) -> bytes | None:

@@ -108,6 +108,16 @@ class TrainedRows:
         hashed = {name: kind for name, kind in kinds.items() if kind != EMPTY}
         return cls(key, hashed, np.unique(hash_rows(frame, kinds, key)[:, 1]))
 
+    def joined(self, other: TrainedRows) -> TrainedRows:
+        """Return the rows of both. Raises RowsError when they are not known by the same columns and key."""
+        if (other.key, other.kinds) != (self.key, self.kinds):
+            raise RowsError("its rows are known by other columns or another seed")
+        bounds = [one.below for one in (self, other) if one.below is not None]
+        below, digests = min(bounds, default=None), np.union1d(self.digests, other.digests)
+        return TrainedRows(
+            self.key, self.kinds, digests if below is None else digests[digests < np.uint64(below)], below
+        )
+
     def fresh(self, frame: pd.DataFrame, kinds: Mapping[str, str]) -> np.ndarray:
         """Return, for each row, whether it is known not to have been trained on.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+import numpy as np
 import skops.io
 
 from modelmill.contracts.artifact import SKOPS_TRUSTED
@@ -40,8 +42,22 @@ def _write_anew(stream: IO[bytes], path: Path) -> None:
         files: dict[str, str] = {}
         _renumber(schema, set(given.namelist()), {}, files)
         for name, new in files.items():
-            _add(made, new, given.read(name))
+            content = given.read(name)
+            _add(made, new, _without_gaps(content) if name.endswith(".npy") else content)
         _add(made, SCHEMA, json.dumps(schema, indent=2).encode())
+
+
+def _without_gaps(content: bytes) -> bytes:
+    """Return an array's file with zeros between the fields of its records: a tree's nodes have what was in memory there."""
+    found = np.load(BytesIO(content), allow_pickle=False)
+    if found.dtype.names is None:
+        return content
+    made = np.zeros(found.shape, found.dtype)
+    for name in found.dtype.names:
+        made[name] = found[name]
+    stream = BytesIO()
+    np.save(stream, made)
+    return stream.getvalue()
 
 
 def _renumber(node: Any, names: set[str], numbers: dict[int, int], files: dict[str, str]) -> None:

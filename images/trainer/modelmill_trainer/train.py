@@ -32,6 +32,7 @@ from modelmill_trainer.preprocessing import Plan, choose, pipeline
 from modelmill_trainer.reporting import reporter
 from modelmill_trainer.tables import read_rows
 from modelmill_trainer.trial_pods import fit_each
+from modelmill_trainer.warm_start import fit_on
 
 LIBRARIES: Final = {None: "scikit-learn", "xgboost": "xgboost-cpu", "lightgbm": "lightgbm"}
 """Distributions by the format that an estimator is left in; None for skops."""
@@ -99,16 +100,7 @@ def _train(
         measured_by_folds(model, x, y, folds, folders.metrics)
         return
     fitting = time.monotonic()
-    sender = reporter() if spec.trial is not None else None
-    if sender is None:
-        fit(model, x, y)
-    else:
-        if count_of(model.steps[-1][1]) is None:
-            print(f"train: {type(estimator).__name__} has no iterations to report after: it is not pruned", flush=True)
-        validation = read_rows(folders.held_out(facts.form), facts.form, {**kinds, target: facts.target_kind})
-        held = model_frame(validation, features, kinds), target_values(validation[target], facts.target_kind)
-        model = fit_by_prefixes(model, x, y, partial(_value, spec.primary_metric, *held), sender.report)
-        estimator = model.steps[-1][1]
+    model = _fitted(spec, folders, facts, model, x, y)
     print(f"train: fitted in {time.monotonic() - fitting:.2f} s", flush=True)
     if form:
         path = folders.output / native.leave(model.steps[-1][1], folders)
@@ -118,9 +110,28 @@ def _train(
     from modelmill_trainer import skops_file
 
     path = folders.output / names.SKOPS_FILE
-    forget_training(estimator)
+    forget_training(model.steps[-1][1])
     skops_file.write(model, path)
     print(f"train: {path.name}, {path.stat().st_size} bytes, {time.monotonic() - begin:.2f} s", flush=True)
+
+
+def _fitted(
+    spec: StageSpec, folders: Folders, facts: TrainingFacts, model: Pipeline, x: pd.DataFrame, y: np.ndarray
+) -> Pipeline:
+    """Return the fitted model: reported on its way in a trial that can be stopped, else the champion's with a warm start."""
+    sender = reporter() if spec.trial is not None else None
+    if sender is None:
+        if spec.warm_start:
+            return fit_on(spec, folders, model, x, y)
+        fit(model, x, y)
+        return model
+    estimator = model.steps[-1][1]
+    if count_of(estimator) is None:
+        print(f"train: {type(estimator).__name__} has no iterations to report after: it is not pruned", flush=True)
+    kinds = facts.features
+    validation = read_rows(folders.held_out(facts.form), facts.form, {**kinds, facts.target: facts.target_kind})
+    held = model_frame(validation, list(x.columns), kinds), target_values(validation[facts.target], facts.target_kind)
+    return fit_by_prefixes(model, x, y, partial(_value, spec.primary_metric, *held), sender.report)
 
 
 def _value(metric: str | None, x: pd.DataFrame, y: np.ndarray, model: Pipeline) -> float | None:

@@ -36,6 +36,13 @@ class ArtifactRef(Part):
     digest: Digest = Field(description="Digest of its manifest.json, which holds the digest of every file.")
 
 
+class WarmStart(Part):
+    """What a run with train.warmStart began from: one of the fields."""
+
+    version: Word | None = Field(default=None, description="Version whose model was trained on.")
+    reason: Text | None = Field(default=None, description="Why it was trained anew.")
+
+
 class Lineage(Part):
     """Where the version comes from."""
 
@@ -54,6 +61,9 @@ class Lineage(Part):
     )
     script_digest: Digest | None = Field(
         default=None, description="Digest of the script of spec.train.script that it was trained with. Left out: none."
+    )
+    warm_start: WarmStart | None = Field(
+        default=None, description="What the training began from, with train.warmStart. Left out: it began anew."
     )
     data_snapshot: Literal["Copy", "Digest"] | None = Field(
         default=None,

@@ -167,14 +167,18 @@ class ScriptTrain(Part):
 
 
 class Train(Part):
-    """How the model is trained: exactly one of the fields."""
+    """How the model is trained: exactly one of sklearn, container and script."""
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
             (
                 "[has(self.sklearn), has(self.container), has(self.script)].filter(given, given).size() == 1",
                 "set exactly one of sklearn, container and script",
-            )
+            ),
+            (
+                "!has(self.warmStart) || !self.warmStart || has(self.sklearn)",
+                "warmStart needs sklearn: a container finds the champion in MODELMILL_INPUT and begins from what it likes",
+            ),
         )
     }
     sklearn: SklearnTrain | None = Field(
@@ -182,6 +186,11 @@ class Train(Part):
     )
     container: ContainerTrain | None = Field(default=None, description="Any container image.")
     script: ScriptTrain | None = Field(default=None, description="A Python program in a ConfigMap.")
+    warm_start: bool = Field(
+        default=False,
+        description="Go on from the model of the approved version where the estimator and the data allow it, else train anew "
+        "and say why.",
+    )
 
 
 class Prepare(Part):
@@ -197,6 +206,11 @@ STAGE_RULES = (
     (
         "!has(self.tuning) || !has(self.train.script)",
         "tuning and train.script exclude each other, since a script may change between trials: use train.container",
+    ),
+    (
+        "!has(self.tuning) || !has(self.train.warmStart) || !self.train.warmStart",
+        "tuning and train.warmStart exclude each other, since a search tries parameters that the champion was not made "
+        "with: leave one out",
     ),
     (
         "!has(self.prepare) || !has(self.tuning)",

@@ -102,6 +102,18 @@ class Reproduction:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmStart:
+    """What a run with a warm start began from: the version whose model was trained on, or the reason why it began anew."""
+
+    version: str = ""
+    reason: str = ""
+
+    def told(self) -> str:
+        """Return it in a sentence."""
+        return f"trained on from {self.version}" if self.version else f"trained anew: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class TrialResult:
     """How one of several trials that shared a pod ended: with metrics, the objective first, or with a reason why not.
 
@@ -126,6 +138,7 @@ class StageResult:
     gates: one sentence for each gate, "r2 0.91 >= 0.70".
     notes: sentences for people about a run that went well, "columns left out: signup (dates)".
     drift: what the data gates told about the data, one sentence for each gate.
+    warm_start: what the training began from; None where it was to begin anew.
     signature: inputs and outputs of a model that was imported, for people.
     trials: those that shared the pod, where they were several; then the outcome is Scored, whatever became of each.
     model: sha256, in hex, of the model file that the built-in train stage left for a trial; empty with folds.
@@ -142,6 +155,7 @@ class StageResult:
     notes: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
     reproduction: Reproduction | None = None
+    warm_start: WarmStart | None = None
     signature: str = ""
     trials: tuple[TrialResult, ...] = ()
     model: str = ""
@@ -235,6 +249,7 @@ def decode(text: str) -> StageResult:
             notes=tuple(str(text) for text in raw.get("notes", ())),
             drift=tuple(str(text) for text in raw.get("drift", ())),
             reproduction=_reproduction(raw.get("reproduction")),
+            warm_start=_warm_start(raw.get("warm_start")),
             signature=str(raw.get("signature", "")),
             trials=tuple(_trial(one) for one in raw.get("trials", ())),
             model=str(raw.get("model", "")),
@@ -296,6 +311,12 @@ def _reproduction(raw: Any) -> Reproduction | None:
     if raw is None:
         return None
     return Reproduction(str(raw["version"]), raw["same"] is True, _metrics(raw))
+
+
+def _warm_start(raw: Any) -> WarmStart | None:
+    if raw is None:
+        return None
+    return WarmStart(str(raw.get("version", "")), str(raw.get("reason", "")))
 
 
 def _trial(raw: Any) -> TrialResult:

@@ -220,6 +220,7 @@ class StageSpec:
     reproduces: the version that this run makes again, for comparison: nothing is published.
     prepare_image: of the stage that makes rows of the data, between fetch and divide; empty without one.
     script: that trains, in place of an estimator; None without one.
+    warm_start: the train stage goes on from the champion's model where it can, and leaves word of what it did.
     listed: fetch remembers in the store which objects it has read (contracts.look). look: compares with what it remembered.
     """
 
@@ -245,6 +246,7 @@ class StageSpec:
     trial: Trial | None = None
     search: Search | None = None
     reproduces: Origin | None = None
+    warm_start: bool = False
     listed: bool = False
     look: Look | None = None
     v: int = STAGE_VERSION
@@ -299,6 +301,7 @@ def decode(text: str) -> StageSpec:
         trial=_trial(raw["trial"]) if raw.get("trial") else None,
         search=_search(raw["search"]) if raw.get("search") else None,
         reproduces=_known(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
+        warm_start=bool(raw.get("warm_start")),
         listed=bool(raw.get("listed")),
         look=_known(Look, raw["look"]) if raw.get("look") else None,
     )

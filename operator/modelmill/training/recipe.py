@@ -79,21 +79,20 @@ def parameters_of(recipe: Recipe) -> dict[str, Any] | None:
 
 
 def told_again(view: View, version: ModelVersion, number: int) -> stage.StageSpec | None:
-    """Return what run `number` tells its stages to make the version again; None when its recipe cannot be read.
+    """Return what run `number` tells its stages to make the version again; None when its recipe cannot be read, or what it
+    was trained on from is gone.
 
     The recipe is an object's text, which anybody may write who may make versions: where to read, and for whom, is ours to say.
     """
-    recipe, lineage, store = version.spec.recipe, version.spec.lineage, version.spec.store
+    told, lineage, store = _decoded(version), version.spec.lineage, version.spec.store
     artifact = version.spec.artifact
-    if recipe is None or lineage is None or artifact is None:
+    if told is None or lineage is None or artifact is None:
         return None
-    try:
-        told = stage.decode(recipe.stage)
-        parameters_of(recipe)
-    except _MALFORMED:
+    if gone_start(view, version) is not None:
         return None
     return replace(
         _lasting(told),
+        champion=_start(view, version, told),
         namespace=view.namespace,
         training_job=view.name,
         run=number,
@@ -105,6 +104,37 @@ def told_again(view: View, version: ModelVersion, number: int) -> stage.StageSpe
         script=replace(told.script, digest=lineage.script_digest or "") if told.script is not None else None,
         reproduces=stage.Origin(version.name, artifact.uri, artifact.digest),
     )
+
+
+def gone_start(view: View, version: ModelVersion) -> str | None:
+    """Return the name of the version that this one was trained on from, when it is not there any more; else None."""
+    told, name = _decoded(version), _began_from(version)
+    return name if name is not None and told is not None and _start(view, version, told) is None else None
+
+
+def _decoded(version: ModelVersion) -> stage.StageSpec | None:
+    recipe = version.spec.recipe
+    if recipe is None:
+        return None
+    try:
+        parameters_of(recipe)
+        return stage.decode(recipe.stage)
+    except _MALFORMED:
+        return None
+
+
+def _began_from(version: ModelVersion) -> str | None:
+    lineage = version.spec.lineage
+    return lineage.warm_start.version if lineage is not None and lineage.warm_start is not None else None
+
+
+def _start(view: View, version: ModelVersion, told: stage.StageSpec) -> stage.Champion | None:
+    """Return the version that it was trained on from, where it is the one of the recipe still."""
+    found = next((one.spec.artifact for one in view.versions if one.name == _began_from(version)), None)
+    wanted = told.champion
+    if found is None or wanted is None or found.digest != wanted.digest:
+        return None
+    return stage.Champion(str(_began_from(version)), found.uri, found.digest)
 
 
 def as_made(view: View, version: ModelVersion, recipe: Recipe) -> View:
@@ -119,9 +149,16 @@ def as_made(view: View, version: ModelVersion, recipe: Recipe) -> View:
 
 def _lasting(told: stage.StageSpec) -> stage.StageSpec:
     """Return what decides about the model's bytes and metrics."""
-    data = replace(told.data, schema=None)
     return replace(
-        told, data=data, champion=None, gates=(), search=None, trial=None, unless_digest=None, description=""
+        told,
+        data=replace(told.data, schema=None),
+        # With a warm start the model is made of it; else it is only what the model is compared with.
+        champion=told.champion if told.warm_start else None,
+        gates=(),
+        search=None,
+        trial=None,
+        unless_digest=None,
+        description="",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from modelmill.api.model_version import ModelVersionSpec
 from modelmill.contracts import result
 from modelmill.kube.conditions import find
 from tests.support import objects as o
@@ -76,6 +77,23 @@ def test_version_says_which_rows_were_made_of_its_data_and_by_which_script(prepa
     told = prepared if prepared == OTHER_ROWS else None
     lineage = version["spec"]["lineage"]
     assert (lineage.get("preparedDigest"), lineage.get("scriptDigest")) == (told, told)
+
+
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (None, None),
+        (result.WarmStart("cars-0"), {"version": "cars-0"}),
+        (result.WarmStart(reason="there is no approved version to begin from"), ...),
+        (result.WarmStart("c" * 99), {"version": "c" * 62 + "…"}),
+    ],
+)
+def test_version_says_what_its_training_began_from(begun: result.WarmStart | None, said: Any) -> None:
+    parent, manifest = started()
+    (version,) = complete(parent, manifest, replace(o.published(), warm_start=begun)).create
+    wanted = {"reason": "there is no approved version to begin from"} if said is ... else said
+    assert version["spec"]["lineage"].get("warmStart") == wanted
+    ModelVersionSpec.model_validate(version["spec"])
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["in the run", "before the run is recorded"])

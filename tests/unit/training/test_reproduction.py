@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from modelmill.api.model_version import ModelVersionSpec
 from modelmill.contracts import names, stage
-from modelmill.contracts.result import REPRODUCED, DataFacts, Reproduction, StageResult, encode
+from modelmill.contracts.result import REPRODUCED, DataFacts, Reproduction, StageResult, WarmStart, encode
 from modelmill.engine.interface import Plan
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, complete, plan, started, status_of, view
@@ -37,17 +37,26 @@ def pod_of(images: Mapping[str, str], ending: StageResult) -> dict[str, Any]:
 
 
 def made_version(
-    image: str = "ghcr.io/mill/trainer:1", images: Mapping[str, str] | None = None, copied: bool = True, **spec: Any
+    image: str = "ghcr.io/mill/trainer:1",
+    images: Mapping[str, str] | None = None,
+    copied: bool = True,
+    versions: Sequence[dict[str, Any]] = (),
+    begun: str = "",
+    **spec: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a TrainingJob whose run 1 has ended, and its version as the API server has it."""
     parent = o.training_job(**spec)
-    first = plan(view(parent), replace(IMAGE, name=image))
+    first = plan(view(parent, versions=versions), replace(IMAGE, name=image))
     parent = o.with_status(parent, first.status or {})
     manifest = dict(first.create[0])
     name = manifest["metadata"]["name"]
     outcome = replace(o.published(), data=DataFacts(DATA, 100, 20, copied=copied))
+    if begun:
+        outcome = replace(outcome, warm_start=WarmStart(begun))
     pods = {name: [pod_of(images or {}, outcome)]}
-    ending = plan(view(parent, jobs={name: o.job(manifest, o.condition("Complete"))}, pods=pods), IMAGE)
+    ending = plan(
+        view(parent, versions=versions, jobs={name: o.job(manifest, o.condition("Complete"))}, pods=pods), IMAGE
+    )
     version = dict(ending.create[0])
     version["metadata"] |= {
         "uid": "v-uid",
@@ -302,3 +311,47 @@ def test_a_version_of_a_script_is_made_again_by_the_same_script_alone() -> None:
     assert containers["train"]["args"] == ["script", "--argument=--fast"]
     told = next(one["value"] for one in containers["fetch"]["env"] if one["name"] == names.ENV_STAGE)
     assert stage.decode(told).script == stage.Script("own", "fit.py", DATA)
+
+
+def warm_version() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return a TrainingJob with a warm start, the version that its run began from, and the one that it made."""
+    champion = o.model_version("cars-0")
+    ridge = {"estimator": "sklearn.linear_model.SGDRegressor"}
+    parent, version = made_version(versions=[champion], begun="cars-0", train={"sklearn": ridge, "warmStart": True})
+    return parent, champion, version
+
+
+def test_a_run_with_a_warm_start_tells_its_stages_and_its_recipe_what_it_begins_from() -> None:
+    _, champion, version = warm_version()
+    recipe = ModelVersionSpec.model_validate(version["spec"]).recipe
+    assert recipe is not None
+    spec, artifact = stage.decode(recipe.stage), champion["spec"]["artifact"]
+    assert spec.warm_start
+    assert spec.champion == stage.Champion("cars-0", artifact["uri"], artifact["digest"])
+
+
+def test_a_version_that_was_trained_on_begins_from_the_same_one_again() -> None:
+    parent, champion, version = warm_version()
+    raw = json.loads(version["spec"]["recipe"]["stage"])
+    raw["champion"]["uri"] = "s3://theirs/"
+    version["spec"]["recipe"]["stage"] = json.dumps(raw)
+    made = plan(view(annotated(parent), versions=[version, champion]), IMAGE)
+    (job,) = made.create
+    artifact = champion["spec"]["artifact"]
+    assert told(job).champion == stage.Champion("cars-0", artifact["uri"], artifact["digest"])
+
+
+def test_a_version_that_was_trained_on_is_not_made_again_without_the_one_before() -> None:
+    parent, champion, version = warm_version()
+    assert "cars-1 was trained on from cars-0, which is gone" in waiting(
+        plan(view(annotated(parent), versions=[version]), IMAGE)
+    )
+    artifact = {"uri": "s3://x/", "digest": "sha256:" + "e" * 64}
+    other = {**champion, "spec": {**champion["spec"], "artifact": artifact}}
+    assert "which is gone" in waiting(plan(view(annotated(parent), versions=[version, other]), IMAGE))
+
+
+def test_a_version_that_began_anew_for_all_its_warm_start_needs_no_other() -> None:
+    parent, version = made_version(train={"sklearn": {"estimator": "sklearn.linear_model.Ridge"}, "warmStart": True})
+    _, job = begun(parent, version)
+    assert (told(job).warm_start, told(job).champion) == (True, None)

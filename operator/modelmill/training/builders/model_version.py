@@ -8,7 +8,7 @@ from typing import Any
 from modelmill.api import base
 from modelmill.api.training_job_status import CurrentRun
 from modelmill.api.versions import APPROVED, PENDING, REJECTED
-from modelmill.contracts.result import PUBLISHED, StageResult
+from modelmill.contracts.result import PUBLISHED, StageResult, WarmStart
 from modelmill.kube import labels
 from modelmill.kube.texts import fitted
 from modelmill.training.builders.job import store_of
@@ -64,6 +64,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
             **({"dataWindow": fitted(str(data.window), 1024)} if data.window else {}),
             **({"preparedDigest": data.prepared} if DIGEST.fullmatch(str(data.prepared)) else {}),
             **({"scriptDigest": data.script} if DIGEST.fullmatch(str(data.script)) else {}),
+            **({"warmStart": _warm_start(result.warm_start)} if result.warm_start is not None else {}),
             "dataSnapshot": "Copy" if data.copied else "Digest",
         },
         "approval": approval,
@@ -95,3 +96,7 @@ def build_model_version(view: View, run: CurrentRun, result: StageResult, finish
         },
         "spec": spec,
     }
+
+
+def _warm_start(told: WarmStart) -> dict[str, str]:
+    return {"version": fitted(told.version, 63)} if told.version else {"reason": fitted(told.reason, 1024)}

@@ -40,6 +40,7 @@ def stage_spec(
         description=spec.description,
         script=_script(spec),
         prepare_image=spec.prepare.container.image if spec.prepare is not None else "",
+        warm_start=spec.train.warm_start,
         listed=spec.triggers.new_data is not None,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from modelmill.api.objects import ModelVersion
 from modelmill.kube.labels import REPRODUCE_ANNOTATION
-from modelmill.training.recipe import told_again
+from modelmill.training.recipe import gone_start, told_again
 from modelmill.training.triggers.reason import Hold, Reason
 from modelmill.training.view import View
 
@@ -47,6 +47,9 @@ def impossible(view: View) -> Hold | None:
         )
     if version.spec.recipe is None:
         return Hold(f"{version.name} has no recipe (spec.recipe), which an earlier release did not record")
+    gone = gone_start(view, version)
+    if gone is not None:
+        return Hold(f"{version.name} was trained on from {gone}, which is gone: correct the annotation")
     if told_again(view, version, view.next_number) is None:
         return Hold(f"the recipe of {version.name} (spec.recipe.stage) cannot be read: use the release that wrote it")
     return None
