@@ -321,6 +321,8 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "set exactly one of float, int and categorical": lambda: tuned({"name": "a"}),
     "set exactly one of folds and fraction": lambda: tuned(validation={"strategy": "Random"}),
     "parallelTrials must not be above maxTrials": lambda: tuned(parallelTrials=4),
+    "publish BestTrial needs validation.fraction": lambda: tuned(publish="BestTrial"),
+    "tuning.publish BestTrial needs train.sklearn": lambda: of_container({"publish": "BestTrial", **SHARE}),
     "trialsPerPod must not be above parallelTrials": lambda: tuned(parallelTrials=2, trialsPerPod=3),
     "tuning.trialsPerPod above 1 needs train.sklearn": lambda: of_container({"parallelTrials": 2, "trialsPerPod": 2}),
     "algorithm Grid needs a step for each float": lambda: tuned(algorithm={"name": "Grid"}),
@@ -334,6 +336,10 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "names that differ in capitals only": lambda: tuned(ALPHA, {**ALPHA, "name": "Alpha"}),
     "seedTrials may name parameters of this search": lambda: tuned(seedTrials=[{"beta": "1"}]),
     "a value of seedTrials is outside": lambda: tuned(seedTrials=[{"alpha": "11"}]),
+    "are better when they are smaller": lambda: tuned(objective={"metric": "mae", "direction": "Maximize"}),
+    "this metric is better when it is greater": lambda: job(
+        {"evaluation": {"primary": {"metric": "r2", "direction": "Minimize"}}}
+    ),
     "the minute of cron must be 0 to 59": lambda: job({"triggers": {"schedule": {"cron": "60 3 * * *"}}}),
     "the hour of cron must be 0 to 23": lambda: job({"triggers": {"schedule": {"cron": "0 24 * * *"}}}),
     "the day of the month of cron must be": lambda: job({"triggers": {"schedule": {"cron": "0 3 0 * *"}}}),

@@ -80,10 +80,14 @@ def files_of(folder: Path) -> tuple[File, ...]:
     found = []
     for path in sorted(folder.iterdir()):
         if path.name != names.MANIFEST_FILE:
-            with path.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            found.append(File(path.name, path.stat().st_size, sha256))
+            found.append(File(path.name, path.stat().st_size, file_sha256(path)))
     return tuple(found)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_artifact(folder: Path, allowed: Collection[str]) -> tuple[Manifest, bytes]:

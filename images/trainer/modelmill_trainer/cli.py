@@ -49,6 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         spec = _spec(options.stage_file)
         most = most_bytes(spec)
+        if options.stage == names.STAGE_LOOK:
+            from modelmill.contracts.look import encode_seen
+            from modelmill_trainer.look import look
+
+            # Its pod has no folders.
+            leave(encode_seen(look(spec)))
+            return 0
         where = folders(options.work)
         if options.work is not None:  # without a cluster nothing mounts it before the train stage
             where.output.mkdir(parents=True, exist_ok=True)
@@ -107,11 +114,6 @@ def _run(stage: str, spec: StageSpec, where: Folders, arguments: Sequence[str]) 
                 "SpecInvalid", f"{names.ENV_EVALUATED} is not set: set it, or run publish, which evaluates"
             )
         evaluate(spec, where, where.evaluated)
-    elif stage == names.STAGE_LOOK:
-        from modelmill.contracts.look import encode_seen
-        from modelmill_trainer.look import look
-
-        leave(encode_seen(look(spec)))
     elif stage == names.STAGE_SCORE:
         from modelmill_trainer.score import score
 

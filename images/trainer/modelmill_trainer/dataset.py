@@ -48,11 +48,13 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int, trial: 
 
     apart: the hold-out when it is given by a URI of its own. trial: what measures are then rows of those that a run trains on;
     the hold-out is in neither part, and one that has a URI of its own is not asked for. With folds there are none to measure
-    on, and rows to train on are in the order of the folds' column.
+    on, and rows to train on are in the order of the folds' column. With data.without the rows to train on are those of such a
+    trial, and the rows to measure on are the hold-out.
 
     Raises StageError naming the field: TargetMissing, TargetInvalid, ColumnMissing, ColumnInvalid, ColumnsDiffer, TooFewRows.
     """
-    rules = {HOLDOUT: data.holdout} if trial is None else {HOLDOUT: data.holdout, VALIDATION: _rule(trial)}
+    validating = data.without if trial is None else _rule(trial)
+    rules = {HOLDOUT: data.holdout, **({VALIDATION: validating} if validating is not None else {})}
     _require_columns(table, data, apart, rules)
     _require_target(table, data)
     features = [name for name in table.frame.columns if name != data.target and name not in data.exclude]
@@ -82,9 +84,13 @@ def make_split(table: Table, apart: Table | None, data: Data, seed: int, trial: 
     notes += _copies_notes(hashes[:, 1])
     if dropped:
         notes.append(f"{dropped} rows without a value of {data.target!r} are left out")
+    own = hashes[frame.index.get_indexer(train.index), 1]
     if trial is not None:
-        train, held = _validate(
-            train, hashes[frame.index.get_indexer(train.index), 1], data.target, trial, table, notes
+        train, held = _validate(train, own, data.target, trial, table, notes)
+    elif data.without is not None:
+        train, validated = _divide(train, own, data.without, data.target, table, notes, VALIDATION)
+        notes.append(
+            f"{len(validated)} rows are left out of training, as they were of the best trial's: they validated it"
         )
     measured = MIN_HOLDOUT_ROWS if trial is not None and trial.folds else len(held)
     _require_rows(len(train), measured, data.target, HOLDOUT if trial is None else VALIDATION)

@@ -67,10 +67,12 @@ def needs_scaling(estimator: Any) -> bool:
 def forget_training(estimator: Any) -> None:
     """Drop what a fitted estimator keeps of its training and does not predict with.
 
-    skops does not trust an optimizer; and by the number of threads the same model would have other bytes on another node.
+    skops does not trust an optimizer; by the number of threads the same model would have other bytes on another node, and by
+    the seeds of its members one of Bagging that grew.
     """
-    if hasattr(estimator, "_optimizer"):
-        del estimator._optimizer
+    for name in ("_optimizer", "_seeds"):
+        if hasattr(estimator, name):
+            delattr(estimator, name)
     if hasattr(estimator, "_bin_mapper"):
         estimator._bin_mapper.n_threads = 1
 

@@ -15,9 +15,9 @@ import pandas as pd
 
 from modelmill.contracts import names, result
 from modelmill.contracts.artifact import MODEL_FILES, Manifest, Signature, canonical, digest
-from modelmill.contracts.stage import StageSpec
+from modelmill.contracts.stage import BEST_TRIAL, StageSpec
 from modelmill_trainer import champion, golden, warm_start
-from modelmill_trainer.artifact_folder import files_of
+from modelmill_trainer.artifact_folder import file_sha256, files_of
 from modelmill_trainer.facts import Facts, read_facts
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.folders import Folders
@@ -25,7 +25,7 @@ from modelmill_trainer.gates import judge
 from modelmill_trainer.identifiers import identifiers_note
 from modelmill_trainer.interpretation import Answered, Interpretation, interpret
 from modelmill_trainer.kinds import BOOLEAN, NUMBER, model_frame, target_values
-from modelmill_trainer.lineage import lineage
+from modelmill_trainer.lineage import lineage, told_published
 from modelmill_trainer.measured import Measured
 from modelmill_trainer.metrics import evaluate, own_metrics, primary_of, require_finite
 from modelmill_trainer.model_document import CLASSIFICATION
@@ -58,7 +58,9 @@ def evaluate_model(
     """
     if spec.trial is not None:
         scored = score(folders, begin)
-        return result.StageResult(result.SCORED, data=scored.facts.told(), metrics=scored.metrics)
+        # What an image of somebody else leaves it may not leave again.
+        model = file_sha256(scored.left.file) if spec.estimator is not None else ""
+        return result.StageResult(result.SCORED, data=scored.facts.told(), metrics=scored.metrics, model=model)
     measured = measure(spec, folders, skipped, begin)
     shown = ", ".join(f"{name} {value:.4g}" for name, value in measured.metrics.items())
     print(f"evaluate: on {len(measured.target)} rows of the hold-out: {shown}", flush=True)
@@ -155,6 +157,9 @@ def measure(
     identifiers = identifiers_note(whole, model.features, kinds)
     began = f"train.warmStart: {begun.told()}" if begun is not None else ""
     notes = [left.note, began, unknown, left_out_note(unused), identifiers, *facts.notes, _twice_note(seen), *compared]
+    published = told_published(spec.search, file_sha256(left.file)) if spec.search is not None else ""
+    if spec.search is not None and spec.search.publish == BEST_TRIAL:
+        notes.append(published)
     if rows_file is None:
         notes.append(
             f"there is no {names.ROWS_FILE}: the names of the columns are too long to keep which rows were trained on"
@@ -179,6 +184,7 @@ def measure(
         notes=tuple(note for note in notes if note),
         trials=None if folders.trials is None else read_trials(folders.trials),
         warm_start=begun,
+        published=published,
     )
 
 
@@ -229,7 +235,7 @@ def write_artifact(
     if measured.rows_file is not None:
         (into / names.ROWS_FILE).write_bytes(measured.rows_file)
     created = datetime.fromtimestamp(measured.left.modified, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    origin = lineage(spec, facts, created, serving, measured.warm_start)
+    origin = lineage(spec, facts, created, serving, measured.published, measured.warm_start)
     signature = make_signature(model, facts, measured.outputs)
     page = render(measured, signature, profile, importance, interpretation, origin, form)
     (into / names.REPORT_FILE).write_text(page, encoding="utf-8")

@@ -161,6 +161,7 @@ def divide_rows(spec: StageSpec, folders: Folders, given: Rows) -> Facts:
     from modelmill_trainer.dataset import make_split
     from modelmill_trainer.row_window import windowed
     from modelmill_trainer.tables import read_objects, write_rows
+    from modelmill_trainer.target_of_task import require_target_for
 
     data = spec.data
     table, rows = windowed(read_objects(given.train, data.format), data.window)
@@ -168,6 +169,10 @@ def divide_rows(spec: StageSpec, folders: Folders, given: Rows) -> Facts:
     apart = read_objects(given.held, data.format) if given.held else None
     split = make_split(table, apart, data, spec.seed, spec.trial)
     examined = _examined(spec, folders, table, split.copies)
+    if spec.estimator is not None:
+        require_target_for(
+            spec.estimator.chosen().estimator, data.target, split.kinds[data.target], split.train[data.target]
+        )
     train_file, held_file = folders.train(data.format), folders.held_out(data.format)
     write_rows(split.train, train_file, data.format)
     held_file.unlink(missing_ok=True)

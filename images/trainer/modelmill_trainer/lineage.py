@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from modelmill.contracts.estimators import BOOSTERS
 from modelmill.contracts.result import WarmStart
 from modelmill.contracts.snapshot import document_key
-from modelmill.contracts.stage import Search, StageSpec
+from modelmill.contracts.stage import BEST_TRIAL, Search, StageSpec
 from modelmill_trainer.facts import Facts
 
 ENV_GIT_REVISION = "MODELMILL_GIT_REVISION"
@@ -27,10 +27,34 @@ def told_search(search: Search) -> str:
     )
 
 
+def told_published(search: Search, sha256: str) -> str:
+    """Return in a sentence which model of a search is published. sha256: of its file, in hex."""
+    best = f"trial {search.best_index}"
+    if search.publish != BEST_TRIAL:
+        return f"the model was trained with the parameters of {best} on all rows to train on"
+    made = f"it was trained with its parameters on its rows, {search.validation} of the rows to train on left out"
+    if not search.best_model:
+        return f"the model is that of {best} made once more: {made}; which bytes the trial's had is not known"
+    if search.best_model == sha256:
+        return f"the model has the bytes of {best}: {made}"
+    return (
+        f"the model has other bytes than that of {best}, although {made}: another processor rounds otherwise; compare "
+        f"{search.objective_metric} on the hold-out with that of the trial"
+    )
+
+
 def lineage(
-    spec: StageSpec, facts: Facts, created: str, serving: str, warm_start: WarmStart | None = None
+    spec: StageSpec,
+    facts: Facts,
+    created: str,
+    serving: str,
+    published: str = "",
+    warm_start: WarmStart | None = None,
 ) -> dict[str, str]:
-    """Return everything that is needed to make the version again. serving: why it has its format."""
+    """Return everything that is needed to make the version again.
+
+    serving: why it has its format. published: which model of a search it is; empty without one.
+    """
     found = {
         "training_job": spec.training_job,
         "namespace": spec.namespace,
@@ -51,6 +75,13 @@ def lineage(
     if spec.search is not None:
         found["search"] = told_search(spec.search)
         found["search_parameters"] = json.dumps(spec.search.parameters, sort_keys=True)
+    if published:
+        found["published"] = published
+    if spec.data.without is not None:
+        rule = spec.data.without
+        found["left_out"] = f"{rule.strategy} {rule.fraction:g} of the rows to train on" + (
+            f", by {rule.column}" if rule.column else ""
+        )
     if spec.estimator is not None:
         chosen = spec.estimator.chosen()
         found["estimator"] = chosen.estimator

@@ -22,7 +22,8 @@ class Measured:
     frame, target: the hold-out as the model takes it; outputs: its answers for it. train, train_target: the rows it was trained
     on, as it takes them; rows_file: what is kept about them (`rows.TrainedRows.pack`). left_out: features that it does not
     take, with the reason where their values say it. notes: what a person should know about the run. trials: of the search that
-    chose the parameters, where they were brought. warm_start: what the training began from, where it was to go on.
+    chose the parameters, where they were brought. published: which model of that search it is, for people; empty without one.
+    warm_start: what the training began from, where it was to go on.
     """
 
     spec: StageSpec
@@ -44,6 +45,7 @@ class Measured:
     notes: tuple[str, ...]
     trials: Trials | None = None
     warm_start: WarmStart | None = None
+    published: str = ""
 
     @property
     def passed(self) -> bool:

@@ -17,7 +17,6 @@ from modelmill_trainer.model_document import CLASSIFICATION
 from modelmill_trainer.models import PREDICT, PROBABILITIES, Outputs
 from modelmill_trainer.plain_files import NotPlain, is_left, open_plain
 
-LESS_IS_BETTER = frozenset({"mae", "rmse", "mape", "log_loss"})
 MAX_OWN_METRICS = 32
 MAX_OWN_BYTES = 1 << 20
 METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]{0,127}")

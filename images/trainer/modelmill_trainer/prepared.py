@@ -13,7 +13,7 @@ import shutil
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from modelmill.contracts import artifact, names
 from modelmill.contracts.result import DataFacts
@@ -122,13 +122,16 @@ def _read(path: Path) -> Raw:
 def _left(folder: Path, form: str) -> list[Fetched]:
     """Return the files that prepare left, sorted by name; links and pipes are refused, and followed by nobody."""
     found: list[Path] = []
-    for place, _, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_unreadable):
         found += [Path(place, name) for name in files]
+        found += [path for name in folders if (path := Path(place, name)).is_symlink()]
         if len(found) > MAX_OBJECTS:
             raise rejected("DataUnreadable", f"container prepare left more than {MAX_OBJECTS} files: write fewer")
     kept = sorted((path.relative_to(folder).as_posix(), path) for path in found)
     rows = [(name, path, path.lstat()) for name, path in kept if not is_mark(name)]
     for name, _, state in rows:
+        if not name.isprintable():
+            raise rejected("DataUnreadable", f"container prepare left a file called {name!a}: give it a plain name")
         if not stat.S_ISREG(state.st_mode):
             raise rejected("DataUnreadable", f"container prepare left {name}, which is no plain file: leave a file")
     rows = [(name, path, state) for name, path, state in rows if state.st_size]
@@ -138,6 +141,18 @@ def _left(folder: Path, form: str) -> list[Fetched]:
     return [_fetched(name, path, state.st_size) for name, path, state in rows]
 
 
+def _unreadable(error: OSError) -> NoReturn:
+    """Raise the StageError for what prepare left and this stage, of another user, may not read."""
+    where = Path(error.filename or "").name
+    raise rejected(
+        "DataUnreadable", f"what container prepare left cannot be read: {where!a}, {error.strerror}: let others read it"
+    ) from None
+
+
 def _fetched(name: str, path: Path, size: int) -> Fetched:
-    with path.open("rb") as stream:
+    try:
+        stream = path.open("rb")
+    except PermissionError as error:
+        _unreadable(error)
+    with stream:
         return Fetched(name, size, hashlib.file_digest(stream, "sha256").hexdigest(), path)

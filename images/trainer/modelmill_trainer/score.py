@@ -24,6 +24,7 @@ def score(spec: StageSpec, folders: Folders, evaluator: Evaluator | None = None)
         return score_each(spec, folders, lambda one, where: score(one, where, evaluator))
     facts = read_facts(folders.snapshot)
     notes: tuple[str, ...] = ()
+    model = ""
     if spec.trial.folds:
         if spec.estimator is None:
             raise StageError("SpecInvalid", "tuning.validation.folds is for train.sklearn only: use fraction")
@@ -33,7 +34,7 @@ def score(spec: StageSpec, folders: Folders, evaluator: Evaluator | None = None)
     else:
         with tempfile.TemporaryDirectory(prefix="modelmill-") as name:
             ending = evaluate(spec, folders, Path(name), evaluator)
-        metrics, notes = ending.metrics, ending.notes
+        metrics, notes, model = ending.metrics, ending.notes, ending.model
     shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
     print(f"score: trial {spec.trial.index}, {facts.holdout}: {shown}", flush=True)
-    return result.StageResult(result.SCORED, data=facts.told(), metrics=metrics, notes=notes)
+    return result.StageResult(result.SCORED, data=facts.told(), metrics=metrics, notes=notes, model=model)

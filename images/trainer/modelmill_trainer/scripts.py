@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -26,6 +27,7 @@ MAX_SCRIPT: Final = 1 << 20
 """Most bytes of a ConfigMap (Kubernetes API, ConfigMap)."""
 LAST_LINES: Final = 40
 LONGEST_LINE: Final = 64 << 10
+LAST_WORDS_SECONDS: Final = 2.0
 _MISSING: Final = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 
 
@@ -83,25 +85,28 @@ def run_script(spec: StageSpec, folders: Folders, arguments: Sequence[str]) -> N
         # Whoever ends this process ends the script.
         before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
-            last = _last_lines(process)
+            kept: deque[str] = deque(maxlen=LAST_LINES)
+            # A process that the script leaves behind keeps its stderr open; the container ends with this one.
+            reading = threading.Thread(target=_pass_on, args=(process, kept), daemon=True)
+            reading.start()
             code = process.wait()
+            reading.join(LAST_WORDS_SECONDS)
+            last = list(kept)
         finally:
             signal.signal(signal.SIGTERM, before)
     if code != 0:
         raise _failure(spec.script, code, last)
 
 
-def _last_lines(process: subprocess.Popen[bytes]) -> list[str]:
-    """Pass on what the script says about itself, and return the last lines of it."""
-    kept: deque[str] = deque(maxlen=LAST_LINES)
+def _pass_on(process: subprocess.Popen[bytes], kept: deque[str]) -> None:
+    """Pass on what the script says about itself, and keep the last lines of it."""
     if process.stderr is None:
-        return []
+        return
     while line := process.stderr.readline(LONGEST_LINE):
         sys.stderr.write(text := line.decode(errors="replace"))
         sys.stderr.flush()
         if text.strip():
             kept.append(text.strip())
-    return list(kept)
 
 
 def _failure(script: Script, code: int, last: Sequence[str]) -> StageError:

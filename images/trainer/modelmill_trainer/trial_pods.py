@@ -44,14 +44,14 @@ def _scored(
 ) -> result.TrialResult:
     try:
         _require_fitted(where)
-        metrics = score(spec, where).metrics
+        scored = score(spec, where)
     except Exception as error:
         failure = _own(error, names.STAGE_SCORE)
         print(f"score: trial {index}: {failure.line()}", flush=True)
         return result.TrialResult(index, reason=failure.reason, message=" ".join(failure.messages))
-    aim = spec.primary_metric
+    aim, metrics = spec.primary_metric, scored.metrics
     first = {aim: metrics[aim]} if aim in metrics else {}
-    return result.TrialResult(index, first | metrics)
+    return result.TrialResult(index, first | metrics, model=scored.model)
 
 
 def _require_fitted(where: Folders) -> None:

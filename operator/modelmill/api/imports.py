@@ -38,7 +38,7 @@ class Imported(StatusPart):
     uri: Annotated[Uri, Field(description="Folder of the artifact in the store.")]
     digest: Annotated[Digest, Field(description="Digest of its manifest.json.")]
     format: Annotated[Literal["onnx", "skops", "xgboost", "lightgbm"], Field(description="Format that is served.")]
-    bytes: Annotated[int, Field(ge=0, description="Size of all files of the artifact.")]
+    bytes: Annotated[int, Field(ge=0, le=2**53, description="Size of all files of the artifact.")]
     signature: Annotated[
         Annotated[str, Field(max_length=1024)], Field(description="Inputs and outputs of the model, for people.")
     ] = ""

@@ -41,7 +41,9 @@ class PodTemplate(Part):
     """What may be said about the training pod. Everything else of it is decided by the operator."""
 
     resources: Resources = Field(
-        default_factory=Resources, description="Resources of each container of the pod; they run one after the other."
+        default_factory=Resources,
+        description="Resources of each container of the pod; they run one after the other. The built-in "
+        "stages compute with as many threads as the limit of cpu, else its request, has CPUs; with one without either.",
     )
     node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(
         default_factory=dict,

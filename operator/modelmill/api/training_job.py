@@ -18,6 +18,7 @@ from modelmill.api.base import (
     rules,
 )
 from modelmill.api.data import Column, DataSchema, Window
+from modelmill.api.directions import DIRECTION_RULES
 from modelmill.api.new_data import NewData
 from modelmill.api.pods import EnvVar, PodTemplate
 from modelmill.api.schedule import Schedule
@@ -229,6 +230,7 @@ STAGE_RULES = (
 class Primary(Part):
     """The metric that versions are compared by."""
 
+    model_config = Part.model_config | {"json_schema_extra": rules(*DIRECTION_RULES)}
     metric: Metric = Field(description="Name of the metric, e.g. r2, mae, accuracy.")
     direction: Literal["Maximize", "Minimize"] = Field(description="Which way is better.")
 

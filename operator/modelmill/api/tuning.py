@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelmill.api.base import Decimal, Part, rules
+from modelmill.api.directions import DIRECTION_RULES
 from modelmill.contracts.estimators import PATTERN
 from modelmill.contracts.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from modelmill.contracts.spaces import AUTO, SPACES
@@ -25,6 +26,7 @@ _ESTIMATOR = "^(" + PATTERN.replace("\\", "\\\\") + ")$"
 class Objective(Part):
     """What the search optimizes."""
 
+    model_config = Part.model_config | {"json_schema_extra": rules(*DIRECTION_RULES)}
     metric: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         description="Metric that each trial is measured by, e.g. r2, mae, accuracy.",
         json_schema_extra=rules(
@@ -231,6 +233,11 @@ class Tuning(Part):
                 "trialsPerPod must not be above parallelTrials, the number of trials under way: raise parallelTrials",
             ),
             (
+                "!has(self.publish) || self.publish != 'BestTrial' || "
+                "(has(self.validation) && has(self.validation.fraction))",
+                "publish BestTrial needs validation.fraction: of folds there is no single model",
+            ),
+            (
                 f"{_PARAMETERS}!has(self.algorithm) || self.algorithm.name != 'Grid' || "
                 "self.parameters.all(p, !has(p.float) || has(p.float.step))",
                 "algorithm Grid needs a step for each float parameter: without one there is no end of combinations",
@@ -295,6 +302,12 @@ class Tuning(Part):
     pruning: Pruning | None = Field(
         default=None, description="Stops trials that do worse than others. Left out: each trial goes on to its end."
     )
+    publish: Literal["Refit", "BestTrial"] = Field(
+        default="Refit",
+        description="Refit: the best trial's parameters, trained on all training rows. BestTrial: the best trial's model, made "
+        "once more from the rows that it was trained on, without the validation rows. Only train.sklearn with "
+        "validation.fraction.",
+    )
     seed_trials: list[Annotated[dict[str, Choice], Field(max_length=MAX_PARAMETERS)]] = Field(
         default_factory=list,
         max_length=16,
@@ -337,6 +350,10 @@ SPEC_RULES = (
         "!has(self.tuning) || !has(self.tuning.trialsPerPod) || self.tuning.trialsPerPod == 1 || has(self.train.sklearn)",
         "tuning.trialsPerPod above 1 needs train.sklearn, whose stage fits one trial after the other: leave it out with a "
         "container",
+    ),
+    (
+        "!has(self.tuning) || !has(self.tuning.publish) || self.tuning.publish != 'BestTrial' || has(self.train.sklearn)",
+        "tuning.publish BestTrial needs train.sklearn, which makes the same model again: leave publish out",
     ),
     (
         "!has(self.tuning) || !has(self.tuning.parameters) || !has(self.train.sklearn) || "

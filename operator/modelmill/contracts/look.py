@@ -111,6 +111,6 @@ def _object(raw: Any) -> ListedObject:
     name, size, etag, written, rows = (raw[key] for key in ("name", "size", "etag", "written", "rows"))
     if not isinstance(name, str) or not isinstance(etag, str) or not isinstance(size, int):
         raise ValueError(f"the object {str(name)[:100]!r} has no size or etag")  # noqa: TRY004 - a wrong document
-    if not isinstance(written, int | float | None) or not isinstance(rows, int | None):
-        raise ValueError(f"the object {name[:100]!r} has a wrong time or count")  # noqa: TRY004
+    if not isinstance(written, int | float | None) or not (rows is None or _is_count(rows)):
+        raise ValueError(f"the object {name[:100]!r} has a wrong time or count")
     return ListedObject(name, size, etag, written, rows)

@@ -9,6 +9,7 @@ REGRESSION_METRICS: Final = ("r2", "mae", "rmse", "mape")
 CLASSIFICATION_METRICS: Final = (
     "accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc", "log_loss",
 )  # fmt: skip
+LESS_IS_BETTER: Final = ("mae", "rmse", "mape", "log_loss")
 
 
 def task_measured_by(metric: str) -> Task | None:

@@ -10,6 +10,7 @@ ENV_OUTPUT: Final = "MODELMILL_OUTPUT"  # folder to leave the model in
 ENV_HOLDOUT: Final = "MODELMILL_HOLDOUT"  # folder with the hold-out rows; not mounted in train
 ENV_EVALUATED: Final = "MODELMILL_EVALUATED"  # folder from evaluate to publish; without it publish evaluates by itself
 ENV_METRICS: Final = "MODELMILL_METRICS"  # file for {"metrics": {name: number}} of the train stage itself
+ENV_THREADS: Final = "OMP_NUM_THREADS"  # of OpenMP, by which OpenBLAS goes as well
 ENV_PARAMS: Final = "MODELMILL_PARAMS"  # hyperparameters as JSON
 ENV_PARAM_PREFIX: Final = "MODELMILL_PARAM_"  # + upper-cased name: one hyperparameter
 ENV_TRIAL: Final = "MODELMILL_TRIAL"  # index of the trial of a search; not set in a run without one

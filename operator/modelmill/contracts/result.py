@@ -115,12 +115,16 @@ class WarmStart:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """How one of several trials that shared a pod ended: with metrics, the objective first, or with a reason why not."""
+    """How one of several trials that shared a pod ended: with metrics, the objective first, or with a reason why not.
+
+    model: as `StageResult.model`.
+    """
 
     index: int
     metrics: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ class StageResult:
     warm_start: what the training began from; None where it was to begin anew.
     signature: inputs and outputs of a model that was imported, for people.
     trials: those that shared the pod, where they were several; then the outcome is Scored, whatever became of each.
+    model: sha256, in hex, of the model file that the built-in train stage left for a trial; empty with folds.
     """
 
     outcome: str
@@ -153,6 +158,7 @@ class StageResult:
     warm_start: WarmStart | None = None
     signature: str = ""
     trials: tuple[TrialResult, ...] = ()
+    model: str = ""
     v: int = RESULT_VERSION
 
 
@@ -166,7 +172,7 @@ def encode(result: StageResult, limit: int = MAX_BYTES) -> str:
 
     Raises ResultError when a metric is not finite, or when the message is over the limit even without `notes` and with
     `reasons`, `gates` and `drift` shortened: those are for people and give way first. Of trials that shared a pod the first
-    metric of each is told, more as there is room, and nothing else of the result.
+    metric of each is told, more as there is room, its model where there is room, and nothing else of the result.
     """
     _require_all_finite(result)
     if result.trials:
@@ -194,9 +200,15 @@ def encode(result: StageResult, limit: int = MAX_BYTES) -> str:
 def _encoded_trials(trials: Sequence[TrialResult]) -> str:
     most = max((len(one.metrics) for one in trials), default=1)
     text = ""
-    for count, keep in (*((count, 256) for count in range(most, 0, -1)), (1, 120), (1, 40), (1, 0)):
+    shorter = [(1, 120), (1, 40), (1, 0)]
+    for count, keep in (*((count, 256) for count in range(most, 0, -1)), *shorter, (0, 0)):
         told = tuple(
-            replace(one, metrics=dict(list(one.metrics.items())[:count]), message=_shown(one.message, keep))
+            replace(
+                one,
+                metrics=dict(list(one.metrics.items())[: count or 1]),
+                message=_shown(one.message, keep),
+                model=one.model if count else "",
+            )
             for one in trials
         )
         text = _text(told)
@@ -240,6 +252,7 @@ def decode(text: str) -> StageResult:
             warm_start=_warm_start(raw.get("warm_start")),
             signature=str(raw.get("signature", "")),
             trials=tuple(_trial(one) for one in raw.get("trials", ())),
+            model=str(raw.get("model", "")),
         )
     except (TypeError, AttributeError, KeyError, ValueError, OverflowError) as error:
         raise ResultError(f"the termination message is malformed: {error}") from None
@@ -307,7 +320,8 @@ def _warm_start(raw: Any) -> WarmStart | None:
 
 
 def _trial(raw: Any) -> TrialResult:
-    return TrialResult(int(raw["index"]), _metrics(raw), str(raw.get("reason", "")), str(raw.get("message", "")))
+    words = [str(raw.get(name, "")) for name in ("reason", "message", "model")]
+    return TrialResult(int(raw["index"]), _metrics(raw), *words)
 
 
 def _metrics(raw: dict[str, Any], field_name: str = "metrics") -> dict[str, float]:

@@ -11,6 +11,9 @@ from modelmill.contracts.data import Schema, Window, schema_of, window_of
 STAGE_VERSION = 1
 CHOICE: Final = "estimator"
 """Name of the parameter that replaces the estimator's import path."""
+REFIT: Final = "Refit"
+BEST_TRIAL: Final = "BestTrial"
+"""What a search publishes (`Search.publish`)."""
 MEANT_FOR: Final = "__"
 """Between the name of an estimator's class and that of a parameter which only it has."""
 
@@ -46,6 +49,8 @@ class Data:
     snapshot: digest of such a copy, `sha256:` + hex, which is read in place of `uri` and of the hold-out's.
     window: the part of it that is divided, trained and measured on; None for all. schema: what the data must be.
     None: what the last good version's were.
+    without: the rows to train on that are left out, divided off as a hold-out is; None for none. They validated the trial of a
+    search whose model this run makes once more.
     """
 
     uri: str
@@ -57,6 +62,7 @@ class Data:
     schema: Schema | None = None
     copy: bool = False
     snapshot: str | None = None
+    without: Holdout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,8 @@ class Search:
 
     trials: how many were made; succeeded, failed, pruned: how they ended. best_value: of the objective, on the validation rows.
     validation: in words, "5 folds". parameters: of the best trial. best: the best trials, at most ten, the best one first.
+    publish: Refit, the best parameters on all rows to train on, or BestTrial, on those of the best trial (Data.without).
+    best_model: sha256 of the best trial's model file in hex; empty where it is not known, and for Refit.
     """
 
     algorithm: str
@@ -179,6 +187,8 @@ class Search:
     validation: str
     parameters: dict[str, Any] = field(default_factory=dict)
     best: tuple[RankedTrial, ...] = ()
+    publish: str = REFIT
+    best_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +285,7 @@ def decode(text: str) -> StageSpec:
             schema=schema_of(data.get("schema")),
             copy=bool(data.get("copy")),
             snapshot=data.get("snapshot"),
+            without=_known(Holdout, data["without"]) if data.get("without") else None,
         ),
         estimator=_known(Estimator, raw["estimator"]) if raw.get("estimator") else None,
         primary_metric=raw.get("primary_metric"),

@@ -15,7 +15,9 @@ from modelmill.kube.objects import Manifest
 from modelmill.tuning.ledger import Ledger
 from modelmill.tuning.verdict import objective
 
-COUNTS: Final = {"max_trials", "parallel_trials", "trials_per_pod", "max_failed_trials", "objective", "pruning"}
+COUNTS: Final = {
+    "max_trials", "parallel_trials", "trials_per_pod", "max_failed_trials", "objective", "pruning", "publish",
+}  # fmt: skip
 """Fields of spec.tuning that may change while a search goes on; of the objective its goal."""
 
 

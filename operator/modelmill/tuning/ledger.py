@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -13,12 +15,17 @@ from modelmill.kube.texts import fitted, word
 from modelmill.tuning.pruning import MOST_POINTS, thinned
 
 SHARD: Final = 100
-"""Trials in a shard. One has about 340 bytes, and 10.3 kB at most: 32 parameters of 264 bytes, 8 metrics, a message,
+"""Trials in a shard. One has about 420 bytes, and 10.4 kB at most: 32 parameters of 264 bytes, 8 metrics, a message,
 8 reports; with fewer parameters 32 reports."""
 HEADER_KEY: Final = "search"
 MAX_METRICS: Final = 8
 MAX_MESSAGE: Final = 256
 MAX_STEP_DIGITS: Final = 10
+MOST_TRIALS: Final = 100_000
+MOST_ATTEMPTS: Final = 1_000
+MOST_ROWS: Final = 2**53
+SHA256: Final = re.compile(r"[0-9a-f]{64}")
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 MUCH_TEXT: Final = 4_096
 """Bytes of parameters beside which only few reports have room in a shard, which a ConfigMap bounds to 1 MiB."""
 FEW_POINTS: Final = 8
@@ -39,6 +46,7 @@ class Entry:
     parameters: by name, as texts. value: of the objective; None unless it succeeded. reason, message: why it did not succeed;
     of one that runs, message says why it has left a pod with others.
     started, finished: times of RFC 3339. reports: values of the objective by step, as `pruning.thinned` keeps them.
+    model: sha256 of its model file in hex; empty where it told none.
     """
 
     index: int
@@ -53,6 +61,7 @@ class Entry:
     finished: str = ""
     pod: int | None = None
     reports: Mapping[str, float] = field(default_factory=dict)
+    model: str = ""
 
     @property
     def first(self) -> int:
@@ -83,11 +92,13 @@ class Entry:
         words = fitted(message, MAX_MESSAGE)
         return replace(self, state=state, finished=finished, reason=word(reason, "Failed"), message=words)
 
-    def succeeded(self, metric: str, metrics: Mapping[str, float], finished: str) -> Entry:
+    def succeeded(self, metric: str, metrics: Mapping[str, float], finished: str, model: str = "") -> Entry:
         """Return the trial as it ended well; of its metrics that of the objective is kept first."""
         names = [metric, *(name for name in sorted(metrics) if name != metric)][:MAX_METRICS]
         kept = {name: metrics[name] for name in names}
-        return replace(self, state="Succeeded", value=metrics[metric], metrics=kept, finished=finished, message="")
+        told = model if SHA256.fullmatch(model) else ""
+        end = replace(self, state="Succeeded", value=metrics[metric], metrics=kept, finished=finished, message="")
+        return replace(end, model=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +174,10 @@ def decode(shards: Sequence[Mapping[str, str]]) -> Ledger | None:
         return None
     try:
         header = cast(Header, _known(Header, json.loads(shards[0][HEADER_KEY])))
+        sound = _is_sound(header)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    if not sound:
         return None
     texts = {key: text for shard in shards for key, text in shard.items() if key != HEADER_KEY}
     entries: list[Entry] = []
@@ -183,13 +197,36 @@ def _entry(text: str) -> Entry | None:
         numbers = [entry.value or 0.0, *entry.metrics.values(), *entry.reports.values()]
         steps = all(step.isascii() and step.isdigit() and len(step) <= MAX_STEP_DIGITS for step in entry.reports)
         texts = [*entry.parameters, *entry.parameters.values()]
-        plain = all(isinstance(one, str) for one in texts) and all(math.isfinite(one) for one in numbers)
-        whole = isinstance(entry.index, int) and isinstance(entry.attempt, int) and entry.attempt >= 1
+        texts += [entry.reason, entry.message, entry.started, entry.finished, entry.model]
+        plain = all(map(_is_text, texts)) and all(
+            isinstance(one, float | int) and abs(one) <= sys.float_info.max for one in numbers
+        )
+        whole = _is_count(entry.index, MOST_TRIALS) and _is_count(entry.attempt, MOST_ATTEMPTS) and entry.attempt > 0
         pod = entry.pod is None or (isinstance(entry.pod, int) and 0 <= entry.pod <= entry.index)
+        known = not entry.model or SHA256.fullmatch(entry.model) is not None
         scored = (entry.value is not None) == (entry.state == SUCCEEDED)
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError):
         return None
-    return entry if plain and whole and pod and scored and steps and entry.state in STATES else None
+    return entry if plain and whole and pod and known and scored and steps and entry.state in STATES else None
+
+
+def _is_sound(header: Header) -> bool:
+    """Tell whether a header may have been written by us: anybody who may edit ConfigMaps can write another."""
+    texts = (header.generation, header.digest, header.end, header.message)
+    counts = ((header.carried, MOST_TRIALS), (header.rows, MOST_ROWS), (header.holdout_rows, MOST_ROWS))
+    if not all(map(_is_text, texts)):
+        return False
+    plain = DIGEST.fullmatch(header.digest) is not None and (not header.end or bool(word(header.end, "")))
+    return plain and all(_is_count(one, most) for one, most in counts)
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether it is a text that can be written: half of a surrogate pair cannot."""
+    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _known(cls: type[Any], raw: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from modelmill.contracts import names, result
 from modelmill.contracts.artifact import MODEL_FILES, parse_manifest
 from modelmill.contracts.estimators import BOOSTERS
 from modelmill_trainer.models import load_artifact
-from tests.integration.trainer.test_imports import asked_of
+from tests.support.asked_models import asked_of
 from tests.support.model_server import Launcher
 from tests.support.stages import Run, car_data, cars, estimator
 

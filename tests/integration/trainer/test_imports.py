@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from modelmill.contracts import imports, names, result
 from modelmill.contracts.artifact import digest, parse_manifest
 from modelmill_trainer import cli
 from tests.support import foreign_models
+from tests.support.asked_models import asked_of
 from tests.support.foreign_models import MODELS, Made
 from tests.support.model_server import Launcher
 
@@ -23,26 +22,6 @@ def import_it(spec: imports.ImportSpec, told: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(names.ENV_TERMINATION_PATH, str(told))
     code = cli.main([names.STAGE_IMPORT])
     return code, result.decode(told.read_text())
-
-
-def plain(value: Any) -> Any:
-    return None if value is None or value != value else value
-
-
-def asked_of(server: Any, rows: pd.DataFrame, model: str = "cars") -> dict[str, Any]:
-    metadata = server.get(f"/v2/models/{model}").json()
-    inputs = [
-        {
-            "name": one["name"],
-            "datatype": one["datatype"],
-            "shape": [len(rows)],
-            "data": [plain(value) for value in rows[one["name"]].astype(object)],
-        }
-        for one in metadata["inputs"]
-    ]
-    answer = server.post(f"/v2/models/{model}/infer", {"inputs": inputs})
-    assert answer.status == 200, answer.body
-    return {one["name"]: np.reshape(one["data"], one["shape"]) for one in answer.json()["outputs"]}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,39 @@ def test_trials_of_one_pod_by_the_trainers_own_stages(tmp_path: Path) -> None:
     assert (second["state"], second["reason"]) == ("Failed", "ParameterInvalid")
     assert "kernel" in second["message"]
     assert {"accuracy", "f1_macro"} <= first["metrics"].keys()
+
+
+FOREST, BAGGING = "sklearn.ensemble.RandomForestClassifier", "sklearn.ensemble.BaggingClassifier"
+TREES = [
+    {"name": "estimator", "categorical": {"choices": [FOREST, BAGGING]}},
+    {"name": "n_estimators", "int": {"low": 1, "high": 9}},
+]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"parallelTrials": 2, "trialsPerPod": 2}, {"pruning": {"name": "Median"}}],
+    ids=["in one pod", "by prefixes"],
+)
+def test_the_best_trials_model_is_published_byte_for_byte(tmp_path: Path, how: dict[str, Any]) -> None:
+    seeds = [{"estimator": FOREST, "n_estimators": 1}, {"estimator": BAGGING, "n_estimators": 9}]
+    publish = {"publish": "BestTrial", "validation": {"fraction": "0.25"}}
+    search = digits(tmp_path, TREES, maxTrials=2, seedTrials=seeds, **publish, **how)
+    last = to_the_end(search, tmp_path)
+    assert last["outcome"] == result.PUBLISHED, last
+    best = search.entries()[1]
+    assert last["best"]["index"] == best["index"]
+    (manifest,) = (tmp_path / "store").rglob("manifest.json")
+    assert sha256((manifest.parent / names.SKOPS_FILE).read_bytes()).hexdigest() == best["model"]
+    assert any(note.startswith("the model has the bytes of trial 1") for note in last["notes"]), last["notes"]
+    lineage = json.loads(manifest.read_bytes())["lineage"]
+    assert lineage["published"].startswith("the model has the bytes of trial 1")
+    assert lineage["left_out"] == "Random 0.25 of the rows to train on"
+    assert "The model has the bytes of trial 1" in (manifest.parent / names.REPORT_FILE).read_text()
+    pods = tmp_path / "pods"
+    trial, run = pods / f"{last['job']}-t{best.get('pod', 1)}", pods / last["job"]
+    assert (run / "input/train/train.csv").read_bytes() == (trial / "input/train/train.csv").read_bytes()
+    validated, held = ((one / "holdout/holdout.csv").read_text().splitlines()[1:] for one in (trial, run))
+    assert validated
+    assert held
+    assert not set(validated) & set(held)

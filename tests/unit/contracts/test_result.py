@@ -150,7 +150,7 @@ def test_trials_of_a_pod_are_told_whole_where_there_is_room() -> None:
 @pytest.mark.parametrize("words", ["plain", "\u00e4\U0001f600", '"\\\n'])
 def test_the_objective_of_16_trials_always_has_room(failed: int, words: str) -> None:
     metrics = {"m" * 64: -1.2345678901234567e-300, **{f"metric_{place}{words}": 1 / 3 for place in range(8)}}
-    good = [TrialResult(4900 + place, metrics) for place in range(16 - failed)]
+    good = [TrialResult(4900 + place, metrics, model="a" * 64) for place in range(16 - failed)]
     bad = [TrialResult(4980 + place, reason="R" * 64, message=words * 600) for place in range(failed)]
     text = encode(of_pod([*good, *bad]))
     assert len(text.encode()) <= MAX_BYTES
@@ -165,6 +165,18 @@ def test_other_metrics_are_told_as_there_is_room() -> None:
     few, many = (decode(encode(of_pod([TrialResult(index, metrics) for index in range(count)]))) for count in (2, 16))
     assert {tuple(one.metrics) for one in few.trials} == {tuple(metrics)}
     assert {tuple(one.metrics) for one in many.trials} == {("metric_0", "metric_1", "metric_2", "metric_3", "metric_4")}
+
+
+def test_16_trials_tell_their_models_before_other_metrics() -> None:
+    metrics = {
+        "f1_weighted": -1.2345678901234567e-300,
+        **dict.fromkeys((f"metric_{place}" for place in range(9)), 1 / 3),
+    }
+    sha256 = "0123456789abcdef" * 4
+    text = encode(of_pod([TrialResult(4900 + place, metrics, model=sha256) for place in range(16)]))
+    assert len(text.encode()) <= MAX_BYTES
+    told = decode(text).trials
+    assert {(next(iter(one.metrics)), one.model) for one in told} == {("f1_weighted", sha256)}
 
 
 def test_a_trials_metric_that_is_no_number_is_refused() -> None:

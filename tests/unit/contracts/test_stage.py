@@ -12,13 +12,15 @@ from modelmill.contracts import stage
 SPEC = stage.StageSpec(
     namespace="ml", training_job="fuel", run=3, run_uid="u-3", model="fuel", version="fuel-3",
     store=stage.Store("s3://mill/prod"),
-    data=stage.Data("s3://mill/cars", "csv", "mpg", copy=True, snapshot="sha256:" + "0" * 64),
+    data=stage.Data("s3://mill/cars", "csv", "mpg", copy=True, snapshot="sha256:" + "0" * 64,
+                    without=stage.Holdout(0.3, "Latest", "year")),
     estimator=stage.Estimator("sklearn.linear_model.Ridge", {"alpha": 0.5}),
     trial=stage.Trial(7, attempt=2, fraction=0.2, strategy="Latest", column="year"),
     reproduces=stage.Origin("fuel-2", "s3://mill/prod/x", "sha256:1"),
     search=stage.Search(
         "TPE", 42, "r2", "Maximize", trials=40, succeeded=38, failed=1, pruned=1, best_index=7, best_value=0.9,
-        validation="5 folds", parameters={"alpha": 0.5}, best=(stage.RankedTrial(7, 0.9, {"alpha": 0.5}),),
+        validation="5 folds", parameters={"alpha": 0.5}, best=(stage.RankedTrial(7, 0.9, {"alpha": 0.5}),), publish="BestTrial",
+        best_model="a" * 64,
     ),
 )  # fmt: skip
 
@@ -29,10 +31,12 @@ def test_everything_comes_back() -> None:
 
 def test_a_spec_of_before_is_no_trial_and_copies_nothing() -> None:
     raw = json.loads(stage.encode(SPEC))
-    del raw["trial"], raw["search"], raw["reproduces"], raw["data"]["copy"], raw["data"]["snapshot"]
+    del raw["trial"], raw["search"], raw["reproduces"]
+    for name in ("copy", "snapshot", "without"):
+        del raw["data"][name]
     old = stage.decode(json.dumps(raw))
     assert (old.trial, old.search, old.reproduces) == (None, None, None)
-    assert (old.data.copy, old.data.snapshot) == (False, None)
+    assert (old.data.copy, old.data.snapshot, old.data.without) == (False, None, None)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -283,6 +284,25 @@ def test_a_trial_sees_the_rows_that_a_run_trains_on_and_no_other(holdout: Holdou
     assert len(split.holdout) == 0 if trial.folds else 0.1 < len(split.holdout) / len(run.train) < 0.5
     if trial.strategy == "Latest":
         assert split.holdout["year"].min() >= run.holdout["year"].min() - 4
+
+
+@pytest.mark.parametrize("holdout", [Holdout(0.25), Holdout(0.25, "Latest", "year"), Holdout(0.0, uri="file:///held")])
+@pytest.mark.parametrize(
+    "trial", [Trial(0, fraction=0.3), Trial(1, fraction=0.3, strategy="Latest", column="year"), Trial(2, fraction=0.04)]
+)
+def test_the_model_of_a_trial_is_made_once_more_from_its_rows(holdout: Holdout, trial: Trial) -> None:
+    whole, told = table(**cars(200)), data(holdout=holdout, exclude=("year",))
+    apart = table(**{name: values[:20] for name, values in cars(400).items()}) if holdout.uri else None
+    run, tried = make_split(whole, apart, told, 3), make_split(whole, None, told, 3, trial)
+    without = replace(told, without=Holdout(trial.fraction, trial.strategy, trial.column))
+    split = make_split(whole, apart, without, 3)
+    assert split.train.equals(tried.train)
+    assert (split.features, split.kinds) == (tried.features, tried.kinds)
+    assert split.holdout.equals(run.holdout)
+    validated = contents(tried.holdout)
+    assert not validated & contents(split.train)
+    assert holdout.uri or not validated & contents(split.holdout)
+    assert f"{len(tried.holdout)} rows are left out of training" in split.notes[-1]
 
 
 def test_every_trial_has_the_same_rows_and_equal_rows_stay_together() -> None:

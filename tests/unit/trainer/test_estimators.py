@@ -23,7 +23,7 @@ from modelmill_trainer.failure import StageError
         ("sklearn.os.system", "does not exist"),
         ("sklearn.utils.os.system", "does not exist"),
         ("os.system", "is not in scikit-learn"),
-        ("xgboost.XGBRegressor", "use train.container"),
+        ("xgboost.XGBRanker", "use train.container"),
         ("sklearn", "is not in scikit-learn"),
     ],
 )

@@ -26,7 +26,7 @@ def fetched(folder: Path, frame: pd.DataFrame, **data: Any) -> Any:
     frame.to_csv(folder / "rows" / "a.csv", index=False)
     told: dict[str, Any] = {"uri": f"file://{folder}/rows/", "format": "csv", "target": "y"}
     where = folders(folder / "work")
-    fetch(spec_of(str(folder), data=Data(**(told | data))), where)
+    fetch(spec_of(str(folder), data=Data(**(told | data)), estimator=None), where)
     return where
 
 

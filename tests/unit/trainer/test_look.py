@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 from modelmill.contracts import look as contract
+from modelmill.contracts import names
 from modelmill.contracts.data import Window
-from modelmill.contracts.stage import Data, Look
+from modelmill.contracts.stage import Data, Look, encode
 from modelmill_trainer import look as looking
+from modelmill_trainer.cli import main
 from modelmill_trainer.counting import count_rows
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.fetch import fetch
@@ -64,6 +66,21 @@ def test_nothing_is_new_of_what_the_run_read(tmp_path: Path) -> None:
     assert counts(source.look(10)) == (0, 0, 0)
     assert counts(source.look()) == (0, None, 0)
     assert source.look() == source.look(), "the digest is of the data alone"
+
+
+def test_the_stage_runs_with_the_environment_of_its_pod_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pod of a look has no folders: only HOME and what it is told are in its environment."""
+    source = Source(tmp_path)
+    source.run()
+    for name in (names.ENV_INPUT, names.ENV_OUTPUT, names.ENV_HOLDOUT):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(names.ENV_STAGE, encode(replace(source.spec, look=Look(BEGAN, None))))
+    monkeypatch.setenv(names.ENV_TERMINATION_PATH, str(tmp_path / "ending"))
+    monkeypatch.setattr("modelmill_trainer.cli.hide_keys", lambda: None)
+    assert main(["look"]) == 0
+    seen = contract.decode_seen((tmp_path / "ending").read_text())
+    assert seen is not None
+    assert counts(seen) == (0, None, 0)
 
 
 def test_rows_of_new_objects_and_those_by_which_an_object_has_grown_are_counted(tmp_path: Path) -> None:

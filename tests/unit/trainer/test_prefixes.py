@@ -27,6 +27,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from modelmill_trainer import skops_file
+from modelmill_trainer.estimators import forget_training
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.prefixes import fit_by_prefixes
 from modelmill_trainer.reporting import MOST_FAILED, Reporter
@@ -57,7 +59,7 @@ def pipeline(estimator: Any) -> Pipeline:
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda one: f"{type(one).__name__}")
-def test_a_trial_by_prefixes_ends_in_the_model_of_a_plain_fit(estimator: Any) -> None:
+def test_a_trial_by_prefixes_ends_in_the_model_of_a_plain_fit(estimator: Any, tmp_path: Path) -> None:
     x, y = rows()
     plain = pipeline(clone(estimator)).fit(x, y)
     reports: dict[int, float] = {}
@@ -70,6 +72,14 @@ def test_a_trial_by_prefixes_ends_in_the_model_of_a_plain_fit(estimator: Any) ->
     for step, value in reports.items():
         name = "n_estimators" if "n_estimators" in estimator.get_params() else "max_iter"
         assert value == pipeline(clone(estimator).set_params(**{name: step})).fit(x, y).score(x, y)
+    assert left(made, tmp_path / "made") == left(plain, tmp_path / "plain")
+
+
+def left(model: Pipeline, path: Path) -> bytes:
+    """Return the bytes of the model as the train stage leaves them."""
+    forget_training(model.steps[-1][1])
+    skops_file.write(model, path)
+    return path.read_bytes()
 
 
 def test_an_estimator_without_iterations_reports_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -161,8 +162,34 @@ def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "more.csv").write_text("x,y\n1,2\n")
     (tmp_path / "work" / "prepared" / "folder").symlink_to(tmp_path / "elsewhere")
-    facts = divide(raw.spec, raw.where)
-    assert facts.rows + facts.holdout_rows == COUNT
+    with pytest.raises(StageError, match="folder, which is no plain file"):
+        divide(raw.spec, raw.where)
+
+
+def test_what_has_no_plain_name_is_refused(tmp_path: Path) -> None:
+    raw = Raw(tmp_path)
+    raw.fetch()
+    raw.prepare()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/work/prepared/\xff.csv")).write_text("x,y\n1,2\n")
+    with pytest.raises(StageError, match="give it a plain name"):
+        divide(raw.spec, raw.where)
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root reads everything: what the walk meets in the pod is played."""
+    raw = Raw(tmp_path)
+    raw.fetch()
+    raw.prepare()
+    refused = PermissionError(errno.EACCES, "Permission denied", "/modelmill/prepared/closed")
+
+    def walk(_: Path, onerror: Any) -> list[Any]:
+        onerror(refused)
+        return []
+
+    monkeypatch.setattr("modelmill_trainer.prepared.os.walk", walk)
+    with pytest.raises(StageError, match="'closed', Permission denied") as caught:
+        divide(raw.spec, raw.where)
+    assert caught.value.rejected
 
 
 def test_more_than_the_memory_holds_is_told_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

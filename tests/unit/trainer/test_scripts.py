@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_it_has_the_environment_of_a_container(tmp_path: Path, monkeypatch: pyte
         "assert not os.read(0, 1)\n"
     )
     ran(tmp_path, text)
+
+
+def test_what_a_script_leaves_behind_does_not_hold_its_end_up(tmp_path: Path) -> None:
+    """The child keeps the script's stderr open; it ends with the test, by its pid."""
+    pid = tmp_path / "pid"
+    text = (
+        "import pathlib, subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
+        f"pathlib.Path({str(pid)!r}).write_text(str(child.pid))\n"
+        "sys.exit(4)\n"
+    )
+    try:
+        with pytest.raises(StageError, match="exited with code 4"):
+            ran(tmp_path, text)
+        os.kill(int(pid.read_text()), 0)
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("module", ["xgboost_of_nobody", "xgboost_of_nobody.sklearn"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_a_model_that_opens_files_is_refused_before_it_is_run(tmp_path: Path) ->
 def test_every_stage_hides_the_keys_before_it_does_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     monkeypatch.setattr(cli, "hide_keys", lambda: steps.append("hidden"))
-    monkeypatch.setattr(cli, "_spec", lambda _: steps.append("spec"))
+    monkeypatch.setattr(cli, "_spec", lambda _: steps.append("spec") or SimpleNamespace(prepare_image=""))
     monkeypatch.setattr(cli, "folders", lambda *_: None)
     monkeypatch.setattr(cli, "_run", lambda stage, *_: steps.append(stage))
     assert cli.main(["publish"]) == 0

@@ -115,8 +115,8 @@ class Search:
         self.pods[job] = [o.pod(f"{job}-x", [o.ended("fetch", 0, "", "Completed"), running], [])]
         return f"{job}-x-uid"
 
-    def scored(self, index: int, value: float, **metrics: float) -> None:
-        told = result.StageResult(result.SCORED, data=FACTS, metrics={"r2": value, **metrics})
+    def scored(self, index: int, value: float, model: str = "", **metrics: float) -> None:
+        told = result.StageResult(result.SCORED, data=FACTS, metrics={"r2": value, **metrics}, model=model)
         self.complete(self.running()[index], [o.ended("score", 0, result.encode(told), "Completed")])
 
     def failed(self, index: int, ends: list[dict[str, Any]], reason: str = "BackoffLimitExceeded") -> None:

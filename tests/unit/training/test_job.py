@@ -165,3 +165,28 @@ def test_a_script_is_read_by_fetch_alone_and_run_where_there_are_no_keys(more: d
     assert volumes(train) == volumes(stages()["train"])
     final = {rule["onExitCodes"]["containerName"] for rule in job["spec"]["podFailurePolicy"]["rules"][1:]}
     assert "train" in final, "a library that is missing is missing at the next try, too"
+
+
+@pytest.mark.parametrize(
+    ("resources", "threads"),
+    [
+        ({}, "1"),
+        ({"requests": {"cpu": "250m"}}, "1"),
+        ({"requests": {"cpu": "1500m"}}, "2"),
+        ({"requests": {"cpu": "1"}, "limits": {"cpu": "3.5"}}, "4"),
+        ({"limits": {"cpu": "4k"}}, "1"),
+        ({"limits": {"cpu": "9999"}}, "256"),
+    ],
+)
+def test_stages_compute_with_as_many_threads_as_they_have_cpus(resources: dict[str, Any], threads: str) -> None:
+    """A library takes one for each CPU of the node, and beside other pods those wait for each other."""
+    (made,) = plan(view(o.training_job(podTemplate={"resources": resources})), IMAGE).create
+    spec = made["spec"]["template"]["spec"]
+    for one in (*spec["initContainers"], *spec["containers"]):
+        assert {env["name"]: env.get("value") for env in one["env"]}["OMP_NUM_THREADS"] == threads
+
+
+def test_an_image_of_somebody_else_computes_as_it_likes() -> None:
+    (made,) = plan(view(o.training_job(train={"container": {"image": "a/b:1"}})), IMAGE).create
+    (train,) = (one for one in made["spec"]["template"]["spec"]["initContainers"] if one["name"] == "train")
+    assert "OMP_NUM_THREADS" not in {env["name"] for env in train["env"]}

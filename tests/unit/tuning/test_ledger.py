@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -47,6 +49,7 @@ def test_a_ledger_of_5000_trials_is_over_no_limit() -> None:
         reason="R" * 64,
         started="2026-01-02T03:04:05Z",
         finished="2026-01-02T03:04:05Z",
+        model="a" * 64,
     ).with_reports({10**9 - place: -1.2345678901234567e-100 for place in range(MOST_POINTS)})
     shards = encode(Ledger(HEADER, tuple(replace(full, index=place) for place in range(5000))))
     assert len(shards) == 50
@@ -60,7 +63,13 @@ def test_a_ledger_of_5000_trials_is_over_no_limit() -> None:
     ["", "{", "[]", "null", '{"index":1}', '{"index":"0","parameters":{}}', '{"index":1,"parameters":{},"state":"Odd"}',
      '{"index":1,"parameters":{"a":5},"state":"Running"}', '{"index":1,"parameters":{},"state":"Succeeded"}',
      '{"index":1,"parameters":{},"state":"Succeeded","value":NaN}', '{"index":7,"parameters":{},"state":"Running"}',
-     "[" * 5000],
+     '{"index":1,"parameters":{},"state":"Running","model":"A"}', '{"index":1,"parameters":{},"state":"Running","model":7}',
+     '{"index":1,"parameters":{},"state":"Succeeded","value":' + "9" * 400 + "}",
+     '{"index":1,"parameters":{},"state":"Failed","reason":["x"]}', '{"index":1,"parameters":{},"state":"Failed","message":[]}',
+     '{"index":1,"parameters":{},"state":"Running","started":[1]}',
+     '{"index":1,"parameters":{"a":"\\ud800"},"state":"Running"}',
+     '{"index":1,"parameters":{},"state":"Running","attempt":1' + "0" * 36 + "}",
+     '{"index":1,"parameters":{},"state":"Running","attempt":true}', "[" * 5000],
 )  # fmt: skip
 def test_a_damaged_entry_is_told(text: str) -> None:
     shards = [dict(shard) for shard in encode(ledger(3))]
@@ -78,6 +87,17 @@ def test_without_its_header_there_is_no_ledger(header: str | None) -> None:
         del shards[0]["search"]
     else:
         shards[0]["search"] = header
+    assert decode(shards) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"carried": "x"}, {"carried": -1}, {"end": ["x"]}, {"end": "two words"}, {"message": {}}, {"digest": "sha256:5b"},
+     {"rows": 10**30}, {"holdout_rows": None}, {"generation": 5}],
+)  # fmt: skip
+def test_a_header_that_nobody_of_ours_wrote_is_none(change: dict[str, Any]) -> None:
+    shards = [dict(shard) for shard in encode(ledger(3))]
+    shards[0]["search"] = json.dumps({**json.loads(shards[0]["search"]), **change})
     assert decode(shards) is None
 
 

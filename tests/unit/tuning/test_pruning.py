@@ -102,7 +102,7 @@ def test_the_ledger_keeps_what_was_reported() -> None:
     entry = Entry(0, {"alpha": "1"}).ended("Pruned", "2026-01-02T03:04:05Z", "WorseThanMedian", "x")
     entry = entry.with_reports({1: 0.123456789, 10**9: -1.0})
     assert len(str(10**9)) <= MAX_STEP_DIGITS
-    ledger = Ledger(Header("g", "d", 1, 1), (entry,))
+    ledger = Ledger(Header("g", "sha256:" + "d" * 64, 1, 1), (entry,))
     found = decode(encode(ledger))
     assert found is not None
     assert found.entries[0].curve == {1: 0.123457, 10**9: -1.0}

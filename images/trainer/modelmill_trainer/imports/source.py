@@ -84,11 +84,13 @@ def _only(spec: ImportSpec, entries: Sequence[Entry]) -> Entry:
     if len(fitting) == 1:
         return fitting[0]
     shown = ", ".join(ascii(entry.name)[1:-1] for entry in (fitting or entries)[:5])
-    raise StageError(
-        "SourceAmbiguous" if fitting else "SourceEmpty",
+    text = (
         f"{len(fitting)} of the {len(entries)} objects at {spec.uri} end in {' or '.join(endings)} ({shown}): name the "
-        "model's file in spec.source.uri",
+        "model's file in spec.source.uri"
     )
+    if fitting:
+        raise StageError("SourceAmbiguous", text)
+    raise StageError("SourceEmpty", text)
 
 
 def _of_mlflow(
@@ -118,7 +120,7 @@ def _of_mlflow(
         text = f"{MLMODEL} has the flavors {found}, and {', '.join(FLAVORS)} are imported; {what}"
         raise StageError("PickleRefused" if "sklearn" in flavors else "SourceInvalid", text)
     data = flavors[form].get("data") or DEFAULT_DATA[form]
-    if data not in by_name:
+    if not isinstance(data, str) or data not in by_name:
         raise StageError(
             "SourceInvalid", f"{MLMODEL} says that the model is {str(data)[:200]!r}, which is not in {spec.uri}"
         )

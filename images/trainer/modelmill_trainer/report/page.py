@@ -8,11 +8,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelmill.contracts.artifact import Profile, Signature
+from modelmill.contracts.metrics import LESS_IS_BETTER
 from modelmill.contracts.stage import Search
 from modelmill_trainer.gates import improvement
 from modelmill_trainer.interpretation import PAIRS, Interpretation
 from modelmill_trainer.measured import Measured
-from modelmill_trainer.metrics import LESS_IS_BETTER
 from modelmill_trainer.model_document import CLASSIFICATION
 from modelmill_trainer.models import PREDICT, PROBABILITIES
 from modelmill_trainer.report import figures, search
@@ -131,7 +131,7 @@ def _search(measured: Measured, told: Search) -> search.Found:
     error = standard_error(
         told.objective_metric, measured.model.task, measured.target, measured.outputs, measured.model.classes
     )
-    return search.found(told, measured.trials, measured.metrics, error)
+    return search.found(told, measured.trials, measured.metrics, error, measured.published)
 
 
 def _number(value: Any) -> str:

@@ -48,12 +48,15 @@ class Found:
     plots: list[Figure]
 
 
-def found(search: Search, trials: Trials | None, metrics: Mapping[str, float], error: float | None = None) -> Found:
+def found(
+    search: Search, trials: Trials | None, metrics: Mapping[str, float], error: float | None = None, published: str = ""
+) -> Found:
     """Return what is told. trials: all that the ledger has, None where it was not brought. metrics: on the hold-out.
 
-    error: standard error of the objective on the hold-out; None where it is not known.
+    error: standard error of the objective on the hold-out; None where it is not known. published: which model this is.
     """
-    told = [told_search(search), *_apart(search, metrics.get(search.objective_metric), error)]
+    model = [published[0].upper() + published[1:]] if published else []
+    told = [told_search(search), *model, *_apart(search, metrics.get(search.objective_metric), error)]
     if trials is None:
         told.append("The other trials are not shown: the ledger of the search was not brought to this stage")
     elif trials.unread or len(trials.trials) < search.trials:

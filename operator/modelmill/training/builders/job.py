@@ -5,6 +5,7 @@ Where data are prepared, `prepare` and `divide` come after `fetch`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import ModelVersion
+from modelmill.api.pods import Resources
 from modelmill.api.training_job import ContainerTrain
 from modelmill.contracts import names, parameters, stage
 from modelmill.kube import labels
@@ -34,6 +36,7 @@ CHAMPION_ANNOTATION = f"{labels.GROUP}/champion"
 STORE_ANNOTATION = f"{labels.GROUP}/store"
 # The webhook that gives the pods of a service account a token for AWS gives it to every container that is not named here.
 # Source: amazon-eks-pod-identity-webhook, README
+MOST_THREADS = 256
 WITHOUT_IDENTITY = {"eks.amazonaws.com/skip-containers": f"{names.STAGE_TRAIN},{names.STAGE_EVALUATE}"}
 PREPARED_WITHOUT_IDENTITY = {
     name: f"{containers},{names.STAGE_PREPARE},{names.STAGE_DIVIDE}" for name, containers in WITHOUT_IDENTITY.items()
@@ -229,6 +232,8 @@ def own_container(
     # Python keeps back what it prints to a pipe: its last words would come after those of the error that ended it.
     plain = {**env, "PYTHONUNBUFFERED": "1"}
     built = stage_container(view, name, Image(container.image), {**plain, **own}, folders)
+    # With how many threads an image of somebody else computes is its own matter.
+    built = replace(built, env={**plain, **own})
     return replace(built, args=container.args, command=container.command, read_only_root=False)
 
 
@@ -269,17 +274,33 @@ def stage_container(
     keys: bool = False,
 ) -> Container:
     """Return a stage. folders: volumes that it writes to; reads: those that it only reads."""
+    resources = view.spec.pod_template.resources
     return Container(
         name=name,
         image=image,
         requests=REQUESTS,
-        resources=view.spec.pod_template.resources,
+        resources=resources,
         args=[name],
-        env=env,
+        env={names.ENV_THREADS: str(threads_of(resources)), **env},
         store=view.spec.store if keys else None,
         folders={folder: f"{WORK}/{folder}" for folder in (*reads, *folders)},
         read_only_folders=frozenset(reads),
     )
+
+
+def threads_of(resources: Resources) -> int:
+    """Return how many threads a stage computes with: the CPUs of its limit, else of its request, rounded up; else one.
+
+    A library by itself takes one for each CPU of the node. Beside other pods those wait for each other: the same fit was seen
+    to take 100 times as long. Source of the texts: Kubernetes, apimachinery, resource.Quantity.
+    """
+    text = resources.limits.get("cpu") or resources.requests.get("cpu") or "1"
+    thousandths = text.endswith("m")
+    try:
+        cpus = float(text.removesuffix("m")) / (1000 if thousandths else 1)
+    except ValueError:
+        return 1
+    return min(max(math.ceil(cpus), 1), MOST_THREADS)
 
 
 def environment(number: int) -> dict[str, str]:

@@ -158,14 +158,17 @@ def _reporting(view: View, train: Container) -> Container:
 
 
 def build_publish_job(view: View, run: CurrentRun, ledger: Ledger, trainer: Image) -> dict[str, Any]:
-    """Return the Job that trains with the best parameters on all training rows, opens the hold-out, and publishes."""
+    """Return the Job that trains with the best parameters, opens the hold-out for the first time, and publishes.
+
+    It trains on all rows to train on, or, to make the best trial's model once more, on those of the trial.
+    """
     champion = next((one for one in view.versions if one.name == run.champion), None)
     search = search_facts(view, ledger)
     told = stage_spec(view, run.number, run.version, champion, None)
     best = ledger.ranked(search.direction)[0]
     told = replace(
         with_parameters(told, best.parameters),
-        data=replace(told.data, snapshot=ledger.header.digest),
+        data=replace(told.data, snapshot=ledger.header.digest, without=_left_out(view)),
         search=search,
     )
     shards = [ledger_name(run.job, place) for place in range(len(encode(ledger, ledger)))]
@@ -200,7 +203,17 @@ def search_facts(view: View, ledger: Ledger) -> stage.Search:
         validation=_in_words(validation(view)),
         parameters=told[0].parameters,
         best=tuple(told),
+        publish=tuning.publish,
+        best_model=ranked[0].model if tuning.publish == stage.BEST_TRIAL else "",
     )
+
+
+def _left_out(view: View) -> stage.Holdout | None:
+    """Return the rows that validated the trials, where what is published is trained without them."""
+    rows, tuning = validation(view), view.spec.tuning
+    if tuning is None or tuning.publish != stage.BEST_TRIAL or rows.fraction is None:
+        return None
+    return stage.Holdout(float(rows.fraction), rows.strategy, rows.column)
 
 
 def validation(view: View) -> Validation:

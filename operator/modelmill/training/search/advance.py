@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from modelmill.api.training_job_status import CurrentRun
 from modelmill.api.tuning import Objective, Tuning
 from modelmill.contracts.result import GATE_FAILED, PUBLISHED, DataFacts
+from modelmill.kube import labels
 from modelmill.kube.conditions import timestamp
 from modelmill.training.builders.search_jobs import data_job_name
 from modelmill.training.observation import (
@@ -133,7 +134,8 @@ def _lost(view: View, run: CurrentRun) -> RunEnded | None:
         return None
     why = view.ledger.damaged if view.ledger is not None and view.ledger.damaged else "it was deleted or emptied"
     text = (
-        f"the ledger of the search, in ConfigMaps {run.job}-trials-…, is lost: {why}; start a run with the annotation"
+        f"the ledger of the search, in ConfigMaps {run.job}-trials-…, is lost: {why}; "
+        f"start a run with the annotation {labels.RUN_ANNOTATION}"
     )
     return failed(LEDGER_LOST, text, 1, view.now)
 

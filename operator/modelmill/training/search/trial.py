@@ -88,7 +88,9 @@ def _completed(trials: Sequence[Entry], pods: jobs.Pods, metric: str, finished: 
 
 def _scored(entry: Entry, result: StageResult, metric: str, at: str) -> Entry:
     reason = "" if result.outcome == SCORED else result.reason or result.outcome
-    return _told(entry, TrialResult(entry.index, result.metrics, reason, " ".join(result.reasons)), metric, at)
+    return _told(
+        entry, TrialResult(entry.index, result.metrics, reason, " ".join(result.reasons), result.model), metric, at
+    )
 
 
 def _told(entry: Entry, result: TrialResult, metric: str, at: str) -> Entry:
@@ -99,7 +101,7 @@ def _told(entry: Entry, result: TrialResult, metric: str, at: str) -> Entry:
         remedy = "leave it in MODELMILL_METRICS, or correct spec.tuning.objective"
         text = f"container {names.STAGE_SCORE} told {found}, and no {metric}: {remedy}"
         return entry.ended("Failed", at, METRIC_MISSING, text)
-    return entry.succeeded(metric, result.metrics, at)
+    return entry.succeeded(metric, result.metrics, at, result.model)
 
 
 def _failed(trials: Sequence[Entry], pods: jobs.Pods, seen: jobs.Failed) -> tuple[Changed, bool]:
