@@ -65,6 +65,7 @@ def lineage(
         "data_uri": spec.data.uri,
         "data_digest": facts.digest,
         **({"window": facts.window} if facts.window else {}),
+        **({"warm_start": warm_start.told()} if warm_start is not None else {}),
         "target": spec.data.target,
         "holdout": facts.holdout,
         "seed": str(spec.seed),
@@ -79,8 +80,6 @@ def lineage(
         found["estimator"] = chosen.estimator
         found["parameters"] = json.dumps(chosen.parameters, sort_keys=True)
         found["preprocessing"] = chosen.preprocessing
-    if warm_start is not None:
-        found["warm_start"] = warm_start.told()
     if spec.prepare_image:
         found["prepare_image"] = spec.prepare_image
         found["prepared_digest"] = facts.prepared
