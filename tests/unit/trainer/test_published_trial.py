@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from modelmill.contracts import names, result
-from modelmill.contracts.stage import Data, Estimator, Holdout, Search, StageSpec, Trial
+from modelmill.contracts.stage import Data, Estimator, Holdout, PodTrial, Search, StageSpec, Trial
 from modelmill_trainer.artifact_folder import file_sha256
 from modelmill_trainer.fetch import fetch
 from modelmill_trainer.folders import Folders, folders
 from modelmill_trainer.phases import ARTIFACT_FOLDER
+from modelmill_trainer.score import score
 from modelmill_trainer.train import train
 from tests.support.evaluated import evaluate_here
 from tests.unit.trainer.runs import spec_of
@@ -57,6 +58,25 @@ def test_the_published_model_has_the_bytes_that_the_trial_told(spec: StageSpec, 
     again, _ = played(replace(publishing(spec, ""), search=None), tmp_path / "again")
     assert file_sha256(tmp_path / "again" / ARTIFACT_FOLDER / names.SKOPS_FILE) == scored.model, "by its recipe"
     assert not any("trial" in note and "bytes" in note for note in again.notes)
+
+
+def test_trials_of_one_pod_tell_the_bytes_of_trials_alone(
+    spec: StageSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(told: StageSpec, where: Folders, into: Path, _: object) -> result.StageResult:
+        return evaluate_here(told, where, into)
+
+    monkeypatch.setattr("modelmill_trainer.score.evaluate", here)
+    pod = (PodTrial(3, {"alpha": 0.5}), PodTrial(4, {"alpha": 2.0}))
+    where = folders(tmp_path / "pod")
+    where.output.mkdir(parents=True)
+    shared = replace(spec, primary_metric="r2", trial=Trial(3, fraction=0.25, pod=pod))
+    fetch(shared, where)
+    train(shared, where)
+    first, second = score(shared, where).trials
+    alone, _ = played(replace(spec, trial=Trial(3, fraction=0.25)), tmp_path / "trial")
+    assert first.model == alone.model != second.model
+    assert second.model == file_sha256(where.of_trial(4).output / names.SKOPS_FILE)
 
 
 def test_other_bytes_are_published_with_a_note(spec: StageSpec, tmp_path: Path) -> None:
