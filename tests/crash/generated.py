@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from modelmill.api.base import API_VERSION
@@ -18,6 +18,7 @@ from modelmill.contracts.estimators import PATTERN
 from tests.crash.admission import MAP_KEYS, Object, Schema, defaulted, follows_rules, is_date_time, schemas
 
 TRIES = 300
+MOST_LESS = 3
 BIG = 2**63 - 1
 NUMBERS = (
     "nan", "NaN", "inf", "-inf", "1e999", "-1e999", "1e-999", "-0", "0x10", "1_000", "٣", "\uff11", "9" * 60, "", " ", "n/a",
@@ -117,9 +118,20 @@ class Generator:
         """Return a value of the schema that keeps the schema's rules. Raises ValueError when none is found."""
         for _ in range(TRIES):
             made = self._value(schema, name)
-            if follows_rules(defaulted(made, schema), schema):
-                return made
+            for less in (made, *self._lessened(made, schema)):
+                if follows_rules(defaulted(less, schema), schema):
+                    return less
         raise ValueError(f"no value of {name} keeps {schema.get('x-kubernetes-validations')}")
+
+    def _lessened(self, made: Any, schema: Schema) -> Iterator[Any]:
+        """Yield an object with one optional field less, then with two less, and so on: rules mostly forbid company."""
+        if not isinstance(made, dict) or "properties" not in schema:
+            return
+        kept = {*schema.get("required", ()), *_alternatives(schema)}
+        optional = [name for name in made if name not in kept]
+        self.random.shuffle(optional)
+        for count in range(1, min(len(optional), MOST_LESS) + 1):
+            yield {name: value for name, value in made.items() if name not in optional[:count]}
 
     def _value(self, schema: Schema, name: str) -> Any:
         pick = self.random.choice

@@ -108,7 +108,7 @@ GUARDS = (
     Guard(
         "an apply that was done and not answered is done",
         "engine/executor.py",
-        "            applied = await self._client.apply(resource, await self._anew(parent, resource, body, cached))\n",
+        "            applied = await self._client.apply(resource, anew)\n",
         "            raise\n",
         near="reply lost",
     ),

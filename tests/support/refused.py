@@ -336,7 +336,7 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "names that differ in capitals only": lambda: tuned(ALPHA, {**ALPHA, "name": "Alpha"}),
     "seedTrials may name parameters of this search": lambda: tuned(seedTrials=[{"beta": "1"}]),
     "a value of seedTrials is outside": lambda: tuned(seedTrials=[{"alpha": "11"}]),
-    "are better when they are smaller": lambda: tuned(objective={"metric": "mae", "direction": "Maximize"}),
+    "mae, rmse, mape, log_loss are better": lambda: tuned(objective={"metric": "mae", "direction": "Maximize"}),
     "this metric is better when it is greater": lambda: job(
         {"evaluation": {"primary": {"metric": "r2", "direction": "Minimize"}}}
     ),

@@ -102,7 +102,7 @@ def test_a_trial_measures_it_by_folds(path: str, make_run: Make, tmp_path: Path)
     [
         ("xgboost.XGBRegressor", {"booster": "gblinear"}, "trees of gbtree or dart"),
         ("xgboost.XGBRegressor", {"n_estimator": 5}, "did you mean n_estimators"),
-        ("lightgbm.LGBMClassifier", {"num_leafs": 5}, "did you mean num_leaves"),
+        ("lightgbm.LGBMRegressor", {"num_leafs": 5}, "did you mean num_leaves"),
         ("xgboost.XGBRanker", {}, "nor one of xgboost.XGBClassifier"),
     ],
 )

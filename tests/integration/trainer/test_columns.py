@@ -114,8 +114,7 @@ def test_a_champion_of_true_and_false_is_compared(make_run: MakeRun, tmp_path: P
 def test_a_regressor_of_true_and_false_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
     write(customers(), tmp_path / "rows", "csv")
     run = run_on(make_run, tmp_path, "csv", "sklearn.linear_model.Ridge")
-    run.through("fetch")
-    ended = run.stage("train")
+    ended = run.stage("fetch")
     assert ended.result is not None
     assert ended.result.reason == "TargetInvalid"
     assert "has true and false" in ended.result.reasons[0]

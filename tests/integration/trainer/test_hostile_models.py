@@ -240,7 +240,7 @@ FORGED: dict[str, tuple[str, str]] = {
     "a link": ("rows.unlink(); rows.symlink_to('/etc/passwd')", "is a link"),
     "a pipe": ("rows.unlink(); os.mkfifo(rows)", "is no file"),
     "a folder": ("rows.unlink(); rows.mkdir()", "is no file"),
-    "other content": ("(artifact / 'golden.json').write_bytes(b'{}')", "its artifact"),
+    "other content": ("(artifact / 'golden.json').write_bytes(b'{}')", "its files are not those of its manifest"),
     "a manifest without end": ("told.write_bytes(b'[' * 100_000)", "cannot be published"),
     "a manifest of another kind": ('told.write_bytes(b\'{"v":1,"signature":[]}\')', "cannot be published"),
     "a huge manifest": ("os.truncate(told, 1 << 40)", "bytes: at most"),
