@@ -208,6 +208,11 @@ def version(spec: Mapping[str, Any]) -> Body:
     return {**body, "spec": {**body["spec"], **spec}}
 
 
+def bare_version(*without: str, **spec: Any) -> Body:
+    body = version(spec)
+    return {**body, "spec": {name: value for name, value in body["spec"].items() if name not in without}}
+
+
 def held_out(**holdout: Any) -> Body:
     return job({"data": {**job({})["spec"]["data"], "holdout": holdout}})
 
@@ -282,6 +287,11 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
     ),
     "metadata.name may have at most 63 characters": long_named_version,
+    "give one of artifact": lambda: bare_version("artifact", "format", "bytes", "trained", "primary", "metrics"),
+    "beside artifact the fields": lambda: bare_version("format"),
+    "beside source leave out": lambda: bare_version(
+        "artifact", "bytes", "trained", "primary", "metrics", source={"uri": "s3://a/m.onnx", "format": "onnx"}
+    ),
     "metadata.name may have at most 44 characters": lambda: job({}, "c" * 45),
     "set fraction (a share of data.train) or uri": lambda: held_out(strategy="Random"),
     "fraction and uri exclude each other": lambda: held_out(fraction="0.2", uri="s3://data/holdout/"),

@@ -6,15 +6,21 @@ from typing import Final
 
 from modelmill.contracts.metrics import CLASSIFICATION_METRICS, LESS_IS_BETTER, REGRESSION_METRICS
 
-_MORE = [one for one in (*REGRESSION_METRICS, *CLASSIFICATION_METRICS) if one not in LESS_IS_BETTER]
-DIRECTION_RULES: Final = (
-    (
-        f"!(self.metric in {list(LESS_IS_BETTER)}) || self.direction == 'Minimize'",
-        f"{', '.join(LESS_IS_BETTER)} are better when they are smaller: set direction to Minimize",
-    ),
-    (
-        f"!(self.metric in {_MORE}) || self.direction == 'Maximize'",
-        "this metric is better when it is greater: set direction to Maximize",
-    ),
-)
-"""CEL rules of an object with `metric` and `direction`. Metrics of other names are the user's, who knows their direction."""
+_MORE: Final = [one for one in (*REGRESSION_METRICS, *CLASSIFICATION_METRICS) if one not in LESS_IS_BETTER]
+
+
+def direction_rules(where: str) -> tuple[tuple[str, str], ...]:
+    """Return CEL rules with their messages about `metric` and `direction` of an object. where: `self`, or a field of it.
+
+    Metrics of other names are the user's, who knows their direction.
+    """
+    return (
+        (
+            f"!({where}.metric in {list(LESS_IS_BETTER)}) || {where}.direction == 'Minimize'",
+            f"{', '.join(LESS_IS_BETTER)} are better when they are smaller: set direction to Minimize",
+        ),
+        (
+            f"!({where}.metric in {_MORE}) || {where}.direction == 'Maximize'",
+            "this metric is better when it is greater: set direction to Maximize",
+        ),
+    )

@@ -18,7 +18,7 @@ from modelmill.api.base import (
     rules,
 )
 from modelmill.api.data import Column, DataSchema, Window
-from modelmill.api.directions import DIRECTION_RULES
+from modelmill.api.directions import direction_rules
 from modelmill.api.new_data import NewData
 from modelmill.api.pods import EnvVar, PodTemplate
 from modelmill.api.schedule import Schedule
@@ -230,7 +230,6 @@ STAGE_RULES = (
 class Primary(Part):
     """The metric that versions are compared by."""
 
-    model_config = Part.model_config | {"json_schema_extra": rules(*DIRECTION_RULES)}
     metric: Metric = Field(description="Name of the metric, e.g. r2, mae, accuracy.")
     direction: Literal["Maximize", "Minimize"] = Field(description="Which way is better.")
 
@@ -263,6 +262,8 @@ class Gate(Part):
 class Evaluation(Part):
     """How the result is judged on the hold-out."""
 
+    # Not of Primary itself, which versions have as well: what a run was told counts for its version.
+    model_config = Part.model_config | {"json_schema_extra": rules(*direction_rules("self.primary"))}
     primary: Primary = Field(description="The metric that versions are compared by.")
     gates: list[Gate] = Field(
         default_factory=list,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelmill.api.base import Decimal, Part, rules
-from modelmill.api.directions import DIRECTION_RULES
+from modelmill.api.directions import direction_rules
 from modelmill.contracts.estimators import PATTERN
 from modelmill.contracts.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from modelmill.contracts.spaces import AUTO, SPACES
@@ -26,7 +26,7 @@ _ESTIMATOR = "^(" + PATTERN.replace("\\", "\\\\") + ")$"
 class Objective(Part):
     """What the search optimizes."""
 
-    model_config = Part.model_config | {"json_schema_extra": rules(*DIRECTION_RULES)}
+    model_config = Part.model_config | {"json_schema_extra": rules(*direction_rules("self"))}
     metric: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         description="Metric that each trial is measured by, e.g. r2, mae, accuracy.",
         json_schema_extra=rules(

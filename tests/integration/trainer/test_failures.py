@@ -106,7 +106,7 @@ def test_data_that_cannot_be_trained_on(
         (estimator("sklearn.ensemble.GradientBoostingRegresor"), "EstimatorUnknown", "GradientBoostingRegressor?"),
         (estimator(learning_rat=1), "ParameterInvalid", "learning_rate?"),
         (estimator(learning_rate="fast"), "ParameterInvalid", "'learning_rate'"),
-        (estimator("sklearn.linear_model.SGDClassifier"), "TrainingFailed", "continuous"),
+        (estimator("sklearn.linear_model.RidgeClassifier"), "TrainingFailed", "Unknown label type"),
         (
             estimator("sklearn.ensemble.HistGradientBoostingRegressor", categorical_features=[0]),
             "ModelInvalid",
