@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from modelmill.api.analysis import Analysis
 from modelmill.api.base import (
     Alert,
     Condition,
@@ -18,7 +19,7 @@ from modelmill.api.base import (
     Timestamp,
     Word,
 )
-from modelmill.api.inference_service import Analysis, Step
+from modelmill.api.rollout import Step
 
 _REVISION = "Hash of the template of its pods; suffix of the Deployment's name."
 _INPUTS = "Hash of what the spec and the version say about the pods: another one makes another revision."

@@ -34,7 +34,7 @@ def status_of(view: View, decision: Decision) -> InferenceServiceStatus:
         selector=f"{SERVICE_LABEL}={view.name}",
         url=view.url if decision.replicas else status.url,
         replicas=ready,
-        ready_replicas=f"{ready}/{wanted or view.spec.replicas}",
+        ready_replicas=f"{ready}/{wanted or view.replicas}",
         weight=f"{canary.actual_weight}/{canary.weight}" if canary is not None else "-",
         step=f"{min(canary.step, len(rollout.steps) - 1) + 1}/{len(rollout.steps)}" if canary is not None else "-",
     )
@@ -84,7 +84,7 @@ def _ready(
 ) -> Condition:
     answering, phase = sum(track.ready for track in _taking_traffic(stable, canary)), decision.status.phase
     count = f"{stable.ready} of {stable.replicas} pods ready"
-    if phase == "Deploying" or answering < view.spec.replicas:
+    if phase == "Deploying" or answering < view.replicas:
         text = f"{stable.version}: {count}"
         if seen is None:
             return Condition("Ready", FALSE, "PodsNotReady", text)

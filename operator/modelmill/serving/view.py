@@ -62,6 +62,11 @@ class View:
         return self.service.status
 
     @property
+    def replicas(self) -> int:
+        """Pods that the service is to have outside of a rollout."""
+        return self.spec.replicas
+
+    @property
     def url(self) -> str:
         """URL of the Service inside the cluster."""
         return f"http://{self.name}.{self.namespace}.svc"

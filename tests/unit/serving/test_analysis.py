@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from modelmill.api.inference_service import Analysis
+from modelmill.api.analysis import Analysis
 from modelmill.contracts.names import DURATION_BUCKETS
 from modelmill.measuring.exposition import MAX_COUNT
 from modelmill.measuring.samples import Sample, error_ratio, quantile

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelmill.api.inference_service import Rollout
+from modelmill.api.rollout import Rollout
 from modelmill.kube.conditions import find
 from modelmill.serving.rollout.strategies import STRATEGIES, effective
 from tests.unit.serving.simulated import ANALYSIS, World

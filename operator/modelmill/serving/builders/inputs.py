@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
-from modelmill.api.inference_service import Runtime
 from modelmill.api.objects import InferenceService, ModelVersion
+from modelmill.api.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

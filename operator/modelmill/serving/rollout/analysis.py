@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from modelmill.api.inference_service import Analysis, Check
+from modelmill.api.analysis import Analysis, Check
 from modelmill.measuring.samples import MEASURES, Sample
 
 PASS: Final = "Pass"

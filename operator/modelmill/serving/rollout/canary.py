@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from modelmill.api.inference_service import Analysis, Check, Rollout, Step
+from modelmill.api.analysis import Analysis, Check
 from modelmill.api.inference_service_status import EffectiveRollout
+from modelmill.api.rollout import Rollout, Step
 from modelmill.serving.capacity import FULL
 
 _PAUSE_SECONDS = 60

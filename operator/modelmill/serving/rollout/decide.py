@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, Measurement, StableTrack
+from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
 from modelmill.api.versions import REJECTED
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import parse_timestamp, timestamp
@@ -18,9 +18,10 @@ from modelmill.kube.labels import RETRY_ANNOTATION
 from modelmill.serving.capacity import stable_pods
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
-from modelmill.serving.rollout.analysis import FAIL, INSUFFICIENT, NO_FIGURES, Verdict, judge
+from modelmill.serving.rollout.analysis import INSUFFICIENT
 from modelmill.serving.rollout.decision import Decision
-from modelmill.serving.rollout.position import Position, position_of, was_measured
+from modelmill.serving.rollout.measured import measured
+from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.state import step_state
 from modelmill.serving.target import Problem, Target, find_target, may_be_tried
 from modelmill.serving.traffic.shares import actual_weight, only_revision
@@ -28,7 +29,6 @@ from modelmill.serving.view import View
 
 SOON = 0.2
 """Seconds until a plan is made that has to see what this one wrote."""
-KEPT_MEASUREMENTS = 10
 DRAIN_SECONDS = 30
 """Longest time that a candidate without traffic is kept while the stable track grows back: it may hold the room for that."""
 
@@ -86,7 +86,7 @@ def _first(view: View, target: Target | Problem) -> Decision:
     status = view.status
     if isinstance(target, Problem):
         return Decision(replace(status, phase="Pending", stable=None, canary=None), problem=target)
-    replicas = view.spec.replicas
+    replicas = view.replicas
     stable = StableTrack(
         version=target.version,
         digest=target.digest,
@@ -114,16 +114,16 @@ def _first(view: View, target: Target | Problem) -> Decision:
 def _prove(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
     """The first version is being deployed: it serves when all its pods are ready."""
     held = _hold(view, stable, problem)
-    if view.ready(stable.revision) < view.spec.replicas:
+    if view.ready(stable.revision) < view.replicas:
         return replace(held, status=replace(held.status, phase="Deploying"))
-    event = Event("Normal", "Serving", f"{stable.version} serves with {view.spec.replicas} pods")
+    event = Event("Normal", "Serving", f"{stable.version} serves with {view.replicas} pods")
     status = replace(held.status, phase="Stable", history=with_served(view, stable))
     return replace(held, status=status, events=(event,), again=SOON)
 
 
 def _hold(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
     """Only the stable track."""
-    replicas = view.spec.replicas
+    replicas = view.replicas
     status = replace(
         view.status,
         phase="RolledBack" if view.status.failed_revision else "Stable",
@@ -144,7 +144,7 @@ def _drain(
         held = replace(held, events=(Event("Normal", "Superseded", text[:MAX_TEXT]),))
     since = candidate.step_time if candidate.weight == 0 else timestamp(view.now)
     left = (parse_timestamp(since) + timedelta(seconds=DRAIN_SECONDS) - view.now).total_seconds()
-    whole = view.ready(stable.revision) >= view.spec.replicas
+    whole = view.ready(stable.revision) >= view.replicas
     if whole or left <= 0 or not view.ready(candidate.revision):
         history = with_superseded(view, candidate, why)
         return replace(held, status=replace(held.status, history=history), again=SOON)
@@ -190,7 +190,7 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     reason = _failure(view, candidate, at)
     if reason is not None:
         return _fail(view, stable, candidate, reason)
-    candidate, verdict = _measured(view, candidate, at)
+    candidate, verdict = measured(view, candidate, at)
     if at.analysis is not None and verdict is not None and candidate.failures > at.analysis.failure_limit:
         return _fail(view, stable, candidate, f"AnalysisFailed: {verdict.message}")
     if verdict is not None:
@@ -212,37 +212,6 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     state = step_state(at, view.samples)
     again = _soonest(SOON if state.done else state.again, at.measure_again)
     return replace(_tracks(view, stable, candidate, at), events=events, again=again)
-
-
-def _measured(view: View, candidate: CanaryTrack, at: Position) -> tuple[CanaryTrack, Verdict | None]:
-    """Return the candidate with the measurement that was taken for this plan, if it says something new, and the verdict.
-
-    A failed one always does; of the others, the first of its kind in each step, with or without pods that gave no figures: each
-    is a write of the status.
-    """
-    if at.analysis is None or view.samples is None:
-        return candidate, None
-    verdict = judge(at.analysis, view.samples)
-    told = was_measured(candidate, verdict.verdict) and _silent(candidate.analysis[0].message) == _silent(
-        verdict.message
-    )
-    if verdict.verdict != FAIL and told:
-        return candidate, verdict
-    now = timestamp(view.now)
-    entry = Measurement(
-        time=now, requests=verdict.requests, verdict=verdict.verdict, message=verdict.message[:MAX_TEXT]
-    )
-    measured = replace(
-        candidate,
-        analysis=(entry, *candidate.analysis)[:KEPT_MEASUREMENTS],
-        failures=candidate.failures + (verdict.verdict == FAIL),
-        last_measure_time=candidate.last_measure_time if verdict.verdict == INSUFFICIENT else now,
-    )
-    return measured, verdict
-
-
-def _silent(message: str) -> bool:
-    return NO_FIGURES in message
 
 
 def _failure(view: View, candidate: CanaryTrack, at: Position) -> str | None:
@@ -294,7 +263,7 @@ def _promote(view: View, stable: StableTrack, candidate: CanaryTrack) -> Decisio
 
 def _tracks(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
     """Return the pods of both tracks."""
-    keep = stable_pods(view.spec.replicas, at.weight, candidate_ready=at.ready, has=stable.replicas)
+    keep = stable_pods(view.replicas, at.weight, candidate_ready=at.ready, has=stable.replicas)
     status = replace(
         view.status,
         phase="RollingOut",

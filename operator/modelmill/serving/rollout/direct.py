@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from modelmill.api.inference_service import Rollout, Step
 from modelmill.api.inference_service_status import EffectiveRollout
+from modelmill.api.rollout import Rollout, Step
 from modelmill.serving.capacity import FULL
 
 _STEPS = (Step(weight=FULL),)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from modelmill.api.inference_service import Analysis, Step
+from modelmill.api.analysis import Analysis
 from modelmill.api.inference_service_status import CanaryTrack
+from modelmill.api.rollout import Step
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.serving.capacity import FULL, candidate_pods
 from modelmill.serving.rollout.analysis import PASS
@@ -87,7 +88,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
     steps, analysis = rollout.steps, rollout.analysis
     index = min(candidate.step, len(steps) - 1)
     weight = weight_at(steps, index)
-    wanted, ready = candidate_pods(view.spec.replicas, weight), view.ready(candidate.revision)
+    wanted, ready = candidate_pods(view.replicas, weight), view.ready(candidate.revision)
     ends = _end(view, candidate, steps, index, analysis)
     return Position(
         steps=steps,

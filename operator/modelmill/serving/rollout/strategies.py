@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from modelmill.api.inference_service import Rollout
 from modelmill.api.inference_service_status import EffectiveRollout
+from modelmill.api.rollout import Rollout
 from modelmill.serving.rollout import canary, direct
 
 STRATEGIES: Mapping[str, Callable[[Rollout], EffectiveRollout]] = {
