@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelmill.contracts import names
 from modelmill.kube import labels
+from modelmill.serving.traffic.ports import service_ports, speaks_grpc
 from modelmill.serving.view import View
 
 
 def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
-    """Return the Service, port 80.
+    """Return the Service: port 80, and that of gRPC where pods speak it.
 
     only_revision: outside a rollout the one revision that may get traffic, so that weight 0 is immediate on a rollback; None
     while two revisions share the traffic by their ready pods.
@@ -29,6 +29,6 @@ def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
         "spec": {
             "type": "ClusterIP",
             "selector": selector,
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": names.HTTP_PORT}],
+            "ports": service_ports(speaks_grpc(view.spec, view.deployments.values())),
         },
     }
