@@ -20,4 +20,14 @@ RUNTIME: dict[str, Any] = {
     "grpc": {"enabled": True},
     "batching": "Never",
 }
-EVERY_SETTING: dict[str, Any] = {"runtime": RUNTIME, "monitoring": {"drift": {"features": 5}}}
+EVERY_SETTING: dict[str, Any] = {
+    "runtime": RUNTIME,
+    "monitoring": {"drift": {"features": 5}},
+    "payloadLog": {
+        "uri": "s3://logs/$(HOME)",
+        "sampleRatio": "0.25",
+        "endpoint": "http://logs:9000",
+        "secretRef": {"name": "log-keys"},
+    },
+    "feedback": {"keySecretRef": {"name": "feedback-key"}},
+}

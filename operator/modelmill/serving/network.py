@@ -36,7 +36,12 @@ def network_part(network: Network) -> Part:
 
 
 def _stores(service: InferenceService, world: World) -> Iterator[Store]:
-    """Yield the stores of what is served. Of a version that cannot be read its own condition tells; its pods stay."""
+    """Yield the stores of what is served, and of the payload log.
+
+    Of a version that cannot be read its own condition tells; its pods stay.
+    """
+    if service.spec.payload_log is not None:
+        yield service.spec.payload_log.store()
     for track in (service.status.stable, service.status.canary):
         version = world.get(MODEL_VERSIONS, service.namespace, track.version) if track is not None else None
         for readable in readable_model_versions([version] if version is not None else []):

@@ -68,7 +68,10 @@ def server(service: str = "cars", namespace: str = "ml") -> Peer:
 
 
 def reached(policies: Sequence[dict[str, Any]], source: Peer, target: Peer) -> set[tuple[str, int]]:
-    ports = [("TCP", port) for port in (22, 53, 80, 443, 5432, 6443, 7070, 8080, 8081, 9000)] + [("UDP", 53), ("UDP", 123)]
+    ports = [("TCP", port) for port in (22, 53, 80, 443, 5432, 6443, 7070, 8080, 8081, 9000)] + [
+        ("UDP", 53),
+        ("UDP", 123),
+    ]
     return {(protocol, port) for protocol, port in ports if admitted(policies, source, target, port, protocol)}
 
 
@@ -154,6 +157,12 @@ def test_a_server_is_reached_on_its_port_and_reaches_the_stores_of_its_versions(
 def test_a_server_that_speaks_grpc_is_reached_on_its_port() -> None:
     policies = [serving_policy(spec={"runtime": {"grpc": {"enabled": True}}}, cars_1=KEYS)]
     assert {port for _, port in reached(policies, STRANGER, server())} == {8080, 8081}
+
+
+def test_a_server_reaches_the_store_of_its_payload_log() -> None:
+    log = {"uri": "s3://logs", "endpoint": "http://logs:9000", "secretRef": {"name": "keys"}}
+    policies = [serving_policy(spec={"payloadLog": log}, cars_1=KEYS)]
+    assert reached(policies, server(), STORE) == DNS | {("TCP", 7070), ("TCP", 9000)}
 
 
 def test_a_server_without_a_version_reaches_names_only() -> None:

@@ -114,6 +114,19 @@ def test_every_setting_reaches_the_pod() -> None:
 LATER = {"feedback_key", "trusted_types", "allow_python"}
 
 
+def test_keys_that_a_server_needs_are_seen_by_it_only() -> None:
+    world = World()
+    world.parent["spec"] |= EVERY_SETTING
+    pod = pod_spec(world)
+    fetch, server = (environment(one) for one in (*pod["initContainers"], *pod["containers"]))
+    assert server["MODELMILL_FEEDBACK_KEY"] == {"secretKeyRef": {"name": "feedback-key", "key": "key"}}
+    assert server["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": {"name": "log-keys", "key": "AWS_SECRET_ACCESS_KEY"}}
+    assert server["MODELMILL_PAYLOAD_LOG"] == "s3://logs/$$(HOME)", "nothing is expanded in it"
+    assert (server["MODELMILL_PAYLOAD_SAMPLE_RATIO"], server["AWS_ENDPOINT_URL_S3"]) == ("0.25", "http://logs:9000")
+    assert fetch["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": {"name": "keys", "key": "AWS_SECRET_ACCESS_KEY"}}
+    assert not {"MODELMILL_FEEDBACK_KEY", "MODELMILL_PAYLOAD_LOG"} & fetch.keys()
+
+
 def test_a_server_without_a_word_has_the_defaults_of_the_resource() -> None:
     """A variable that is not there means the same as one with the default of the field."""
     server = from_environment(more_settings(Runtime()), "/a", "::", 8080)

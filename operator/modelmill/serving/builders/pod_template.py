@@ -75,6 +75,8 @@ def _server(inputs: Inputs, image: Image) -> Container:
         resources=runtime.resources,
         args=["serve", FOLDER, "--port", str(names.HTTP_PORT)],
         env=settings_of(inputs),
+        secrets={names.ENV_FEEDBACK_KEY: inputs.feedback.key_secret_ref} if inputs.feedback is not None else {},
+        store=inputs.payload_log.store() if inputs.payload_log is not None else None,
         folders={"model": FOLDER},
         server_fields={
             "ports": _ports(runtime.grpc.enabled),

@@ -8,6 +8,7 @@ from modelmill.api.runtime import Runtime
 from modelmill.contracts import names
 from modelmill.contracts.shutdown import ending_seconds
 from modelmill.serving.builders.inputs import Inputs
+from modelmill.workloads.store_access import verbatim
 
 DRAIN_SECONDS: Final = 5
 """The pod leaves the endpoints when it is told to stop; other nodes need a moment to hear of it."""
@@ -33,6 +34,7 @@ def settings_of(inputs: Inputs) -> dict[str, str]:
         names.ENV_MAX_CONCURRENT: str(limits.max_concurrent_requests),
         names.ENV_WARMUP_REQUESTS: str(runtime.warmup_requests),
         names.ENV_DRIFT_FEATURES: str(inputs.drift_features),
+        **_payload_log(inputs),
         **more,
     }
 
@@ -51,6 +53,13 @@ def more_settings(runtime: Runtime) -> dict[str, str]:
         names.ENV_GRPC_PORT: str(names.GRPC_PORT if runtime.grpc.enabled else 0),
         names.ENV_BATCHING: BATCHING[runtime.batching],
     }
+
+
+def _payload_log(inputs: Inputs) -> dict[str, str]:
+    log = inputs.payload_log
+    if log is None:
+        return {}
+    return {names.ENV_PAYLOAD_LOG: verbatim(log.uri), names.ENV_PAYLOAD_SAMPLE_RATIO: log.sample_ratio}
 
 
 def grace_seconds(runtime: Runtime) -> int:
