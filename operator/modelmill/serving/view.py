@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from modelmill.api.inference_service import InferenceServiceSpec
@@ -76,6 +76,10 @@ class View:
     def grpc_address(self) -> str:
         """Address of gRPC inside the cluster, where pods speak it."""
         return f"{self.name}.{self.namespace}.svc:{names.GRPC_PORT}"
+
+    def with_status(self, status: InferenceServiceStatus) -> View:
+        """Return the view in which this is what was decided so far."""
+        return replace(self, service=replace(self.service, status=status))
 
     def ready(self, revision: str) -> int:
         """Return how many pods of this revision are ready."""
