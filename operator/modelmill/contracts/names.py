@@ -72,6 +72,7 @@ ENV_ENDPOINT: Final = "AWS_ENDPOINT_URL_S3"
 ENV_REGION: Final = "AWS_REGION"
 
 HTTP_PORT: Final = 8080
+GRPC_PORT: Final = 8081
 
 # Environment of a serving pod.
 ENV_MODEL_NAME: Final = "MODELMILL_MODEL_NAME"  # name in the URL paths: the InferenceService's model
@@ -84,6 +85,21 @@ ENV_MAX_ROWS: Final = "MODELMILL_MAX_ROWS"
 ENV_MAX_CONCURRENT: Final = "MODELMILL_MAX_CONCURRENT_REQUESTS"
 ENV_DRIFT_FEATURES: Final = "MODELMILL_DRIFT_FEATURES"  # how many features are counted, most important first
 ENV_WARMUP_REQUESTS: Final = "MODELMILL_WARMUP_REQUESTS"
+ENV_MAX_CONNECTIONS: Final = "MODELMILL_MAX_CONNECTIONS"
+ENV_FETCH_SECONDS: Final = "MODELMILL_FETCH_SECONDS"
+ENV_LOAD_SECONDS: Final = "MODELMILL_LOAD_SECONDS"
+ENV_ROW_SECONDS: Final = "MODELMILL_ROW_SECONDS"
+ENV_REQUEST_SECONDS: Final = "MODELMILL_REQUEST_SECONDS"
+ENV_BODY_SECONDS: Final = "MODELMILL_BODY_SECONDS"
+ENV_IDLE_SECONDS: Final = "MODELMILL_IDLE_SECONDS"
+ENV_DRAIN_SECONDS: Final = "MODELMILL_DRAIN_SECONDS"
+ENV_GRPC_PORT: Final = "MODELMILL_GRPC_PORT"  # 0 for none
+ENV_BATCHING: Final = "MODELMILL_BATCHING"  # auto, on, off
+ENV_SKOPS_TRUSTED: Final = "MODELMILL_SKOPS_TRUSTED"  # full names of types, with commas
+ENV_ALLOW_PYTHON: Final = "MODELMILL_ALLOW_PYTHON"  # 1: artifacts of Python code may be executed
+ENV_FEEDBACK_KEY: Final = "MODELMILL_FEEDBACK_KEY"
+ENV_PAYLOAD_LOG: Final = "MODELMILL_PAYLOAD_LOG"  # /FOLDER, file:///FOLDER or s3://BUCKET/PREFIX
+ENV_PAYLOAD_SAMPLE_RATIO: Final = "MODELMILL_PAYLOAD_SAMPLE_RATIO"  # 0 to 1
 
 # Metrics of the server. Labels model_name and model_version on each, plus those named here.
 METRIC_MODEL_INFO: Final = "modelmill_model_info"  # format, engine, digest; always 1
