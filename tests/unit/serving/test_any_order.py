@@ -13,7 +13,7 @@ from tests.unit.serving.simulated import World
 EVENTS = (
     "wait", "wait long", "one pod", "new version", "errors", "broken", "slow", "healthy", "reject", "retry", "restart",
     "refuse", "kill a pod", "little room", "delete a deployment", "scale", "quiet", "busy", "edit steps", "pin", "follow",
-    "alias", "move the alias",
+    "alias", "move the alias", "scale to zero", "suspend", "resume",
 )  # fmt: skip
 
 
@@ -61,6 +61,10 @@ def change_spec(world: World, event: str) -> None:
     spec = world.parent["spec"]
     if event == "scale":
         spec["replicas"] = spec["replicas"] % 5 + 1
+    elif event == "scale to zero":
+        spec["replicas"] = 0
+    elif event in ("suspend", "resume"):
+        spec["suspend"] = event == "suspend"
     elif event in ("quiet", "busy"):
         world.rate = 0 if event == "quiet" else 40
     elif event == "edit steps":
@@ -85,6 +89,9 @@ def test_any_order_of_events_keeps_the_invariants_and_converges(replicas: int, e
     happen(world, "healthy")
     happen(world, "busy")
     happen(world, "follow")
+    happen(world, "resume")
+    if not world.parent["spec"]["replicas"]:
+        happen(world, "scale")
     world.add("cars-99")
     world.run(120)
     assert world.status["stable"]["version"] == "cars-99"

@@ -23,6 +23,7 @@ from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.measured import measured
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.state import step_state
+from modelmill.serving.rollout.stopped import resuming, stopped
 from modelmill.serving.target import Problem, Target, find_target, may_be_tried
 from modelmill.serving.traffic.shares import actual_weight, only_revision
 from modelmill.serving.view import View
@@ -39,12 +40,17 @@ def decide(view: View, at: Position | None) -> Decision:
     problem = target if isinstance(target, Problem) else None
     stable, candidate = view.status.stable, view.status.canary
     if stable is None:
-        return _first(view, target)
+        return stopped(view, _first(view, target))
     if not was_whole(view, stable):
         if isinstance(target, Problem) or target.revision == stable.revision or not may_be_tried(view, target):
-            return _prove(view, _kept(stable, target), problem)
+            return stopped(view, _prove(view, _kept(stable, target), problem))
         if not view.ready(stable.revision):
-            return _first(view, target)
+            return stopped(view, _first(view, target))
+    if not view.replicas:
+        return stopped(view, _hold(view, _kept(stable, target), problem))
+    if resuming(view, stable):
+        held = _hold(view, _kept(stable, target), problem)
+        return replace(held, status=replace(held.status, phase="Resuming"))
     if candidate is not None and at is not None:
         if isinstance(target, Problem) or target.revision != candidate.revision:
             return _drain(view, stable, candidate, problem, _why_not(view, candidate, target))
@@ -114,7 +120,7 @@ def _first(view: View, target: Target | Problem) -> Decision:
 def _prove(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
     """The first version is being deployed: it serves when all its pods are ready."""
     held = _hold(view, stable, problem)
-    if view.ready(stable.revision) < view.replicas:
+    if view.ready(stable.revision) < max(1, view.replicas):
         return replace(held, status=replace(held.status, phase="Deploying"))
     event = Event("Normal", "Serving", f"{stable.version} serves with {view.replicas} pods")
     status = replace(held.status, phase="Stable", history=with_served(view, stable))
