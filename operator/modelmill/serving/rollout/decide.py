@@ -23,7 +23,7 @@ from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.measured import measured
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.state import step_state
-from modelmill.serving.rollout.stopped import resuming, stopped
+from modelmill.serving.rollout.stopped import resumed, stopped, was_stopped
 from modelmill.serving.target import Problem, Target, find_target, may_be_tried
 from modelmill.serving.traffic.shares import actual_weight, only_revision
 from modelmill.serving.view import View
@@ -48,9 +48,8 @@ def decide(view: View, at: Position | None) -> Decision:
             return stopped(view, _first(view, target))
     if not view.replicas:
         return stopped(view, _hold(view, _kept(stable, target), problem))
-    if resuming(view, stable):
-        held = _hold(view, _kept(stable, target), problem)
-        return replace(held, status=replace(held.status, phase="Resuming"))
+    if was_stopped(view):
+        return resumed(view, _hold(view, _kept(stable, target), problem), SOON)
     if candidate is not None and at is not None:
         if isinstance(target, Problem) or target.revision != candidate.revision:
             return _drain(view, stable, candidate, problem, _why_not(view, candidate, target))

@@ -7,9 +7,8 @@ ends: it begins anew when the pods of the stable version are back.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
-from modelmill.api.inference_service_status import StableTrack
 from modelmill.api.tracks import STOPPED
 from modelmill.engine.interface import Event
 from modelmill.serving.health import trouble
@@ -17,7 +16,7 @@ from modelmill.serving.history import with_superseded
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.view import View
 
-RESUMING = "Resuming"
+RESUMING: Final = "Resuming"
 _WHY = {"Suspended": "spec.suspend is true", "ScaledToZero": "spec.replicas is 0"}
 
 
@@ -43,11 +42,20 @@ def stopped_message(view: View, version: str) -> str:
     return f"{_WHY['ScaledToZero']}: {version} is kept without pods; kubectl scale brings them back"
 
 
-def resuming(view: View, stable: StableTrack) -> bool:
-    """Tell whether the pods of a service that was stopped are still coming back, with nothing known that keeps them.
+def was_stopped(view: View) -> bool:
+    """Tell whether the service was stopped, as its status says, and is not known to be back."""
+    return view.status.phase in (*STOPPED, RESUMING)
 
-    Until then nothing is rolled out: a candidate would be the only one that answers.
+
+def resumed(view: View, held: Decision, again: float) -> Decision:
+    """Return the decision about the stable track alone, of a service whose pods are to come back.
+
+    Nothing is rolled out meanwhile: a candidate would be the only one that answers. That they are back is written down before
+    a candidate takes their room, or a plan that did not see its status written would wait for them again.
     """
-    if view.status.phase not in (*STOPPED, RESUMING):
-        return False
-    return view.ready(stable.revision) < view.replicas and trouble(view, stable.revision) is None
+    stable = held.status.stable
+    if stable is None:
+        return held
+    if view.ready(stable.revision) < view.replicas and trouble(view, stable.revision) is None:
+        return replace(held, status=replace(held.status, phase=RESUMING))
+    return replace(held, again=again)
