@@ -14,6 +14,7 @@ from modelmill.engine.interface import Event
 from modelmill.serving.health import trouble
 from modelmill.serving.history import with_superseded
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.tracks import SOON
 from modelmill.serving.view import View
 
 RESUMING: Final = "Resuming"
@@ -25,7 +26,7 @@ def stopped(view: View, held: Decision) -> Decision:
     if view.replicas or held.status.stable is None:
         return held
     phase: Literal["Suspended", "ScaledToZero"] = "Suspended" if view.spec.suspend else "ScaledToZero"
-    status, events = replace(held.status, phase=phase), held.events
+    status, events = replace(held.status, phase=phase, previous=None), held.events
     candidate = view.status.canary
     if candidate is not None and candidate.revision != held.status.stable.revision:
         status = replace(status, history=with_superseded(view, candidate, _WHY[phase]))
@@ -47,7 +48,7 @@ def was_stopped(view: View) -> bool:
     return view.status.phase in (*STOPPED, RESUMING)
 
 
-def resumed(view: View, held: Decision, again: float) -> Decision:
+def resumed(view: View, held: Decision) -> Decision:
     """Return the decision about the stable track alone, of a service whose pods are to come back.
 
     Nothing is rolled out meanwhile: a candidate would be the only one that answers. That they are back is written down before
@@ -58,4 +59,4 @@ def resumed(view: View, held: Decision, again: float) -> Decision:
         return held
     if view.ready(stable.revision) < view.replicas and trouble(view, stable.revision) is None:
         return replace(held, status=replace(held.status, phase=RESUMING))
-    return replace(held, again=again)
+    return replace(held, again=SOON)
