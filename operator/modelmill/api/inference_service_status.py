@@ -195,7 +195,18 @@ class InferenceServiceStatus(StatusPart):
         ),
     ] = ()
     phase: Annotated[
-        Literal["Pending", "Deploying", "Stable", "RollingOut", "Paused", "RollingBack", "RolledBack"],
+        Literal[
+            "Pending",
+            "Deploying",
+            "Stable",
+            "RollingOut",
+            "Paused",
+            "RollingBack",
+            "RolledBack",
+            "Suspended",
+            "ScaledToZero",
+            "Resuming",
+        ],
         Field(description="For scripts."),
     ] = "Pending"
     url: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="URL inside the cluster.")] = None

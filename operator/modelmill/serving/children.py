@@ -100,6 +100,6 @@ def _kept(view: View, decision: Decision) -> tuple[list[str], bool]:
         if revision in recorded:
             waits = True
             keep.append(deployment_name(view.name, revision))
-        elif not view.ready(stable) and view.ready(revision):
+        elif view.replicas and not view.ready(stable) and view.ready(revision):
             keep.append(deployment_name(view.name, revision))
     return keep, waits

@@ -64,8 +64,8 @@ class View:
 
     @property
     def replicas(self) -> int:
-        """Pods that the service is to have outside of a rollout."""
-        return self.spec.replicas
+        """Pods that the service is to have outside of a rollout; 0 for one that is stopped."""
+        return 0 if self.spec.suspend else self.spec.replicas
 
     @property
     def url(self) -> str:

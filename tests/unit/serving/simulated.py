@@ -362,6 +362,11 @@ class World:
         wanted = {revision_of(one): one["spec"]["replicas"] for one in self.deployments.values()}
         owners = {one["metadata"]["uid"] for one in self.deployments.values()}
         ready = Counter(revision_of(pod) for pod in self.pods if is_ready(pod) and pod["owner"] in owners)
+        if spec.get("suspend") or not spec["replicas"]:
+            assert canary is None
+            assert wanted[stable["revision"]] == 0
+            assert status.get("previous") is None
+            return
         assert wanted[stable["revision"]] >= 1
         only = self.service["spec"]["selector"].get("modelmill.dev/revision")
         switched = (

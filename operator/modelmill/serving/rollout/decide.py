@@ -30,6 +30,7 @@ from modelmill.serving.rollout.measured import measured
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
+from modelmill.serving.rollout.stopped import resumed, stopped, was_stopped
 from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks
 from modelmill.serving.target import Problem, Target, may_be_tried
 from modelmill.serving.traffic.shares import only_revision
@@ -59,12 +60,16 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
     problem = target if isinstance(target, Problem) else None
     stable, candidate = view.status.stable, view.status.canary
     if stable is None:
-        return _first(view, target)
+        return stopped(view, _first(view, target))
     if not was_whole(view, stable):
         if isinstance(target, Problem) or target.revision == stable.revision or not may_be_tried(view, target):
-            return _prove(view, _kept(stable, target), problem)
+            return stopped(view, _prove(view, _kept(stable, target), problem))
         if not view.ready(stable.revision):
-            return _first(view, target)
+            return stopped(view, _first(view, target))
+    if not view.replicas:
+        return stopped(view, hold(view, _kept(stable, target), problem))
+    if was_stopped(view):
+        return resumed(view, hold(view, _kept(stable, target), problem))
     if candidate is not None and at is not None:
         if isinstance(target, Problem) or target.revision != candidate.revision:
             return drain(view, stable, candidate, problem, _why_not(view, candidate, target))
@@ -139,7 +144,7 @@ def _first(view: View, target: Target | Problem) -> Decision:
 def _prove(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
     """The first version is being deployed: it serves when all its pods are ready."""
     held = hold(view, stable, problem)
-    if view.ready(stable.revision) < view.replicas:
+    if view.ready(stable.revision) < max(1, view.replicas):
         return replace(held, status=replace(held.status, phase="Deploying"))
     event = Event("Normal", "Serving", f"{stable.version} serves with {view.replicas} pods")
     status = replace(held.status, phase="Stable", history=with_served(view, stable))
