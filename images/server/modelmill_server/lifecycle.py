@@ -28,6 +28,7 @@ from modelmill_server.payloads.log import open_log
 from modelmill_server.protocols.application import Application
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.settings import Settings
+from modelmill_server.shadow.mirror import Mirror, open_mirror
 from modelmill_server.supervisor import CRASHED, STOPPED, Phase, enter
 from modelmill_server.telemetry.counters import Monitor
 
@@ -125,15 +126,19 @@ async def serve(settings: Settings) -> int:
     loading = loop.run_in_executor(None, load, settings)
     grpc = await _start_grpc(service, settings)
     watching = loop.create_task(_sweep(connections))
+    mirror: Mirror | None = None
     try:
         loaded, dialects = await loading
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         service.attach(loaded)
-        application.attach(loaded, dialects)
+        mirror = open_mirror(settings, loaded.model)
+        application.attach(loaded, dialects, mirror)
         if grpc is not None:
             grpc.methods.attach(loaded, dialects.reader)
         service.open()
+        if mirror is not None:
+            mirror.start()
         await _tell_grpc(grpc, serving=True)
         log.info(
             "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
@@ -147,6 +152,8 @@ async def serve(settings: Settings) -> int:
         await _tell_grpc(grpc, serving=False)
         await _show(service, failure)
     watching.cancel()
+    if mirror is not None:
+        await mirror.close()
     if grpc is not None:
         await grpc.stop(STOP_SECONDS)
     await asyncio.sleep(0)  # a connection that is made already is accepted before the port is closed
