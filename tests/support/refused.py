@@ -282,7 +282,23 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "the weights of the steps must not become smaller": lambda: service(
         {"rollout": {"steps": [{"weight": 50}, {"pauseSeconds": 5}, {"weight": 20}]}}
     ),
-    "a step has either weight or pauseSeconds": lambda: service({"rollout": {"steps": [{}]}}),
+    "a step has exactly one of weight, pauseSeconds": lambda: service({"rollout": {"steps": [{}]}}),
+    "strategy BlueGreen takes no steps": lambda: service(
+        {"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 10}]}}
+    ),
+    "blueGreen is for strategy BlueGreen": lambda: service({"rollout": {"blueGreen": {}}}),
+    "analysis needs prePromotionSeconds or postPromotionSeconds": lambda: service(
+        {
+            "rollout": {
+                "strategy": "BlueGreen",
+                "blueGreen": {"postPromotionSeconds": 0},
+                "analysis": {"checks": [{"metric": "ErrorRatio", "maximum": "0.1"}]},
+            }
+        }
+    ),
+    "setCanaryReplicas is the first step, once": lambda: service(
+        {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
+    ),
     "a check needs maximum or maxRatioToStable": lambda: service(
         {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
     ),

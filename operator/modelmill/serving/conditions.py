@@ -8,7 +8,14 @@ from dataclasses import replace
 from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition, find
-from modelmill.kube.labels import RETRY_ANNOTATION, SERVICE_LABEL
+from modelmill.kube.labels import (
+    ABORT_ANNOTATION,
+    PROMOTE_FULL_ANNOTATION,
+    RESUME_ANNOTATION,
+    RETRY_ANNOTATION,
+    ROLLBACK_ANNOTATION,
+    SERVICE_LABEL,
+)
 from modelmill.kube.texts import fitted
 from modelmill.serving.health import Trouble, trouble
 from modelmill.serving.rollout.analysis import FAIL
@@ -36,8 +43,13 @@ def status_of(view: View, decision: Decision) -> InferenceServiceStatus:
         replicas=ready,
         ready_replicas=f"{ready}/{wanted or view.replicas}",
         weight=f"{canary.actual_weight}/{canary.weight}" if canary is not None else "-",
-        step=f"{min(canary.step, len(rollout.steps) - 1) + 1}/{len(rollout.steps)}" if canary is not None else "-",
+        step=_step(view, canary) if canary is not None else "-",
     )
+
+
+def _step(view: View, canary: CanaryTrack) -> str:
+    at = position_of(view, canary)
+    return f"{at.index + 1}/{len(at.steps)}"
 
 
 def conditions(view: View, decision: Decision) -> list[Condition]:
@@ -94,11 +106,12 @@ def _ready(
         return Condition(
             "Ready", TRUE, decision.problem.reason, f"{text} and goes on serving: {decision.problem.message}"
         )
-    if canary is not None and phase == "RollingOut":
-        return Condition("Ready", TRUE, "RollingOut", f"{text}; {canary.version} is being rolled out")
+    if canary is not None and phase in ("RollingOut", "Paused"):
+        doing = "is being rolled out" if phase == "RollingOut" else "waits for a person"
+        return Condition("Ready", TRUE, phase, f"{text}; {canary.version} {doing}")
     if phase == "RolledBack":
         return Condition("Ready", TRUE, "RolledBack", f"{text}; {_taken_back(decision.status)}")
-    return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable))
+    return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable) + _gone_back(decision.status))
 
 
 def _taken_back(status: InferenceServiceStatus) -> str:
@@ -113,6 +126,14 @@ def _grounds(status: InferenceServiceStatus, stable: StableTrack) -> str:
     served = next((one for one in status.history if one.outcome == "Serving"), None)
     told = served is not None and served.revision == stable.revision and served.message
     return f"; {served.message}" if served is not None and told else ""
+
+
+def _gone_back(status: InferenceServiceStatus) -> str:
+    """Return that a person had it gone back, while that is in effect."""
+    back = status.rollback
+    if back is None:
+        return ""
+    return f"; {', '.join(back.left)} skipped since {back.time}: {ROLLBACK_ANNOTATION} asked for {back.version}"
 
 
 def _available(view: View, stable: StableTrack, canary: CanaryTrack | None) -> Condition:
@@ -136,8 +157,13 @@ def _reconciling(
     if phase == "Deploying":
         text = f"{stable.version} is being deployed; it serves when all {stable.replicas} pods are ready"
         return Condition("Reconciling", TRUE, "Deploying", text)
-    if phase == "RollingOut" and canary is not None:
+    if phase in ("RollingOut", "Paused") and canary is not None:
         text = f"{canary.version}: {position_of(view, canary).describe()}"
+        if canary.paused is not None:
+            text += (
+                f"; paused since {canary.pause_time} ({canary.paused}): set the annotation {RESUME_ANNOTATION}, "
+                f"{PROMOTE_FULL_ANNOTATION} or {ABORT_ANNOTATION} to a new text"
+            )
         last = next(iter(canary.analysis), None)
         if last is not None:
             # Of equal verdicts in a step only the first is on record.
@@ -146,7 +172,7 @@ def _reconciling(
             )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
-        return Condition("Reconciling", TRUE, "RollingOut", text)
+        return Condition("Reconciling", TRUE, phase, text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
         return Condition("Reconciling", TRUE, "RollingBack", text)

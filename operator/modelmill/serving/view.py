@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from modelmill.api.inference_service import InferenceServiceSpec
@@ -70,6 +70,10 @@ class View:
     def url(self) -> str:
         """URL of the Service inside the cluster."""
         return f"http://{self.name}.{self.namespace}.svc"
+
+    def with_status(self, status: InferenceServiceStatus) -> View:
+        """Return the view in which this is what was decided so far."""
+        return replace(self, service=replace(self.service, status=status))
 
     def ready(self, revision: str) -> int:
         """Return how many pods of this revision are ready."""

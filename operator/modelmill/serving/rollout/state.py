@@ -21,10 +21,12 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
     """Return the state of the step."""
     if at.deadline_left is not None:
         return StepState(again=at.deadline_left)
+    if at.step.pause is not None:
+        return StepState(done=at.resumed)
     if at.passed and at.step.weight is not None:
         return StepState(done=True)
     wait = at.seconds_left
-    if at.analysis is None or at.weight == 0 or at.ends is None:
+    if at.analysis is None or not at.measures or at.ends is None:
         return StepState(again=wait) if wait > 0 else StepState(done=True)
     if wait > 0:
         return StepState(again=min(wait, at.measure_again or wait))
