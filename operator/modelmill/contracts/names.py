@@ -46,6 +46,10 @@ STAGE_IMPORT: Final = "import"
 ENV_IMPORT: Final = "MODELMILL_IMPORT"
 # The container of the pod that looks for new data.
 STAGE_LOOK: Final = "look"
+# The container of a pod that scores a prefix, and the JSON of batch.BatchSpec that it is told.
+STAGE_BATCH: Final = "batch"
+ENV_BATCH: Final = "MODELMILL_BATCH"
+ENV_PARTITION: Final = "JOB_COMPLETION_INDEX"  # set by Kubernetes in the pods of an Indexed Job
 
 # Exit codes of the built-in stages and of the server's fetch.
 EXIT_RETRY: Final = 1  # may go away by itself: the store is down, a connection was cut
