@@ -8,6 +8,7 @@ from pydantic import Field
 
 from modelmill.api.analysis import Analysis
 from modelmill.api.base import Part, rules
+from modelmill.api.traffic import Traffic
 
 
 class Step(Part):
@@ -61,6 +62,7 @@ class Rollout(Part):
         description="Measurements. Left out where steps are given: only readiness is waited for. Left out with the steps: "
         "at most 1 % of errors, and a 95th percentile of the duration of at most 3 times that of the stable version.",
     )
+    traffic: Traffic = Field(default_factory=Traffic, description="How a version gets its share of the requests.")
     progress_deadline_seconds: int = Field(
         default=600, ge=10, le=86_400, description="Longest time that new pods may take to become ready."
     )

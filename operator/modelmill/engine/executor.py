@@ -1,4 +1,4 @@
-"""Carries a plan out: patch, apply, create, delete, finalizer, status, events, in this order, and nothing that changes nothing."""
+"""Carries a plan out: patch, apply, create, delete, finalizer, status, events, in this order, and nothing without a change."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from modelmill.serving.rollout.measured import measured
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.state import step_state
 from modelmill.serving.target import Problem, Target, find_target, may_be_tried
+from modelmill.serving.traffic.gateway import routed_away
 from modelmill.serving.traffic.shares import actual_weight, only_revision
 from modelmill.serving.view import View
 
@@ -57,7 +58,7 @@ def decide(view: View, at: Position | None) -> Decision:
     if target.revision == stable.revision:
         held = _hold(view, _kept(stable, target), None)
         return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
-    if not may_be_tried(view, target):
+    if not may_be_tried(view, target) or (view.route is not None and view.route.reason):
         return _hold(view, stable, None)
     return _start(view, stable, target)
 
@@ -145,7 +146,7 @@ def _drain(
     since = candidate.step_time if candidate.weight == 0 else timestamp(view.now)
     left = (parse_timestamp(since) + timedelta(seconds=DRAIN_SECONDS) - view.now).total_seconds()
     whole = view.ready(stable.revision) >= view.replicas
-    if whole or left <= 0 or not view.ready(candidate.revision):
+    if ((whole or left <= 0) and routed_away(view)) or not view.ready(candidate.revision):
         history = with_superseded(view, candidate, why)
         return replace(held, status=replace(held.status, history=history), again=SOON)
     kept = _candidate(view, replace(candidate, step_time=since), 0)
@@ -187,6 +188,8 @@ def _start(view: View, stable: StableTrack, target: Target) -> Decision:
 
 def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
     """Measure, then go on, wait, take back or promote."""
+    if at.routed and view.route is not None and candidate.routed_time is None:
+        candidate = replace(candidate, routed_time=timestamp(view.now))
     reason = _failure(view, candidate, at)
     if reason is not None:
         return _fail(view, stable, candidate, reason)
@@ -204,7 +207,7 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
         decision = _tracks(view, stable, candidate, at)
         return replace(decision, again=_soonest(state.again, at.measure_again))
     events: tuple[Event, ...] = ()
-    candidate = replace(candidate, step=at.index + 1, step_time=timestamp(view.now))
+    candidate = replace(candidate, step=at.index + 1, step_time=timestamp(view.now), routed_time=None)
     at = position_of(view, candidate)
     if at.step.weight is not None:
         text = f"{candidate.version}: weight {at.weight}, step {at.index + 1} of {len(at.steps)}"
@@ -263,7 +266,9 @@ def _promote(view: View, stable: StableTrack, candidate: CanaryTrack) -> Decisio
 
 def _tracks(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
     """Return the pods of both tracks."""
-    keep = stable_pods(view.replicas, at.weight, candidate_ready=at.ready, has=stable.replicas)
+    keep = view.replicas
+    if view.route is None:
+        keep = stable_pods(view.replicas, at.weight, candidate_ready=at.ready, has=stable.replicas)
     status = replace(
         view.status,
         phase="RollingOut",
@@ -278,8 +283,7 @@ def _stable(view: View, stable: StableTrack, replicas: int) -> StableTrack:
 
 
 def _candidate(view: View, candidate: CanaryTrack, weight: int) -> CanaryTrack:
-    ready, stable = view.ready(candidate.revision), view.status.stable
-    actual = actual_weight(weight, ready, view.ready(stable.revision) if stable is not None else 0)
+    ready, actual = view.ready(candidate.revision), actual_weight(view, candidate, weight)
     return replace(candidate, ready=ready, weight=weight, actual_weight=actual)
 
 

@@ -26,7 +26,7 @@ class Position:
     deadline_left: seconds until missing readiness is a failure; None while all pods of the weight are ready.
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
-    passed: a measurement in this step passed.
+    passed: a measurement in this step passed. routed: the gateways give the weight; true where there are none.
     """
 
     steps: Sequence[Step]
@@ -42,6 +42,7 @@ class Position:
     deadline_seconds: int
     measure_left: float | None
     passed: bool
+    routed: bool
 
     @property
     def step(self) -> Step:
@@ -69,7 +70,9 @@ class Position:
 
     def describe(self) -> str:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
-        if self.ready < self.wanted:
+        if not self.routed and self.ready >= self.wanted:
+            waits = f"waits until the gateways give weight {self.weight}"
+        elif self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
         elif self.step.pause_seconds is not None and self.ends is not None:
@@ -104,6 +107,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         deadline_seconds=view.spec.rollout.progress_deadline_seconds,
         measure_left=_measure_left(view, candidate, analysis, ends) if analysis is not None else None,
         passed=was_measured(candidate, PASS),
+        routed=view.route is None or view.route.carries(weight, candidate.revision),
     )
 
 
@@ -114,7 +118,8 @@ def weight_at(steps: Sequence[Step], index: int) -> int:
 
 def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
     """Tell whether a measurement in this step had the verdict. One of the second in which it began was of the step before."""
-    return any(one.verdict == verdict and one.time > candidate.step_time for one in candidate.analysis)
+    since = candidate.routed_time or candidate.step_time
+    return any(one.verdict == verdict and one.time > since for one in candidate.analysis)
 
 
 def retry_seconds(analysis: Analysis) -> float:
@@ -154,6 +159,8 @@ def _end(
     if analysis is None or step.weight == FULL or pause_follows:
         return None
     since = max(began, view.ready_since(candidate.revision) or began)
+    if view.route is not None:
+        since = parse_timestamp(candidate.routed_time) if candidate.routed_time is not None else view.now
     return since + timedelta(seconds=analysis.interval_seconds)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from modelmill.contracts import names
 from modelmill.kube import labels
 from modelmill.serving.view import View
 
+PORT: Final = 80
 
-def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
-    """Return the Service, port 80.
+
+def build_service(view: View, only_revision: str | None, name: str = "") -> dict[str, Any]:
+    """Return the Service. name: left out, that of the InferenceService.
 
     only_revision: outside a rollout the one revision that may get traffic, so that weight 0 is immediate on a rollback; None
     while two revisions share the traffic by their ready pods.
@@ -22,13 +24,13 @@ def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
-            "name": view.name,
+            "name": name or view.name,
             "namespace": view.namespace,
             "labels": {labels.SERVICE_LABEL: view.name, "app.kubernetes.io/instance": view.name},
         },
         "spec": {
             "type": "ClusterIP",
             "selector": selector,
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": names.HTTP_PORT}],
+            "ports": [{"name": "http", "port": PORT, "protocol": "TCP", "targetPort": names.HTTP_PORT}],
         },
     }
