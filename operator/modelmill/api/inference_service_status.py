@@ -62,9 +62,20 @@ class CanaryTrack(StatusPart):
     replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]
     ready: Annotated[int, Field(ge=0, description="Pods ready.")]
     weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic wanted, percent.")]
-    actual_weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic by ready pods, percent.")]
+    actual_weight: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Share of traffic that it gets, percent: by ready pods, or by the weights that gateways have taken.",
+        ),
+    ]
     step: Annotated[int, Field(ge=0, description="Step of status.effective.steps that is being done, from 0.")]
     step_time: Annotated[Timestamp, Field(description="When the step began.")]
+    routed_time: Annotated[
+        Timestamp | None,
+        Field(description="When the gateways were seen to give the weight of the step, in mode GatewayAPI."),
+    ] = None
     start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
     last_measure_time: Annotated[Timestamp | None, Field(description="When it was last measured.")] = None
     paused: Annotated[

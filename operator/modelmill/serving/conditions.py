@@ -187,6 +187,8 @@ def _reconciling(
         return Condition("Reconciling", TRUE, phase, text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
+        if view.route is not None:
+            text += " and the gateways have taken the weights"
         return Condition("Reconciling", TRUE, "RollingBack", text)
     return Condition("Reconciling", FALSE, "Settled", "nothing is being changed")
 

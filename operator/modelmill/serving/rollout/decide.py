@@ -82,7 +82,7 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
     if target.revision == stable.revision:
         held = hold(view, _kept(stable, target), None)
         return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
-    if not may_be_tried(view, target):
+    if not may_be_tried(view, target) or (view.route is not None and view.route.reason):
         return hold(view, stable, None)
     return _start(view, stable, target, wished=aim.accepted)
 
@@ -193,6 +193,8 @@ def _skips(view: View, target: Target, *, wished: bool) -> Literal["Rollback", "
 
 def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position, asked: Asked) -> Decision:
     """Measure, then go on, wait, take back or promote."""
+    if at.routed and view.route is not None and candidate.routed_time is None:
+        candidate = replace(candidate, routed_time=timestamp(view.now))
     reason = _failure(view, candidate, at)
     if reason is None and asked.says("abort"):
         reason = f"Aborted: by a person, {ABORT_ANNOTATION}={asked.new['abort']}"

@@ -27,6 +27,7 @@ class Position:
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
     passed: a measurement in this step passed. resumed: a person let it go on in this step. paused: why it waits for a person.
+    routed: the gateways give the weight; true where there are none.
     """
 
     strategy: str
@@ -46,6 +47,7 @@ class Position:
     passed: bool
     resumed: bool
     paused: str | None
+    routed: bool
 
     @property
     def measures(self) -> bool:
@@ -78,7 +80,9 @@ class Position:
 
     def describe(self) -> str:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
-        if self.ready < self.wanted:
+        if not self.routed and self.ready >= self.wanted:
+            waits = f"waits until the gateways give weight {self.weight}"
+        elif self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
         elif self.paused is not None or self.step.pause is not None:
@@ -120,6 +124,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         passed=was_measured(candidate, PASS),
         resumed=candidate.resumed,
         paused=candidate.paused,
+        routed=view.route is None or view.route.carries(weight, candidate.revision),
     )
 
 
@@ -137,7 +142,8 @@ def weight_at(steps: Sequence[Step], index: int) -> int:
 
 def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
     """Tell whether a measurement in this step had the verdict. One of the second in which it began was of the step before."""
-    return any(one.verdict == verdict and one.time > candidate.step_time for one in candidate.analysis)
+    since = candidate.routed_time or candidate.step_time
+    return any(one.verdict == verdict and one.time > since for one in candidate.analysis)
 
 
 def retry_seconds(analysis: Analysis) -> float:
@@ -181,6 +187,8 @@ def _end(
     if analysis is None or step.weight == FULL or pause_follows:
         return None
     since = max(began, view.ready_since(candidate.revision) or began)
+    if view.route is not None:
+        since = parse_timestamp(candidate.routed_time) if candidate.routed_time is not None else view.now
     return since + timedelta(seconds=analysis.interval_seconds)
 
 
