@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -30,11 +30,19 @@ class Sample:
         return Sample(_sum(self.codes, other.codes), _sum(self.buckets, other.buckets))
 
 
+def errors(sample: Sample) -> float:
+    """Return 5xx answers."""
+    return sum(count for code, count in sample.codes.items() if code.startswith("5"))
+
+
 def error_ratio(sample: Sample) -> float:
     """Return 5xx answers by all answers; 0 without any."""
-    total = sample.requests
-    errors = sum(count for code, count in sample.codes.items() if code.startswith("5"))
-    return errors / total if total else 0.0
+    return errors(sample) / sample.requests if sample.requests else 0.0
+
+
+def durations(sample: Sample) -> float:
+    """Return how many durations were counted."""
+    return max(sample.buckets.values(), default=0.0)
 
 
 def quantile(sample: Sample, q: float) -> float:
@@ -57,13 +65,25 @@ def quantile(sample: Sample, q: float) -> float:
     return lower
 
 
-def latency_p95(sample: Sample) -> float:
-    """Return the 95th percentile of the durations in seconds."""
-    return quantile(sample, 0.95)
+QUANTILES: Mapping[str, float] = {"LatencyP50Seconds": 0.5, "LatencyP95Seconds": 0.95, "LatencyP99Seconds": 0.99}
+"""Quantiles of the duration by their names in the API."""
 
 
-MEASURES: Mapping[str, Callable[[Sample], float]] = {"ErrorRatio": error_ratio, "LatencyP95Seconds": latency_p95}
-"""The figures by their names in the API."""
+def slower(sample: Sample, seconds: float) -> float:
+    """Return how many durations are above `seconds`, linear inside a bucket.
+
+    Those in the last, open bucket count as its lower bound.
+    """
+    below, lower = 0.0, 0.0
+    for bound in sorted(sample.buckets):
+        count = sample.buckets[bound]
+        if bound == float("inf"):
+            return count - below if seconds < lower else 0.0
+        if seconds < bound:
+            inside = (count - below) * (seconds - lower) / (bound - lower) if seconds > lower else 0.0
+            return durations(sample) - below - inside
+        below, lower = count, bound
+    return 0.0
 
 
 def _difference(now: Mapping[_K, float], earlier: Mapping[_K, float]) -> dict[_K, float]:

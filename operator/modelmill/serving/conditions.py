@@ -137,7 +137,9 @@ def _reconciling(
         text = f"{stable.version} is being deployed; it serves when all {stable.replicas} pods are ready"
         return Condition("Reconciling", TRUE, "Deploying", text)
     if phase == "RollingOut" and canary is not None:
-        text = f"{canary.version}: {position_of(view, canary).describe()}"
+        at = position_of(view, canary)
+        lacking = at.lacks_data(canary)
+        text = f"{canary.version}: {at.describe()}"
         last = next(iter(canary.analysis), None)
         if last is not None:
             # Of equal verdicts in a step only the first is on record.
@@ -146,7 +148,12 @@ def _reconciling(
             )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
-        return Condition("Reconciling", TRUE, "RollingOut", text)
+        if lacking:
+            text += (
+                "; it goes on when there are more requests, when spec.rollout.analysis asks for fewer (minRequests), or when "
+                "it says what to do without them (onInsufficientData: Pass or Fail)"
+            )
+        return Condition("Reconciling", TRUE, "InsufficientData" if lacking else "RollingOut", text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
         return Condition("Reconciling", TRUE, "RollingBack", text)

@@ -195,7 +195,7 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
         return _fail(view, stable, candidate, f"AnalysisFailed: {verdict.message}")
     if verdict is not None:
         at = position_of(view, candidate)
-    state = step_state(at, view.samples)
+    state = step_state(at, verdict)
     if state.failed:
         return _fail(view, stable, candidate, state.failed)
     if state.done and at.last:
@@ -209,7 +209,7 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     if at.step.weight is not None:
         text = f"{candidate.version}: weight {at.weight}, step {at.index + 1} of {len(at.steps)}"
         events = (Event("Normal", "WeightSet", text),)
-    state = step_state(at, view.samples)
+    state = step_state(at, verdict)
     again = _soonest(SOON if state.done else state.again, at.measure_again)
     return replace(_tracks(view, stable, candidate, at), events=events, again=again)
 

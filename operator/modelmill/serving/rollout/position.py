@@ -11,7 +11,7 @@ from modelmill.api.inference_service_status import CanaryTrack
 from modelmill.api.rollout import Step
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.serving.capacity import FULL, candidate_pods
-from modelmill.serving.rollout.analysis import PASS
+from modelmill.serving.rollout.analysis import INSUFFICIENT, PASS
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.view import View
 
@@ -26,7 +26,7 @@ class Position:
     deadline_left: seconds until missing readiness is a failure; None while all pods of the weight are ready.
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
-    passed: a measurement in this step passed.
+    passed: as many measurements in a row as are asked for passed in this step.
     """
 
     steps: Sequence[Step]
@@ -67,6 +67,14 @@ class Position:
             return self.measure_left
         return float(self.analysis.interval_seconds) if self.passed else retry_seconds(self.analysis)
 
+    def lacks_data(self, candidate: CanaryTrack) -> bool:
+        """Tell whether the step's time is over and only too few figures keep it from ending."""
+        if self.analysis is None or self.ends is None or self.seconds_left > 0 or self.passed or not self.weight:
+            return False
+        last = next(iter(candidate.analysis), None)
+        held = last is not None and last.verdict == INSUFFICIENT and last.time > candidate.step_time
+        return held and self.deadline_left is None
+
     def describe(self) -> str:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
         if self.ready < self.wanted:
@@ -103,7 +111,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         deadline_left=_deadline_left(view, candidate) if ready < wanted else None,
         deadline_seconds=view.spec.rollout.progress_deadline_seconds,
         measure_left=_measure_left(view, candidate, analysis, ends) if analysis is not None else None,
-        passed=was_measured(candidate, PASS),
+        passed=analysis is not None and enough_passed(candidate, analysis),
     )
 
 
@@ -115,6 +123,12 @@ def weight_at(steps: Sequence[Step], index: int) -> int:
 def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
     """Tell whether a measurement in this step had the verdict. One of the second in which it began was of the step before."""
     return any(one.verdict == verdict and one.time > candidate.step_time for one in candidate.analysis)
+
+
+def enough_passed(candidate: CanaryTrack, analysis: Analysis) -> bool:
+    """Tell whether as many measurements in a row as are asked for passed in this step."""
+    # A rollout that an earlier release measured has no count; what it recorded once, passed.
+    return was_measured(candidate, PASS) and max(candidate.passes, 1) >= analysis.consecutive_success_limit
 
 
 def retry_seconds(analysis: Analysis) -> float:
@@ -158,7 +172,11 @@ def _end(
 
 
 def _needed(analysis: Analysis) -> str:
-    text = f"needs a measurement of at least {analysis.min_requests} requests that passes"
+    times = analysis.consecutive_success_limit
+    if times == 1:
+        text = f"needs a measurement of at least {analysis.min_requests} requests that passes"
+    else:
+        text = f"needs {times} measurements in a row of at least {analysis.min_requests} requests that pass"
     return f"{text} if there are as many" if analysis.on_insufficient_data == "Pass" else text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.analysis import INSUFFICIENT, Verdict
 from modelmill.serving.rollout.position import Position
 
 
@@ -17,8 +17,8 @@ class StepState:
     failed: str = ""
 
 
-def step_state(at: Position, samples: Samples | None) -> StepState:
-    """Return the state of the step."""
+def step_state(at: Position, verdict: Verdict | None) -> StepState:
+    """Return the state of the step. verdict: of the measurement that was taken for this plan."""
     if at.deadline_left is not None:
         return StepState(again=at.deadline_left)
     if at.passed and at.step.weight is not None:
@@ -31,9 +31,10 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
     if at.passed:
         return StepState(done=True)
     # The time is over without a verdict. Only a measurement that was taken, and had too few requests, decides.
-    if samples is not None and at.analysis.on_insufficient_data == "Pass":
+    short = verdict is not None and verdict.verdict == INSUFFICIENT
+    if short and at.analysis.on_insufficient_data == "Pass":
         return StepState(done=True)
-    if samples is not None and at.analysis.on_insufficient_data == "Fail":
+    if short and at.analysis.on_insufficient_data == "Fail":
         seconds = int((at.ends - at.began).total_seconds())
         text = f"InsufficientData: fewer than {at.analysis.min_requests} requests to the new version in {seconds} s"
         return StepState(failed=text)
