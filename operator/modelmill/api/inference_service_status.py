@@ -47,7 +47,7 @@ class Measurement(StatusPart):
     time: Annotated[Timestamp, Field(description="When.")]
     requests: Annotated[int, Field(ge=0, description="Requests to the new version since the measurement before.")]
     verdict: Annotated[
-        Literal["Pass", "Fail", "Inconclusive", "Insufficient"], Field(description="What the checks said.")
+        Literal["Pass", "Fail", "Error", "Inconclusive", "Insufficient"], Field(description="What the checks said.")
     ]
     message: Annotated[Text, Field(description="The values against their bounds.")]
 
@@ -70,6 +70,7 @@ class CanaryTrack(StatusPart):
     start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
     last_measure_time: Annotated[Timestamp | None, Field(description="When it was last measured.")] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    consecutive_errors: Annotated[int, Field(ge=0, description="Measurements in a row without figures.")] = 0
     passes: Annotated[
         int, Field(ge=0, description="Measurements in a row that passed, in the step of the last one.")
     ] = 0

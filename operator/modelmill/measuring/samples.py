@@ -6,15 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+MAX_SERIES = 1024
+"""Of one kind, of all pods together: what each of a thousand pods tells is bounded, and so is what they tell together."""
+
 _K = TypeVar("_K")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Counters over a time: answers by HTTP code, and cumulative histogram of durations by upper bound, s."""
+    """Counters over a time.
+
+    codes: answers by HTTP code. buckets: cumulative histogram of durations by upper bound, s. bins: predicted rows by bin.
+    edges: upper bounds of the bins of predicted numbers, which are no counters. scores: labels that came later, and the sums of
+    their errors, by the version that predicted and by what: correct, wrong, scored, absolute, squared.
+    """
 
     codes: Mapping[str, float] = field(default_factory=dict)
     buckets: Mapping[float, float] = field(default_factory=dict)
+    bins: Mapping[str, float] = field(default_factory=dict)
+    edges: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def requests(self) -> float:
@@ -23,11 +34,23 @@ class Sample:
 
     def minus(self, earlier: Sample) -> Sample:
         """Return what was counted since `earlier`; a counter that went back was reset and counts from zero."""
-        return Sample(_difference(self.codes, earlier.codes), _difference(self.buckets, earlier.buckets))
+        return Sample(
+            _difference(self.codes, earlier.codes),
+            _difference(self.buckets, earlier.buckets),
+            _difference(self.bins, earlier.bins),
+            self.edges,
+            _difference(self.scores, earlier.scores),
+        )
 
     def plus(self, other: Sample) -> Sample:
         """Return both counted together."""
-        return Sample(_sum(self.codes, other.codes), _sum(self.buckets, other.buckets))
+        return Sample(
+            _sum(self.codes, other.codes),
+            _sum(self.buckets, other.buckets),
+            _sum(self.bins, other.bins),
+            {**self.edges, **other.edges} if len(self.edges) < MAX_SERIES else self.edges,
+            _sum(self.scores, other.scores),
+        )
 
 
 def errors(sample: Sample) -> float:
@@ -93,4 +116,8 @@ def _difference(now: Mapping[_K, float], earlier: Mapping[_K, float]) -> dict[_K
 
 
 def _sum(one: Mapping[_K, float], other: Mapping[_K, float]) -> dict[_K, float]:
-    return {key: one.get(key, 0.0) + other.get(key, 0.0) for key in {*one, *other}}
+    total = dict(one)
+    for key, count in other.items():
+        if key in total or len(total) < MAX_SERIES:
+            total[key] = total.get(key, 0.0) + count
+    return total

@@ -8,12 +8,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
 
 MOST: Final = 1_000_000
 MOST_RANKED: Final = 10_000
 _NEGLIGIBLE: Final = 1e-17  # of a sum: later terms change no digit of it
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Absolute errors of labelled rows: how many, their sum, and the sum of their squares."""
+
+    count: float
+    total: float
+    squares: float
+
+    @property
+    def mean(self) -> float:
+        """The mean absolute error."""
+        return self.total / self.count
+
+    @property
+    def variance(self) -> float:
+        """Variance of the absolute errors; infinite where one row alone tells none."""
+        if self.count < 2:
+            return math.inf
+        return max(self.squares / self.count - self.mean**2, 0.0) * self.count / (self.count - 1)
 
 
 def binomial_tail(successes: float, trials: float, share: float) -> float:
@@ -86,20 +108,37 @@ def lower_share_tail(right: float, count: float, right_stable: float, count_stab
     return normal_tail((ratio * q - p) / math.sqrt(variance))
 
 
-def psi(counts: Sequence[float], stable: Sequence[float], level: float, effective: float = 1.0) -> tuple[float, float]:
+def mean_tail(sums: Errors, bound: float) -> float:
+    """Return the p-value of "the mean is at most `bound`", of values with these sums, by the normal distribution."""
+    return _beyond(sums.mean - bound, sums.variance / sums.count)
+
+
+def mean_ratio_tail(sums: Errors, stable: Errors, ratio: float) -> float:
+    """Return the p-value of "the mean is at most `ratio` times that of the stable version" (Welch's test, normal)."""
+    variance = sums.variance / sums.count + ratio * ratio * stable.variance / stable.count
+    return _beyond(sums.mean - ratio * stable.mean, variance)
+
+
+def _beyond(difference: float, variance: float) -> float:
+    if variance > 0:
+        return normal_tail(difference / math.sqrt(variance))
+    return 0.0 if difference > 0 else 1.0
+
+
+def psi(counts: Sequence[float], stable: Sequence[float], level: float) -> tuple[float, float]:
     """Return the population stability index of two counts over the same bins without what chance adds, and its lower bound.
 
     PSI = sum of (q - p) * ln(q / p) over the bins, with half an observation added to each. Between two samples of one
     distribution n*m/(n + m) * PSI is nearly chi-squared with B - 1 degrees of freedom, so that chance adds (B - 1)(1/n + 1/m)
     on the average: it is taken off. Otherwise it is nearly non-central chi-squared, whose standard deviation gives the
-    one-sided bound. effective: how many independent observations there are for each one counted.
+    one-sided bound.
     """
-    n, m = sum(counts) * effective, sum(stable) * effective
+    n, m = sum(counts), sum(stable)
     bins = len(counts)
     index = 0.0
     for one, other in zip(counts, stable, strict=True):
-        q = (one * effective + 0.5) / (n + 0.5 * bins)
-        p = (other * effective + 0.5) / (m + 0.5 * bins)
+        q = (one + 0.5) / (n + 0.5 * bins)
+        p = (other + 0.5) / (m + 0.5 * bins)
         index += (q - p) * math.log(q / p)
     unit = 1 / n + 1 / m
     value = max(index - (bins - 1) * unit, 0.0)

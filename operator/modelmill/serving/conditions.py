@@ -11,8 +11,8 @@ from modelmill.kube.conditions import FALSE, TRUE, Condition, find
 from modelmill.kube.labels import RETRY_ANNOTATION, SERVICE_LABEL
 from modelmill.kube.texts import fitted
 from modelmill.serving.health import Trouble, trouble
-from modelmill.serving.rollout.analysis import FAIL
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.findings import FAIL
 from modelmill.serving.rollout.position import position_of
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.view import View

@@ -11,7 +11,7 @@ from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import InferenceService, ModelVersion
 from modelmill.kube.conditions import find, parse_timestamp
 from modelmill.kube.objects import Manifest
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.findings import Samples
 from modelmill.workloads.containers import Image
 from modelmill.workloads.pod_status import is_ready
 

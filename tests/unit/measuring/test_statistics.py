@@ -78,18 +78,18 @@ def test_share_that_is_much_lower_is_evidence() -> None:
     assert lower_share_tail(60, 100, 95, 100, 1) < 1e-6
 
 
-@pytest.mark.parametrize("rows", [50, 200, 5000])
+@pytest.mark.parametrize("rows", [50, 200, 1000])
 def test_psi_of_equal_distributions_is_nearly_zero_however_few_rows_there_are(rows: int) -> None:
     """The plain index of 50 rows in ten bins is 0.4 on the average."""
     chosen = random.Random(rows)
     found = []
-    for _ in range(300):
+    for _ in range(200):
         one, other = [0.0] * 10, [0.0] * 10
-        for _ in range(min(rows, 500)):
-            one[chosen.randrange(10)] += rows / min(rows, 500)
-            other[chosen.randrange(10)] += rows / min(rows, 500)
-        found.append(psi(one, other, 0.001, min(rows, 500) / rows))
-    assert sum(value for value, _ in found) / len(found) < 0.15
+        for _ in range(rows):
+            one[chosen.randrange(10)] += 1
+            other[chosen.randrange(10)] += 1
+        found.append(psi(one, other, 0.001))
+    assert sum(value for value, _ in found) / len(found) < 0.06
     assert all(least <= 0.1 for _, least in found)
 
 

@@ -11,8 +11,9 @@ from modelmill.contracts.names import DURATION_BUCKETS
 from modelmill.measuring.exposition import MAX_COUNT
 from modelmill.measuring.samples import Sample, error_ratio, quantile
 from modelmill.measuring.windows import Window
-from modelmill.serving.rollout.analysis import Samples, judge
+from modelmill.serving.rollout.analysis import judge
 from modelmill.serving.rollout.canary import CAREFUL_ANALYSIS
+from modelmill.serving.rollout.findings import Samples
 
 INF = float("inf")
 
@@ -167,7 +168,7 @@ def test_the_worst_check_decides_and_says_why() -> None:
         }
     )
     verdict = judge(both, Samples(Sample({"200": 19.0, "500": 1.0}, {0.2: 0.0, 0.4: 20.0, INF: 20.0}), Sample()))
-    assert (verdict.verdict, verdict.message) == ("Fail", "LatencyP95Seconds 0.39 > 0.2 (p 9.5e-27)")
+    assert (verdict.verdict, verdict.message) == ("Fail", "LatencyP95Seconds 0.39 > 0.2 (p < 0.001)")
 
 
 def test_hostile_buckets_are_judged() -> None:

@@ -16,8 +16,8 @@ import pytest
 from modelmill.api.analysis import Analysis
 from modelmill.contracts.names import DURATION_BUCKETS
 from modelmill.measuring.samples import Sample
-from modelmill.serving.rollout.analysis import CONCLUSIVE, FAIL, judge
-from modelmill.serving.rollout.checks import Samples
+from modelmill.serving.rollout.analysis import CONCLUSIVE, judge
+from modelmill.serving.rollout.findings import FAIL, Samples
 
 MEASUREMENTS = 20
 ROLLOUTS = 100

@@ -6,23 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelmill.api.analysis import Analysis
-from modelmill.serving.rollout.checks import (
-    FAIL,
-    INCONCLUSIVE,
-    INSUFFICIENT,
-    PASS,
-    Finding,
-    Samples,
-    Word,
-    judged,
-    worst_of,
-)
-
-__all__ = ["CONCLUSIVE", "FAIL", "INCONCLUSIVE", "INSUFFICIENT", "NO_FIGURES", "PASS", "Samples", "Verdict", "judge"]
+from modelmill.serving.rollout.checks import judged
+from modelmill.serving.rollout.findings import FAIL, INSUFFICIENT, PASS, WORST, Finding, Samples, Word, worst_of
 
 CONCLUSIVE: Final = (PASS, FAIL)
 """Verdicts after which counting begins anew. With the others it goes on, so that more is known the next time."""
 NO_FIGURES: Final = "no figures from"
+DRY_RUN: Final = "dry run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +24,12 @@ class Verdict:
     message: str
 
 
+def aside_of(message: str) -> tuple[str, ...]:
+    """Return what a message of `judge` tells beside its verdict: that pods gave no figures, what dry runs say."""
+    told = [f"{DRY_RUN} {word}" for word in WORST if f"{DRY_RUN} {word}" in message]
+    return (*told, NO_FIGURES) if NO_FIGURES in message else tuple(told)
+
+
 def judge(analysis: Analysis, samples: Samples) -> Verdict:
     """Return the verdict of all checks: that of the worst one, with the texts of all that agree with it."""
     requests = int(samples.candidate.requests)
@@ -41,7 +37,13 @@ def judge(analysis: Analysis, samples: Samples) -> Verdict:
     if silent and samples.silent == samples.pods:
         # Whether there were requests is not known: none of them was counted.
         return Verdict(INSUFFICIENT, requests, silent)
-    found: list[Finding] = [judged(check, samples, analysis.min_requests) for check in analysis.checks]
-    worst = worst_of(found).verdict
+    found, dry = _findings(analysis, samples, dry_run=False), _findings(analysis, samples, dry_run=True)
+    worst = worst_of(found).verdict if found else PASS
     texts = dict.fromkeys(one.text for one in found if one.verdict == worst)
-    return Verdict(worst, requests, "; ".join(filter(None, (*texts, silent))))
+    told = dict.fromkeys(f"{DRY_RUN} {one.verdict}: {one.text}" for one in dry)
+    return Verdict(worst, requests, "; ".join(filter(None, (*texts, *told, silent))))
+
+
+def _findings(analysis: Analysis, samples: Samples, *, dry_run: bool) -> list[Finding]:
+    wanted = (check for check in analysis.checks if check.dry_run == dry_run)
+    return [judged(check, samples, analysis.min_requests) for check in wanted]

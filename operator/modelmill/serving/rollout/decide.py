@@ -18,9 +18,9 @@ from modelmill.kube.labels import RETRY_ANNOTATION
 from modelmill.serving.capacity import stable_pods
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
-from modelmill.serving.rollout.analysis import INSUFFICIENT
 from modelmill.serving.rollout.decision import Decision
-from modelmill.serving.rollout.measured import measured
+from modelmill.serving.rollout.findings import INSUFFICIENT
+from modelmill.serving.rollout.measured import end_of, measured
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.state import step_state
 from modelmill.serving.target import Problem, Target, find_target, may_be_tried
@@ -191,11 +191,12 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     if reason is not None:
         return _fail(view, stable, candidate, reason)
     candidate, verdict = measured(view, candidate, at)
-    if at.analysis is not None and verdict is not None and candidate.failures > at.analysis.failure_limit:
-        return _fail(view, stable, candidate, f"AnalysisFailed: {verdict.message}")
+    reason = end_of(candidate, at, verdict)
+    if reason:
+        return _fail(view, stable, candidate, reason)
     if verdict is not None:
         at = position_of(view, candidate)
-    state = step_state(at, verdict)
+    state = step_state(at, view.samples)
     if state.failed:
         return _fail(view, stable, candidate, state.failed)
     if state.done and at.last:
@@ -209,7 +210,7 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     if at.step.weight is not None:
         text = f"{candidate.version}: weight {at.weight}, step {at.index + 1} of {len(at.steps)}"
         events = (Event("Normal", "WeightSet", text),)
-    state = step_state(at, verdict)
+    state = step_state(at, view.samples)
     again = _soonest(SOON if state.done else state.again, at.measure_again)
     return replace(_tracks(view, stable, candidate, at), events=events, again=again)
 

@@ -11,7 +11,7 @@ from modelmill.api.inference_service_status import CanaryTrack
 from modelmill.api.rollout import Step
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.serving.capacity import FULL, candidate_pods
-from modelmill.serving.rollout.analysis import INSUFFICIENT, PASS
+from modelmill.serving.rollout.findings import INSUFFICIENT, PASS
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.view import View
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelmill.serving.rollout.analysis import INSUFFICIENT, Verdict
+from modelmill.serving.rollout.analysis import judge
+from modelmill.serving.rollout.findings import INSUFFICIENT, Samples
 from modelmill.serving.rollout.position import Position
 
 
@@ -17,8 +18,8 @@ class StepState:
     failed: str = ""
 
 
-def step_state(at: Position, verdict: Verdict | None) -> StepState:
-    """Return the state of the step. verdict: of the measurement that was taken for this plan."""
+def step_state(at: Position, samples: Samples | None) -> StepState:
+    """Return the state of the step."""
     if at.deadline_left is not None:
         return StepState(again=at.deadline_left)
     if at.passed and at.step.weight is not None:
@@ -31,7 +32,7 @@ def step_state(at: Position, verdict: Verdict | None) -> StepState:
     if at.passed:
         return StepState(done=True)
     # The time is over without a verdict. Only a measurement that was taken, and had too few requests, decides.
-    short = verdict is not None and verdict.verdict == INSUFFICIENT
+    short = samples is not None and judge(at.analysis, samples).verdict == INSUFFICIENT
     if short and at.analysis.on_insufficient_data == "Pass":
         return StepState(done=True)
     if short and at.analysis.on_insufficient_data == "Fail":
