@@ -46,7 +46,9 @@ class Measurement(StatusPart):
 
     time: Annotated[Timestamp, Field(description="When.")]
     requests: Annotated[int, Field(ge=0, description="Requests to the new version since the measurement before.")]
-    verdict: Annotated[Literal["Pass", "Fail", "Insufficient"], Field(description="What the checks said.")]
+    verdict: Annotated[
+        Literal["Pass", "Fail", "Error", "Inconclusive", "Insufficient"], Field(description="What the checks said.")
+    ]
     message: Annotated[Text, Field(description="The values against their bounds.")]
 
 
@@ -94,6 +96,10 @@ class CanaryTrack(StatusPart):
         ),
     ] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    consecutive_errors: Annotated[int, Field(ge=0, description="Measurements in a row without figures.")] = 0
+    passes: Annotated[
+        int, Field(ge=0, description="Measurements in a row that passed, in the step of the last one.")
+    ] = 0
     analysis: Annotated[
         tuple[Measurement, ...],
         Field(

@@ -12,7 +12,7 @@ from modelmill.api.objects import InferenceService, ModelVersion
 from modelmill.contracts import names
 from modelmill.kube.conditions import find, parse_timestamp
 from modelmill.kube.objects import Manifest
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.findings import Samples
 from modelmill.serving.traffic.route import Route
 from modelmill.workloads.containers import Image
 from modelmill.workloads.pod_status import is_ready

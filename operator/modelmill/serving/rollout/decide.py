@@ -22,11 +22,11 @@ from modelmill.kube.labels import (
 )
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
-from modelmill.serving.rollout.analysis import INSUFFICIENT
 from modelmill.serving.rollout.commands import Asked, asked_of, entered, obey, paused_by_step, unheard
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.findings import INSUFFICIENT
 from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before
-from modelmill.serving.rollout.measured import measured
+from modelmill.serving.rollout.measured import end_of, measured
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
@@ -201,8 +201,9 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     if reason is not None:
         return _fail(view, stable, candidate, reason)
     candidate, verdict = measured(view, candidate, at)
-    if at.analysis is not None and verdict is not None and candidate.failures > at.analysis.failure_limit:
-        return _fail(view, stable, candidate, f"AnalysisFailed: {verdict.message}")
+    reason = end_of(candidate, at, verdict)
+    if reason:
+        return _fail(view, stable, candidate, reason)
     candidate, told = obey(view, candidate, at, asked)
     candidate, paused = paused_by_step(view, candidate)
     at = position_of(view, candidate)
