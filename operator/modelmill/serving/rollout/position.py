@@ -20,14 +20,17 @@ from modelmill.serving.view import View
 class Position:
     """Where a candidate is.
 
-    steps, analysis: what is done. index: the step that is being done; the steps may have become fewer meanwhile. weight: share
-    of traffic wanted in it, percent. wanted, ready: pods of the candidate.
+    strategy, steps, analysis: what is done. index: the step that is being done; the steps may have become fewer meanwhile.
+    weight: share of traffic wanted in it, percent. wanted, ready: pods of the candidate.
     ends: when the step's time is over; None for a step that takes no time.
     deadline_left: seconds until missing readiness is a failure; None while all pods of the weight are ready.
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
-    passed: as many measurements in a row as are asked for passed in this step.
+    passed: as many measurements in a row as are asked for
+    passed in this step. resumed: a person let it go on in this step. paused: why it waits for a person.
     """
+
+    strategy: str
 
     steps: Sequence[Step]
     analysis: Analysis | None
@@ -42,6 +45,13 @@ class Position:
     deadline_seconds: int
     measure_left: float | None
     passed: bool
+    resumed: bool
+    paused: str | None
+
+    @property
+    def measures(self) -> bool:
+        """Whether the candidate gets requests to be measured by: its share of them, or those to its preview."""
+        return self.analysis is not None and (self.weight > 0 or self.strategy == "BlueGreen")
 
     @property
     def step(self) -> Step:
@@ -61,7 +71,7 @@ class Position:
     @property
     def measure_again(self) -> float | None:
         """Seconds after which the next measurement may be tried, when this plan has had its own; None without an analysis."""
-        if self.analysis is None or self.measure_left is None:
+        if self.analysis is None or self.measure_left is None or not self.measures:
             return None
         if self.measure_left > 0:
             return self.measure_left
@@ -69,7 +79,7 @@ class Position:
 
     def lacks_data(self, candidate: CanaryTrack) -> bool:
         """Tell whether the step's time is over and only too few figures keep it from ending."""
-        if self.analysis is None or self.ends is None or self.seconds_left > 0 or self.passed or not self.weight:
+        if self.analysis is None or self.ends is None or self.seconds_left > 0 or self.passed or not self.measures:
             return False
         last = next(iter(candidate.analysis), None)
         held = last is not None and last.verdict == INSUFFICIENT and last.time > candidate.step_time
@@ -80,11 +90,13 @@ class Position:
         if self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
+        elif self.paused is not None or self.step.pause is not None:
+            waits = "waits for a person"
         elif self.step.pause_seconds is not None and self.ends is not None:
             waits = f"pauses until {timestamp(self.ends)}"
         else:
             waits = f"{self.ready} pods ready"
-        if self.analysis is not None and self.ends is not None and self.weight and not self.passed:
+        if self.analysis is not None and self.ends is not None and self.measures and not self.passed:
             waits += f", {_needed(self.analysis)}"
         then = "promotion" if self.last else _name(self.steps[self.index + 1])
         return f"step {self.index + 1} of {len(self.steps)}, weight {self.weight}: {waits}; then {then}"
@@ -94,11 +106,14 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
     """Return where the candidate is."""
     rollout = effective(view.spec.rollout)
     steps, analysis = rollout.steps, rollout.analysis
+    if candidate.skips_steps is not None:
+        steps, analysis = (Step(weight=FULL),), None
     index = min(candidate.step, len(steps) - 1)
     weight = weight_at(steps, index)
-    wanted, ready = candidate_pods(view.replicas, weight), view.ready(candidate.revision)
+    wanted, ready = _wanted(view, rollout.strategy, steps, weight), view.ready(candidate.revision)
     ends = _end(view, candidate, steps, index, analysis)
     return Position(
+        strategy=rollout.strategy,
         steps=steps,
         analysis=analysis,
         index=index,
@@ -112,7 +127,16 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         deadline_seconds=view.spec.rollout.progress_deadline_seconds,
         measure_left=_measure_left(view, candidate, analysis, ends) if analysis is not None else None,
         passed=analysis is not None and enough_passed(candidate, analysis),
+        resumed=candidate.resumed,
+        paused=candidate.paused,
     )
+
+
+def _wanted(view: View, strategy: str, steps: Sequence[Step], weight: int) -> int:
+    """Return the candidate's pods: those of its weight, or those that are made before it has one."""
+    if strategy == "BlueGreen":
+        return view.replicas
+    return candidate_pods(view.replicas, weight) if weight else steps[0].set_canary_replicas or 0
 
 
 def weight_at(steps: Sequence[Step], index: int) -> int:
@@ -162,8 +186,12 @@ def _end(
 ) -> datetime | None:
     """A weight that no pause follows is measured for one interval from when its pods are ready."""
     step, began = steps[index], parse_timestamp(candidate.step_time)
+    if step.pause is not None or step.set_canary_replicas is not None:
+        return None
     if step.weight is None:
-        return began + timedelta(seconds=step.pause_seconds or 0)
+        # Pods that stand beside the stable ones are made in the first step, and measured from when they are ready.
+        since = view.ready_since(candidate.revision) if index == 0 else None
+        return max(began, since or began) + timedelta(seconds=step.pause_seconds or 0)
     pause_follows = index + 1 < len(steps) and steps[index + 1].weight is None
     if analysis is None or step.weight == FULL or pause_follows:
         return None
@@ -181,4 +209,8 @@ def _needed(analysis: Analysis) -> str:
 
 
 def _name(step: Step) -> str:
-    return f"weight {step.weight}" if step.weight is not None else f"a pause of {step.pause_seconds} s"
+    if step.weight is not None:
+        return f"weight {step.weight}"
+    if step.set_canary_replicas is not None:
+        return f"{step.set_canary_replicas} pods without traffic"
+    return f"a pause of {step.pause_seconds} s" if step.pause_seconds is not None else "a pause until a person resumes"

@@ -22,10 +22,12 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
     """Return the state of the step."""
     if at.deadline_left is not None:
         return StepState(again=at.deadline_left)
+    if at.step.pause is not None:
+        return StepState(done=at.resumed)
     if at.passed and at.step.weight is not None:
         return StepState(done=True)
     wait = at.seconds_left
-    if at.analysis is None or at.weight == 0 or at.ends is None:
+    if at.analysis is None or not at.measures or at.ends is None:
         return StepState(again=wait) if wait > 0 else StepState(done=True)
     if wait > 0:
         return StepState(again=min(wait, at.measure_again or wait))
@@ -37,6 +39,9 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
         return StepState(done=True)
     if short and at.analysis.on_insufficient_data == "Fail":
         seconds = int((at.ends - at.began).total_seconds())
-        text = f"InsufficientData: fewer than {at.analysis.min_requests} requests to the new version in {seconds} s"
+        needed = f"fewer than {at.analysis.min_requests} requests to the new version"
+        if samples is not None and samples.candidate.requests >= at.analysis.min_requests:
+            needed = "too few rows or labels to judge the new version by"
+        text = f"InsufficientData: {needed} in {seconds} s"
         return StepState(failed=text)
     return StepState(again=at.measure_again)
