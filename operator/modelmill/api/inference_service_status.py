@@ -96,6 +96,12 @@ class CanaryTrack(StatusPart):
         ),
     ] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    inconclusive: Annotated[
+        int,
+        Field(
+            ge=0, description="Inconclusive measurements since the last one that passed or failed, or a person's word."
+        ),
+    ] = 0
     consecutive_errors: Annotated[int, Field(ge=0, description="Measurements in a row without figures.")] = 0
     passes: Annotated[
         int, Field(ge=0, description="Measurements in a row that passed, in the step of the last one.")

@@ -171,7 +171,7 @@ def _reconciling(
         return Condition("Reconciling", TRUE, RESUMING, text)
     if phase in ("RollingOut", "Paused") and canary is not None:
         at = position_of(view, canary)
-        lacking = at.lacks_data(canary)
+        lacking = canary.paused is None and at.lacks_data(canary)
         text = f"{canary.version}: {at.describe()}"
         if canary.paused is not None:
             text += (
@@ -186,13 +186,12 @@ def _reconciling(
             )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
-        if lacking and phase == "RollingOut":
+        if lacking:
             text += (
                 "; it goes on when there are more requests, when spec.rollout.analysis asks for fewer (minRequests), or when "
                 "it says what to do without them (onInsufficientData: Pass or Fail)"
             )
-        reason = "InsufficientData" if lacking and phase == "RollingOut" else phase
-        return Condition("Reconciling", TRUE, reason, text)
+        return Condition("Reconciling", TRUE, "InsufficientData" if lacking else phase, text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
         if view.route is not None:
