@@ -154,7 +154,7 @@ def _drain(
         held,
         status=replace(held.status, phase="RollingBack", canary=kept),
         replicas={**held.replicas, candidate.revision: candidate.replicas},
-        again=left,
+        again=left if left > 0 else None,
     )
 
 
