@@ -53,6 +53,7 @@ TABLE: Mapping[str, Sequence[str]] = {
         "s3://data/cars/", "s3://models/prod", "file:///data", "s3:///", "s3://😀/é", "s3://" + "x" * 1019, "s3://$(A)/$$",
         "file://../..", "s3://a/\x00", "s3://a/\xa0b", "s3://a//b/./..", "s3://%zz/%00", "s3://[/", "s3://a@b:c/d",
     ),
+    r"^s3://[^\s?#]+$": ("s3://logs/cars", "s3://logs", "s3:///", "s3://😀/é", "s3://" + "x" * 1019, "s3://$(A)/$$", "s3://a/\x00"),
     r"^https?://[^\s]+$": (
         "http://s3:7070", "https://x", "http://[::1]:9", "http://[", "http://a:99999999", "http://" + "é" * 505, "http://$(HOME)",
         "http://a:b@c/?d#e", "http://\x00", "http://a:٣",
@@ -148,7 +149,7 @@ class Generator:
             return pick((True, False))
         if kind == "integer":
             if name == "replicas":
-                return pick((1, 2, 3))
+                return pick((0, 1, 2, 3))
             least, most = schema.get("minimum", -BIG - 1), schema.get("maximum", BIG)
             small = min(most, least + self.random.randrange(5))
             return pick((least, small, small, most, schema.get("default", small), least + (most - least) // 2))

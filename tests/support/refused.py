@@ -146,6 +146,11 @@ SERVING: dict[str, tuple[Change, str]] = {
     "check without bound": ({"rollout.analysis": {"checks": [{"metric": "ErrorRatio"}]}}, "analysis.checks[0]"),
     "unknown check": ({"rollout.analysis": {"checks": [{"metric": "Luck", "maximum": "1"}]}}, "checks[0].metric"),
     "threshold a number": ({"monitoring.drift.psiThreshold": 0.2}, "spec.monitoring.drift.psiThreshold"),
+    "payload log in a folder": ({"payloadLog": {"uri": "file:///logs"}}, "spec.payloadLog.uri"),
+    "sampled beyond everything": ({"payloadLog": {"uri": "s3://logs", "sampleRatio": "2"}}, "sampleRatio must be"),
+    "feedback without key": ({"feedback": {}}, "spec.feedback.keySecretRef"),
+    "unknown batching": ({"runtime.batching": "Sometimes"}, "spec.runtime.batching"),
+    "no time for a request": ({"runtime.timeouts": {"requestSeconds": 0}}, "spec.runtime.timeouts.requestSeconds"),
     "retrain without job": ({"monitoring.retrain": {"alerts": ["Drift"]}}, "spec.monitoring.retrain.trainingJob"),
     "retrain by an unknown alert": (
         {"monitoring.retrain": {"trainingJob": "cars", "alerts": ["Boredom"]}},
@@ -269,6 +274,11 @@ def long_named_version() -> Body:
     return {**body, "metadata": {**body["metadata"], "name": "c" * 64}}
 
 
+def checked(**check: Any) -> Body:
+    """Return an InferenceService whose analysis has this check alone."""
+    return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
+
+
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -282,9 +292,28 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "the weights of the steps must not become smaller": lambda: service(
         {"rollout": {"steps": [{"weight": 50}, {"pauseSeconds": 5}, {"weight": 20}]}}
     ),
-    "a step has either weight or pauseSeconds": lambda: service({"rollout": {"steps": [{}]}}),
-    "a check needs maximum or maxRatioToStable": lambda: service(
-        {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
+    "a step has exactly one of weight, pauseSeconds": lambda: service({"rollout": {"steps": [{}]}}),
+    "strategy BlueGreen takes no steps": lambda: service(
+        {"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 10}]}}
+    ),
+    "blueGreen is for strategy BlueGreen": lambda: service({"rollout": {"blueGreen": {}}}),
+    "analysis needs prePromotionSeconds or postPromotionSeconds": lambda: service(
+        {
+            "rollout": {
+                "strategy": "BlueGreen",
+                "blueGreen": {"postPromotionSeconds": 0},
+                "analysis": {"checks": [{"metric": "ErrorRatio", "maximum": "0.1"}]},
+            }
+        }
+    ),
+    "setCanaryReplicas is the first step, once": lambda: service(
+        {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
+    ),
+    "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
+    "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
+    "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
+    "PredictionPSI compares with the stable version already": lambda: checked(
+        metric="PredictionPSI", maximum="0.2", maxRatioToStable="2"
     ),
     "metadata.name may have at most 63 characters": long_named_version,
     "give one of artifact": lambda: bare_version("artifact", "format", "bytes", "trained", "primary", "metrics"),
@@ -373,6 +402,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "a search needs data.snapshot Copy": digested,
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}
+    ),
+    "sampleRatio must be above 0 and at most 1": lambda: service(
+        {"payloadLog": {"uri": "s3://logs", "sampleRatio": "0"}}
     ),
     "a metric gate needs minimum or maximum": lambda: gated({"metric": "r2"}),
 }

@@ -46,7 +46,9 @@ class Measurement(StatusPart):
 
     time: Annotated[Timestamp, Field(description="When.")]
     requests: Annotated[int, Field(ge=0, description="Requests to the new version since the measurement before.")]
-    verdict: Annotated[Literal["Pass", "Fail", "Insufficient"], Field(description="What the checks said.")]
+    verdict: Annotated[
+        Literal["Pass", "Fail", "Error", "Inconclusive", "Insufficient"], Field(description="What the checks said.")
+    ]
     message: Annotated[Text, Field(description="The values against their bounds.")]
 
 
@@ -78,7 +80,26 @@ class CanaryTrack(StatusPart):
     ] = None
     start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
     last_measure_time: Annotated[Timestamp | None, Field(description="When it was last measured.")] = None
+    paused: Annotated[
+        Word | None,
+        Field(
+            description="Why it waits for a person: Manual (a step says so), Person (modelmill.dev/pause), Inconclusive."
+        ),
+    ] = None
+    pause_time: Annotated[Timestamp | None, Field(description="Since when it waits.")] = None
+    resumed: Annotated[bool, Field(description="Whether a person let it go on in this step.")] = False
+    skips_steps: Annotated[
+        Literal["Person", "Rollback", "RollbackWindow"] | None,
+        Field(
+            description="Why it is promoted without steps: modelmill.dev/promote-full, modelmill.dev/rollback, "
+            "spec.rollout.rollbackWindow."
+        ),
+    ] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    consecutive_errors: Annotated[int, Field(ge=0, description="Measurements in a row without figures.")] = 0
+    passes: Annotated[
+        int, Field(ge=0, description="Measurements in a row that passed, in the step of the last one.")
+    ] = 0
     analysis: Annotated[
         tuple[Measurement, ...],
         Field(
@@ -87,6 +108,48 @@ class CanaryTrack(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviousTrack(StatusPart):
+    """The version that served before, whose pods are kept for a while: spec.rollout.scaleDownDelaySeconds."""
+
+    version: Annotated[Word, Field(description="Name of the ModelVersion.")]
+    revision: Annotated[Revision, Field(description=_REVISION)]
+    server_image: Annotated[ServerImage, Field(description=_IMAGE)] = ""
+    replicas: Annotated[int, Field(ge=0, description="Pods kept.")]
+    until: Annotated[Timestamp, Field(description="When they go.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WentBack(StatusPart):
+    """The annotation modelmill.dev/rollback was followed: another version serves than the spec says."""
+
+    version: Annotated[Word, Field(description="Name of the ModelVersion that serves instead.")]
+    left: Annotated[
+        tuple[Word, ...],
+        Field(
+            max_length=20,
+            description="Versions that were left. They are skipped until the spec, or the newest version, is another one.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ]
+    time: Annotated[Timestamp, Field(description="When.")]
+
+
+Answer = Annotated[str, Field(max_length=256)] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(StatusPart):
+    """Values of the annotations of persons that were last answered: a new text asks anew."""
+
+    pause: Annotated[Answer, Field(description="Of modelmill.dev/pause.")] = None
+    resume: Annotated[Answer, Field(description="Of modelmill.dev/resume.")] = None
+    promote: Annotated[Answer, Field(description="Of modelmill.dev/promote.")] = None
+    promote_full: Annotated[Answer, Field(description="Of modelmill.dev/promote-full.")] = None
+    abort: Annotated[Answer, Field(description="Of modelmill.dev/abort.")] = None
+    rollback: Annotated[Answer, Field(description="Of modelmill.dev/rollback.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +171,7 @@ class Served(StatusPart):
 class EffectiveRollout(StatusPart):
     """How versions are rolled out: spec.rollout with what it leaves out."""
 
-    strategy: Annotated[Literal["Canary", "Direct"], Field(description="As in spec.rollout.")]
+    strategy: Annotated[Literal["Canary", "BlueGreen", "Direct"], Field(description="As in spec.rollout.")]
     steps: Annotated[
         tuple[Step, ...],
         Field(
@@ -149,7 +212,18 @@ class InferenceServiceStatus(StatusPart):
         ),
     ] = ()
     phase: Annotated[
-        Literal["Pending", "Deploying", "Stable", "RollingOut", "RollingBack", "RolledBack"],
+        Literal[
+            "Pending",
+            "Deploying",
+            "Stable",
+            "RollingOut",
+            "Paused",
+            "RollingBack",
+            "RolledBack",
+            "Suspended",
+            "ScaledToZero",
+            "Resuming",
+        ],
         Field(description="For scripts."),
     ] = "Pending"
     url: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="URL inside the cluster.")] = None
@@ -162,13 +236,22 @@ class InferenceServiceStatus(StatusPart):
         Annotated[str, Field(max_length=256)] | None,
         Field(description="Value of modelmill.dev/retry that was last answered."),
     ] = None
+    answered: Annotated[
+        Answered | None, Field(description="Annotations by which persons asked for something, as last answered.")
+    ] = None
+    rollback: Annotated[
+        WentBack | None, Field(description="What modelmill.dev/rollback asked for, while it is in effect.")
+    ] = None
+    previous: Annotated[
+        PreviousTrack | None, Field(description="The version before, while its pods are kept after a promotion.")
+    ] = None
     effective: Annotated[
         EffectiveRollout | None, Field(description="spec.rollout as it is done, with what it leaves out.")
     ] = None
     history: Annotated[
         tuple[Served, ...],
         Field(
-            max_length=10,
+            max_length=50,
             description="Which version served from when to when, newest first.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),

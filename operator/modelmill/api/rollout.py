@@ -12,15 +12,58 @@ from modelmill.api.traffic import Traffic
 
 
 class Step(Part):
-    """One step of a rollout: a weight or a pause."""
+    """One step of a rollout: a weight, a time to stay, a person's word to wait for, or pods without traffic."""
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
-            ("has(self.weight) != has(self.pauseSeconds)", "a step has either weight or pauseSeconds")
+            (
+                "[has(self.weight), has(self.pauseSeconds), has(self.pause), has(self.setCanaryReplicas)]"
+                ".filter(given, given).size() == 1",
+                "a step has exactly one of weight, pauseSeconds, pause and setCanaryReplicas",
+            )
         )
     }
     weight: int | None = Field(default=None, ge=1, le=100, description="Share of traffic for the new version, percent.")
     pause_seconds: int | None = Field(default=None, ge=1, le=604_800, description="Time to stay and measure.")
+    pause: Literal["Manual"] | None = Field(
+        default=None,
+        description="Manual: stay and measure until a person sets the annotation modelmill.dev/resume to a new text.",
+    )
+    set_canary_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Pods of the new version that are made before it gets traffic, behind the Service NAME-preview.",
+    )
+
+
+class BlueGreen(Part):
+    """The new version stands whole beside the old one, and all traffic is switched at once."""
+
+    auto_promotion: bool = Field(
+        default=True,
+        description="Whether traffic is switched without a person. With false the annotation modelmill.dev/resume is needed.",
+    )
+    pre_promotion_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=604_800,
+        description="Time before the switch in which requests to the Service NAME-preview are measured.",
+    )
+    post_promotion_seconds: int = Field(
+        default=60,
+        ge=0,
+        le=604_800,
+        description="Time after the switch in which the new version is measured, and the old one stands by.",
+    )
+
+
+class RollbackWindow(Part):
+    """How far back the way is short."""
+
+    revisions: int = Field(
+        ge=1, le=20, description="A revision among so many that served last is promoted without steps and measurements."
+    )
 
 
 class Rollout(Part):
@@ -33,10 +76,28 @@ class Rollout(Part):
                 "strategy Direct takes neither steps nor analysis: remove them, or use Canary",
             ),
             (
-                "self.strategy == 'Direct' || !has(self.analysis)"
+                "self.strategy != 'Canary' || !has(self.analysis)"
                 " || !has(self.steps) || self.steps.size() == 0"
                 " || self.steps.exists(step, has(step.weight) && step.weight < 100)",
                 "analysis needs a step with a weight below 100: that is when it measures",
+            ),
+            (
+                "self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.size() == 0",
+                "strategy BlueGreen takes no steps: remove them, or use Canary",
+            ),
+            (
+                "self.strategy == 'BlueGreen' || !has(self.blueGreen)",
+                "blueGreen is for strategy BlueGreen: remove it, or set strategy",
+            ),
+            (
+                "!has(self.blueGreen) || !has(self.analysis)"
+                " || self.blueGreen.prePromotionSeconds > 0 || self.blueGreen.postPromotionSeconds > 0",
+                "analysis needs prePromotionSeconds or postPromotionSeconds above 0: that is when it measures",
+            ),
+            (
+                "!has(self.steps) || self.steps.size() == 0 || self.steps.filter(step, has(step.setCanaryReplicas)).size() == 0"
+                " || self.steps.filter(step, has(step.setCanaryReplicas)).size() == 1 && has(self.steps[0].setCanaryReplicas)",
+                "setCanaryReplicas is the first step, once: with a weight the number of pods is what makes it",
             ),
             (
                 "!has(self.steps) || self.steps.filter(step, has(step.weight)).map(step, step.weight).isSorted()",
@@ -44,9 +105,10 @@ class Rollout(Part):
             ),
         )
     }
-    strategy: Literal["Canary", "Direct"] = Field(
+    strategy: Literal["Canary", "BlueGreen", "Direct"] = Field(
         default="Canary",
-        description="Canary: step by step, measured. Direct: all at once when the new pods are ready.",
+        description="Canary: step by step, measured. BlueGreen: whole beside the old one, then all traffic at once, measured "
+        "before and after. Direct: all at once when the new pods are ready.",
     )
     steps: list[Step] = Field(
         default_factory=list,
@@ -61,6 +123,19 @@ class Rollout(Part):
         default=None,
         description="Measurements. Left out where steps are given: only readiness is waited for. Left out with the steps: "
         "at most 1 % of errors, and a 95th percentile of the duration of at most 3 times that of the stable version.",
+    )
+    blue_green: BlueGreen | None = Field(default=None, description="Settings of strategy BlueGreen.")
+    rollback_window: RollbackWindow | None = Field(
+        default=None,
+        description="A version that served before is promoted at once when it comes again. Left out: it takes all steps, "
+        "unless the annotation modelmill.dev/rollback asks for it.",
+    )
+    scale_down_delay_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="Time that the pods of the version before are kept after a promotion. Left out: 30 s with strategy "
+        "BlueGreen, 0 with the others.",
     )
     traffic: Traffic = Field(default_factory=Traffic, description="How a version gets its share of the requests.")
     progress_deadline_seconds: int = Field(

@@ -7,7 +7,7 @@ FULL = 100
 
 
 def candidate_pods(replicas: int, weight: int) -> int:
-    """Return the candidate's pods for a weight: rounded to the nearest, at least one, all at 100."""
+    """Return the candidate's pods for a weight: rounded to the nearest, at least one, all at 100, none at 0."""
     if weight == 0:
         return 0
     return replicas if weight == FULL else max(1, min(replicas, (replicas * weight + 50) // FULL))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelmill.api.inference_service_status import CanaryTrack, StableTrack
+from modelmill.api.inference_service_status import CanaryTrack, PreviousTrack, StableTrack
 from modelmill.engine.interface import Patch
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import DEPLOYMENTS
@@ -21,7 +21,7 @@ from modelmill.serving.builders.pod_disruption_budget import build_pod_disruptio
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.target import template_now
 from modelmill.serving.traffic.gateway import build_traffic
-from modelmill.serving.traffic.service import build_service
+from modelmill.serving.traffic.service import build_preview, build_service
 from modelmill.serving.view import View
 
 
@@ -43,9 +43,8 @@ def children(view: View, decision: Decision) -> Children | None:
     if not decision.replicas:
         return None
     around, patch = _traffic(view, decision)
-    budget = build_pod_disruption_budget(view)
-    if budget is not None:
-        around.append(budget)
+    others = (build_preview(view, decision.status), build_pod_disruption_budget(view))
+    around += [one for one in others if one is not None]
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)
     scaled_already = [name for name, manifest in built.items() if manifest is None]
@@ -64,7 +63,8 @@ def _traffic(view: View, decision: Decision) -> tuple[list[dict[str, Any]], Sequ
 
 def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | None]:
     """Return the Deployments of the tracks by name; None for one without a known template that needs no change."""
-    tracks = [track for track in (decision.status.stable, decision.status.canary) if track is not None]
+    status = decision.status
+    tracks = [track for track in (status.stable, status.canary, status.previous) if track is not None]
     built: dict[str, dict[str, Any] | None] = {}
     for track in tracks:
         replicas = decision.replicas[track.revision]
@@ -78,7 +78,7 @@ def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | No
     return built
 
 
-def _template(view: View, track: StableTrack | CanaryTrack) -> Template | None:
+def _template(view: View, track: StableTrack | CanaryTrack | PreviousTrack) -> Template | None:
     """Return the template of the track's pods; None when only the Deployment in the cluster knows it.
 
     It is the one that the revision is the hash of: made anew where that gives the same, else the one that the Deployment
@@ -100,7 +100,9 @@ def _kept(view: View, decision: Decision) -> tuple[list[str], bool]:
     while it has none, whatever is ready goes on answering. A plan on an old status is refused before it can remove anything.
     """
     stable = decision.status.stable.revision if decision.status.stable is not None else ""
-    recorded = {track.revision for track in (view.status.stable, view.status.canary) if track is not None}
+    recorded = {
+        one.revision for one in (view.status.stable, view.status.canary, view.status.previous) if one is not None
+    }
     keep, waits = [], False
     for revision in view.deployments:
         if revision in decision.replicas:
@@ -108,6 +110,6 @@ def _kept(view: View, decision: Decision) -> tuple[list[str], bool]:
         if revision in recorded:
             waits = True
             keep.append(deployment_name(view.name, revision))
-        elif not view.ready(stable) and view.ready(revision):
+        elif view.replicas and not view.ready(stable) and view.ready(revision):
             keep.append(deployment_name(view.name, revision))
     return keep, waits

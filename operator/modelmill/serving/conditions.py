@@ -6,15 +6,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
+from modelmill.api.tracks import STOPPED
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition, find
-from modelmill.kube.labels import RETRY_ANNOTATION, SERVICE_LABEL
+from modelmill.kube.labels import (
+    ABORT_ANNOTATION,
+    PROMOTE_FULL_ANNOTATION,
+    RESUME_ANNOTATION,
+    RETRY_ANNOTATION,
+    ROLLBACK_ANNOTATION,
+    SERVICE_LABEL,
+)
 from modelmill.kube.texts import fitted
 from modelmill.serving.health import Trouble, trouble
-from modelmill.serving.rollout.analysis import FAIL
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.findings import FAIL
 from modelmill.serving.rollout.position import position_of
+from modelmill.serving.rollout.stopped import RESUMING, stopped_message
 from modelmill.serving.rollout.strategies import effective
+from modelmill.serving.traffic.ports import speaks_grpc
 from modelmill.serving.view import View
 
 CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack")
@@ -36,8 +46,13 @@ def status_of(view: View, decision: Decision) -> InferenceServiceStatus:
         replicas=ready,
         ready_replicas=f"{ready}/{wanted or view.replicas}",
         weight=f"{canary.actual_weight}/{canary.weight}" if canary is not None else "-",
-        step=f"{min(canary.step, len(rollout.steps) - 1) + 1}/{len(rollout.steps)}" if canary is not None else "-",
+        step=_step(view, canary) if canary is not None else "-",
     )
+
+
+def _step(view: View, canary: CanaryTrack) -> str:
+    at = position_of(view, canary)
+    return f"{at.index + 1}/{len(at.steps)}"
 
 
 def conditions(view: View, decision: Decision) -> list[Condition]:
@@ -55,7 +70,7 @@ def conditions(view: View, decision: Decision) -> list[Condition]:
     seen = trouble(view, stable.revision) or (trouble(view, canary.revision) if canary is not None else None)
     told = [
         _ready(view, decision, stable, canary, seen),
-        _available(view, stable, canary),
+        _available(view, decision, stable, canary),
         _reconciling(view, decision, stable, canary, seen),
         _stalled(view, decision, seen),
     ]
@@ -84,6 +99,9 @@ def _ready(
 ) -> Condition:
     answering, phase = sum(track.ready for track in _taking_traffic(stable, canary)), decision.status.phase
     count = f"{stable.ready} of {stable.replicas} pods ready"
+    if phase in STOPPED:
+        # What is wanted is reached, which is what Ready means to kstatus; that nothing answers is said by Available.
+        return Condition("Ready", TRUE, phase, stopped_message(view, stable.version))
     if phase == "Deploying" or answering < view.replicas:
         text = f"{stable.version}: {count}"
         if seen is None:
@@ -94,11 +112,12 @@ def _ready(
         return Condition(
             "Ready", TRUE, decision.problem.reason, f"{text} and goes on serving: {decision.problem.message}"
         )
-    if canary is not None and phase == "RollingOut":
-        return Condition("Ready", TRUE, "RollingOut", f"{text}; {canary.version} is being rolled out")
+    if canary is not None and phase in ("RollingOut", "Paused"):
+        doing = "is being rolled out" if phase == "RollingOut" else "waits for a person"
+        return Condition("Ready", TRUE, phase, f"{text}; {canary.version} {doing}")
     if phase == "RolledBack":
         return Condition("Ready", TRUE, "RolledBack", f"{text}; {_taken_back(decision.status)}")
-    return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable))
+    return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable) + _gone_back(decision.status))
 
 
 def _taken_back(status: InferenceServiceStatus) -> str:
@@ -115,11 +134,22 @@ def _grounds(status: InferenceServiceStatus, stable: StableTrack) -> str:
     return f"; {served.message}" if served is not None and told else ""
 
 
-def _available(view: View, stable: StableTrack, canary: CanaryTrack | None) -> Condition:
+def _gone_back(status: InferenceServiceStatus) -> str:
+    """Return that a person had it gone back, while that is in effect."""
+    back = status.rollback
+    if back is None:
+        return ""
+    return f"; {', '.join(back.left)} skipped since {back.time}: {ROLLBACK_ANNOTATION} asked for {back.version}"
+
+
+def _available(view: View, decision: Decision, stable: StableTrack, canary: CanaryTrack | None) -> Condition:
     answering = [track.version for track in _taking_traffic(stable, canary)]
+    if not answering and not view.replicas:
+        return Condition("Available", FALSE, decision.status.phase, stopped_message(view, stable.version))
     if not answering:
         return Condition("Available", FALSE, "NoReadyPods", f"no pod is ready, {view.url} does not answer")
-    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}")
+    grpc = f", gRPC at {view.grpc_address}" if speaks_grpc(view.spec, view.deployments.values()) else ""
+    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}{grpc}")
 
 
 def _taking_traffic(stable: StableTrack, canary: CanaryTrack | None) -> list[Track]:
@@ -136,8 +166,18 @@ def _reconciling(
     if phase == "Deploying":
         text = f"{stable.version} is being deployed; it serves when all {stable.replicas} pods are ready"
         return Condition("Reconciling", TRUE, "Deploying", text)
-    if phase == "RollingOut" and canary is not None:
-        text = f"{canary.version}: {position_of(view, canary).describe()}"
+    if phase == RESUMING:
+        text = f"the pods of {stable.version} come back; it serves with {stable.ready} of {stable.replicas}"
+        return Condition("Reconciling", TRUE, RESUMING, text)
+    if phase in ("RollingOut", "Paused") and canary is not None:
+        at = position_of(view, canary)
+        lacking = at.lacks_data(canary)
+        text = f"{canary.version}: {at.describe()}"
+        if canary.paused is not None:
+            text += (
+                f"; paused since {canary.pause_time} ({canary.paused}): set the annotation {RESUME_ANNOTATION}, "
+                f"{PROMOTE_FULL_ANNOTATION} or {ABORT_ANNOTATION} to a new text"
+            )
         last = next(iter(canary.analysis), None)
         if last is not None:
             # Of equal verdicts in a step only the first is on record.
@@ -146,7 +186,13 @@ def _reconciling(
             )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
-        return Condition("Reconciling", TRUE, "RollingOut", text)
+        if lacking and phase == "RollingOut":
+            text += (
+                "; it goes on when there are more requests, when spec.rollout.analysis asks for fewer (minRequests), or when "
+                "it says what to do without them (onInsufficientData: Pass or Fail)"
+            )
+        reason = "InsufficientData" if lacking and phase == "RollingOut" else phase
+        return Condition("Reconciling", TRUE, reason, text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
         if view.route is not None:

@@ -7,10 +7,14 @@ from dataclasses import replace
 
 from modelmill.api.inference_service_status import CanaryTrack, Served, StableTrack
 from modelmill.kube.conditions import timestamp
+from modelmill.kube.texts import fitted
 from modelmill.serving.view import View
 
-KEPT = 10
+KEPT = 50
 MAX_TEXT = 1000
+TOLD_WHOLE = 10
+SHORT_TEXT = 200
+"""Length of the texts of the entries after the newest TOLD_WHOLE: the status is to stay small."""
 
 Entries = tuple[Served, ...]
 
@@ -72,5 +76,9 @@ def with_superseded(view: View, track: CanaryTrack | StableTrack, why: str) -> E
 
 def _bounded(entries: Sequence[Served]) -> Entries:
     """Drop the oldest, but never the one that serves: `was_whole` asks for it after any number of rollbacks."""
+    entries = [
+        entry if number < TOLD_WHOLE or not entry.message else replace(entry, message=fitted(entry.message, SHORT_TEXT))
+        for number, entry in enumerate(entries)
+    ]
     serving = [entry for entry in entries[KEPT:] if entry.outcome == "Serving"]
     return (*entries[: KEPT - len(serving)], *serving)

@@ -30,8 +30,11 @@ from modelmill.kube.resources import DEPLOYMENTS, HTTP_ROUTES, POD_DISRUPTION_BU
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
-from modelmill.serving.rollout.decide import SOON, decide
+from modelmill.serving.rollout.commands import MAX_TEXT
+from modelmill.serving.rollout.decide import decide
+from modelmill.serving.rollout.going_back import PREVIOUS, asked_version
 from modelmill.serving.rollout.position import Position, position_of
+from modelmill.serving.rollout.tracks import SOON
 from modelmill.serving.traffic.gateway import with_problem
 from modelmill.serving.traffic.route import route_of
 from modelmill.serving.view import View
@@ -39,7 +42,7 @@ from modelmill.workloads.containers import Image
 
 FIELDS: Final = (
     "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "effective",
-    "history", "replicas", "selector", "weight", "readyReplicas", "step",
+    "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered", "rollback", "previous",
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
@@ -110,10 +113,11 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     labelled = world.labelled(MODEL_VERSIONS, service.namespace, labels.MODEL_LABEL, model.name)
     newest = _newest(labelled, model.name) if model.follow is not None else None
     aliased = _holder(world, service.namespace, model)
-    names = {name for name in (model.version, aliased, *(one.version for one in tracks if one is not None)) if name}
+    named = (model.version, aliased, *(one.version for one in tracks if one is not None), *_gone_back_to(service))
+    names = {name for name in named if name}
     versions = {one.name: one for one in (newest,) if one is not None}
-    named = (world.get(MODEL_VERSIONS, service.namespace, name) for name in names - versions.keys())
-    versions |= {one.name: one for one in readable_model_versions(one for one in named if one is not None)}
+    others = (world.get(MODEL_VERSIONS, service.namespace, name) for name in names - versions.keys())
+    versions |= {one.name: one for one in readable_model_versions(one for one in others if one is not None)}
     return View(
         service=service,
         newest=newest,
@@ -125,6 +129,16 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         now=now,
         route=route_of(service, world),
     )
+
+
+def _gone_back_to(service: InferenceService) -> set[str]:
+    """Return the versions that modelmill.dev/rollback asked for, or may be asking for in this plan."""
+    status, text = service.status, (service.metadata.annotations.get(labels.ROLLBACK_ANNOTATION) or "").strip()
+    names = {one.version for one in (status.rollback, status.previous) if one is not None}
+    if not text or (status.answered is not None and text[:MAX_TEXT] == status.answered.rollback):
+        return names
+    named = asked_version(text[:MAX_TEXT])
+    return names | ({one.version for one in status.history} if named == PREVIOUS else {named})
 
 
 def _holder(world: World, namespace: str, model: ModelRef) -> str | None:

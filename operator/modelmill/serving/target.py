@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from modelmill.api.inference_service_status import CanaryTrack, StableTrack
+from modelmill.api.inference_service_status import CanaryTrack, PreviousTrack, StableTrack
 from modelmill.api.objects import ModelVersion
 from modelmill.api.versions import REJECTED
 from modelmill.kube.labels import MODEL_LABEL, RETRY_ANNOTATION
@@ -37,19 +37,19 @@ def find_target(view: View) -> Target | Problem:
     """Return what should serve: the pinned version, the one that has the alias, or the newest approved one of the model."""
     model = view.spec.model
     if model.version is not None:
-        return _named(view, model.version, f"spec.model.version names {model.version}")
+        return named_target(view, model.version, f"spec.model.version names {model.version}")
     if model.alias is not None:
         if view.holder is None:
             text = f"no ModelVersion of {model.name} has the alias {model.alias}; add it to spec.aliases of one"
             return Problem("AliasNotFound", text)
-        return _named(view, view.holder, f"the alias {model.alias} is {view.holder}")
+        return named_target(view, view.holder, f"the alias {model.alias} is {view.holder}")
     if view.newest is None:
         text = f"no ModelVersion labelled {MODEL_LABEL}={model.name} is approved; approve one, or run its TrainingJob"
         return Problem("NoApprovedVersion", text)
     return target_of(view, view.newest)
 
 
-def _named(view: View, name: str, named: str) -> Target | Problem:
+def named_target(view: View, name: str, named: str) -> Target | Problem:
     """Return the target that is the version of this name. named: who names it."""
     version, model = view.versions.get(name), view.spec.model
     if version is None:
@@ -90,11 +90,16 @@ def may_be_tried(view: View, target: Target) -> bool:
     status = view.status
     if target.revision != status.failed_revision and target.inputs != status.failed_inputs:
         return True
+    return asks_to_retry(view)
+
+
+def asks_to_retry(view: View) -> bool:
+    """Tell whether a person asks to try again: the annotation has a new text."""
     token = view.service.metadata.annotations.get(RETRY_ANNOTATION)
-    return token is not None and token[:256] not in ("", status.retried_annotation)
+    return token is not None and token[:256] not in ("", view.status.retried_annotation)
 
 
-def template_now(view: View, track: StableTrack | CanaryTrack) -> Template | None:
+def template_now(view: View, track: StableTrack | CanaryTrack | PreviousTrack) -> Template | None:
     """Return the template that the track's version gets with the spec of now and the track's own image, if there is one."""
     version = view.versions.get(track.version)
     if version is None or version.spec.artifact is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import InferenceService, ModelVersion
+from modelmill.contracts import names
 from modelmill.kube.conditions import find, parse_timestamp
 from modelmill.kube.objects import Manifest
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.findings import Samples
 from modelmill.serving.traffic.route import Route
 from modelmill.workloads.containers import Image
 from modelmill.workloads.pod_status import is_ready
@@ -66,13 +67,22 @@ class View:
 
     @property
     def replicas(self) -> int:
-        """Pods that the service is to have outside of a rollout."""
-        return self.spec.replicas
+        """Pods that the service is to have outside of a rollout; 0 for one that is stopped."""
+        return 0 if self.spec.suspend else self.spec.replicas
 
     @property
     def url(self) -> str:
         """URL of the Service inside the cluster."""
         return f"http://{self.name}.{self.namespace}.svc"
+
+    @property
+    def grpc_address(self) -> str:
+        """Address of gRPC inside the cluster, where pods speak it."""
+        return f"{self.name}.{self.namespace}.svc:{names.GRPC_PORT}"
+
+    def with_status(self, status: InferenceServiceStatus) -> View:
+        """Return the view in which this is what was decided so far."""
+        return replace(self, service=replace(self.service, status=status))
 
     def ready(self, revision: str) -> int:
         """Return how many pods of this revision are ready."""

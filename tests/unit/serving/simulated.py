@@ -183,6 +183,12 @@ class World:
         assert self.status["phase"] == "Stable"
         return self
 
+    def say(self, name: str, text: str | None = None) -> None:
+        """Set an annotation of a person to a new text."""
+        annotations = self.parent["metadata"].setdefault("annotations", {})
+        annotations[f"modelmill.dev/{name}"] = text or f"at {self.time}"
+        self._wake = 0
+
     def start_operator(self) -> None:
         part = serving_part(self.image, self.traffic)
         assert isinstance(part.contribute, Serving)
@@ -369,20 +375,32 @@ class World:
         wanted = {revision_of(one): one["spec"]["replicas"] for one in self.deployments.values()}
         owners = {one["metadata"]["uid"] for one in self.deployments.values()}
         ready = Counter(revision_of(pod) for pod in self.pods if is_ready(pod) and pod["owner"] in owners)
+        if spec.get("suspend") or not spec["replicas"]:
+            assert canary is None
+            assert wanted[stable["revision"]] == 0
+            assert status.get("previous") is None
+            return
         assert wanted[stable["revision"]] >= 1
         only = self.service["spec"]["selector"].get("modelmill.dev/revision")
-        assert only in (None, stable["revision"])
+        switched = (
+            canary is not None and canary["weight"] == 100 and spec.get("rollout", {}).get("strategy") == "BlueGreen"
+        )
+        assert only in (None, stable["revision"], *([canary["revision"]] if switched else []))
         if only is not None and ready.total():
             assert ready[only], "traffic goes to a revision without ready pods"
         if canary is None:
             assert wanted[stable["revision"]] == spec["replicas"]
             return
         assert spec["replicas"] - wanted[stable["revision"]] <= ready[canary["revision"]]
-        if canary["weight"] == 0 and canary["replicas"] > 0:
+        if canary["weight"] == 0 and wanted.get(canary["revision"], 0) > 0:
             assert only == stable["revision"] or not ready[stable["revision"]]
             assert wanted[stable["revision"]] == spec["replicas"]
         if canary["weight"]:
             assert status.get("failedRevision") is None
+            if spec.get("rollout", {}).get("strategy") == "BlueGreen":
+                assert wanted[stable["revision"]] == spec["replicas"]
+                assert canary["actualWeight"] == (100 if only == canary["revision"] else 0)
+                return
             share = ready[canary["revision"]] / max(1, ready[canary["revision"]] + ready[stable["revision"]])
             assert canary["actualWeight"] == round(100 * share)
 

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from modelmill.kube.conditions import timestamp
 from modelmill.workloads.pod_status import is_ready
 from tests.support import objects as o
-from tests.unit.serving.simulated import World
+from tests.unit.serving.simulated import STEPS, World
 
 EVENTS = (
     "wait", "wait long", "one pod", "new version", "errors", "broken", "slow", "healthy", "reject", "retry", "restart",
     "refuse", "kill a pod", "little room", "delete a deployment", "scale", "quiet", "busy", "edit steps", "pin", "follow",
-    "alias", "move the alias",
+    "alias", "move the alias", "pause", "resume", "promote", "promote-full", "abort", "rollback", "blue green", "canary",
+    "steps that wait", "window", "scale to zero", "suspend", "start",
 )  # fmt: skip
 
 
@@ -38,8 +39,10 @@ def happen(world: World, event: str) -> None:
         world.errors, world.broken, world.slow, world.room = set(), set(), set(), 99
     elif event == "reject":
         world.reject(newest)
-    elif event == "retry":
-        world.parent["metadata"]["annotations"] = {"modelmill.dev/retry": f"{world.time}"}
+    elif event in ("retry", "pause", "resume", "promote", "promote-full", "abort"):
+        world.say(event)
+    elif event == "rollback":
+        world.say("rollback", "previous" if world.time % 2 else newest)
     elif event == "restart":
         world.restart_operator()
     elif event == "refuse":
@@ -61,10 +64,27 @@ def change_spec(world: World, event: str) -> None:
     spec = world.parent["spec"]
     if event == "scale":
         spec["replicas"] = spec["replicas"] % 5 + 1
+    elif event == "scale to zero":
+        spec["replicas"] = 0
+    elif event in ("suspend", "start"):
+        spec["suspend"] = event == "suspend"
     elif event in ("quiet", "busy"):
         world.rate = 0 if event == "quiet" else 40
     elif event == "edit steps":
-        spec["rollout"]["steps"] = [{"pauseSeconds": 1}, {"weight": 50}]
+        spec["rollout"] |= {"steps": [{"pauseSeconds": 1}, {"weight": 50}], "strategy": "Canary"}
+    elif event == "steps that wait":
+        spec["rollout"] |= {
+            "steps": [{"setCanaryReplicas": 1}, {"pause": "Manual"}, {"weight": 50}],
+            "strategy": "Canary",
+        }
+    elif event == "window":
+        spec["rollout"]["rollbackWindow"] = {"revisions": 2}
+    elif event == "blue green":
+        spec["rollout"].pop("steps", None)
+        spec["rollout"] |= {"strategy": "BlueGreen", "blueGreen": {"prePromotionSeconds": 2, "postPromotionSeconds": 9}}
+    elif event == "canary":
+        spec["rollout"].pop("blueGreen", None)
+        spec["rollout"] |= {"strategy": "Canary", "steps": STEPS}
     elif event == "pin":
         spec["model"] = {"name": "cars", "version": "cars-1"}
     elif event == "alias":
@@ -85,10 +105,18 @@ def test_any_order_of_events_keeps_the_invariants_and_converges(replicas: int, e
     happen(world, "healthy")
     happen(world, "busy")
     happen(world, "follow")
+    happen(world, "start")
+    if not world.parent["spec"]["replicas"]:
+        happen(world, "scale")
+    happen(world, "canary")
     world.add("cars-99")
-    world.run(120)
+    world.say("promote")
+    for _ in range(3):
+        world.run(40)
+        world.say("resume")
     assert world.status["stable"]["version"] == "cars-99"
     assert world.status["phase"] == "Stable"
+    world.run(40)
     assert len(world.deployments) == 1
     assert sum(map(is_ready, world.pods)) == world.parent["spec"]["replicas"]
     writes = dict(world.writes)

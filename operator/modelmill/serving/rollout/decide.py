@@ -8,59 +8,83 @@ until its inputs change or a person asks; everything is resumed from the status.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from typing import Literal
 
 from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
 from modelmill.api.versions import REJECTED
 from modelmill.engine.interface import Event
-from modelmill.kube.conditions import parse_timestamp, timestamp
-from modelmill.kube.labels import RETRY_ANNOTATION
-from modelmill.serving.capacity import stable_pods
+from modelmill.kube.conditions import timestamp
+from modelmill.kube.labels import (
+    ABORT_ANNOTATION,
+    PROMOTE_FULL_ANNOTATION,
+    RETRY_ANNOTATION,
+    ROLLBACK_ANNOTATION,
+)
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
-from modelmill.serving.rollout.analysis import INSUFFICIENT
+from modelmill.serving.rollout.commands import Asked, asked_of, entered, obey, paused_by_step, unheard
 from modelmill.serving.rollout.decision import Decision
-from modelmill.serving.rollout.measured import measured
+from modelmill.serving.rollout.findings import INSUFFICIENT
+from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before
+from modelmill.serving.rollout.measured import end_of, measured
 from modelmill.serving.rollout.position import Position, position_of
+from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
-from modelmill.serving.target import Problem, Target, find_target, may_be_tried
-from modelmill.serving.traffic.gateway import routed_away
-from modelmill.serving.traffic.shares import actual_weight, only_revision
+from modelmill.serving.rollout.stopped import resumed, stopped, was_stopped
+from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks
+from modelmill.serving.target import Problem, Target, may_be_tried
+from modelmill.serving.traffic.shares import only_revision
 from modelmill.serving.view import View
 
-SOON = 0.2
-"""Seconds until a plan is made that has to see what this one wrote."""
-DRAIN_SECONDS = 30
-"""Longest time that a candidate without traffic is kept while the stable track grows back: it may hold the room for that."""
+_WHY_FAST = {
+    "Person": f"promoted by a person, {PROMOTE_FULL_ANNOTATION}",
+    "Rollback": f"it served before, and a person asked for it, {ROLLBACK_ANNOTATION}",
+    "RollbackWindow": "it served before, within spec.rollout.rollbackWindow",
+}
 
 
 def decide(view: View, at: Position | None) -> Decision:
     """Return what the tracks should be next. `at`: where the candidate is, None without one."""
-    target = find_target(view)
+    asked = asked_of(view)
+    aim = aim_of(view, asked.new.get("rollback"))
+    status = replace(view.status, answered=asked.answered, rollback=aim.back)
+    view = view.with_status(_without_failure(status) if aim.accepted else status)
+    decision = _decide(view, at, aim, asked)
+    heard = view.status.phase in ("RollingOut", "Paused")
+    events = (*aim.events, *decision.events, *(() if heard else unheard(asked)))
+    return with_previous(view, replace(decision, events=events))
+
+
+def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision:
+    target = aim.target
     problem = target if isinstance(target, Problem) else None
     stable, candidate = view.status.stable, view.status.canary
     if stable is None:
-        return _first(view, target)
+        return stopped(view, _first(view, target))
     if not was_whole(view, stable):
         if isinstance(target, Problem) or target.revision == stable.revision or not may_be_tried(view, target):
-            return _prove(view, _kept(stable, target), problem)
+            return stopped(view, _prove(view, _kept(stable, target), problem))
         if not view.ready(stable.revision):
-            return _first(view, target)
+            return stopped(view, _first(view, target))
+    if not view.replicas:
+        return stopped(view, hold(view, _kept(stable, target), problem))
+    if was_stopped(view):
+        return resumed(view, hold(view, _kept(stable, target), problem))
     if candidate is not None and at is not None:
         if isinstance(target, Problem) or target.revision != candidate.revision:
-            return _drain(view, stable, candidate, problem, _why_not(view, candidate, target))
+            return drain(view, stable, candidate, problem, _why_not(view, candidate, target))
         if given_up(view, candidate, at):
-            return _drain(view, stable, candidate, problem, "it was not to serve when its rollout had to go on")
-        return _advance(view, stable, replace(candidate, inputs=target.inputs), at)
+            return drain(view, stable, candidate, problem, "it was not to serve when its rollout had to go on")
+        return _advance(view, stable, replace(candidate, inputs=target.inputs), at, asked)
     if isinstance(target, Problem):
         # Nothing better is known: what serves goes on serving, and the condition says what is wrong.
-        return _hold(view, stable, problem)
+        return hold(view, stable, problem)
     if target.revision == stable.revision:
-        held = _hold(view, _kept(stable, target), None)
+        held = hold(view, _kept(stable, target), None)
         return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
     if not may_be_tried(view, target) or (view.route is not None and view.route.reason):
-        return _hold(view, stable, None)
-    return _start(view, stable, target)
+        return hold(view, stable, None)
+    return _start(view, stable, target, wished=aim.accepted)
 
 
 def given_up(view: View, candidate: CanaryTrack, at: Position) -> bool:
@@ -77,7 +101,12 @@ def given_up(view: View, candidate: CanaryTrack, at: Position) -> bool:
 
 def measure_due(view: View, candidate: CanaryTrack, at: Position) -> bool:
     """Tell whether a measurement should be taken for this plan."""
-    if at.measure_left is None or given_up(view, candidate, at) or not view.ready(candidate.revision):
+    if (
+        at.measure_left is None
+        or not at.measures
+        or given_up(view, candidate, at)
+        or not view.ready(candidate.revision)
+    ):
         return False
     return at.measure_left <= 0
 
@@ -114,52 +143,16 @@ def _first(view: View, target: Target | Problem) -> Decision:
 
 def _prove(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
     """The first version is being deployed: it serves when all its pods are ready."""
-    held = _hold(view, stable, problem)
-    if view.ready(stable.revision) < view.replicas:
+    held = hold(view, stable, problem)
+    if view.ready(stable.revision) < max(1, view.replicas):
         return replace(held, status=replace(held.status, phase="Deploying"))
     event = Event("Normal", "Serving", f"{stable.version} serves with {view.replicas} pods")
     status = replace(held.status, phase="Stable", history=with_served(view, stable))
     return replace(held, status=status, events=(event,), again=SOON)
 
 
-def _hold(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
-    """Only the stable track."""
-    replicas = view.replicas
-    status = replace(
-        view.status,
-        phase="RolledBack" if view.status.failed_revision else "Stable",
-        stable=_stable(view, stable, replicas),
-        canary=None,
-    )
-    only = only_revision(view, stable.revision)
-    return Decision(status, {stable.revision: replicas}, only, problem=problem)
-
-
-def _drain(
-    view: View, stable: StableTrack, candidate: CanaryTrack, problem: Problem | None = None, why: str = ""
-) -> Decision:
-    """No traffic to the candidate; it goes when the stable track is whole, after DRAIN_SECONDS, or without ready pods."""
-    held = _hold(view, stable, problem)
-    if why and view.status.phase == "RollingOut":
-        text = f"{candidate.version} is taken away, {stable.version} serves: {why}"
-        held = replace(held, events=(Event("Normal", "Superseded", text[:MAX_TEXT]),))
-    since = candidate.step_time if candidate.weight == 0 else timestamp(view.now)
-    left = (parse_timestamp(since) + timedelta(seconds=DRAIN_SECONDS) - view.now).total_seconds()
-    whole = view.ready(stable.revision) >= view.replicas
-    if ((whole or left <= 0) and routed_away(view)) or not view.ready(candidate.revision):
-        history = with_superseded(view, candidate, why)
-        return replace(held, status=replace(held.status, history=history), again=SOON)
-    kept = _candidate(view, replace(candidate, step_time=since), 0)
-    return replace(
-        held,
-        status=replace(held.status, phase="RollingBack", canary=kept),
-        replicas={**held.replicas, candidate.revision: candidate.replicas},
-        again=left if left > 0 else None,
-    )
-
-
-def _start(view: View, stable: StableTrack, target: Target) -> Decision:
-    """Begin a rollout at step 0."""
+def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> Decision:
+    """Begin a rollout at step 0. wished: a person names the version in this plan."""
     now = timestamp(view.now)
     candidate = CanaryTrack(
         version=target.version,
@@ -174,47 +167,71 @@ def _start(view: View, stable: StableTrack, target: Target) -> Decision:
         step=0,
         step_time=now,
         start_time=now,
+        skips_steps=_skips(view, target, wished=wished),
     )
     at = position_of(view, candidate)
-    decision = _tracks(view, stable, candidate, at)
+    decision = tracks(view, stable, candidate, at)
     token = view.service.metadata.annotations.get(RETRY_ANNOTATION)
     status = _without_failure(decision.status)
     if token:
         status = replace(status, retried_annotation=token[:256])
     text = f"rolling out {target.version} over {stable.version}, first weight {at.weight}"
     event = Event("Normal", "RolloutStarted", text)
-    return replace(decision, status=status, events=(event,), again=_soonest(step_state(at, None).again))
+    state = step_state(at, None)
+    again = soonest(SOON if state.done else state.again)
+    return replace(decision, status=status, events=(event,), again=again)
 
 
-def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
+def _skips(view: View, target: Target, *, wished: bool) -> Literal["Rollback", "RollbackWindow"] | None:
+    """Return why the target is promoted without steps; None when it takes them."""
+    back = view.status.rollback
+    wished = wished or (back is not None and back.version == target.version)
+    if wished and served_before(view, target.version):
+        return "Rollback"
+    return "RollbackWindow" if in_window(view, target.revision) else None
+
+
+def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position, asked: Asked) -> Decision:
     """Measure, then go on, wait, take back or promote."""
     if at.routed and view.route is not None and candidate.routed_time is None:
         candidate = replace(candidate, routed_time=timestamp(view.now))
     reason = _failure(view, candidate, at)
+    if reason is None and asked.says("abort"):
+        reason = f"Aborted: by a person, {ABORT_ANNOTATION}={asked.new['abort']}"
     if reason is not None:
         return _fail(view, stable, candidate, reason)
     candidate, verdict = measured(view, candidate, at)
-    if at.analysis is not None and verdict is not None and candidate.failures > at.analysis.failure_limit:
-        return _fail(view, stable, candidate, f"AnalysisFailed: {verdict.message}")
-    if verdict is not None:
-        at = position_of(view, candidate)
+    reason = end_of(candidate, at, verdict)
+    if reason:
+        return _fail(view, stable, candidate, reason)
+    candidate, told = obey(view, candidate, at, asked)
+    candidate, paused = paused_by_step(view, candidate)
+    at = position_of(view, candidate)
+    decision = _step(view, stable, candidate, at)
+    return replace(decision, events=(*told, *paused, *decision.events))
+
+
+def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
+    """Go on, wait, take back or promote."""
+    if at.paused is not None:
+        return replace(tracks(view, stable, candidate, at), again=soonest(at.deadline_left, at.measure_again))
     state = step_state(at, view.samples)
     if state.failed:
         return _fail(view, stable, candidate, state.failed)
     if state.done and at.last:
         return _promote(view, stable, candidate)
     if not state.done:
-        decision = _tracks(view, stable, candidate, at)
-        return replace(decision, again=_soonest(state.again, at.measure_again))
+        decision = tracks(view, stable, candidate, at)
+        return replace(decision, again=soonest(state.again, at.measure_again))
     events: tuple[Event, ...] = ()
-    candidate = replace(candidate, step=at.index + 1, step_time=timestamp(view.now), routed_time=None)
+    candidate, paused = paused_by_step(view, entered(candidate, at.index + 1, timestamp(view.now)))
     at = position_of(view, candidate)
     if at.step.weight is not None:
         text = f"{candidate.version}: weight {at.weight}, step {at.index + 1} of {len(at.steps)}"
         events = (Event("Normal", "WeightSet", text),)
     state = step_state(at, view.samples)
-    again = _soonest(SOON if state.done else state.again, at.measure_again)
-    return replace(_tracks(view, stable, candidate, at), events=events, again=again)
+    again = soonest(SOON if state.done else state.again, at.measure_again)
+    return replace(tracks(view, stable, candidate, at), events=(*events, *paused), again=again)
 
 
 def _failure(view: View, candidate: CanaryTrack, at: Position) -> str | None:
@@ -230,7 +247,7 @@ def _failure(view: View, candidate: CanaryTrack, at: Position) -> str | None:
 
 def _fail(view: View, stable: StableTrack, candidate: CanaryTrack, why: str) -> Decision:
     """Remember the failed revision and take the traffic away."""
-    decision = _drain(view, stable, candidate)
+    decision = drain(view, stable, candidate)
     status = replace(
         decision.status,
         phase="RolledBack" if decision.status.canary is None else "RollingBack",
@@ -254,37 +271,18 @@ def _promote(view: View, stable: StableTrack, candidate: CanaryTrack) -> Decisio
         replicas=candidate.replicas,
         ready=candidate.ready,
     )
-    held = _hold(view, track, None)
+    held = hold(view, track, None)
     last = next(iter(candidate.analysis), None)
     grounds = f"not judged by requests: {last.message}" if last is not None and last.verdict == INSUFFICIENT else ""
-    status = replace(held.status, history=with_served(view, track, replaces=stable, grounds=grounds))
-    text = f"{candidate.version} serves all traffic, {stable.version} is removed"
+    grounds = _WHY_FAST[candidate.skips_steps] if candidate.skips_steps is not None else grounds
+    history = with_served(view, track, replaces=stable, grounds=grounds)
+    status = replace(held.status, history=history, previous=kept_for_a_while(view, stable))
+    kept = status.previous
+    text = f"{candidate.version} serves all traffic, {stable.version} is "
+    text += f"kept until {kept.until}" if kept is not None else "removed"
     if grounds:
         text += f"; {grounds}"
     return replace(held, status=status, events=(Event("Normal", "Promoted", text),), again=SOON)
-
-
-def _tracks(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
-    """Return the pods of both tracks."""
-    keep = view.replicas
-    if view.route is None:
-        keep = stable_pods(view.replicas, at.weight, candidate_ready=at.ready, has=stable.replicas)
-    status = replace(
-        view.status,
-        phase="RollingOut",
-        stable=_stable(view, stable, keep),
-        canary=_candidate(view, replace(candidate, replicas=at.wanted), at.weight),
-    )
-    return Decision(status, {stable.revision: keep, candidate.revision: at.wanted})
-
-
-def _stable(view: View, stable: StableTrack, replicas: int) -> StableTrack:
-    return replace(stable, replicas=replicas, ready=view.ready(stable.revision))
-
-
-def _candidate(view: View, candidate: CanaryTrack, weight: int) -> CanaryTrack:
-    ready, actual = view.ready(candidate.revision), actual_weight(view, candidate, weight)
-    return replace(candidate, ready=ready, weight=weight, actual_weight=actual)
 
 
 def _kept(stable: StableTrack, target: Target | Problem) -> StableTrack:
@@ -312,8 +310,3 @@ def _why_not(view: View, candidate: CanaryTrack, target: Target | Problem) -> st
     if version.spec.approval == REJECTED:
         return f"{candidate.version} was rejected; {instead}"
     return f"{candidate.version} is being deleted; {instead}" if version.metadata.deleting else instead
-
-
-def _soonest(*seconds: float | None) -> float | None:
-    known = [max(one, SOON) for one in seconds if one is not None]
-    return min(known) if known else None

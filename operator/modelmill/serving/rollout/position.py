@@ -11,7 +11,7 @@ from modelmill.api.inference_service_status import CanaryTrack
 from modelmill.api.rollout import Step
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.serving.capacity import FULL, candidate_pods
-from modelmill.serving.rollout.analysis import PASS
+from modelmill.serving.rollout.findings import INSUFFICIENT, PASS
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.view import View
 
@@ -20,14 +20,17 @@ from modelmill.serving.view import View
 class Position:
     """Where a candidate is.
 
-    steps, analysis: what is done. index: the step that is being done; the steps may have become fewer meanwhile. weight: share
-    of traffic wanted in it, percent. wanted, ready: pods of the candidate.
+    strategy, steps, analysis: what is done. index: the step that is being done; the steps may have become fewer meanwhile.
+    weight: share of traffic wanted in it, percent. wanted, ready: pods of the candidate.
     ends: when the step's time is over; None for a step that takes no time.
     deadline_left: seconds until missing readiness is a failure; None while all pods of the weight are ready.
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
-    passed: a measurement in this step passed. routed: the gateways give the weight; true where there are none.
+    passed: as many measurements in a row as are asked for passed in this step. resumed: a person let it go on in this
+    step. paused: why it waits for a person. routed: the gateways give the weight; true where there are none.
     """
+
+    strategy: str
 
     steps: Sequence[Step]
     analysis: Analysis | None
@@ -42,7 +45,14 @@ class Position:
     deadline_seconds: int
     measure_left: float | None
     passed: bool
+    resumed: bool
+    paused: str | None
     routed: bool
+
+    @property
+    def measures(self) -> bool:
+        """Whether the candidate gets requests to be measured by: its share of them, or those to its preview."""
+        return self.analysis is not None and (self.weight > 0 or self.strategy == "BlueGreen")
 
     @property
     def step(self) -> Step:
@@ -62,11 +72,19 @@ class Position:
     @property
     def measure_again(self) -> float | None:
         """Seconds after which the next measurement may be tried, when this plan has had its own; None without an analysis."""
-        if self.analysis is None or self.measure_left is None:
+        if self.analysis is None or self.measure_left is None or not self.measures:
             return None
         if self.measure_left > 0:
             return self.measure_left
         return float(self.analysis.interval_seconds) if self.passed else retry_seconds(self.analysis)
+
+    def lacks_data(self, candidate: CanaryTrack) -> bool:
+        """Tell whether the step's time is over and only too few figures keep it from ending."""
+        if self.analysis is None or self.ends is None or self.seconds_left > 0 or self.passed or not self.measures:
+            return False
+        last = next(iter(candidate.analysis), None)
+        held = last is not None and last.verdict == INSUFFICIENT and last.time > candidate.step_time
+        return held and self.deadline_left is None
 
     def describe(self) -> str:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
@@ -75,11 +93,13 @@ class Position:
         elif self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
+        elif self.paused is not None or self.step.pause is not None:
+            waits = "waits for a person"
         elif self.step.pause_seconds is not None and self.ends is not None:
             waits = f"pauses until {timestamp(self.ends)}"
         else:
             waits = f"{self.ready} pods ready"
-        if self.analysis is not None and self.ends is not None and self.weight and not self.passed:
+        if self.analysis is not None and self.ends is not None and self.measures and not self.passed:
             waits += f", {_needed(self.analysis)}"
         then = "promotion" if self.last else _name(self.steps[self.index + 1])
         return f"step {self.index + 1} of {len(self.steps)}, weight {self.weight}: {waits}; then {then}"
@@ -89,11 +109,14 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
     """Return where the candidate is."""
     rollout = effective(view.spec.rollout)
     steps, analysis = rollout.steps, rollout.analysis
+    if candidate.skips_steps is not None:
+        steps, analysis = (Step(weight=FULL),), None
     index = min(candidate.step, len(steps) - 1)
     weight = weight_at(steps, index)
-    wanted, ready = candidate_pods(view.replicas, weight), view.ready(candidate.revision)
+    wanted, ready = _wanted(view, rollout.strategy, steps, weight), view.ready(candidate.revision)
     ends = _end(view, candidate, steps, index, analysis)
     return Position(
+        strategy=rollout.strategy,
         steps=steps,
         analysis=analysis,
         index=index,
@@ -106,9 +129,18 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         deadline_left=_deadline_left(view, candidate) if ready < wanted else None,
         deadline_seconds=view.spec.rollout.progress_deadline_seconds,
         measure_left=_measure_left(view, candidate, analysis, ends) if analysis is not None else None,
-        passed=was_measured(candidate, PASS),
+        passed=analysis is not None and enough_passed(candidate, analysis),
+        resumed=candidate.resumed,
+        paused=candidate.paused,
         routed=view.route is None or view.route.carries(weight, candidate.revision),
     )
+
+
+def _wanted(view: View, strategy: str, steps: Sequence[Step], weight: int) -> int:
+    """Return the candidate's pods: those of its weight, or those that are made before it has one."""
+    if strategy == "BlueGreen":
+        return view.replicas
+    return candidate_pods(view.replicas, weight) if weight else steps[0].set_canary_replicas or 0
 
 
 def weight_at(steps: Sequence[Step], index: int) -> int:
@@ -120,6 +152,12 @@ def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
     """Tell whether a measurement in this step had the verdict. One of the second in which it began was of the step before."""
     since = candidate.routed_time or candidate.step_time
     return any(one.verdict == verdict and one.time > since for one in candidate.analysis)
+
+
+def enough_passed(candidate: CanaryTrack, analysis: Analysis) -> bool:
+    """Tell whether as many measurements in a row as are asked for passed in this step."""
+    # A rollout that an earlier release measured has no count; what it recorded once, passed.
+    return was_measured(candidate, PASS) and max(candidate.passes, 1) >= analysis.consecutive_success_limit
 
 
 def retry_seconds(analysis: Analysis) -> float:
@@ -153,8 +191,12 @@ def _end(
 ) -> datetime | None:
     """A weight that no pause follows is measured for one interval from when its pods are ready."""
     step, began = steps[index], parse_timestamp(candidate.step_time)
+    if step.pause is not None or step.set_canary_replicas is not None:
+        return None
     if step.weight is None:
-        return began + timedelta(seconds=step.pause_seconds or 0)
+        # Pods that stand beside the stable ones are made in the first step, and measured from when they are ready.
+        since = view.ready_since(candidate.revision) if index == 0 else None
+        return max(began, since or began) + timedelta(seconds=step.pause_seconds or 0)
     pause_follows = index + 1 < len(steps) and steps[index + 1].weight is None
     if analysis is None or step.weight == FULL or pause_follows:
         return None
@@ -165,9 +207,17 @@ def _end(
 
 
 def _needed(analysis: Analysis) -> str:
-    text = f"needs a measurement of at least {analysis.min_requests} requests that passes"
+    times = analysis.consecutive_success_limit
+    if times == 1:
+        text = f"needs a measurement of at least {analysis.min_requests} requests that passes"
+    else:
+        text = f"needs {times} measurements in a row of at least {analysis.min_requests} requests that pass"
     return f"{text} if there are as many" if analysis.on_insufficient_data == "Pass" else text
 
 
 def _name(step: Step) -> str:
-    return f"weight {step.weight}" if step.weight is not None else f"a pause of {step.pause_seconds} s"
+    if step.weight is not None:
+        return f"weight {step.weight}"
+    if step.set_canary_replicas is not None:
+        return f"{step.set_canary_replicas} pods without traffic"
+    return f"a pause of {step.pause_seconds} s" if step.pause_seconds is not None else "a pause until a person resumes"

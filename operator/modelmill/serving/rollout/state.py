@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.analysis import judge
+from modelmill.serving.rollout.findings import INSUFFICIENT, Samples
 from modelmill.serving.rollout.position import Position
 
 
@@ -23,19 +24,22 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
         return StepState(again=at.deadline_left)
     if not at.routed:
         return StepState()
+    if at.step.pause is not None:
+        return StepState(done=at.resumed)
     if at.passed and at.step.weight is not None:
         return StepState(done=True)
     wait = at.seconds_left
-    if at.analysis is None or at.weight == 0 or at.ends is None:
+    if at.analysis is None or not at.measures or at.ends is None:
         return StepState(again=wait) if wait > 0 else StepState(done=True)
     if wait > 0:
         return StepState(again=min(wait, at.measure_again or wait))
     if at.passed:
         return StepState(done=True)
     # The time is over without a verdict. Only a measurement that was taken, and had too few requests, decides.
-    if samples is not None and at.analysis.on_insufficient_data == "Pass":
+    short = samples is not None and judge(at.analysis, samples).verdict == INSUFFICIENT
+    if short and at.analysis.on_insufficient_data == "Pass":
         return StepState(done=True)
-    if samples is not None and at.analysis.on_insufficient_data == "Fail":
+    if short and at.analysis.on_insufficient_data == "Fail":
         seconds = int((at.ends - at.began).total_seconds())
         text = f"InsufficientData: fewer than {at.analysis.min_requests} requests to the new version in {seconds} s"
         return StepState(failed=text)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from modelmill.api.inference_service_status import EffectiveRollout
 from modelmill.api.rollout import Rollout
-from modelmill.serving.rollout import canary, direct
+from modelmill.serving.rollout import blue_green, canary, direct
 
 STRATEGIES: Mapping[str, Callable[[Rollout], EffectiveRollout]] = {
+    "BlueGreen": blue_green.effective,
     "Canary": canary.effective,
     "Direct": direct.effective,
 }
@@ -17,3 +18,10 @@ STRATEGIES: Mapping[str, Callable[[Rollout], EffectiveRollout]] = {
 def effective(rollout: Rollout) -> EffectiveRollout:
     """Return how versions are rolled out with this spec."""
     return STRATEGIES[rollout.strategy](rollout)
+
+
+def scale_down_delay(rollout: Rollout) -> int:
+    """Return the seconds for which the pods of the version before are kept after a promotion."""
+    if rollout.scale_down_delay_seconds is not None:
+        return rollout.scale_down_delay_seconds
+    return blue_green.SCALE_DOWN_DELAY_SECONDS if rollout.strategy == "BlueGreen" else 0

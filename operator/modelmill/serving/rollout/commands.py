@@ -1,0 +1,104 @@
+"""What persons ask for by annotations of the InferenceService: a new text asks once. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from modelmill.api.inference_service_status import Answered, CanaryTrack
+from modelmill.engine.interface import Event
+from modelmill.kube import labels
+from modelmill.kube.conditions import timestamp
+from modelmill.serving.rollout.position import Position, position_of
+from modelmill.serving.view import View
+
+MAX_TEXT: Final = 256
+ANNOTATIONS: Final = {
+    "pause": labels.PAUSE_ANNOTATION,
+    "resume": labels.RESUME_ANNOTATION,
+    "promote": labels.PROMOTE_ANNOTATION,
+    "promote_full": labels.PROMOTE_FULL_ANNOTATION,
+    "abort": labels.ABORT_ANNOTATION,
+    "rollback": labels.ROLLBACK_ANNOTATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked: texts of annotations that were not answered yet, by the names of `Answered`.
+
+    answered: what the status says when this plan's is written.
+    """
+
+    new: Mapping[str, str]
+    answered: Answered | None
+
+    def says(self, name: str) -> bool:
+        """Tell whether the annotation has a new text."""
+        return name in self.new
+
+
+def asked_of(view: View) -> Asked:
+    """Return what is asked. An annotation that is removed may be set to the same text again."""
+    annotations = view.service.metadata.annotations
+    texts = {name: (annotations.get(full) or "").strip()[:MAX_TEXT] for name, full in ANNOTATIONS.items()}
+    before = view.status.answered or Answered()
+    new = {name: text for name, text in texts.items() if text and text != getattr(before, name)}
+    answered = Answered(**{name: text or None for name, text in texts.items()})
+    return Asked(new, answered if answered != Answered() else None)
+
+
+def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tuple[CanaryTrack, tuple[Event, ...]]:
+    """Return the candidate after pause, promote and resume, of which the first that was asked for counts, and what is told.
+
+    A pause counts before the others: it is the one that harms nobody when two hands disagree.
+    """
+    now = timestamp(view.now)
+    if asked.says("pause"):
+        if candidate.paused is not None:
+            return candidate, (_ignored("pause", f"the rollout of {candidate.version} is paused already"),)
+        paused = replace(candidate, paused="Person", pause_time=now)
+        return paused, (Event("Normal", "Paused", f"{candidate.version} is paused at weight {at.weight} by a person"),)
+    if asked.says("promote_full"):
+        fast = replace(candidate, skips_steps="Person", step=0, step_time=now, paused=None, pause_time=None)
+        text = f"{candidate.version} is promoted as soon as its pods are ready, without further steps and measurements"
+        return fast, (Event("Normal", "PromotedByPerson", text),)
+    if asked.says("promote"):
+        if at.last:
+            text = f"{candidate.version} is in its last step, which only waits for its pods or its time"
+            return candidate, (_ignored("promote", text),)
+        moved = entered(candidate, at.index + 1, now)
+        text = f"{candidate.version}: step {at.index + 1} of {len(at.steps)} is ended by a person"
+        return moved, (Event("Normal", "PromotedByPerson", text),)
+    if asked.says("resume"):
+        if candidate.paused is None:
+            return candidate, (_ignored("resume", f"the rollout of {candidate.version} is not paused"),)
+        resumed = replace(candidate, paused=None, pause_time=None, resumed=True)
+        return resumed, (Event("Normal", "Resumed", f"{candidate.version} goes on from weight {at.weight}"),)
+    return candidate, ()
+
+
+def entered(candidate: CanaryTrack, step: int, now: str) -> CanaryTrack:
+    """Return the candidate at the beginning of a step. now: RFC 3339."""
+    return replace(candidate, step=step, step_time=now, paused=None, pause_time=None, resumed=False, routed_time=None)
+
+
+def paused_by_step(view: View, candidate: CanaryTrack) -> tuple[CanaryTrack, tuple[Event, ...]]:
+    """Return the candidate, paused where its step waits for a person's word that was not said."""
+    step = position_of(view, candidate).step
+    if step.pause is None or candidate.resumed or candidate.paused is not None:
+        return candidate, ()
+    text = f"{candidate.version} waits for a person: kubectl annotate --overwrite inferenceservices.modelmill.dev {view.name}"
+    event = Event("Normal", "Paused", f"{text} {labels.RESUME_ANNOTATION}=TEXT, or {labels.ABORT_ANNOTATION}=TEXT")
+    return replace(candidate, paused="Manual", pause_time=timestamp(view.now)), (event,)
+
+
+def unheard(asked: Asked) -> tuple[Event, ...]:
+    """Return what is told of commands about a rollout while there is none."""
+    named = [name for name in ("pause", "resume", "promote", "promote_full", "abort") if asked.says(name)]
+    return tuple(_ignored(name, "no rollout is going on") for name in named)
+
+
+def _ignored(name: str, why: str) -> Event:
+    return Event("Warning", "CommandIgnored", f"{ANNOTATIONS[name]}: {why}")
