@@ -16,7 +16,7 @@ from modelmill.api.references import OF_VERSIONS
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.schema import structural
 from modelmill.contracts import result
-from modelmill.engine.interface import Plan
+from modelmill.engine.interface import Patch, Plan
 from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.kube.labels import REVISION_LABEL
@@ -256,6 +256,8 @@ class World:
         """Carry one plan out as the executor does: children, deletions, status, events."""
         made = now_of(self.operator(self.parent, self, o.later(self.time)))
         before = self.status
+        for patch in made.patch:
+            self.patch(patch)
         for child in made.apply:
             self._apply(child)
         for gone in made.delete:
@@ -292,6 +294,14 @@ class World:
         made = timestamp(o.later(self.time))
         kept = old["metadata"] if old else {"uid": uid, "namespace": "ml", "creationTimestamp": made}
         home[name] = {**child, "metadata": {**kept, **child["metadata"]}, "status": (old or {}).get("status", {})}
+
+    def patch(self, patch: Patch) -> None:
+        """Change an object of somebody else."""
+        old = self.children[patch.resource][patch.name]
+        assert old["metadata"]["resourceVersion"] == patch.version
+        self.writes[patch.resource.kind] += 1
+        after = {name: {**old[name], **part} for name, part in patch.body.items()}
+        self.children[patch.resource][patch.name] = {**old, **after}
 
     def kubelet(self, limit: int = 99) -> bool:
         """Make the pods what their Deployments want, at most `limit` new ones; tell whether anything changed."""
