@@ -269,6 +269,7 @@ def long_named_version() -> Body:
     return {**body, "metadata": {**body["metadata"], "name": "c" * 64}}
 
 
+CPU = {"targetCPUUtilizationPercentage": 80}
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -299,6 +300,10 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
+    "minReplicas must not be above maxReplicas": lambda: service(
+        {"autoscaling": {"minReplicas": 3, "maxReplicas": 2, **CPU}}
+    ),
+    "autoscaling needs a target": lambda: service({"autoscaling": {"maxReplicas": 2}}),
     "a check needs maximum or maxRatioToStable": lambda: service(
         {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
     ),

@@ -66,6 +66,12 @@ class CanaryTrack(StatusPart):
     step: Annotated[int, Field(ge=0, description="Step of status.effective.steps that is being done, from 0.")]
     step_time: Annotated[Timestamp, Field(description="When the step began.")]
     start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
+    size: Annotated[
+        int | None,
+        Field(
+            ge=0, description="With spec.autoscaling: pods that the service needs, of which this track gets its share."
+        ),
+    ] = None
     last_measure_time: Annotated[Timestamp | None, Field(description="When it was last measured.")] = None
     paused: Annotated[
         Word | None,
@@ -190,7 +196,7 @@ class InferenceServiceStatus(StatusPart):
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady.",
+            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady, ScalingActive.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

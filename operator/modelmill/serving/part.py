@@ -26,7 +26,15 @@ from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
-from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
+from modelmill.kube.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+)
+from modelmill.serving.autoscaled import as_counted
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
@@ -42,7 +50,12 @@ FIELDS: Final = (
     "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "effective",
     "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered", "rollback", "previous",
 )  # fmt: skip
-CHILDREN: Final = (Child(SERVICES, True), Child(POD_DISRUPTION_BUDGETS, True), Child(DEPLOYMENTS, True))
+CHILDREN: Final = (
+    Child(SERVICES, True),
+    Child(POD_DISRUPTION_BUDGETS, True),
+    Child(HORIZONTAL_POD_AUTOSCALERS, True),
+    Child(DEPLOYMENTS, True),
+)
 
 
 def serving_part(image: Image, pods: Pods) -> Part:
@@ -77,7 +90,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = decide(view, at)
+    decision = as_counted(view, decide(view, at))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)
@@ -101,6 +114,7 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     ours = world.owned(DEPLOYMENTS, service.namespace, service.uid)
     owned = [one for one in ours if one["metadata"]["name"].startswith(prefix)]
     deployments = {one["metadata"]["name"].removeprefix(prefix): one for one in owned}
+    autoscalers = world.owned(HORIZONTAL_POD_AUTOSCALERS, service.namespace, service.uid)
     model, tracks = service.spec.model, (service.status.stable, service.status.canary)
     labelled = world.labelled(MODEL_VERSIONS, service.namespace, labels.MODEL_LABEL, model.name)
     newest = _newest(labelled, model.name) if model.follow is not None else None
@@ -119,6 +133,7 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         pods={revision: pods_of(one, world) for revision, one in deployments.items()},
         image=image,
         now=now,
+        autoscalers={one["metadata"]["name"].removeprefix(prefix): one for one in autoscalers},
     )
 
 

@@ -12,6 +12,7 @@ from modelmill.workloads.pods import Pod, build_pod
 from modelmill.workloads.store_access import verbatim
 
 FETCH: Final = "fetch"
+SERVER: Final = "server"
 FOLDER: Final = "/modelmill/model"
 DRAIN_SECONDS = 5
 GRACE_SECONDS = 40
@@ -61,7 +62,7 @@ def _fetch(inputs: Inputs, image: Image) -> Container:
 def _server(inputs: Inputs, image: Image) -> Container:
     limits = inputs.runtime.limits
     return Container(
-        name="server",
+        name=SERVER,
         image=image,
         requests={"cpu": "100m", "memory": "256Mi"},
         resources=inputs.runtime.resources,
