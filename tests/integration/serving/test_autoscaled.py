@@ -17,8 +17,8 @@ BOUNDS = {"minReplicas": 2, "maxReplicas": 8, "targetCPUUtilizationPercentage": 
 
 
 def deployment(cluster: Cluster, namespace: str) -> dict[str, Any]:
-    (found,) = cluster.items("deployments", namespace)
-    return found
+    (found,) = (cluster.find("deployments", "-n", namespace, "--show-managed-fields") or {})["items"]
+    return dict(found)
 
 
 def patched(cluster: Cluster, namespace: str, spec: dict[str, Any]) -> None:
