@@ -279,6 +279,7 @@ def checked(**check: Any) -> Body:
     return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
 
 
+CPU = {"targetCPUUtilizationPercentage": 80}
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -309,6 +310,10 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
+    "minReplicas must not be above maxReplicas": lambda: service(
+        {"autoscaling": {"minReplicas": 3, "maxReplicas": 2, **CPU}}
+    ),
+    "autoscaling needs a target": lambda: service({"autoscaling": {"maxReplicas": 2}}),
     "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
     "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
     "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
