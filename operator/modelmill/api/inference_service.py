@@ -14,6 +14,7 @@ from modelmill.api.base import (
     Part,
     rules,
 )
+from modelmill.api.batch import MOST, Batch
 from modelmill.api.rollout import Rollout
 from modelmill.api.runtime import Runtime
 
@@ -82,3 +83,9 @@ class InferenceServiceSpec(Part):
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
     rollout: Rollout = Field(default_factory=Rollout, description="How a new version replaces the one that serves.")
     monitoring: Monitoring | None = Field(default=None, description="What is watched while the model serves.")
+    batch: list[Batch] = Field(
+        default_factory=list,
+        max_length=MOST,
+        description="Prefixes that are scored with the version that serves.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )

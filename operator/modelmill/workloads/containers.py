@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from modelmill.api.base import Store
+from modelmill.api.base import StoreAccess
 from modelmill.api.pods import Resources
 from modelmill.workloads.security import container_security
 from modelmill.workloads.store_access import store_environment
@@ -43,7 +43,7 @@ class Container:
     command: Sequence[str] = ()
     args: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-    store: Store | None = None
+    store: StoreAccess | None = None
     folders: Mapping[str, str] = field(default_factory=dict)
     read_only_folders: frozenset[str] = frozenset()
     read_only_root: bool = True
