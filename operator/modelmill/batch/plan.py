@@ -49,13 +49,13 @@ def plan(view: View) -> Contribution:
     create: list[Manifest] = []
     waits: list[float] = []
     for entry in view.entries:
-        by_hand = asked.entry == entry.name
-        status, step = _advanced(view, entry, known.get(entry.name) or BatchStatus(name=entry.name), by_hand=by_hand)
+        by_hand, before = asked.entry == entry.name, known.get(entry.name) or BatchStatus(name=entry.name)
+        status, step = _advanced(view, entry, before, by_hand=by_hand)
         if step is not None:
             create += step.create
             events += step.events
             waits += [] if step.again is None else [step.again]
-            if step.run.phase == "Pending" and not step.create and by_hand:
+            if by_hand and step.run.name not in {run.name for run in before.runs}:
                 handled = asked.text
         told.append(status)
         waits += _until(status, view.now)
