@@ -203,6 +203,11 @@ def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
     return {**body, "metadata": {**body["metadata"], "name": name}, "spec": {**body["spec"], **spec}}
 
 
+def scoring(**more: Any) -> Body:
+    entry = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+    return service({"batch": [{**entry, **more}]})
+
+
 def version(spec: Mapping[str, Any]) -> Body:
     body = load.model_version("default", "cars")
     return {**body, "spec": {**body["spec"], **spec}}
@@ -299,6 +304,8 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
+    "output.uri must not lie in input.uri": lambda: scoring(output={"uri": "s3://data/new/scored"}),
+    "parallelism must not be above partitions": lambda: scoring(partitions=2, parallelism=3),
     "a check needs maximum or maxRatioToStable": lambda: service(
         {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
     ),

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from modelmill.api.base import (
     Digest,
-    JobName,
     Message,
     Part,
     StatusPart,
@@ -120,12 +119,11 @@ class Batch(Part):
 class BatchRun(StatusPart):
     """A run: one Job."""
 
-    name: Annotated[Word, Field(description="Name of the run, and of its folder below output.uri.")]
+    name: Annotated[Word, Field(description="Name of the run, of its Job, and of its folder below output.uri.")]
     trigger: Annotated[Literal["Schedule", "Manual"], Field(description="Why it began.")]
     phase: Annotated[Literal["Pending", "Running", "Succeeded", "Failed"], Field(description="For scripts.")]
     version: Annotated[Word, Field(description="ModelVersion that scores: the stable one when the run began.")]
     digest: Annotated[Digest, Field(description="Digest of its artifact.")]
-    job: Annotated[JobName, Field(description="Name of its Job.")]
     output: Annotated[Annotated[str, Field(max_length=1200)], Field(description="Its folder.")]
     start_time: Annotated[Timestamp, Field(description="When it began.")]
     end_time: Annotated[Timestamp | None, Field(description="When it ended.")] = None

@@ -20,20 +20,15 @@ FETCH: Final = "fetch"
 FOLDER: Final = "/modelmill/model"
 TRIES_AGAIN: Final = 3
 REQUESTS: Final = {"cpu": "500m", "memory": "512Mi"}
-LONGEST_NAME: Final = 57
-"""Of the Job: a dash and the index of a pod follow it in the pod's host name, which has 63 characters at most."""
 
 
 def run_name(service: InferenceService, entry: Batch, now: datetime) -> str:
-    """Return the name of a run that begins now: another for another service, since two may have the same output."""
+    """Return the name of a run that begins now, and of its Job: 56 characters at most.
+
+    A dash and the index of a pod follow it in the pod's host name, which has 63. Another service has another one: two may have
+    the same output.
+    """
     return f"{entry.name}-{now:%Y%m%dt%H%M%Sz}-{short_hash(service.uid)[:6]}"
-
-
-def job_name(service: InferenceService, run: str) -> str:
-    """Return the name of the Job of a run."""
-    suffix = f"-{short_hash(service.uid, run)[:8]}"
-    begin = f"{service.name}-{run.rpartition('-')[0].rpartition('-')[0]}"
-    return f"{begin[: LONGEST_NAME - len(suffix)].rstrip('-.')}{suffix}"
 
 
 def build_job(
@@ -80,7 +75,7 @@ def build_job(
     )
     return jobs.build_job(
         jobs.Job(
-            name=run.job,
+            name=run.name,
             namespace=service.namespace,
             labels={
                 labels.BATCH_LABEL: service.name,

@@ -40,7 +40,9 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     }
     pods = {name: world.owned(PODS, namespace, job["metadata"]["uid"]) for name, job in owned.items()}
     running = [run for one in service.status.batch if (run := one.running) is not None]
-    foreign = (run.job for run in running if run.job not in owned and world.get(JOBS, namespace, run.job) is not None)
+    foreign = (
+        run.name for run in running if run.name not in owned and world.get(JOBS, namespace, run.name) is not None
+    )
     return View(
         service=service,
         versions={one.name: one for one in _versions(service, world)},

@@ -11,7 +11,7 @@ from modelmill.api.batch import RUNS, Batch, BatchRun, BatchStatus
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import status_manifest
 from modelmill.batch.clock import answered, clock
-from modelmill.batch.job import job_name, run_name
+from modelmill.batch.job import run_name
 from modelmill.batch.runs import Step, followed
 from modelmill.batch.view import View
 from modelmill.engine.interface import Delete, Event
@@ -104,7 +104,6 @@ def _advanced(view: View, entry: Batch, known: BatchStatus, *, by_hand: bool) ->
         phase="Pending",
         version=stable.version,
         digest=stable.digest,
-        job=job_name(view.service, name),
         output=f"{entry.output.uri.rstrip('/')}/{name}",
         start_time=timestamp(view.now),
         partitions=entry.partitions,
@@ -113,7 +112,7 @@ def _advanced(view: View, entry: Batch, known: BatchStatus, *, by_hand: bool) ->
     status = replace(
         status, next_time=after.next_time, schedule_hash=after.schedule_hash, runs=(run, *known.runs)[:RUNS]
     )
-    words = f"{name}: {entry.input.uri} is scored with {run.version}, Job {run.job}"
+    words = f"{name}: {entry.input.uri} is scored with {run.version}"
     # The Job is made when the run is on record: whoever takes over in between makes the same one.
     return status, Step(run, events=(Event("Normal", "BatchStarted", fitted(words, 1000)),), again=SOON)
 
@@ -129,7 +128,7 @@ def _until(status: BatchStatus, now: datetime) -> Iterator[float]:
 def _unwanted(view: View, told: Sequence[BatchStatus]) -> Iterator[Delete]:
     """Yield the Jobs that nobody needs: of runs that were over long enough, and of entries that are no more."""
     ttl = {entry.name: timedelta(seconds=entry.ttl_seconds_after_finished) for entry in view.entries}
-    kept = {run.job for one in told for run in one.runs if not _expired(run, ttl[one.name], view.now)}
+    kept = {run.name for one in told for run in one.runs if not _expired(run, ttl[one.name], view.now)}
     for name, job in view.jobs.items():
         if name not in kept and "deletionTimestamp" not in job["metadata"]:
             yield Delete(JOBS, view.service.namespace, name, job["metadata"]["uid"])
@@ -146,7 +145,7 @@ def _expiries(view: View, told: Sequence[BatchStatus]) -> list[float]:
         (parse_timestamp(run.end_time) + ttl[one.name] - view.now).total_seconds()
         for one in told
         for run in one.runs
-        if run.over and run.end_time is not None and run.job in view.jobs
+        if run.over and run.end_time is not None and run.name in view.jobs
     ]
     return [left for left in ends if left > 0]
 

@@ -38,13 +38,13 @@ class Step:
 
 def followed(view: View, entry: Batch, run: BatchRun) -> Step:
     """Return what is next of a run that is not over."""
-    job = view.jobs.get(run.job)
+    job = view.jobs.get(run.name)
     if job is None:
         return _begun(view, entry, run) if run.phase == "Pending" else _failed(view, run, _deleted(run))
-    pods = view.pods.get(run.job, ())
+    pods = view.pods.get(run.name, ())
     # Those of other partitions that have ended well say nothing of what is in the way.
     going = [pod for pod in pods if (pod.get("status") or {}).get("phase") != "Succeeded"]
-    seen = jobs.observe(job, going, view.now, view.refusals.get(run.job))
+    seen = jobs.observe(job, going, view.now, view.refusals.get(run.name))
     done = min(_count(job), run.partitions)
     if isinstance(seen, jobs.Complete):
         return _completed(view, replace(run, partitions_done=run.partitions), seen, pods)
@@ -59,8 +59,8 @@ def followed(view: View, entry: Batch, run: BatchRun) -> Step:
 
 def _begun(view: View, entry: Batch, run: BatchRun) -> Step:
     version = view.versions.get(run.version)
-    if run.job in view.foreign:
-        words = f"JobNameTaken: there is a Job {run.job} that is not this service's: delete it, and begin another run"
+    if run.name in view.foreign:
+        words = f"JobNameTaken: there is a Job {run.name} that is not this service's: delete it, and begin another run"
         return _failed(view, run, words)
     artifact = version.spec.artifact if version is not None else None
     if version is None or artifact is None or artifact.digest != run.digest:
@@ -131,7 +131,7 @@ def _why(entry: Batch, seen: jobs.Failed) -> str:
 
 
 def _deleted(run: BatchRun) -> str:
-    return f"JobDeleted: its Job {run.job} was deleted while it ran; what is done stays at {run.output}"
+    return f"JobDeleted: its Job {run.name} was deleted while it ran; what is done stays at {run.output}"
 
 
 def _failed(view: View, run: BatchRun, why: str) -> Step:

@@ -245,7 +245,7 @@ def test_a_name_that_is_taken_is_told() -> None:
     played = Played({})
     played.ask("nightly")
     played.step()
-    played.foreign = frozenset({played.run()["job"]})
+    played.foreign = frozenset({played.run()["name"]})
     played.step()
     assert played.run()["message"].startswith("JobNameTaken")
     assert not played.jobs
