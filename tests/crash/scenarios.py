@@ -9,6 +9,7 @@ from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.contracts import names, result, stage
+from modelmill.contracts.batch import BatchResult, encode_result
 from modelmill.contracts.look import Seen, encode_seen
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
@@ -446,6 +447,40 @@ def looks_find(job: Object, pod: int) -> Ending:
     return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
 
 
+SCORES = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+
+
+def batch_ends(job: Object, pod: int) -> Ending:
+    """The first pod of a batch run does not reach the store; the next one scores."""
+    if labels.BATCH_LABEL not in job["metadata"]["labels"]:
+        return publishes(job, pod)
+    if pod == 0:
+        return Ending(None, names.STAGE_BATCH, EXIT_RETRY, "the store is down")
+    told = BatchResult(0, 2, 900, 1, "s3://data/scored/manifest.json", "hp", 0.31, ("a.csv, data row 3: …",))
+    return Ending(None, names.STAGE_BATCH, message=encode_result(told))
+
+
+def scored_runs(world: World, phase: str) -> int:
+    told = world.status(INFERENCE_SERVICES, "cars").get("batch") or [{}]
+    return sum(run["phase"] == phase for run in told[0].get("runs") or ())
+
+
+async def prefix_scored(world: World) -> None:
+    """A person asks for a run, and then the schedule does."""
+    world.api.create(TRAINING_JOBS, training_job())
+    entry = {**SCORES, "ttlSecondsAfterFinished": 0}
+    world.api.create(INFERENCE_SERVICES, inference_service(batch=[entry]))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    word = {"metadata": {"annotations": {labels.BATCH_ANNOTATION: "new=1"}}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", word)
+    await world.until(lambda: scored_runs(world, "Succeeded") == 1, "the run that was asked for ends")
+    clock = {**entry, "schedule": {"cron": "*/15 * * * *"}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"batch": [clock]}})
+    await world.until(lambda: scored_runs(world, "Succeeded") == 2, "the run of the schedule ends")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"batch": [entry]}})
+    await world.settle()
+
+
 def job_time(job: Object) -> float:
     return parse_timestamp(job["metadata"]["creationTimestamp"]).timestamp()
 
@@ -555,5 +590,6 @@ SCENARIOS = (
     Scenario("data prepared", data_prepared, prepare_fails_once, 40),
     Scenario("script mended", script_mended, library_missing_at_first, 40),
     Scenario("new data", new_data, looks_find, 1800),
+    Scenario("prefix scored", prefix_scored, batch_ends, 1800),
     Scenario("store silent", store_silent, publishes, 960),
 )

@@ -208,6 +208,11 @@ def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
     return {**body, "metadata": {**body["metadata"], "name": name}, "spec": {**body["spec"], **spec}}
 
 
+def scoring(**more: Any) -> Body:
+    entry = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+    return service({"batch": [{**entry, **more}]})
+
+
 def version(spec: Mapping[str, Any]) -> Body:
     body = load.model_version("default", "cars")
     return {**body, "spec": {**body["spec"], **spec}}
@@ -310,6 +315,8 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
+    "output.uri must not lie in input.uri": lambda: scoring(output={"uri": "s3://data/new/scored"}),
+    "parallelism must not be above partitions": lambda: scoring(partitions=2, parallelism=3),
     "minReplicas must not be above maxReplicas": lambda: service(
         {"autoscaling": {"minReplicas": 3, "maxReplicas": 2, **CPU}}
     ),
