@@ -5,7 +5,7 @@ STAMP := .venv/.requirements
 PYTHON := .venv/bin/python
 CLUSTER_TOOL := $(or $(SYSTEM_PYTHON),python3) hack/cluster
 WORKERS := -n 3 --dist loadscope
-CODE := operator/modelmill images/trainer/modelmill_trainer images/server/modelmill_server hack tests
+CODE := operator/modelmill images/trainer/modelmill_trainer images/server/modelmill_server hack tests cli/kubectl-modelmill
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18

@@ -146,6 +146,11 @@ SERVING: dict[str, tuple[Change, str]] = {
     "check without bound": ({"rollout.analysis": {"checks": [{"metric": "ErrorRatio"}]}}, "analysis.checks[0]"),
     "unknown check": ({"rollout.analysis": {"checks": [{"metric": "Luck", "maximum": "1"}]}}, "checks[0].metric"),
     "threshold a number": ({"monitoring.drift.psiThreshold": 0.2}, "spec.monitoring.drift.psiThreshold"),
+    "payload log in a folder": ({"payloadLog": {"uri": "file:///logs"}}, "spec.payloadLog.uri"),
+    "sampled beyond everything": ({"payloadLog": {"uri": "s3://logs", "sampleRatio": "2"}}, "sampleRatio must be"),
+    "feedback without key": ({"feedback": {}}, "spec.feedback.keySecretRef"),
+    "unknown batching": ({"runtime.batching": "Sometimes"}, "spec.runtime.batching"),
+    "no time for a request": ({"runtime.timeouts": {"requestSeconds": 0}}, "spec.runtime.timeouts.requestSeconds"),
     "retrain without job": ({"monitoring.retrain": {"alerts": ["Drift"]}}, "spec.monitoring.retrain.trainingJob"),
     "retrain by an unknown alert": (
         {"monitoring.retrain": {"trainingJob": "cars", "alerts": ["Boredom"]}},
@@ -389,6 +394,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "a search needs data.snapshot Copy": digested,
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}
+    ),
+    "sampleRatio must be above 0 and at most 1": lambda: service(
+        {"payloadLog": {"uri": "s3://logs", "sampleRatio": "0"}}
     ),
     "a metric gate needs minimum or maximum": lambda: gated({"metric": "r2"}),
 }

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from modelmill.contracts.artifact import Golden
+from modelmill.contracts.shutdown import STOP_SECONDS, ending_seconds, finish_seconds
 from modelmill_server.core.execution import Execution
 from modelmill_server.core.model import ServedModel
 from modelmill_server.core.service import Loaded, ModelService
@@ -41,8 +42,6 @@ log = logging.getLogger("modelmill_server")
 FAILURE_SHOWN_SECONDS = 2.0  # readiness answers with the reason for so long before the process ends
 SWEEP_SECONDS = 1.0  # between two looks for what takes too long
 QUIET_SECONDS = 2.0  # without a request for so long after SIGTERM, nobody sends here any more
-FINISH_SECONDS = 10.0  # for what runs when no more requests are taken
-STOP_SECONDS = 5.0  # for closing connections, once nothing runs
 BACKLOG = 1024
 SPARE_FILES = 256  # for all that is no connection of HTTP
 
@@ -105,7 +104,7 @@ def _serving(settings: Settings) -> Phase:
     """Return the phase that is entered again each second, as long as the event loop turns."""
     seconds = settings.request_seconds + STOP_SECONDS
     words = f"a call of the model kept the server from everything else for more than {seconds:g} s"
-    grace = settings.drain_seconds + FINISH_SECONDS + STOP_SECONDS
+    grace = ending_seconds(settings.drain_seconds, settings.request_seconds)
     return Phase("answering requests", seconds, STUCK, words, grace)
 
 
@@ -240,8 +239,8 @@ async def _drain(service: ModelService, settings: Settings) -> int:
         if time.perf_counter() - max(admission.last_request, begin) > QUIET_SECONDS:
             break
         await asyncio.sleep(0.1)
-    begin = time.perf_counter()
-    while admission.running and time.perf_counter() - begin < FINISH_SECONDS:
+    begin, finish = time.perf_counter(), finish_seconds(settings.request_seconds)
+    while admission.running and time.perf_counter() - begin < finish:
         service.workers.sweep()
         await asyncio.sleep(0.02)
     service.workers.give_up()

@@ -22,6 +22,7 @@ from modelmill.serving.rollout.analysis import FAIL
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.position import position_of
 from modelmill.serving.rollout.strategies import effective
+from modelmill.serving.traffic.ports import speaks_grpc
 from modelmill.serving.view import View
 
 CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack")
@@ -140,7 +141,8 @@ def _available(view: View, stable: StableTrack, canary: CanaryTrack | None) -> C
     answering = [track.version for track in _taking_traffic(stable, canary)]
     if not answering:
         return Condition("Available", FALSE, "NoReadyPods", f"no pod is ready, {view.url} does not answer")
-    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}")
+    grpc = f", gRPC at {view.grpc_address}" if speaks_grpc(view.spec, view.deployments.values()) else ""
+    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}{grpc}")
 
 
 def _taking_traffic(stable: StableTrack, canary: CanaryTrack | None) -> list[Track]:

@@ -32,7 +32,7 @@ from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warn
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
 from modelmill.serving.rollout.commands import MAX_TEXT
 from modelmill.serving.rollout.decide import decide
-from modelmill.serving.rollout.going_back import PREVIOUS
+from modelmill.serving.rollout.going_back import PREVIOUS, asked_version
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.tracks import SOON
 from modelmill.serving.view import View
@@ -124,11 +124,12 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
 
 def _gone_back_to(service: InferenceService) -> set[str]:
     """Return the versions that modelmill.dev/rollback asked for, or may be asking for in this plan."""
-    status, text = service.status, service.metadata.annotations.get(labels.ROLLBACK_ANNOTATION) or ""
+    status, text = service.status, (service.metadata.annotations.get(labels.ROLLBACK_ANNOTATION) or "").strip()
     names = {one.version for one in (status.rollback, status.previous) if one is not None}
     if not text or (status.answered is not None and text[:MAX_TEXT] == status.answered.rollback):
         return names
-    return names | ({one.version for one in status.history} if text == PREVIOUS else {text[:MAX_TEXT]})
+    named = asked_version(text[:MAX_TEXT])
+    return names | ({one.version for one in status.history} if named == PREVIOUS else {named})
 
 
 def _holder(world: World, namespace: str, model: ModelRef) -> str | None:

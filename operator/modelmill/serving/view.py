@@ -9,6 +9,7 @@ from datetime import datetime
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import InferenceService, ModelVersion
+from modelmill.contracts import names
 from modelmill.kube.conditions import find, parse_timestamp
 from modelmill.kube.objects import Manifest
 from modelmill.serving.rollout.analysis import Samples
@@ -70,6 +71,11 @@ class View:
     def url(self) -> str:
         """URL of the Service inside the cluster."""
         return f"http://{self.name}.{self.namespace}.svc"
+
+    @property
+    def grpc_address(self) -> str:
+        """Address of gRPC inside the cluster, where pods speak it."""
+        return f"{self.name}.{self.namespace}.svc:{names.GRPC_PORT}"
 
     def with_status(self, status: InferenceServiceStatus) -> View:
         """Return the view in which this is what was decided so far."""

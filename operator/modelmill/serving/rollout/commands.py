@@ -42,7 +42,7 @@ class Asked:
 def asked_of(view: View) -> Asked:
     """Return what is asked. An annotation that is removed may be set to the same text again."""
     annotations = view.service.metadata.annotations
-    texts = {name: (annotations.get(full) or "")[:MAX_TEXT] for name, full in ANNOTATIONS.items()}
+    texts = {name: (annotations.get(full) or "").strip()[:MAX_TEXT] for name, full in ANNOTATIONS.items()}
     before = view.status.answered or Answered()
     new = {name: text for name, text in texts.items() if text and text != getattr(before, name)}
     answered = Answered(**{name: text or None for name, text in texts.items()})

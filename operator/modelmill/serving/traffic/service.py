@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from modelmill.api.inference_service_status import InferenceServiceStatus
-from modelmill.contracts import names
 from modelmill.kube import labels
 from modelmill.serving.rollout.strategies import effective
+from modelmill.serving.traffic.ports import service_ports, speaks_grpc
 from modelmill.serving.view import View
 
 
@@ -30,7 +30,7 @@ def build_preview(view: View, status: InferenceServiceStatus) -> dict[str, Any] 
 
 
 def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
-    """Return the Service, port 80.
+    """Return the Service: port 80, and that of gRPC where pods speak it.
 
     only_revision: outside a rollout the one revision that may get traffic, so that weight 0 is immediate on a rollback; None
     while two revisions share the traffic by their ready pods.
@@ -49,6 +49,6 @@ def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
         "spec": {
             "type": "ClusterIP",
             "selector": selector,
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": names.HTTP_PORT}],
+            "ports": service_ports(speaks_grpc(view.spec, view.deployments.values())),
         },
     }
