@@ -14,11 +14,16 @@ class Check(Part):
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
-            ("has(self.maximum) || has(self.maxRatioToStable)", "a check needs maximum or maxRatioToStable")
+            ("has(self.maximum) || has(self.maxRatioToStable)", "a check needs maximum or maxRatioToStable"),
+            (
+                "self.metric != 'Disagreement' || !has(self.maxRatioToStable)",
+                "Disagreement is with the stable version already: it takes maximum, not maxRatioToStable",
+            ),
         )
     }
-    metric: Literal["ErrorRatio", "LatencyP95Seconds"] = Field(
-        description="ErrorRatio: 5xx answers by all answers. LatencyP95Seconds: 95th percentile of the duration."
+    metric: Literal["ErrorRatio", "LatencyP95Seconds", "Disagreement"] = Field(
+        description="ErrorRatio: 5xx answers by all answers. LatencyP95Seconds: 95th percentile of the duration. "
+        "Disagreement: answers of a shadow that differ from the live ones, by all that were compared."
     )
     maximum: Decimal | None = Field(default=None, description="Greatest value that passes.")
     max_ratio_to_stable: Decimal | None = Field(

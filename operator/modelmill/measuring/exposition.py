@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from modelmill.contracts import names
-from modelmill.measuring.samples import Sample
+from modelmill.contracts import names, shadow
+from modelmill.measuring.samples import COMPARED, DISAGREED, Sample
 
 MAX_LINES = 512
 MAX_PAGE_LINES = 100_000  # needed or not: looking at each costs time of the event loop
@@ -16,7 +16,13 @@ MAX_COUNT = 10**12
 """Of one pod: three thousand requests a second for ten years. The sum of a thousand pods is below 2**53, exact in JSON."""
 MAX_BOUND = 1e9  # s, of a bucket but the last: what is computed from it stays finite
 _BUCKET = f"{names.METRIC_REQUEST_DURATION}_bucket"
-_NEEDED = (f"{names.METRIC_REQUESTS}{{".encode(), f"{_BUCKET}{{".encode())
+_OF_MIRROR = {shadow.METRIC_COMPARED: COMPARED, shadow.METRIC_DISAGREED: DISAGREED, shadow.METRIC_REQUESTS: ""}
+MAX_REVISION = 64
+_NEEDED = (
+    f"{names.METRIC_REQUESTS}{{".encode(),
+    f"{_BUCKET}{{".encode(),
+    *(f"{name}{{".encode() for name in _OF_MIRROR),
+)
 # Prometheus, text-based exposition format 0.0.4. No text is matched twice (`*+`): a line costs what its length is.
 _LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*+)="([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _LABELS = re.compile(_LABEL)
@@ -63,6 +69,7 @@ def parse(text: str) -> Sample:
     """Return the counters in needed lines. Raises ValueError for a malformed line or a value that no counter has."""
     codes: dict[str, float] = {}
     buckets: dict[float, float] = {}
+    mirrored: dict[tuple[str, str], float] = {}
     for line in filter(None, text.split("\n")):
         name, labels, value = _series(line)
         if name == names.METRIC_REQUESTS:
@@ -70,12 +77,15 @@ def parse(text: str) -> Sample:
             if len(code) > MAX_CODE:
                 raise ValueError(f"a code of {len(code)} characters")
             codes[code] = codes.get(code, 0.0) + value
+        elif name in _OF_MIRROR:
+            key = _mirrored(labels, _OF_MIRROR[name])
+            mirrored[key] = mirrored.get(key, 0.0) + value
         else:
             bound = _bound(labels.get("le", ""))
             buckets[bound] = buckets.get(bound, 0.0) + value
-    if max(sum(codes.values()), *buckets.values(), 0.0) > MAX_COUNT:
+    if max(sum(codes.values()), *buckets.values(), *mirrored.values(), 0.0) > MAX_COUNT:
         raise ValueError(f"counters of more than {MAX_COUNT} in all")
-    return Sample(codes, buckets)
+    return Sample(codes, buckets, mirrored=mirrored)
 
 
 def _series(line: str) -> tuple[str, dict[str, str], float]:
@@ -87,6 +97,14 @@ def _series(line: str) -> tuple[str, dict[str, str], float]:
     if not 0 <= count <= MAX_COUNT:  # NaN is not either
         raise ValueError(f"a counter is {count}")
     return match[1], dict(_LABELS.findall(match[2])), count
+
+
+def _mirrored(labels: dict[str, str], what: str) -> tuple[str, str]:
+    """Return the key of a counter of mirrored requests. Raises ValueError for a shadow or a result that there cannot be."""
+    revision, result = labels.get("shadow_revision", ""), what or labels.get("result", "")
+    if len(revision) > MAX_REVISION or (not what and result not in shadow.RESULTS):
+        raise ValueError("a shadow or a result of a mirrored request that there cannot be")
+    return revision, result
 
 
 def _bound(text: str) -> float:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
+
+COMPARED: Final = "compared"
+DISAGREED: Final = "disagreed"
 
 _K = TypeVar("_K")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Counters over a time: answers by HTTP code, and cumulative histogram of durations by upper bound, s."""
+    """Counters over a time.
+
+    codes: answers by HTTP code. buckets: cumulative histogram of durations by upper bound, s. mirrored: requests that were
+    mirrored, by the revision of the shadow and by what came of them (a result of `contracts.shadow`, COMPARED, DISAGREED).
+    """
 
     codes: Mapping[str, float] = field(default_factory=dict)
     buckets: Mapping[float, float] = field(default_factory=dict)
+    mirrored: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def requests(self) -> float:
@@ -23,11 +31,17 @@ class Sample:
 
     def minus(self, earlier: Sample) -> Sample:
         """Return what was counted since `earlier`; a counter that went back was reset and counts from zero."""
-        return Sample(_difference(self.codes, earlier.codes), _difference(self.buckets, earlier.buckets))
+        return Sample(
+            _difference(self.codes, earlier.codes),
+            _difference(self.buckets, earlier.buckets),
+            _difference(self.mirrored, earlier.mirrored),
+        )
 
     def plus(self, other: Sample) -> Sample:
         """Return both counted together."""
-        return Sample(_sum(self.codes, other.codes), _sum(self.buckets, other.buckets))
+        return Sample(
+            _sum(self.codes, other.codes), _sum(self.buckets, other.buckets), _sum(self.mirrored, other.mirrored)
+        )
 
 
 def error_ratio(sample: Sample) -> float:
@@ -62,7 +76,18 @@ def latency_p95(sample: Sample) -> float:
     return quantile(sample, 0.95)
 
 
-MEASURES: Mapping[str, Callable[[Sample], float]] = {"ErrorRatio": error_ratio, "LatencyP95Seconds": latency_p95}
+def disagreement(sample: Sample) -> float:
+    """Return answers of a shadow that differ from the live ones by all that were compared; 0 without any."""
+    compared = sum(count for (_, what), count in sample.mirrored.items() if what == COMPARED)
+    disagreed = sum(count for (_, what), count in sample.mirrored.items() if what == DISAGREED)
+    return disagreed / compared if compared else 0.0
+
+
+MEASURES: Mapping[str, Callable[[Sample], float]] = {
+    "ErrorRatio": error_ratio,
+    "LatencyP95Seconds": latency_p95,
+    "Disagreement": disagreement,
+}
 """The figures by their names in the API."""
 
 

@@ -17,6 +17,7 @@ from modelmill.serving.builders.deployment import (
     scaled,
 )
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
+from modelmill.serving.builders.shadow import build_shadow
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.target import template_now
 from modelmill.serving.traffic.service import build_preview, build_service
@@ -39,7 +40,11 @@ def children(view: View, decision: Decision) -> Children | None:
     """Return the children; None when nothing is to serve, which leaves everything as it is."""
     if not decision.replicas:
         return None
-    others = (build_preview(view, decision.status), build_pod_disruption_budget(view))
+    others = (
+        build_preview(view, decision.status),
+        build_shadow(view, decision.status),
+        build_pod_disruption_budget(view),
+    )
     around = [build_service(view, decision.only_revision), *(one for one in others if one is not None)]
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)

@@ -13,6 +13,7 @@ from modelmill.measuring.windows import Window
 from modelmill.serving.rollout.analysis import INSUFFICIENT, Samples, judge
 from modelmill.serving.rollout.decide import measure_due
 from modelmill.serving.rollout.position import Position, retry_seconds
+from modelmill.serving.rollout.shadow import as_mirrored
 from modelmill.serving.view import View
 
 ASK_AGAIN_SECONDS = 1.0
@@ -88,6 +89,8 @@ class Measurer:
             pods=len(new),
             silent=sum(uid not in counted or not counted[uid].codes for uid in _uids(new)),
         )
+        if at.strategy == "Shadow" and not at.weight:
+            samples = as_mirrored(samples, candidate.revision)
         pause = float(at.analysis.interval_seconds)
         if judge(at.analysis, samples).verdict == INSUFFICIENT:
             pause = retry_seconds(at.analysis)

@@ -26,7 +26,8 @@ from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
-from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
+from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
+from modelmill.serving.builders.shadow import SUFFIX
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
@@ -42,7 +43,12 @@ FIELDS: Final = (
     "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "effective",
     "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered", "rollback", "previous",
 )  # fmt: skip
-CHILDREN: Final = (Child(SERVICES, True), Child(POD_DISRUPTION_BUDGETS, True), Child(DEPLOYMENTS, True))
+CHILDREN: Final = (
+    Child(SERVICES, True),
+    Child(CONFIG_MAPS, True, suffix=SUFFIX),
+    Child(POD_DISRUPTION_BUDGETS, True),
+    Child(DEPLOYMENTS, True),
+)
 
 
 def serving_part(image: Image, pods: Pods) -> Part:
