@@ -18,9 +18,10 @@ $(STAMP): requirements/dev.txt
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $(STAMP)
 
-cluster-up: ## Bring the test cluster up, with S3, Prometheus and Alertmanager
+cluster-up: ## Bring the test cluster up, with S3, Prometheus, Alertmanager and a gateway
 	@$(CLUSTER_TOOL) up
 	@$(CLUSTER_TOOL) services up
+	@$(CLUSTER_TOOL) gateway up
 
 cluster-down: ## End the test cluster; nothing is left behind
 	@$(CLUSTER_TOOL) down

@@ -14,7 +14,7 @@ from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS, JOBS
+from modelmill.kube.resources import CONFIG_MAPS, JOBS, PODS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -285,6 +285,33 @@ async def store_edited_in_the_run(world: World) -> None:
     assert second == store
 
 
+async def stopped_and_started(world: World) -> None:
+    """A version comes while a service is suspended, and is rolled out afterwards; scaled to zero and back, the same serves."""
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service())
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    await _stopped(world, {"suspend": True}, "Suspended")
+    asked_for(world, "second")
+    await world.until(partial(stage_is, world, "cars-2", "Approved"), "the second version")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"suspend": False}})
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    revision = world.status(INFERENCE_SERVICES, "cars")["stable"]["revision"]
+    await _stopped(world, {"replicas": 0}, "ScaledToZero")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"replicas": 2}})
+    await world.until(lambda: serves(world, "cars-2"), "it serves again")
+    assert world.status(INFERENCE_SERVICES, "cars")["stable"]["revision"] == revision
+
+
+async def _stopped(world: World, spec: Mapping[str, Any], phase: str) -> None:
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": spec})
+    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars")["phase"] == phase, phase)
+    await world.until(lambda: not serving_pods(world), "its pods are gone")
+
+
+def serving_pods(world: World) -> list[Object]:
+    return [pod for pod in world.api.of(PODS) if labels.SERVICE_LABEL in pod["metadata"]["labels"]]
+
+
 async def monitoring_taken_away(world: World) -> None:
     world.api.create(TRAINING_JOBS, training_job())
     world.api.create(INFERENCE_SERVICES, inference_service())
@@ -461,6 +488,7 @@ SCENARIOS = (
     Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes, 640),
     Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
+    Scenario("stopped and started", stopped_and_started, publishes, 200),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),
     Scenario("search in pods", search_in_pods, pods_end, 40, keeps=frozenset({CONFIG_MAPS})),

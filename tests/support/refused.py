@@ -274,6 +274,16 @@ def long_named_version() -> Body:
     return {**body, "metadata": {**body["metadata"], "name": "c" * 64}}
 
 
+def checked(**check: Any) -> Body:
+    """Return an InferenceService whose analysis has this check alone."""
+    return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
+
+
+def shadowed(*checks: Body, **shadow: Any) -> Body:
+    analysis = {"analysis": {"checks": list(checks)}} if checks else {}
+    return service({"rollout": {"strategy": "Shadow", "shadow": shadow, **analysis}})
+
+
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -291,6 +301,17 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "strategy BlueGreen takes no steps": lambda: service(
         {"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 10}]}}
     ),
+    "strategy Shadow takes no steps": lambda: service({"rollout": {"strategy": "Shadow", "steps": [{"weight": 10}]}}),
+    "shadow is for strategy Shadow": lambda: service({"rollout": {"shadow": {}}}),
+    "check Disagreement needs strategy Shadow": lambda: service(
+        {"rollout": {"analysis": {"checks": [{"metric": "Disagreement", "maximum": "0.1"}]}}}
+    ),
+    "Disagreement is with the stable version already": lambda: shadowed(
+        {"metric": "Disagreement", "maximum": "0.1", "maxRatioToStable": "2"}
+    ),
+    "strategy Shadow is measured by ErrorRatio": lambda: shadowed({"metric": "PredictionPSI", "maximum": "0.1"}),
+    "sampleRatio of a shadow must be above 0": lambda: shadowed(sampleRatio="0"),
+    "relative and absolute must be 0 or more": lambda: shadowed(tolerance={"relative": "-0.1"}),
     "blueGreen is for strategy BlueGreen": lambda: service({"rollout": {"blueGreen": {}}}),
     "analysis needs prePromotionSeconds or postPromotionSeconds": lambda: service(
         {
@@ -304,8 +325,11 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
-    "a check needs maximum or maxRatioToStable": lambda: service(
-        {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
+    "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
+    "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
+    "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
+    "PredictionPSI compares with the stable version already": lambda: checked(
+        metric="PredictionPSI", maximum="0.2", maxRatioToStable="2"
     ),
     "metadata.name may have at most 63 characters": long_named_version,
     "give one of artifact": lambda: bare_version("artifact", "format", "bytes", "trained", "primary", "metrics"),

@@ -14,16 +14,13 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from modelmill.contracts.artifact import Golden
 from modelmill.contracts.shutdown import STOP_SECONDS, ending_seconds, finish_seconds
 from modelmill_server.core.execution import Execution
-from modelmill_server.core.model import ServedModel
+from modelmill_server.core.loading import TOO_SLOW, load_model
 from modelmill_server.core.service import Loaded, ModelService
 from modelmill_server.core.warmup import warm_up
 from modelmill_server.failure import StartError, leave_message
-from modelmill_server.folder import open_folder
 from modelmill_server.http.connections import ConnectionBounds, Connections
-from modelmill_server.memory import bounded, loading_bytes
 from modelmill_server.payloads.log import open_log
 from modelmill_server.protocols.application import Application
 from modelmill_server.protocols.dialects import Dialects
@@ -35,7 +32,7 @@ from modelmill_server.telemetry.counters import Monitor
 if TYPE_CHECKING:
     from modelmill_server.protocols.grpc_service import GrpcServer
 
-TOO_SLOW, STUCK = "ModelTooSlow", "ModelStuck"
+STUCK = "ModelStuck"
 
 log = logging.getLogger("modelmill_server")
 
@@ -49,12 +46,8 @@ SPARE_FILES = 256  # for all that is no connection of HTTP
 def load(settings: Settings) -> tuple[Loaded, Dialects]:
     """Verify the artifact, load its model, replay its golden rows, warm up. Raises StartError."""
     begin = time.perf_counter()
-    enter(_loading(settings))
-    artifact = open_folder(settings.folder, settings.digest)
-    with bounded(loading_bytes(artifact.model_file.stat().st_size)):
-        model = ServedModel(artifact, settings)
-        enter(_replaying(settings, artifact.golden))
-        rows = model.replay_golden()
+    model, rows = load_model(settings)
+    artifact = model.artifact
     enter(_warming_up(settings))
     manifest = artifact.manifest
     try:
@@ -80,19 +73,6 @@ def load(settings: Settings) -> tuple[Loaded, Dialects]:
         model.name, model.version, model.engine.name, time.perf_counter() - begin, rows, pace.inline_bytes,
     )  # fmt: skip
     return Loaded(model, monitor, execution, pace), dialects
-
-
-def _loading(settings: Settings) -> Phase:
-    words = f"loading the model took longer than {settings.load_seconds} s: make it smaller, or give it more CPU"
-    return Phase("loading the model", settings.load_seconds, TOO_SLOW, words, final=True)
-
-
-def _replaying(settings: Settings, golden: Golden) -> Phase:
-    rows = max((len(values) for values in golden.inputs.values()), default=1)
-    seconds = min(settings.row_seconds * rows, settings.load_seconds)
-    took = f"predicting the golden rows, {rows} of them, took longer than {seconds} s"
-    words = f"{took}: make the model smaller, or give it more CPU"
-    return Phase("predicting the golden rows", seconds, TOO_SLOW, words, final=True)
 
 
 def _warming_up(settings: Settings) -> Phase:

@@ -9,6 +9,7 @@ from pydantic import Field
 from modelmill.api.analysis import Analysis
 from modelmill.api.base import Part, rules
 from modelmill.api.shadow import Shadow
+from modelmill.api.traffic import Traffic
 
 
 class Step(Part):
@@ -99,6 +100,12 @@ class Rollout(Part):
                 "check Disagreement needs strategy Shadow, which compares answers: remove it, or set strategy",
             ),
             (
+                "self.strategy != 'Shadow' || !has(self.analysis) || self.analysis.checks.all(check,"
+                " !(check.metric in ['PredictionPSI', 'Accuracy', 'MeanAbsoluteError']))",
+                "strategy Shadow is measured by ErrorRatio, latencies and Disagreement: remove checks of what clients make of "
+                "the answers",
+            ),
+            (
                 "self.strategy == 'Shadow' || !has(self.shadow)",
                 "shadow is for strategy Shadow: remove it, or set strategy",
             ),
@@ -152,6 +159,7 @@ class Rollout(Part):
         description="Time that the pods of the version before are kept after a promotion. Left out: 30 s with strategy "
         "BlueGreen, 0 with the others.",
     )
+    traffic: Traffic = Field(default_factory=Traffic, description="How a version gets its share of the requests.")
     progress_deadline_seconds: int = Field(
         default=600, ge=10, le=86_400, description="Longest time that new pods may take to become ready."
     )

@@ -220,6 +220,9 @@ class World:
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
 
+    def watched(self, resource: Resource, namespace: str) -> bool:
+        return True
+
     def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if value in OF_VERSIONS[index](one)]
 
@@ -389,6 +392,11 @@ class World:
         wanted = {revision_of(one): one["spec"]["replicas"] for one in self.deployments.values()}
         owners = {one["metadata"]["uid"] for one in self.deployments.values()}
         ready = Counter(revision_of(pod) for pod in self.pods if is_ready(pod) and pod["owner"] in owners)
+        if spec.get("suspend") or not spec["replicas"]:
+            assert canary is None
+            assert wanted[stable["revision"]] == 0
+            assert status.get("previous") is None
+            return
         assert wanted[stable["revision"]] >= 1
         only = self.service["spec"]["selector"].get("modelmill.dev/revision")
         switched = (

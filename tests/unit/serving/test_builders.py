@@ -111,7 +111,7 @@ def test_every_setting_reaches_the_pod() -> None:
     assert server["startupProbe"]["failureThreshold"] >= 3 * 200
 
 
-LATER = {"feedback_key", "trusted_types", "allow_python"}
+LATER = {"feedback_key", "trusted_types", "allow_python", "shadow_url", "shadow_file"}
 
 
 def test_keys_that_a_server_needs_are_seen_by_it_only() -> None:

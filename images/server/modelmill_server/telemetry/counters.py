@@ -217,6 +217,10 @@ class Monitor:
         for name, share in self._prediction_profile.bins().items():
             reference.add_metric([*self.labels, name], share)
         yield reference
+        edges = gauge(names.METRIC_PREDICTION_EDGE, "Upper bound of a bin of predicted numbers.", "bin")
+        for number, edge in enumerate(self._prediction_profile.edges):
+            edges.add_metric([*self.labels, str(number)], edge)
+        yield edges
 
 
 def _timestamp(created: str) -> float:

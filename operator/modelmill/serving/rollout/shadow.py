@@ -10,7 +10,7 @@ from modelmill.api.rollout import Rollout, Step
 from modelmill.api.shadow import Shadow
 from modelmill.measuring.samples import COMPARED, DISAGREED
 from modelmill.serving.capacity import FULL
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.findings import Samples
 
 COMPARING_ANALYSIS = Analysis(
     interval_seconds=30,
