@@ -285,6 +285,13 @@ def checked(**check: Any) -> Body:
 
 
 CPU = {"targetCPUUtilizationPercentage": 80}
+
+
+def shadowed(*checks: Body, **shadow: Any) -> Body:
+    analysis = {"analysis": {"checks": list(checks)}} if checks else {}
+    return service({"rollout": {"strategy": "Shadow", "shadow": shadow, **analysis}})
+
+
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -302,6 +309,17 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "strategy BlueGreen takes no steps": lambda: service(
         {"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 10}]}}
     ),
+    "strategy Shadow takes no steps": lambda: service({"rollout": {"strategy": "Shadow", "steps": [{"weight": 10}]}}),
+    "shadow is for strategy Shadow": lambda: service({"rollout": {"shadow": {}}}),
+    "check Disagreement needs strategy Shadow": lambda: service(
+        {"rollout": {"analysis": {"checks": [{"metric": "Disagreement", "maximum": "0.1"}]}}}
+    ),
+    "Disagreement is with the stable version already": lambda: shadowed(
+        {"metric": "Disagreement", "maximum": "0.1", "maxRatioToStable": "2"}
+    ),
+    "strategy Shadow is measured by ErrorRatio": lambda: shadowed({"metric": "PredictionPSI", "maximum": "0.1"}),
+    "sampleRatio of a shadow must be above 0": lambda: shadowed(sampleRatio="0"),
+    "relative and absolute must be 0 or more": lambda: shadowed(tolerance={"relative": "-0.1"}),
     "blueGreen is for strategy BlueGreen": lambda: service({"rollout": {"blueGreen": {}}}),
     "analysis needs prePromotionSeconds or postPromotionSeconds": lambda: service(
         {

@@ -96,10 +96,10 @@ class CanaryTrack(StatusPart):
     pause_time: Annotated[Timestamp | None, Field(description="Since when it waits.")] = None
     resumed: Annotated[bool, Field(description="Whether a person let it go on in this step.")] = False
     skips_steps: Annotated[
-        Literal["Person", "Rollback", "RollbackWindow"] | None,
+        Literal["Person", "Rollback", "RollbackWindow", "Mirror"] | None,
         Field(
             description="Why it is promoted without steps: modelmill.dev/promote-full, modelmill.dev/rollback, "
-            "spec.rollout.rollbackWindow."
+            "spec.rollout.rollbackWindow, or Mirror: the version that serves gets pods that can mirror, for strategy Shadow."
         ),
     ] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
@@ -184,7 +184,7 @@ class Served(StatusPart):
 class EffectiveRollout(StatusPart):
     """How versions are rolled out: spec.rollout with what it leaves out."""
 
-    strategy: Annotated[Literal["Canary", "BlueGreen", "Direct"], Field(description="As in spec.rollout.")]
+    strategy: Annotated[Literal["Canary", "BlueGreen", "Shadow", "Direct"], Field(description="As in spec.rollout.")]
     steps: Annotated[
         tuple[Step, ...],
         Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from modelmill.api.base import Store
 from modelmill.api.objects import InferenceService, read_inference_service, readable_model_versions
@@ -33,7 +34,7 @@ def network_part(network: Network) -> Part:
         stores = list(_stores(service, world))
         deployments = world.owned(DEPLOYMENTS, service.namespace, service.uid)
         ports = [names.HTTP_PORT, *([names.GRPC_PORT] if speaks_grpc(service.spec, deployments) else [])]
-        policies = [build_network_policy(meta, selector, ports, stores, network)]
+        policies = [build_network_policy(meta, selector, ports, stores, network, _to_shadow(service))]
         if service.spec.batch:
             meta, selector = {**meta, "name": f"{service.name}-batch"}, {BATCH_LABEL: service.name}
             scored = [one for entry in service.spec.batch for store in stores for one in entry.stores(store)]
@@ -41,6 +42,14 @@ def network_part(network: Network) -> Part:
         return Contribution(apply=policies)
 
     return Part("network", contribute, children=[Child(NETWORK_POLICIES, applied=True)])
+
+
+def _to_shadow(service: InferenceService) -> list[dict[str, Any]]:
+    """Return the rule by which pods that mirror reach the shadow, which is of the same service."""
+    if service.spec.rollout.strategy != "Shadow":
+        return []
+    to = [{"podSelector": {"matchLabels": {SERVICE_LABEL: service.name}}}]
+    return [{"to": to, "ports": [{"protocol": "TCP", "port": names.HTTP_PORT}]}]
 
 
 def _stores(service: InferenceService, world: World) -> Iterator[Store]:

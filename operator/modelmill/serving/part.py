@@ -27,6 +27,7 @@ from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import (
+    CONFIG_MAPS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
     HTTP_ROUTES,
@@ -36,6 +37,7 @@ from modelmill.kube.resources import (
     SERVICES,
 )
 from modelmill.serving.autoscaled import as_counted
+from modelmill.serving.builders.shadow import SUFFIX
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
@@ -55,6 +57,7 @@ FIELDS: Final = (
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
+    Child(CONFIG_MAPS, True, suffix=SUFFIX),
     Child(HTTP_ROUTES, True),
     Child(POD_DISRUPTION_BUDGETS, True),
     Child(HORIZONTAL_POD_AUTOSCALERS, True),

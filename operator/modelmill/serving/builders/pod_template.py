@@ -7,6 +7,7 @@ from typing import Any, Final
 from modelmill.api.runtime import ServerTimeouts
 from modelmill.contracts import names
 from modelmill.kube import labels
+from modelmill.serving.builders import shadow
 from modelmill.serving.builders.inputs import Inputs
 from modelmill.serving.builders.settings import DRAIN_SECONDS, grace_seconds, settings_of
 from modelmill.workloads.containers import Container, Image
@@ -30,6 +31,7 @@ def build_template(inputs: Inputs, image: Image) -> dict[str, Any]:
         containers=[_server(inputs, image)],
         service_account=inputs.store.service_account_name,
         grace_seconds=grace_seconds(inputs.runtime),
+        config_maps={shadow.VOLUME: [shadow.config_map_name(inputs.service)]} if inputs.mirrors else {},
         spread_over={labels.SERVICE_LABEL: inputs.service},
     )
     annotations = {
@@ -78,7 +80,8 @@ def _server(inputs: Inputs, image: Image) -> Container:
         env=settings_of(inputs),
         secrets={names.ENV_FEEDBACK_KEY: inputs.feedback.key_secret_ref} if inputs.feedback is not None else {},
         store=inputs.payload_log.store() if inputs.payload_log is not None else None,
-        folders={"model": FOLDER},
+        folders={"model": FOLDER, **({shadow.VOLUME: shadow.FOLDER} if inputs.mirrors else {})},
+        read_only_folders=frozenset({shadow.VOLUME}) if inputs.mirrors else frozenset(),
         server_fields={
             "ports": _ports(runtime.grpc.enabled),
             "startupProbe": _probe("/v2/health/ready", period=1, failures=failures),
