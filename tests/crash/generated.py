@@ -152,7 +152,7 @@ class Generator:
             return pick((True, False))
         if kind == "integer":
             if name == "replicas":
-                return pick((1, 2, 3))
+                return pick((0, 1, 2, 3))
             least, most = schema.get("minimum", -BIG - 1), schema.get("maximum", BIG)
             small = min(most, least + self.random.randrange(5))
             return pick((least, small, small, most, schema.get("default", small), least + (most - least) // 2))

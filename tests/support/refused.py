@@ -290,6 +290,11 @@ def long_named_version() -> Body:
     return {**body, "metadata": {**body["metadata"], "name": "c" * 64}}
 
 
+def checked(**check: Any) -> Body:
+    """Return an InferenceService whose analysis has this check alone."""
+    return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
+
+
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -320,8 +325,11 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
-    "a check needs maximum or maxRatioToStable": lambda: service(
-        {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
+    "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
+    "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
+    "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
+    "PredictionPSI compares with the stable version already": lambda: checked(
+        metric="PredictionPSI", maximum="0.2", maxRatioToStable="2"
     ),
     "metadata.name may have at most 63 characters": long_named_version,
     "give one of artifact": lambda: bare_version("artifact", "format", "bytes", "trained", "primary", "metrics"),

@@ -33,6 +33,7 @@ class Settings:
     held_bytes: of unanswered HTTP requests, of all connections together. connections: of HTTP, at once.
     batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
     trusted_types: what a skops file may hold beside the usual. allow_python: artifacts of Python code may be executed.
+    shadow_url: where requests are mirrored to. shadow_file: tells whether, and how many; None for never.
     feedback_key: what the ids of answers are signed with; None takes a key from the artifact.
     """
 
@@ -58,6 +59,8 @@ class Settings:
     batching: str = BATCHING_AUTO
     grpc_port: int = 0
     feedback_key: str | None = None
+    shadow_url: str | None = None
+    shadow_file: Path | None = None
     trusted_types: tuple[str, ...] = ()
     allow_python: bool = False
     threads: int = 1
@@ -103,6 +106,8 @@ def from_environment(
         trusted_types=(*_names(environ, names.ENV_SKOPS_TRUSTED), *trusted_types),
         allow_python=_choice(environ, names.ENV_ALLOW_PYTHON, ("0", "1")) == "1",
         feedback_key=environ.get(names.ENV_FEEDBACK_KEY) or None,
+        shadow_url=environ.get(names.ENV_SHADOW_URL) or None,
+        shadow_file=Path(environ[names.ENV_SHADOW_FILE]) if environ.get(names.ENV_SHADOW_FILE) else None,
         threads=cpu_threads(),
     )
 

@@ -79,7 +79,12 @@ class InferenceServiceSpec(Part):
     """A model served over HTTP."""
 
     model: ModelRef = Field(description="Which version to serve.")
-    replicas: int = Field(default=2, ge=1, le=1000, description="Server pods.")
+    replicas: int = Field(
+        default=2, ge=0, le=1000, description="Server pods. 0: none; everything else is kept, and no rollout begins."
+    )
+    suspend: bool = Field(
+        default=False, description="Keep everything but the pods, as with replicas 0, without losing their number."
+    )
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
     rollout: Rollout = Field(default_factory=Rollout, description="How a new version replaces the one that serves.")
     monitoring: Monitoring | None = Field(default=None, description="What is watched while the model serves.")

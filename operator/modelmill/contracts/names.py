@@ -46,6 +46,10 @@ STAGE_IMPORT: Final = "import"
 ENV_IMPORT: Final = "MODELMILL_IMPORT"
 # The container of the pod that looks for new data.
 STAGE_LOOK: Final = "look"
+# The container of a pod that scores a prefix, and the JSON of batch.BatchSpec that it is told.
+STAGE_BATCH: Final = "batch"
+ENV_BATCH: Final = "MODELMILL_BATCH"
+ENV_PARTITION: Final = "JOB_COMPLETION_INDEX"  # set by Kubernetes in the pods of an Indexed Job
 
 # Exit codes of the built-in stages and of the server's fetch.
 EXIT_RETRY: Final = 1  # may go away by itself: the store is down, a connection was cut
@@ -100,6 +104,8 @@ ENV_ALLOW_PYTHON: Final = "MODELMILL_ALLOW_PYTHON"  # 1: artifacts of Python cod
 ENV_FEEDBACK_KEY: Final = "MODELMILL_FEEDBACK_KEY"
 ENV_PAYLOAD_LOG: Final = "MODELMILL_PAYLOAD_LOG"  # /FOLDER, file:///FOLDER or s3://BUCKET/PREFIX
 ENV_PAYLOAD_SAMPLE_RATIO: Final = "MODELMILL_PAYLOAD_SAMPLE_RATIO"  # 0 to 1
+ENV_SHADOW_URL: Final = "MODELMILL_SHADOW_URL"  # http://HOST[:PORT] to which requests are mirrored
+ENV_SHADOW_FILE: Final = "MODELMILL_SHADOW_FILE"  # JSON of shadow.Shadow; while there is none, nothing is mirrored
 
 # Metrics of the server. Labels model_name and model_version on each, plus those named here.
 METRIC_MODEL_INFO: Final = "modelmill_model_info"  # format, engine, digest; always 1
@@ -112,6 +118,12 @@ METRIC_FEATURE_REFERENCE: Final = "modelmill_feature_reference_ratio"  # feature
 METRIC_FEATURE_INVALID: Final = "modelmill_feature_invalid_total"  # feature, reason
 METRIC_PREDICTION_BIN: Final = "modelmill_prediction_bin_total"  # bin
 METRIC_PREDICTION_REFERENCE: Final = "modelmill_prediction_reference_ratio"  # bin
+METRIC_SHADOW_ANSWERS: Final = "modelmill_shadow_answers_total"  # of a shadow itself: to mirrored requests
+METRIC_PREDICTION_EDGE: Final = "modelmill_prediction_bin_edge"  # bin; upper bound of all bins of numbers but the last
+# Of labels that came later, by the version that predicted.
+METRIC_FEEDBACK: Final = "modelmill_feedback_total"  # result: correct, wrong, scored
+METRIC_ABSOLUTE_ERROR: Final = "modelmill_feedback_absolute_error"  # summary: _sum and _count
+METRIC_SQUARED_ERROR: Final = "modelmill_feedback_squared_error"  # summary: _sum and _count
 # At most 2.5 times apart: two pods whose durations lie in neighbouring buckets may seem so far apart.
 DURATION_BUCKETS: Final = (
     0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,

@@ -67,6 +67,7 @@ class Use:
     """An InferenceService that wants pods of the version. share: of its traffic, in percent. answers: a pod is ready.
 
     reason, message: why none is, where the service's Ready condition is about this version. deploying: none ever was.
+    stopped: it is to have none.
     """
 
     service: str
@@ -75,13 +76,22 @@ class Use:
     reason: str
     message: str
     deploying: bool
+    stopped: bool
 
 
 def uses(view: View) -> list[Use]:
     """Return who serves or deploys the version, the greatest share first."""
     name = view.version.name
     using = [
-        Use(tracks.service, tracks.share(name), tracks.answers(name), tracks.reason, tracks.message, tracks.deploying)
+        Use(
+            tracks.service,
+            tracks.share(name),
+            tracks.answers(name),
+            tracks.reason,
+            tracks.message,
+            tracks.deploying,
+            tracks.stopped,
+        )
         for tracks in view.services
         if tracks.wants(name)
     ]
@@ -169,7 +179,7 @@ def _stage(version: ModelVersion, using: Sequence[Use]) -> Stage:
     """Return STAGE: what holds it, how far its use is, or its approval; of a rejected one SERVING tells the use."""
     if version.metadata.deleting:
         return "Deleting"
-    if not using or version.spec.approval == REJECTED:
+    if all(use.stopped for use in using) or version.spec.approval == REJECTED:
         return version.spec.approval
     return "Serving" if any(use.answers for use in using) else "Deploying"
 
@@ -296,20 +306,26 @@ def _deletable(using: Sequence[Use], *, deleting: bool) -> Condition:
         return Condition("Deletable", TRUE, "NotServed", "no InferenceService serves it")
     if deleting:
         return Condition("Deletable", FALSE, HELD, f"{_named(using)}; {GOES}")
-    served = any(use.answers for use in using)
-    return Condition("Deletable", FALSE, "Served" if served else "Deploying", _named(using))
+    if any(use.answers for use in using):
+        return Condition("Deletable", FALSE, "Served", _named(using))
+    reason = "Kept" if all(use.stopped for use in using) else "Deploying"
+    return Condition("Deletable", FALSE, reason, _named(using))
 
 
 def _named(using: Sequence[Use]) -> str:
     """Return the services that serve it, with their shares, and those that deploy it."""
     serving = [f"{use.service} ({use.share}%)" for use in using if use.answers]
-    deploying = [use.service for use in using if not use.answers]
+    deploying = [use.service for use in using if not use.answers and not use.stopped]
+    stopped = [use.service for use in using if not use.answers and use.stopped]
     told = []
     if serving:
         told.append(f"InferenceService {_listed(serving)} {'serves' if len(serving) == 1 else 'serve'} it")
     if deploying:
         verb = "deploys" if len(deploying) == 1 else "deploy"
         told.append(f"InferenceService {_listed(deploying)} {verb} it, no pod of it is ready")
+    if stopped:
+        verb = "keeps" if len(stopped) == 1 else "keep"
+        told.append(f"InferenceService {_listed(stopped)} {verb} it without pods until it is started again")
     return "; ".join(told)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelmill.api.inference_service_status import CanaryTrack, PreviousTrack, StableTrack
+from modelmill.engine.interface import Patch
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import DEPLOYMENTS
 from modelmill.serving.builders.deployment import (
@@ -19,6 +20,7 @@ from modelmill.serving.builders.deployment import (
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.target import template_now
+from modelmill.serving.traffic.gateway import build_traffic
 from modelmill.serving.traffic.service import build_preview, build_service
 from modelmill.serving.view import View
 
@@ -27,10 +29,11 @@ from modelmill.serving.view import View
 class Children:
     """apply: level children in the order of their writes. keep: Deployments that stay as they are for now.
 
-    waits: some of those will go once this plan's status is written.
+    waits: some of those will go once this plan's status is written. patch: the user's HTTPRoute, when its weights are others.
     """
 
     apply: Sequence[dict[str, Any]]
+    patch: Sequence[Patch]
     keep: Sequence[tuple[Resource, str]]
     waits: bool
 
@@ -39,8 +42,9 @@ def children(view: View, decision: Decision) -> Children | None:
     """Return the children; None when nothing is to serve, which leaves everything as it is."""
     if not decision.replicas:
         return None
+    around, patch = _traffic(view, decision)
     others = (build_preview(view, decision.status), build_pod_disruption_budget(view))
-    around = [build_service(view, decision.only_revision), *(one for one in others if one is not None)]
+    around += [one for one in others if one is not None]
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)
     scaled_already = [name for name, manifest in built.items() if manifest is None]
@@ -48,7 +52,13 @@ def children(view: View, decision: Decision) -> Children | None:
     # First the Service: on a rollback it takes the traffic away before anything else changes. Without pods there is no traffic,
     # and they are what takes longest.
     apply = [*around, *pods] if view.deployments else [*pods, *around]
-    return Children(apply, [(DEPLOYMENTS, name) for name in (*scaled_already, *keep)], waits)
+    return Children(apply, patch, [(DEPLOYMENTS, name) for name in (*scaled_already, *keep)], waits)
+
+
+def _traffic(view: View, decision: Decision) -> tuple[list[dict[str, Any]], Sequence[Patch]]:
+    if view.route is not None:
+        return build_traffic(view, view.route, decision)
+    return [build_service(view, decision.only_revision)], ()
 
 
 def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | None]:
@@ -100,6 +110,6 @@ def _kept(view: View, decision: Decision) -> tuple[list[str], bool]:
         if revision in recorded:
             waits = True
             keep.append(deployment_name(view.name, revision))
-        elif not view.ready(stable) and view.ready(revision):
+        elif view.replicas and not view.ready(stable) and view.ready(revision):
             keep.append(deployment_name(view.name, revision))
     return keep, waits

@@ -12,7 +12,8 @@ from modelmill.api.objects import InferenceService, ModelVersion
 from modelmill.contracts import names
 from modelmill.kube.conditions import find, parse_timestamp
 from modelmill.kube.objects import Manifest
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.findings import Samples
+from modelmill.serving.traffic.route import Route
 from modelmill.workloads.containers import Image
 from modelmill.workloads.pod_status import is_ready
 
@@ -24,6 +25,7 @@ class View:
     newest: the newest approved version of its model, for a service that follows it. holder: name of the version that has the
     alias of the spec, None when none has, or the spec names none. versions: those that the spec or the status name, by name.
     deployments: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
+    route: the HTTPRoute that shares the requests out, None where replica counts do.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
 
@@ -36,6 +38,7 @@ class View:
     now: datetime
     holder: str | None = None
     samples: Samples | None = None
+    route: Route | None = None
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -64,8 +67,8 @@ class View:
 
     @property
     def replicas(self) -> int:
-        """Pods that the service is to have outside of a rollout."""
-        return self.spec.replicas
+        """Pods that the service is to have outside of a rollout; 0 for one that is stopped."""
+        return 0 if self.spec.suspend else self.spec.replicas
 
     @property
     def url(self) -> str:

@@ -16,7 +16,7 @@ from modelmill.api.references import OF_VERSIONS
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.schema import structural
 from modelmill.contracts import result
-from modelmill.engine.interface import Plan
+from modelmill.engine.interface import Patch, Plan
 from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.kube.labels import REVISION_LABEL
@@ -214,6 +214,9 @@ class World:
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
 
+    def watched(self, resource: Resource, namespace: str) -> bool:
+        return True
+
     def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if value in OF_VERSIONS[index](one)]
 
@@ -253,6 +256,8 @@ class World:
         """Carry one plan out as the executor does: children, deletions, status, events."""
         made = now_of(self.operator(self.parent, self, o.later(self.time)))
         before = self.status
+        for patch in made.patch:
+            self.patch(patch)
         for child in made.apply:
             self._apply(child)
         for gone in made.delete:
@@ -289,6 +294,14 @@ class World:
         made = timestamp(o.later(self.time))
         kept = old["metadata"] if old else {"uid": uid, "namespace": "ml", "creationTimestamp": made}
         home[name] = {**child, "metadata": {**kept, **child["metadata"]}, "status": (old or {}).get("status", {})}
+
+    def patch(self, patch: Patch) -> None:
+        """Change an object of somebody else."""
+        old = self.children[patch.resource][patch.name]
+        assert old["metadata"]["resourceVersion"] == patch.version
+        self.writes[patch.resource.kind] += 1
+        after = {name: {**old[name], **part} for name, part in patch.body.items()}
+        self.children[patch.resource][patch.name] = {**old, **after}
 
     def kubelet(self, limit: int = 99) -> bool:
         """Make the pods what their Deployments want, at most `limit` new ones; tell whether anything changed."""
@@ -362,6 +375,11 @@ class World:
         wanted = {revision_of(one): one["spec"]["replicas"] for one in self.deployments.values()}
         owners = {one["metadata"]["uid"] for one in self.deployments.values()}
         ready = Counter(revision_of(pod) for pod in self.pods if is_ready(pod) and pod["owner"] in owners)
+        if spec.get("suspend") or not spec["replicas"]:
+            assert canary is None
+            assert wanted[stable["revision"]] == 0
+            assert status.get("previous") is None
+            return
         assert wanted[stable["revision"]] >= 1
         only = self.service["spec"]["selector"].get("modelmill.dev/revision")
         switched = (

@@ -14,7 +14,7 @@ EVENTS = (
     "wait", "wait long", "one pod", "new version", "errors", "broken", "slow", "healthy", "reject", "retry", "restart",
     "refuse", "kill a pod", "little room", "delete a deployment", "scale", "quiet", "busy", "edit steps", "pin", "follow",
     "alias", "move the alias", "pause", "resume", "promote", "promote-full", "abort", "rollback", "blue green", "canary",
-    "steps that wait", "window",
+    "steps that wait", "window", "scale to zero", "suspend", "start",
 )  # fmt: skip
 
 
@@ -64,6 +64,10 @@ def change_spec(world: World, event: str) -> None:
     spec = world.parent["spec"]
     if event == "scale":
         spec["replicas"] = spec["replicas"] % 5 + 1
+    elif event == "scale to zero":
+        spec["replicas"] = 0
+    elif event in ("suspend", "start"):
+        spec["suspend"] = event == "suspend"
     elif event in ("quiet", "busy"):
         world.rate = 0 if event == "quiet" else 40
     elif event == "edit steps":
@@ -101,6 +105,9 @@ def test_any_order_of_events_keeps_the_invariants_and_converges(replicas: int, e
     happen(world, "healthy")
     happen(world, "busy")
     happen(world, "follow")
+    happen(world, "start")
+    if not world.parent["spec"]["replicas"]:
+        happen(world, "scale")
     happen(world, "canary")
     world.add("cars-99")
     world.say("promote")

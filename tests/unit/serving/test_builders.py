@@ -111,7 +111,7 @@ def test_every_setting_reaches_the_pod() -> None:
     assert server["startupProbe"]["failureThreshold"] >= 3 * 200
 
 
-LATER = {"feedback_key", "trusted_types", "allow_python"}
+LATER = {"feedback_key", "trusted_types", "allow_python", "shadow_url", "shadow_file"}
 
 
 def test_placement_reaches_the_pod_in_the_words_of_kubernetes() -> None:
