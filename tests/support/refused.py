@@ -213,6 +213,22 @@ def scoring(**more: Any) -> Body:
     return service({"batch": [{**entry, **more}]})
 
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+EXPRESSION = {"key": "disk", "operator": "In"}
+
+
+def running(runtime: Mapping[str, Any]) -> Body:
+    return service({"runtime": runtime})
+
+
+def placed(placement: Mapping[str, Any]) -> Body:
+    return running({"podTemplate": placement})
+
+
+def near(pods: Mapping[str, Any]) -> Body:
+    return placed({"affinity": {"podAffinity": {REQUIRED: [{"labelSelector": pods, "topologyKey": "zone"}]}}})
+
+
 def version(spec: Mapping[str, Any]) -> Body:
     body = load.model_version("default", "cars")
     return {**body, "spec": {**body["spec"], **spec}}
@@ -436,6 +452,23 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "sampleRatio must be above 0 and at most 1": lambda: service(
         {"payloadLog": {"uri": "s3://logs", "sampleRatio": "0"}}
     ),
+    "without an image of your own env takes": lambda: running({"env": [{"name": "LD_PRELOAD"}]}),
+    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY": lambda: running(
+        {"image": "a/b:1", "env": [{"name": "AWS_SECRET_ACCESS_KEY"}]}
+    ),
+    "priorityClassName must not begin with system-": lambda: placed({"priorityClassName": "system-node-critical"}),
+    "minDomains needs whenUnsatisfiable": lambda: placed(
+        {
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 2}
+            ]
+        }
+    ),
+    "of nodes In and NotIn need values": lambda: placed(
+        {"affinity": {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [EXPRESSION]}]}}}}
+    ),
+    "of pods In and NotIn need values": lambda: near({"matchExpressions": [EXPRESSION]}),
+    "a key of matchLabels is no name of a label": lambda: near({"matchLabels": {"a b": "x"}}),
     "a metric gate needs minimum or maximum": lambda: gated({"metric": "r2"}),
 }
 """Beginning of each rule's message, and an object that violates it and no other."""
