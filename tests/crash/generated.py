@@ -73,6 +73,9 @@ TABLE: Mapping[str, Sequence[str]] = {
     ZONE_PATTERN: ("UTC", "Asia/Seoul", "Europe/Berlin", "Nowhere/At-All", "a", "posixrules", "Etc/GMT+12"),
     r"^([1-9][0-9]{0,8}(\.[0-9]{1,9})?|0\.0{0,7}[1-9][0-9]?)[smhdw]$": ("30d", "1s", "999999999w", "0.00000001m", "1.5h"),
     r"^([1-9][0-9]{0,8}(\.[0-9]{1,9})?|0\.0{0,7}[1-9][0-9]?)[smhdw]?$": ("30d", "5", "999999999.999999999", "0.00000001"),
+    r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": (
+        "cars.example.com", "*.example.com", "a", "0.0", "a" * 253, "a--b.c",
+    ),
     r"^[A-Z][A-Za-z]*$": ("Spec", "Manual", "Alert", "Z", "X" * 32),
 }  # fmt: skip
 """Texts by pattern: a pattern that a schema gets later must have its row."""
