@@ -15,7 +15,7 @@ from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, JOBS, PODS
+from modelmill.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES, JOBS, PODS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -303,6 +303,29 @@ async def stopped_and_started(world: World) -> None:
     assert world.status(INFERENCE_SERVICES, "cars")["stable"]["revision"] == revision
 
 
+async def traffic_by_routes(world: World) -> None:
+    """A version by the weights of a route that is made; then a bad one by those of a person's, which is taken back."""
+    by_weights = {"strategy": "Canary", "steps": STEPS, "analysis": ANALYSIS}
+    parents = [{"name": "gateway", "namespace": "edge"}]
+    own = {"mode": "GatewayAPI", "parentRefs": parents}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout={**by_weights, "traffic": own}))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    backends = [{"name": name, "port": 80} for name in ("cars", "cars-canary")]
+    front = {"metadata": {"name": "front", "namespace": "ml"}, "spec": {"parentRefs": parents}}
+    front["spec"]["rules"] = [{"backendRefs": backends}]
+    world.api.create(HTTP_ROUTES, front)
+    theirs = {"mode": "GatewayAPI", "parentRefs": None, "routeRef": {"name": "front"}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"rollout": {"traffic": theirs}}})
+    world.surroundings.errors.add("cars-3")
+    asked_for(world, "third")
+    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars").get("failedRevision"), "the third is taken back")
+    await world.until(lambda: not world.status(INFERENCE_SERVICES, "cars").get("canary"), "the second serves alone")
+    assert [one["metadata"]["name"] for one in world.api.of(HTTP_ROUTES)] == ["front"]
+
+
 async def _stopped(world: World, spec: Mapping[str, Any], phase: str) -> None:
     world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": spec})
     await world.until(lambda: world.status(INFERENCE_SERVICES, "cars")["phase"] == phase, phase)
@@ -572,6 +595,7 @@ SCENARIOS = (
     Scenario("stopped and started", stopped_and_started, publishes, 200),
     Scenario("persons' words", by_persons_words, publishes, 160),
     Scenario("autoscaled", autoscaled, publishes, 120),
+    Scenario("traffic by routes", traffic_by_routes, publishes, 150),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),
     Scenario("search in pods", search_in_pods, pods_end, 40, keeps=frozenset({CONFIG_MAPS})),

@@ -318,6 +318,13 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "analysis needs a step with a weight below 100": lambda: service(
         {"rollout": {"steps": [{"weight": 100}], "analysis": ANALYSIS}}
     ),
+    "parentRefs, hostnames and routeRef need mode GatewayAPI": lambda: service(
+        {"rollout": {"traffic": {"parentRefs": [{"name": "gateway"}]}}}
+    ),
+    "mode GatewayAPI takes either parentRefs": lambda: service({"rollout": {"traffic": {"mode": "GatewayAPI"}}}),
+    "hostnames are those of the route that is made": lambda: service(
+        {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "hostnames": ["a.example.com"]}}}
+    ),
     "the weights of the steps must not become smaller": lambda: service(
         {"rollout": {"steps": [{"weight": 50}, {"pauseSeconds": 5}, {"weight": 20}]}}
     ),
