@@ -5,7 +5,7 @@ STAMP := .venv/.requirements
 PYTHON := .venv/bin/python
 CLUSTER_TOOL := $(or $(SYSTEM_PYTHON),python3) hack/cluster
 WORKERS := -n 3 --dist loadscope
-CODE := operator/modelmill images/trainer/modelmill_trainer images/server/modelmill_server hack tests
+CODE := operator/modelmill images/trainer/modelmill_trainer images/server/modelmill_server hack tests cli/kubectl-modelmill
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -18,9 +18,10 @@ $(STAMP): requirements/dev.txt
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $(STAMP)
 
-cluster-up: ## Bring the test cluster up, with S3, Prometheus and Alertmanager
+cluster-up: ## Bring the test cluster up, with S3, Prometheus, Alertmanager and a gateway
 	@$(CLUSTER_TOOL) up
 	@$(CLUSTER_TOOL) services up
+	@$(CLUSTER_TOOL) gateway up
 
 cluster-down: ## End the test cluster; nothing is left behind
 	@$(CLUSTER_TOOL) down

@@ -22,7 +22,7 @@ from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CORE_EVENTS, PODS, REPLICA_SETS
+from modelmill.kube.resources import CORE_EVENTS, HTTP_ROUTES, PODS, REPLICA_SETS
 from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
@@ -108,6 +108,8 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
                 reduced=refusals.reduced,
                 bookmarks=False,
             ),
+            # Also those of others, whose weights may be asked for.
+            Watch(HTTP_ROUTES, optional=True),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],
     )
@@ -170,6 +172,7 @@ def controllers(
             concerns={
                 PODS: Concern(serving.keys_of_pod),
                 REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
+                HTTP_ROUTES: Concern(serving.keys_of_route),
                 MODEL_VERSIONS: serving.VERSIONS,
                 TRAINING_JOBS: monitoring.RETRAINING,
             },

@@ -53,6 +53,7 @@ TABLE: Mapping[str, Sequence[str]] = {
         "s3://data/cars/", "s3://models/prod", "file:///data", "s3:///", "s3://😀/é", "s3://" + "x" * 1019, "s3://$(A)/$$",
         "file://../..", "s3://a/\x00", "s3://a/\xa0b", "s3://a//b/./..", "s3://%zz/%00", "s3://[/", "s3://a@b:c/d",
     ),
+    r"^s3://[^\s?#]+$": ("s3://logs/cars", "s3://logs", "s3:///", "s3://😀/é", "s3://" + "x" * 1019, "s3://$(A)/$$", "s3://a/\x00"),
     r"^https?://[^\s]+$": (
         "http://s3:7070", "https://x", "http://[::1]:9", "http://[", "http://a:99999999", "http://" + "é" * 505, "http://$(HOME)",
         "http://a:b@c/?d#e", "http://\x00", "http://a:٣",

@@ -110,8 +110,9 @@ class FakeApi:
     async def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         self._request(f"PATCH {resource.plural}/{name}")
         stored = self._current(resource, {"metadata": {"namespace": namespace, "name": name, **body["metadata"]}})
-        finalizers = body["metadata"]["finalizers"]
-        patched = self.put(resource, {**stored, "metadata": {**stored["metadata"], "finalizers": finalizers}})
+        finalizers = body["metadata"].get("finalizers", stored["metadata"].get("finalizers", []))
+        others = {name: part for name, part in body.items() if name != "metadata"}
+        patched = self.put(resource, {**stored, **others, "metadata": {**stored["metadata"], "finalizers": finalizers}})
         if not finalizers and "deletionTimestamp" in stored["metadata"]:
             del self.objects[resource.plural, namespace, name]
         return patched

@@ -146,6 +146,11 @@ SERVING: dict[str, tuple[Change, str]] = {
     "check without bound": ({"rollout.analysis": {"checks": [{"metric": "ErrorRatio"}]}}, "analysis.checks[0]"),
     "unknown check": ({"rollout.analysis": {"checks": [{"metric": "Luck", "maximum": "1"}]}}, "checks[0].metric"),
     "threshold a number": ({"monitoring.drift.psiThreshold": 0.2}, "spec.monitoring.drift.psiThreshold"),
+    "payload log in a folder": ({"payloadLog": {"uri": "file:///logs"}}, "spec.payloadLog.uri"),
+    "sampled beyond everything": ({"payloadLog": {"uri": "s3://logs", "sampleRatio": "2"}}, "sampleRatio must be"),
+    "feedback without key": ({"feedback": {}}, "spec.feedback.keySecretRef"),
+    "unknown batching": ({"runtime.batching": "Sometimes"}, "spec.runtime.batching"),
+    "no time for a request": ({"runtime.timeouts": {"requestSeconds": 0}}, "spec.runtime.timeouts.requestSeconds"),
     "retrain without job": ({"monitoring.retrain": {"alerts": ["Drift"]}}, "spec.monitoring.retrain.trainingJob"),
     "retrain by an unknown alert": (
         {"monitoring.retrain": {"trainingJob": "cars", "alerts": ["Boredom"]}},
@@ -270,6 +275,13 @@ def long_named_version() -> Body:
 
 
 CPU = {"targetCPUUtilizationPercentage": 80}
+
+
+def checked(**check: Any) -> Body:
+    """Return an InferenceService whose analysis has this check alone."""
+    return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
+
+
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -304,8 +316,11 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         {"autoscaling": {"minReplicas": 3, "maxReplicas": 2, **CPU}}
     ),
     "autoscaling needs a target": lambda: service({"autoscaling": {"maxReplicas": 2}}),
-    "a check needs maximum or maxRatioToStable": lambda: service(
-        {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
+    "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
+    "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
+    "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
+    "PredictionPSI compares with the stable version already": lambda: checked(
+        metric="PredictionPSI", maximum="0.2", maxRatioToStable="2"
     ),
     "metadata.name may have at most 63 characters": long_named_version,
     "give one of artifact": lambda: bare_version("artifact", "format", "bytes", "trained", "primary", "metrics"),
@@ -394,6 +409,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "a search needs data.snapshot Copy": digested,
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}
+    ),
+    "sampleRatio must be above 0 and at most 1": lambda: service(
+        {"payloadLog": {"uri": "s3://logs", "sampleRatio": "0"}}
     ),
     "a metric gate needs minimum or maximum": lambda: gated({"metric": "r2"}),
 }

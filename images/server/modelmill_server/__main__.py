@@ -1,4 +1,7 @@
-"""`modelmill-server fetch` and `modelmill-server [serve] FOLDER --port 8080`; the environment sets the rest."""
+"""`modelmill-server fetch`, `modelmill-server [serve] FOLDER --port 8080` and `modelmill-server batch FOLDER --input URI …`.
+
+The environment sets the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import os
 import sys
 
 from modelmill.contracts.names import HTTP_PORT
+from modelmill.store.keys import hide_keys
 from modelmill_server import __version__
 from modelmill_server.failure import StartError, leave_message
 from modelmill_server.supervisor import supervise
@@ -17,6 +21,9 @@ from modelmill_server.telemetry import logs
 def main(arguments: list[str] | None = None) -> int:
     """Run one command, supervised, and return its exit code: 0, 1 when a repeat may help, 3 when not, 2 for wrong usage."""
     given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["batch"]:
+        # Before the fork: the model's process has the same user id as the two that have the keys of the store.
+        hide_keys()
     return supervise(lambda: _run(given))
 
 
@@ -29,6 +36,11 @@ def _run(arguments: list[str]) -> int:
             logging.getLogger("botocore").setLevel(logging.WARNING)
 
             return fetch.main()
+        if arguments[:1] == ["batch"]:
+            from modelmill_server.batch import command
+
+            logging.getLogger("botocore").setLevel(logging.WARNING)
+            return command.main(arguments[1:])
         return _serve(arguments[1:] if arguments[:1] == ["serve"] else arguments)
     except StartError as failure:
         print(failure.line(), file=sys.stderr)

@@ -33,8 +33,12 @@ class StartError(Exception):
 
 def leave_message(failure: StartError) -> None:
     """Write the failure as the container's termination message, where there is a place for one."""
+    leave_text(result.encode(result.StageResult(result.FAILED, failure.reason, (failure.message,))))
+
+
+def leave_text(text: str) -> None:
+    """Write the container's termination message, where there is a place for one."""
     path = Path(os.environ.get(names.ENV_TERMINATION_PATH, "/dev/termination-log"))
-    text = result.encode(result.StageResult(result.FAILED, failure.reason, (failure.message,)))
     if names.ENV_TERMINATION_PATH not in os.environ and not path.exists():
         return  # outside Kubernetes
     try:

@@ -134,6 +134,12 @@ def mismatch(path: Path, size: int, sha256: str) -> str:
     return "" if actual == sha256 else f"its sha256 is {actual}, the manifest says {sha256}"
 
 
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file in hex. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def plain_name(name: str) -> str:
     """Return `name` when it stays inside its folder. Raises StartError (ArtifactCorrupt) otherwise."""
     if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:

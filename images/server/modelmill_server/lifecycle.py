@@ -14,34 +14,31 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from modelmill.contracts.artifact import Golden
+from modelmill.contracts.shutdown import STOP_SECONDS, ending_seconds, finish_seconds
 from modelmill_server.core.execution import Execution
-from modelmill_server.core.model import ServedModel
+from modelmill_server.core.loading import TOO_SLOW, load_model
 from modelmill_server.core.service import Loaded, ModelService
 from modelmill_server.core.warmup import warm_up
 from modelmill_server.failure import StartError, leave_message
-from modelmill_server.folder import open_folder
 from modelmill_server.http.connections import ConnectionBounds, Connections
-from modelmill_server.memory import bounded, loading_bytes
 from modelmill_server.payloads.log import open_log
 from modelmill_server.protocols.application import Application
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.settings import Settings
+from modelmill_server.shadow.mirror import Mirror, open_mirror
 from modelmill_server.supervisor import CRASHED, STOPPED, Phase, enter
 from modelmill_server.telemetry.counters import Monitor
 
 if TYPE_CHECKING:
     from modelmill_server.protocols.grpc_service import GrpcServer
 
-TOO_SLOW, STUCK = "ModelTooSlow", "ModelStuck"
+STUCK = "ModelStuck"
 
 log = logging.getLogger("modelmill_server")
 
 FAILURE_SHOWN_SECONDS = 2.0  # readiness answers with the reason for so long before the process ends
 SWEEP_SECONDS = 1.0  # between two looks for what takes too long
 QUIET_SECONDS = 2.0  # without a request for so long after SIGTERM, nobody sends here any more
-FINISH_SECONDS = 10.0  # for what runs when no more requests are taken
-STOP_SECONDS = 5.0  # for closing connections, once nothing runs
 BACKLOG = 1024
 SPARE_FILES = 256  # for all that is no connection of HTTP
 
@@ -49,12 +46,8 @@ SPARE_FILES = 256  # for all that is no connection of HTTP
 def load(settings: Settings) -> tuple[Loaded, Dialects]:
     """Verify the artifact, load its model, replay its golden rows, warm up. Raises StartError."""
     begin = time.perf_counter()
-    enter(_loading(settings))
-    artifact = open_folder(settings.folder, settings.digest)
-    with bounded(loading_bytes(artifact.model_file.stat().st_size)):
-        model = ServedModel(artifact, settings)
-        enter(_replaying(settings, artifact.golden))
-        rows = model.replay_golden()
+    model, rows = load_model(settings)
+    artifact = model.artifact
     enter(_warming_up(settings))
     manifest = artifact.manifest
     try:
@@ -82,19 +75,6 @@ def load(settings: Settings) -> tuple[Loaded, Dialects]:
     return Loaded(model, monitor, execution, pace), dialects
 
 
-def _loading(settings: Settings) -> Phase:
-    words = f"loading the model took longer than {settings.load_seconds} s: make it smaller, or give it more CPU"
-    return Phase("loading the model", settings.load_seconds, TOO_SLOW, words, final=True)
-
-
-def _replaying(settings: Settings, golden: Golden) -> Phase:
-    rows = max((len(values) for values in golden.inputs.values()), default=1)
-    seconds = min(settings.row_seconds * rows, settings.load_seconds)
-    took = f"predicting the golden rows, {rows} of them, took longer than {seconds} s"
-    words = f"{took}: make the model smaller, or give it more CPU"
-    return Phase("predicting the golden rows", seconds, TOO_SLOW, words, final=True)
-
-
 def _warming_up(settings: Settings) -> Phase:
     words = f"warming up took longer than {settings.load_seconds} s: make the model smaller, or give it more CPU"
     return Phase("warming up", settings.load_seconds, TOO_SLOW, words, final=True)
@@ -104,7 +84,7 @@ def _serving(settings: Settings) -> Phase:
     """Return the phase that is entered again each second, as long as the event loop turns."""
     seconds = settings.request_seconds + STOP_SECONDS
     words = f"a call of the model kept the server from everything else for more than {seconds:g} s"
-    grace = settings.drain_seconds + FINISH_SECONDS + STOP_SECONDS
+    grace = ending_seconds(settings.drain_seconds, settings.request_seconds)
     return Phase("answering requests", seconds, STUCK, words, grace)
 
 
@@ -126,15 +106,19 @@ async def serve(settings: Settings) -> int:
     loading = loop.run_in_executor(None, load, settings)
     grpc = await _start_grpc(service, settings)
     watching = loop.create_task(_sweep(connections))
+    mirror: Mirror | None = None
     try:
         loaded, dialects = await loading
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         service.attach(loaded)
-        application.attach(loaded, dialects)
+        mirror = open_mirror(settings, loaded.model)
+        application.attach(loaded, dialects, mirror)
         if grpc is not None:
             grpc.methods.attach(loaded, dialects.reader)
         service.open()
+        if mirror is not None:
+            mirror.start()
         await _tell_grpc(grpc, serving=True)
         log.info(
             "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
@@ -148,6 +132,8 @@ async def serve(settings: Settings) -> int:
         await _tell_grpc(grpc, serving=False)
         await _show(service, failure)
     watching.cancel()
+    if mirror is not None:
+        await mirror.close()
     if grpc is not None:
         await grpc.stop(STOP_SECONDS)
     await asyncio.sleep(0)  # a connection that is made already is accepted before the port is closed
@@ -233,8 +219,8 @@ async def _drain(service: ModelService, settings: Settings) -> int:
         if time.perf_counter() - max(admission.last_request, begin) > QUIET_SECONDS:
             break
         await asyncio.sleep(0.1)
-    begin = time.perf_counter()
-    while admission.running and time.perf_counter() - begin < FINISH_SECONDS:
+    begin, finish = time.perf_counter(), finish_seconds(settings.request_seconds)
+    while admission.running and time.perf_counter() - begin < finish:
         service.workers.sweep()
         await asyncio.sleep(0.02)
     service.workers.give_up()

@@ -72,7 +72,7 @@ def supervise(work: Callable[[], int]) -> int:
         end.setblocking(False)
     # A signal that comes between fork and the child's own handlers waits, and counts.
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
-    supervisor = _Supervisor(ours, woken, _oom_kills())
+    supervisor = _Supervisor(ours, woken, oom_kills())
     handlers = {number: signal.signal(number, supervisor.signalled) for number in (*PASSED_ON, signal.SIGCHLD)}
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     child = os.fork()
@@ -91,7 +91,7 @@ def supervise(work: Callable[[], int]) -> int:
 
 def _work(work: Callable[[], int]) -> None:
     """Do the work and end this process, whatever its threads are at."""
-    _die_with_parent()
+    die_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     code = names.EXIT_RETRY
     try:
@@ -108,7 +108,7 @@ def _work(work: Callable[[], int]) -> None:
         os._exit(code)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Let the kernel end this process when its parent is ended by force, as it does itself for the first of a container."""
     import ctypes
 
@@ -200,7 +200,7 @@ class _Supervisor:
             words = f"the process ended itself with code {code} while {phase.doing}"
             return StartError(CRASHED, words, final=phase.final)
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        if code == -signal.SIGKILL and _oom_kills() > self._oom_kills:
+        if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
             words = f"the kernel ended the process for memory while {phase.doing}: raise resources.limits.memory"
             return StartError(OUT_OF_MEMORY, words, final=False)
         final = phase.final and code != -signal.SIGKILL
@@ -220,7 +220,7 @@ def _reap(child: int) -> int | None:
             return None
 
 
-def _oom_kills() -> int:
+def oom_kills() -> int:
     """Return how many processes of this container the kernel has ended for memory. Source: cgroup v2 `memory.events`."""
     try:
         fields = dict(line.split() for line in MEMORY_EVENTS.read_text(encoding="ascii").splitlines())

@@ -15,6 +15,7 @@ from modelmill.api.base import (
     Part,
     rules,
 )
+from modelmill.api.payloads import Feedback, PayloadLog
 from modelmill.api.rollout import Rollout
 from modelmill.api.runtime import Runtime
 
@@ -105,3 +106,10 @@ class InferenceServiceSpec(Part):
     runtime: Runtime = Field(default_factory=Runtime, description="How the server runs.")
     rollout: Rollout = Field(default_factory=Rollout, description="How a new version replaces the one that serves.")
     monitoring: Monitoring | None = Field(default=None, description="What is watched while the model serves.")
+    payload_log: PayloadLog | None = Field(
+        default=None, description="Where requests and answers are logged. Left out: nowhere."
+    )
+    feedback: Feedback | None = Field(
+        default=None,
+        description="Key of the ids of answers. Left out: each version has a key of its own, and scores its own ids only.",
+    )

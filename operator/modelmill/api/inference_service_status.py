@@ -46,7 +46,9 @@ class Measurement(StatusPart):
 
     time: Annotated[Timestamp, Field(description="When.")]
     requests: Annotated[int, Field(ge=0, description="Requests to the new version since the measurement before.")]
-    verdict: Annotated[Literal["Pass", "Fail", "Insufficient"], Field(description="What the checks said.")]
+    verdict: Annotated[
+        Literal["Pass", "Fail", "Error", "Inconclusive", "Insufficient"], Field(description="What the checks said.")
+    ]
     message: Annotated[Text, Field(description="The values against their bounds.")]
 
 
@@ -62,9 +64,20 @@ class CanaryTrack(StatusPart):
     replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]
     ready: Annotated[int, Field(ge=0, description="Pods ready.")]
     weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic wanted, percent.")]
-    actual_weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic by ready pods, percent.")]
+    actual_weight: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Share of traffic that it gets, percent: by ready pods, or by the weights that gateways have taken.",
+        ),
+    ]
     step: Annotated[int, Field(ge=0, description="Step of status.effective.steps that is being done, from 0.")]
     step_time: Annotated[Timestamp, Field(description="When the step began.")]
+    routed_time: Annotated[
+        Timestamp | None,
+        Field(description="When the gateways were seen to give the weight of the step, in mode GatewayAPI."),
+    ] = None
     start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
     size: Annotated[
         int | None,
@@ -89,6 +102,10 @@ class CanaryTrack(StatusPart):
         ),
     ] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    consecutive_errors: Annotated[int, Field(ge=0, description="Measurements in a row without figures.")] = 0
+    passes: Annotated[
+        int, Field(ge=0, description="Measurements in a row that passed, in the step of the last one.")
+    ] = 0
     analysis: Annotated[
         tuple[Measurement, ...],
         Field(

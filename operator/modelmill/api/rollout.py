@@ -8,6 +8,7 @@ from pydantic import Field
 
 from modelmill.api.analysis import Analysis
 from modelmill.api.base import Part, rules
+from modelmill.api.traffic import Traffic
 
 
 class Step(Part):
@@ -136,6 +137,7 @@ class Rollout(Part):
         description="Time that the pods of the version before are kept after a promotion. Left out: 30 s with strategy "
         "BlueGreen, 0 with the others.",
     )
+    traffic: Traffic = Field(default_factory=Traffic, description="How a version gets its share of the requests.")
     progress_deadline_seconds: int = Field(
         default=600, ge=10, le=86_400, description="Longest time that new pods may take to become ready."
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from modelmill.engine.interface import Delete, Event, Plan, World
+from modelmill.engine.interface import Delete, Event, Patch, Plan, World
 from modelmill.engine.refusals import not_ready
 from modelmill.kube.conditions import Condition, merge
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
@@ -43,7 +43,7 @@ class Child:
 class Contribution:
     """What one part wants for one object.
 
-    create, delete, events, finalizer, requeue_after: as in `Plan`.
+    create, delete, patch, events, finalizer, requeue_after: as in `Plan`.
     apply: the level children that must exist, in the order of their writes; None leaves all of this part's as they are.
     keep: (kind, name) of level children that may stay as they are although they are not in `apply`.
     status: the part's fields in manifest form; one that is not there is removed. None leaves them and the conditions.
@@ -54,6 +54,7 @@ class Contribution:
     apply: Sequence[Manifest] | None = ()
     keep: Sequence[tuple[Resource, str]] = ()
     delete: Sequence[Delete] = ()
+    patch: Sequence[Patch] = ()
     finalizer: bool | None = None
     status: Mapping[str, Any] | None = None
     conditions: Sequence[Condition] = ()
@@ -136,6 +137,9 @@ def _check(part: Part, contribution: Contribution) -> None:
     foreign |= {condition.type for condition in contribution.conditions} - set(part.conditions)
     foreign |= _kinds(contribution.create) - _declared(child for child in part.children if not child.applied)
     foreign |= _kinds(contribution.apply or ()) - _declared(child for child in part.children if child.applied)
+    foreign |= {patch.resource.kind for patch in contribution.patch} - _declared(
+        child for child in part.children if child.applied
+    )
     removed = {delete.resource.kind for delete in contribution.delete}
     foreign |= removed - _declared(child for child in part.children if child.removed)
     if contribution.finalizer is not None and not part.finalizer:
@@ -175,6 +179,7 @@ def _plan(parent: Manifest, world: World, wanted: Sequence[tuple[Part, Contribut
     waits = [said.requeue_after for said in contributions if said.requeue_after is not None]
     finalizers = [said.finalizer for said in contributions if said.finalizer is not None]
     return Plan(
+        patch=[patch for said in contributions for patch in said.patch],
         create=[child for said in contributions for child in said.create],
         apply=[child for said in contributions for child in said.apply or ()],
         delete=[

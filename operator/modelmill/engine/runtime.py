@@ -109,6 +109,8 @@ class ControlLoop:
         listed_at = version_number(version)
         for gone in self._cache.missing_from(resource, uids, namespace, listed_at):
             self._gone(resource, gone, listed_at)
+        if self._cache.set_watched(resource, namespace, watched=True):
+            self._look_at_parents(resource, namespace)
         self._know((resource, namespace))
 
     def on_absent(self, resource: Resource, namespace: str | None, seconds: float) -> None:
@@ -117,7 +119,15 @@ class ControlLoop:
             for gone in self._cache.forget(resource, namespace):
                 self._executor.forget(resource, gone)
                 self._wake(resource, None, gone)
+            if self._cache.set_watched(resource, namespace, watched=False):
+                self._look_at_parents(resource, namespace)
         self._know((resource, namespace))
+
+    def _look_at_parents(self, child: Resource, namespace: str | None) -> None:
+        """Look at every object that may have such children: whether the kind is installed is something that plans ask."""
+        for resource, namespaces in self.known.planned:
+            if child in self._owned[resource] and namespaces == namespace:
+                self._look_at_all((resource, namespace))
 
     def _know(self, place: Place) -> None:
         for planned in self.known.add(place):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelmill.api.inference_service_status import CanaryTrack, PreviousTrack, StableTrack
+from modelmill.engine.interface import Patch
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
 from modelmill.serving.autoscaled import autoscalers, left_to_autoscaler, owned_by_autoscaler
@@ -20,6 +21,7 @@ from modelmill.serving.builders.deployment import (
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.target import template_now
+from modelmill.serving.traffic.gateway import build_traffic
 from modelmill.serving.traffic.service import build_preview, build_service
 from modelmill.serving.view import View
 
@@ -28,10 +30,11 @@ from modelmill.serving.view import View
 class Children:
     """apply: level children in the order of their writes. keep: Deployments that stay as they are for now, and autoscalers.
 
-    waits: some of those will go once this plan's status is written.
+    waits: some of those will go once this plan's status is written. patch: the user's HTTPRoute, when its weights are others.
     """
 
     apply: Sequence[dict[str, Any]]
+    patch: Sequence[Patch]
     keep: Sequence[tuple[Resource, str]]
     waits: bool
 
@@ -40,8 +43,9 @@ def children(view: View, decision: Decision) -> Children | None:
     """Return the children; None when nothing is to serve, which leaves everything as it is."""
     if not decision.replicas:
         return None
+    around, patch = _traffic(view, decision)
     others = (build_preview(view, decision.status), build_pod_disruption_budget(view))
-    around = [build_service(view, decision.only_revision), *(one for one in others if one is not None)]
+    around += [one for one in others if one is not None]
     counting = autoscalers(view, decision)
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)
@@ -51,7 +55,13 @@ def children(view: View, decision: Decision) -> Children | None:
     # and they are what takes longest.
     apply = [*around, *pods, *counting] if view.deployments else [*pods, *around, *counting]
     stay = [(DEPLOYMENTS, name) for name in (*scaled_already, *keep)]
-    return Children(apply, [*stay, *((HORIZONTAL_POD_AUTOSCALERS, name) for name in keep)], waits)
+    return Children(apply, patch, [*stay, *((HORIZONTAL_POD_AUTOSCALERS, name) for name in keep)], waits)
+
+
+def _traffic(view: View, decision: Decision) -> tuple[list[dict[str, Any]], Sequence[Patch]]:
+    if view.route is not None:
+        return build_traffic(view, view.route, decision)
+    return [build_service(view, decision.only_revision)], ()
 
 
 def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | None]:

@@ -20,11 +20,12 @@ from modelmill.kube.labels import (
 from modelmill.kube.texts import fitted
 from modelmill.serving.autoscaled import scaling_active
 from modelmill.serving.health import Trouble, trouble
-from modelmill.serving.rollout.analysis import FAIL
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.findings import FAIL
 from modelmill.serving.rollout.position import position_of
 from modelmill.serving.rollout.stopped import RESUMING, stopped_message
 from modelmill.serving.rollout.strategies import effective
+from modelmill.serving.traffic.ports import speaks_grpc
 from modelmill.serving.view import View
 
 CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack", "ScalingActive")
@@ -149,7 +150,8 @@ def _available(view: View, decision: Decision, stable: StableTrack, canary: Cana
         return Condition("Available", FALSE, decision.status.phase, stopped_message(view, stable.version))
     if not answering:
         return Condition("Available", FALSE, "NoReadyPods", f"no pod is ready, {view.url} does not answer")
-    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}")
+    grpc = f", gRPC at {view.grpc_address}" if speaks_grpc(view.spec, view.deployments.values()) else ""
+    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}{grpc}")
 
 
 def _taking_traffic(stable: StableTrack, canary: CanaryTrack | None) -> list[Track]:
@@ -170,7 +172,9 @@ def _reconciling(
         text = f"the pods of {stable.version} come back; it serves with {stable.ready} of {stable.replicas}"
         return Condition("Reconciling", TRUE, RESUMING, text)
     if phase in ("RollingOut", "Paused") and canary is not None:
-        text = f"{canary.version}: {position_of(view, canary).describe()}"
+        at = position_of(view, canary)
+        lacking = at.lacks_data(canary)
+        text = f"{canary.version}: {at.describe()}"
         if canary.paused is not None:
             text += (
                 f"; paused since {canary.pause_time} ({canary.paused}): set the annotation {RESUME_ANNOTATION}, "
@@ -184,9 +188,17 @@ def _reconciling(
             )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
-        return Condition("Reconciling", TRUE, phase, text)
+        if lacking and phase == "RollingOut":
+            text += (
+                "; it goes on when there are more requests, when spec.rollout.analysis asks for fewer (minRequests), or when "
+                "it says what to do without them (onInsufficientData: Pass or Fail)"
+            )
+        reason = "InsufficientData" if lacking and phase == "RollingOut" else phase
+        return Condition("Reconciling", TRUE, reason, text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
+        if view.route is not None:
+            text += " and the gateways have taken the weights"
         return Condition("Reconciling", TRUE, "RollingBack", text)
     return Condition("Reconciling", FALSE, "Settled", "nothing is being changed")
 

@@ -10,8 +10,9 @@ from modelmill.api.inference_service_status import CanaryTrack, InferenceService
 from modelmill.kube.objects import Key, Manifest
 from modelmill.measuring.scrape import Counted
 from modelmill.measuring.windows import Window
-from modelmill.serving.rollout.analysis import INSUFFICIENT, Samples, judge
+from modelmill.serving.rollout.analysis import CONCLUSIVE, judge
 from modelmill.serving.rollout.decide import measure_due
+from modelmill.serving.rollout.findings import INSUFFICIENT, Samples
 from modelmill.serving.rollout.position import Position, retry_seconds
 from modelmill.serving.view import View
 
@@ -86,12 +87,15 @@ class Measurer:
             candidate=memory.window.since(counted, _uids(new)),
             stable=memory.window.since(counted, _uids(old)),
             pods=len(new),
+            version=candidate.version,
+            stable_version=stable.version,
             silent=sum(uid not in counted or not counted[uid].codes for uid in _uids(new)),
         )
         pause = float(at.analysis.interval_seconds)
-        if judge(at.analysis, samples).verdict == INSUFFICIENT:
+        verdict = judge(at.analysis, samples).verdict
+        if verdict == INSUFFICIENT:
             pause = retry_seconds(at.analysis)
-        else:
+        elif verdict in CONCLUSIVE:
             memory.window.offer(counted)
         memory.not_before = view.now + timedelta(seconds=pause)
         return replace(view, samples=samples)

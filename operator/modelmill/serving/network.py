@@ -13,12 +13,13 @@ from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.kube.labels import SERVICE_LABEL
 from modelmill.kube.objects import Manifest
-from modelmill.kube.resources import NETWORK_POLICIES
+from modelmill.kube.resources import DEPLOYMENTS, NETWORK_POLICIES
+from modelmill.serving.traffic.ports import speaks_grpc
 from modelmill.workloads.network import Network, build_network_policy
 
 
 def network_part(network: Network) -> Part:
-    """Return the part: servers are reached on their port, and reach names and the stores of the versions in the status."""
+    """Return the part: servers are reached on their ports, and reach names and the stores of the versions in the status."""
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
         service = read_inference_service(parent)
@@ -27,13 +28,20 @@ def network_part(network: Network) -> Part:
         meta = {"name": f"{service.name}-serving", "namespace": service.namespace}
         selector = {SERVICE_LABEL: service.name}
         stores = list(_stores(service, world))
-        return Contribution(apply=[build_network_policy(meta, selector, [names.HTTP_PORT], stores, network)])
+        deployments = world.owned(DEPLOYMENTS, service.namespace, service.uid)
+        ports = [names.HTTP_PORT, *([names.GRPC_PORT] if speaks_grpc(service.spec, deployments) else [])]
+        return Contribution(apply=[build_network_policy(meta, selector, ports, stores, network)])
 
     return Part("network", contribute, children=[Child(NETWORK_POLICIES, applied=True)])
 
 
 def _stores(service: InferenceService, world: World) -> Iterator[Store]:
-    """Yield the stores of what is served. Of a version that cannot be read its own condition tells; its pods stay."""
+    """Yield the stores of what is served, and of the payload log.
+
+    Of a version that cannot be read its own condition tells; its pods stay.
+    """
+    if service.spec.payload_log is not None:
+        yield service.spec.payload_log.store()
     for track in (service.status.stable, service.status.canary):
         version = world.get(MODEL_VERSIONS, service.namespace, track.version) if track is not None else None
         for readable in readable_model_versions([version] if version is not None else []):

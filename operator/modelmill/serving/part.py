@@ -18,7 +18,7 @@ from modelmill.api.objects import (
     readable_model_versions,
     status_manifest,
 )
-from modelmill.api.references import MODEL, VERSION, version_model
+from modelmill.api.references import MODEL, ROUTE, VERSION, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.versions import newest_approved
 from modelmill.engine.interface import World
@@ -29,6 +29,7 @@ from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import (
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
     POD_DISRUPTION_BUDGETS,
     PODS,
     REPLICA_SETS,
@@ -40,9 +41,11 @@ from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warn
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
 from modelmill.serving.rollout.commands import MAX_TEXT
 from modelmill.serving.rollout.decide import decide
-from modelmill.serving.rollout.going_back import PREVIOUS
+from modelmill.serving.rollout.going_back import PREVIOUS, asked_version
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.tracks import SOON
+from modelmill.serving.traffic.gateway import with_problem
+from modelmill.serving.traffic.route import route_of
 from modelmill.serving.view import View
 from modelmill.workloads.containers import Image
 
@@ -52,6 +55,7 @@ FIELDS: Final = (
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
+    Child(HTTP_ROUTES, True),
     Child(POD_DISRUPTION_BUDGETS, True),
     Child(HORIZONTAL_POD_AUTOSCALERS, True),
     Child(DEPLOYMENTS, True),
@@ -90,7 +94,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = as_counted(view, decide(view, at))
+    decision = as_counted(view, with_problem(view, decide(view, at)))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)
@@ -98,6 +102,7 @@ def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServic
     contribution = Contribution(
         apply=made.apply if made is not None else None,
         keep=made.keep if made is not None else (),
+        patch=made.patch if made is not None else (),
         status={name: told[name] for name in FIELDS if name in told},
         conditions=described,
         events=(*decision.events, *warnings(view, decision, described)),
@@ -134,16 +139,18 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         image=image,
         now=now,
         autoscalers={one["metadata"]["name"].removeprefix(prefix): one for one in autoscalers},
+        route=route_of(service, world),
     )
 
 
 def _gone_back_to(service: InferenceService) -> set[str]:
     """Return the versions that modelmill.dev/rollback asked for, or may be asking for in this plan."""
-    status, text = service.status, service.metadata.annotations.get(labels.ROLLBACK_ANNOTATION) or ""
+    status, text = service.status, (service.metadata.annotations.get(labels.ROLLBACK_ANNOTATION) or "").strip()
     names = {one.version for one in (status.rollback, status.previous) if one is not None}
     if not text or (status.answered is not None and text[:MAX_TEXT] == status.answered.rollback):
         return names
-    return names | ({one.version for one in status.history} if text == PREVIOUS else {text[:MAX_TEXT]})
+    named = asked_version(text[:MAX_TEXT])
+    return names | ({one.version for one in status.history} if named == PREVIOUS else {named})
 
 
 def _holder(world: World, namespace: str, model: ModelRef) -> str | None:
@@ -178,6 +185,13 @@ def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
     """Return the InferenceService that the labels of a pod or ReplicaSet name; whose it is, is told by owners."""
     name = (pod["metadata"].get("labels") or {}).get(labels.SERVICE_LABEL)
     return [Key(pod["metadata"]["namespace"], name)] if name else []
+
+
+def keys_of_route(route: Manifest, world: World) -> Iterable[Key]:
+    """Return the InferenceServices that name the HTTPRoute; the one that it was made for is its owner."""
+    namespace = route["metadata"]["namespace"]
+    naming = world.found_by(INFERENCE_SERVICES, namespace, ROUTE, route["metadata"]["name"])
+    return [Key(namespace, service["metadata"]["name"]) for service in naming]
 
 
 def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:

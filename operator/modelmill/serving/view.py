@@ -9,9 +9,11 @@ from datetime import datetime
 from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import InferenceService, ModelVersion
+from modelmill.contracts import names
 from modelmill.kube.conditions import find, parse_timestamp
 from modelmill.kube.objects import Manifest
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.findings import Samples
+from modelmill.serving.traffic.route import Route
 from modelmill.workloads.containers import Image
 from modelmill.workloads.pod_status import is_ready
 
@@ -23,6 +25,7 @@ class View:
     newest: the newest approved version of its model, for a service that follows it. holder: name of the version that has the
     alias of the spec, None when none has, or the spec names none. versions: those that the spec or the status name, by name.
     deployments, autoscalers: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
+    route: the HTTPRoute that shares the requests out, None where replica counts do.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
 
@@ -36,6 +39,7 @@ class View:
     holder: str | None = None
     samples: Samples | None = None
     autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
+    route: Route | None = None
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +88,11 @@ class View:
     def url(self) -> str:
         """URL of the Service inside the cluster."""
         return f"http://{self.name}.{self.namespace}.svc"
+
+    @property
+    def grpc_address(self) -> str:
+        """Address of gRPC inside the cluster, where pods speak it."""
+        return f"{self.name}.{self.namespace}.svc:{names.GRPC_PORT}"
 
     def with_status(self, status: InferenceServiceStatus) -> View:
         """Return the view in which this is what was decided so far."""

@@ -218,6 +218,9 @@ class World:
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
 
+    def watched(self, resource: Resource, namespace: str) -> bool:
+        return True
+
     def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if value in OF_VERSIONS[index](one)]
 

@@ -36,13 +36,21 @@ def test_previous_twice_goes_two_versions_back() -> None:
     world = third()
     world.say("rollback", "previous")
     world.run(10)
+    world.say("rollback", "previous once more")
+    world.run(10)
+    assert world.status["stable"]["version"] == "cars-1"
+    assert world.status["rollback"]["left"] == ["cars-3", "cars-2"]
+
+
+def test_text_that_was_removed_acts_again() -> None:
+    world = third()
+    world.say("rollback", "previous")
+    world.run(10)
     del world.parent["metadata"]["annotations"]["modelmill.dev/rollback"]
-    world.run(2)
     world.reconcile()
     world.say("rollback", "previous")
     world.run(10)
     assert world.status["stable"]["version"] == "cars-1"
-    assert world.status["rollback"]["left"] == ["cars-3", "cars-2"]
 
 
 def test_the_same_text_acts_once() -> None:

@@ -42,7 +42,7 @@ class Asked:
 def asked_of(view: View) -> Asked:
     """Return what is asked. An annotation that is removed may be set to the same text again."""
     annotations = view.service.metadata.annotations
-    texts = {name: (annotations.get(full) or "")[:MAX_TEXT] for name, full in ANNOTATIONS.items()}
+    texts = {name: (annotations.get(full) or "").strip()[:MAX_TEXT] for name, full in ANNOTATIONS.items()}
     before = view.status.answered or Answered()
     new = {name: text for name, text in texts.items() if text and text != getattr(before, name)}
     answered = Answered(**{name: text or None for name, text in texts.items()})
@@ -81,7 +81,7 @@ def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tupl
 
 def entered(candidate: CanaryTrack, step: int, now: str) -> CanaryTrack:
     """Return the candidate at the beginning of a step. now: RFC 3339."""
-    return replace(candidate, step=step, step_time=now, paused=None, pause_time=None, resumed=False)
+    return replace(candidate, step=step, step_time=now, paused=None, pause_time=None, resumed=False, routed_time=None)
 
 
 def paused_by_step(view: View, candidate: CanaryTrack) -> tuple[CanaryTrack, tuple[Event, ...]]:

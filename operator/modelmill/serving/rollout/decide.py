@@ -22,11 +22,11 @@ from modelmill.kube.labels import (
 )
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
-from modelmill.serving.rollout.analysis import INSUFFICIENT
 from modelmill.serving.rollout.commands import Asked, asked_of, entered, obey, paused_by_step, unheard
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.findings import INSUFFICIENT
 from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before
-from modelmill.serving.rollout.measured import measured
+from modelmill.serving.rollout.measured import end_of, measured
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
@@ -82,7 +82,7 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
     if target.revision == stable.revision:
         held = hold(view, _kept(stable, target), None)
         return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
-    if not may_be_tried(view, target):
+    if not may_be_tried(view, target) or (view.route is not None and view.route.reason):
         return hold(view, stable, None)
     return _start(view, stable, target, wished=aim.accepted)
 
@@ -193,14 +193,17 @@ def _skips(view: View, target: Target, *, wished: bool) -> Literal["Rollback", "
 
 def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position, asked: Asked) -> Decision:
     """Measure, then go on, wait, take back or promote."""
+    if at.routed and view.route is not None and candidate.routed_time is None:
+        candidate = replace(candidate, routed_time=timestamp(view.now))
     reason = _failure(view, candidate, at)
     if reason is None and asked.says("abort"):
         reason = f"Aborted: by a person, {ABORT_ANNOTATION}={asked.new['abort']}"
     if reason is not None:
         return _fail(view, stable, candidate, reason)
     candidate, verdict = measured(view, candidate, at)
-    if at.analysis is not None and verdict is not None and candidate.failures > at.analysis.failure_limit:
-        return _fail(view, stable, candidate, f"AnalysisFailed: {verdict.message}")
+    reason = end_of(candidate, at, verdict)
+    if reason:
+        return _fail(view, stable, candidate, reason)
     candidate, told = obey(view, candidate, at, asked)
     candidate, paused = paused_by_step(view, candidate)
     at = position_of(view, candidate)

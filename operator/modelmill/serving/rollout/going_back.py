@@ -39,6 +39,11 @@ def aim_of(view: View, text: str | None) -> Aim:
     return Aim(_target(view, back.version), back)
 
 
+def asked_version(text: str) -> str:
+    """Return the first word of the annotation's text: a version, or PREVIOUS. What follows makes the text a new one."""
+    return text.split(maxsplit=1)[0]
+
+
 def served_before(view: View, version: str) -> bool:
     """Tell whether the history says that the version served all the traffic."""
     return any(one.version == version and _served(one) for one in view.status.history)
@@ -76,15 +81,16 @@ def _asked(view: View, wanted: Target | Problem, back: WentBack | None, text: st
     kept = Aim(_target(view, back.version), back) if back is not None else Aim(wanted)
     if stable is None:
         return Aim(kept.target, back, (_impossible("nothing serves yet"),))
-    version = _previous(view) if text == PREVIOUS else text
+    named = asked_version(text)
+    version = _previous(view) if named == PREVIOUS else named
     if version is None:
         return Aim(kept.target, back, (_impossible("no version that can be served did so before; name one"),))
     target = _target(view, version)
     if isinstance(target, Problem):
         return Aim(kept.target, back, (_impossible(target.message),))
     if isinstance(wanted, Target) and wanted.version == version:
-        text = f"{version} is what the spec says: it is to serve"
-        return Aim(wanted, None, (Event("Normal", "RollbackRequested", text),), accepted=True)
+        told = f"{version} is what the spec says: it is to serve"
+        return Aim(wanted, None, (Event("Normal", "RollbackRequested", told),), accepted=True)
     left = _left(view, wanted, back, version)
     record = WentBack(version=version, left=left, time=timestamp(view.now))
     told = (

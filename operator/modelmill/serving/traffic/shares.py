@@ -1,13 +1,18 @@
-"""Shares of the requests by replica counts: a Service gives each ready pod that it selects the same."""
+"""Shares of the requests: a Service gives each ready pod that it selects the same, an HTTPRoute what its weights say."""
 
 from __future__ import annotations
 
+from modelmill.api.inference_service_status import CanaryTrack
 from modelmill.serving.capacity import FULL
 from modelmill.serving.view import View
 
 
-def actual_weight(weight: int, candidate_ready: int, stable_ready: int) -> int:
+def actual_weight(view: View, candidate: CanaryTrack, weight: int) -> int:
     """Return the candidate's share in percent; 0 without a weight, whatever is ready."""
+    stable, candidate_ready = view.status.stable, view.ready(candidate.revision)
+    if view.route is not None:
+        return view.route.share if weight and view.route.taken and view.route.canary == candidate.revision else 0
+    stable_ready = view.ready(stable.revision) if stable is not None else 0
     return round(FULL * candidate_ready / (candidate_ready + stable_ready)) if weight and candidate_ready else 0
 
 
