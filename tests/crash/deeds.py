@@ -12,6 +12,7 @@ from modelmill.kube.objects import Resource
 from modelmill.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
     JOBS,
     NETWORK_POLICIES,
     POD_DISRUPTION_BUDGETS,
@@ -24,7 +25,7 @@ from tests.crash.world import World
 from tests.support.fake_api import remove
 
 PARENTS = (TRAINING_JOBS, MODEL_VERSIONS, INFERENCE_SERVICES)
-LEVEL = (NETWORK_POLICIES, DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)
+LEVEL = (NETWORK_POLICIES, DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, CONFIG_MAPS)
 """Children that are kept as the plan wants them."""
 CHILDREN = (*LEVEL, JOBS, PODS, REPLICA_SETS)
 
@@ -35,6 +36,7 @@ EDITS: Mapping[Resource, tuple[tuple[str, ...], Any]] = {
     SERVICES: (("spec", "selector"), {"app": "another"}),
     NETWORK_POLICIES: (("spec", "podSelector"), {"matchLabels": {"app": "another"}}),
     POD_DISRUPTION_BUDGETS: (("spec", "maxUnavailable"), 7),
+    HORIZONTAL_POD_AUTOSCALERS: (("spec", "maxReplicas"), 9),
     CONFIG_MAPS: (("data",), {"another": "text"}),
     JOBS: (("spec", "ttlSecondsAfterFinished"), 86_400),
 }

@@ -279,6 +279,9 @@ def checked(**check: Any) -> Body:
     return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
 
 
+CPU = {"targetCPUUtilizationPercentage": 80}
+
+
 def shadowed(*checks: Body, **shadow: Any) -> Body:
     analysis = {"analysis": {"checks": list(checks)}} if checks else {}
     return service({"rollout": {"strategy": "Shadow", "shadow": shadow, **analysis}})
@@ -325,6 +328,10 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
+    "minReplicas must not be above maxReplicas": lambda: service(
+        {"autoscaling": {"minReplicas": 3, "maxReplicas": 2, **CPU}}
+    ),
+    "autoscaling needs a target": lambda: service({"autoscaling": {"maxReplicas": 2}}),
     "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
     "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
     "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),

@@ -113,6 +113,13 @@ class Analysis(Part):
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     failure_limit: int = Field(default=1, ge=0, le=100, description="Failed measurements that are tolerated.")
+    inconclusive_limit: int = Field(
+        default=9,
+        ge=0,
+        le=100,
+        description="Inconclusive measurements in a row that are tolerated, each over minRequests more requests than the one "
+        "before. With more the rollout is paused for a person; its measurements go on.",
+    )
     consecutive_error_limit: int = Field(
         default=4, ge=0, le=100, description="Measurements in a row without figures that are tolerated."
     )

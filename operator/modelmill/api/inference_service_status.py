@@ -79,6 +79,12 @@ class CanaryTrack(StatusPart):
         Field(description="When the gateways were seen to give the weight of the step, in mode GatewayAPI."),
     ] = None
     start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
+    size: Annotated[
+        int | None,
+        Field(
+            ge=0, description="With spec.autoscaling: pods that the service needs, of which this track gets its share."
+        ),
+    ] = None
     last_measure_time: Annotated[Timestamp | None, Field(description="When it was last measured.")] = None
     paused: Annotated[
         Word | None,
@@ -96,6 +102,12 @@ class CanaryTrack(StatusPart):
         ),
     ] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    inconclusive: Annotated[
+        int,
+        Field(
+            ge=0, description="Inconclusive measurements since the last one that passed or failed, or a person's word."
+        ),
+    ] = 0
     consecutive_errors: Annotated[int, Field(ge=0, description="Measurements in a row without figures.")] = 0
     passes: Annotated[
         int, Field(ge=0, description="Measurements in a row that passed, in the step of the last one.")
@@ -207,7 +219,7 @@ class InferenceServiceStatus(StatusPart):
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady.",
+            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady, ScalingActive.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

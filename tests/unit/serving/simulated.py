@@ -17,7 +17,7 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.api.schema import structural
 from modelmill.contracts import result
 from modelmill.contracts import shadow as contract
-from modelmill.engine.interface import Plan
+from modelmill.engine.interface import Patch, Plan
 from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.kube.labels import REVISION_LABEL
@@ -157,6 +157,10 @@ class World:
         return self.children[KINDS["PodDisruptionBudget"]]
 
     @property
+    def autoscalers(self) -> dict[str, dict[str, Any]]:
+        return self.children[KINDS["HorizontalPodAutoscaler"]]
+
+    @property
     def service(self) -> dict[str, Any]:
         return self.children[KINDS["Service"]].get("cars", {})
 
@@ -262,11 +266,14 @@ class World:
         """Carry one plan out as the executor does: children, deletions, status, events."""
         made = now_of(self.operator(self.parent, self, o.later(self.time)))
         before = self.status
+        for patch in made.patch:
+            self.patch(patch)
         for child in made.apply:
             self._apply(child)
         for gone in made.delete:
             tracks = (before.get("stable") or {}, before.get("canary") or {})
-            assert all(f"cars-{track.get('revision')}" != gone.name for track in tracks), "deleted while in a track"
+            names = {f"cars-{track.get('revision')}" for track in tracks if gone.resource == KINDS["Deployment"]}
+            assert gone.name not in names, "deleted while in a track"
             self.writes[gone.resource.kind] += 1
             self.children[gone.resource].pop(gone.name)
         self._wake = None if made.requeue_after is None else self.time + made.requeue_after // 1
@@ -297,7 +304,17 @@ class World:
         uid = f"{name}-{self.writes.total()}"
         made = timestamp(o.later(self.time))
         kept = old["metadata"] if old else {"uid": uid, "namespace": "ml", "creationTimestamp": made}
+        if old is not None and "replicas" not in child.get("spec", {}) and "replicas" in old.get("spec", {}):
+            child = {**child, "spec": {**child["spec"], "replicas": old["spec"]["replicas"]}}
         home[name] = {**child, "metadata": {**kept, **child["metadata"]}, "status": (old or {}).get("status", {})}
+
+    def patch(self, patch: Patch) -> None:
+        """Change an object of somebody else."""
+        old = self.children[patch.resource][patch.name]
+        assert old["metadata"]["resourceVersion"] == patch.version
+        self.writes[patch.resource.kind] += 1
+        after = {name: {**old[name], **part} for name, part in patch.body.items()}
+        self.children[patch.resource][patch.name] = {**old, **after}
 
     def kubelet(self, limit: int = 99) -> bool:
         """Make the pods what their Deployments want, at most `limit` new ones; tell whether anything changed."""
@@ -407,6 +424,8 @@ class World:
             assert ready[only], "traffic goes to a revision without ready pods"
         told = self.children[KINDS["ConfigMap"]].get("cars-shadow")
         assert told is None or (canary is not None and canary["weight"] == 0 and only in (None, stable["revision"]))
+        if "autoscaling" in spec:
+            return
         if canary is None:
             assert wanted[stable["revision"]] == spec["replicas"]
             return

@@ -15,6 +15,7 @@ from modelmill.workloads.pods import Pod, build_pod
 from modelmill.workloads.store_access import verbatim
 
 FETCH: Final = "fetch"
+SERVER: Final = "server"
 GRPC: Final = "grpc"
 """Name of the port of gRPC."""
 FOLDER: Final = "/modelmill/model"
@@ -71,7 +72,7 @@ def _server(inputs: Inputs, image: Image) -> Container:
     runtime = inputs.runtime
     failures = STEPS_OF_LOADING * runtime.timeouts.load_seconds + START_SPARE_SECONDS
     return Container(
-        name="server",
+        name=SERVER,
         image=image,
         requests={"cpu": "100m", "memory": "256Mi"},
         resources=runtime.resources,

@@ -26,7 +26,7 @@ from modelmill.serving.rollout.commands import Asked, asked_of, entered, obey, p
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import INSUFFICIENT
 from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before
-from modelmill.serving.rollout.measured import end_of, measured
+from modelmill.serving.rollout.measured import end_of, measured, paused_by_analysis
 from modelmill.serving.rollout.mirroring import makes_mirror, mirrored_first
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
@@ -206,11 +206,12 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     reason = end_of(candidate, at, verdict)
     if reason:
         return _fail(view, stable, candidate, reason)
+    candidate, held = paused_by_analysis(view, candidate, at)
     candidate, told = obey(view, candidate, at, asked)
     candidate, paused = paused_by_step(view, candidate)
     at = position_of(view, candidate)
     decision = _step(view, stable, candidate, at)
-    return replace(decision, events=(*told, *paused, *decision.events))
+    return replace(decision, events=(*held, *told, *paused, *decision.events))
 
 
 def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:

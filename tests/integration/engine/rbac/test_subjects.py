@@ -31,6 +31,7 @@ GROUPS = {
     "clusterrolebindings": "apis/rbac.authorization.k8s.io/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "poddisruptionbudgets": "apis/policy/v1",
+    "horizontalpodautoscalers": "apis/autoscaling/v2",
     "leases": "apis/coordination.k8s.io/v1",
     "customresourcedefinitions": "apis/apiextensions.k8s.io/v1",
     "validatingadmissionpolicies": "apis/admissionregistration.k8s.io/v1",
@@ -112,6 +113,8 @@ statefulsets create
 replicasets/x get patch delete
 replicasets create
 poddisruptionbudgets/x update
+horizontalpodautoscalers/x update
+horizontalpodautoscalers/x/status patch
 roles create list
 roles/x get update delete
 rolebindings create list
