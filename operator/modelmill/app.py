@@ -13,6 +13,7 @@ from pathlib import Path
 from modelmill import __version__
 from modelmill.api import references
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.batch import part as batch
 from modelmill.contracts.names import HTTP_PORT
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
@@ -22,7 +23,7 @@ from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CORE_EVENTS, PODS, REPLICA_SETS
+from modelmill.kube.resources import CORE_EVENTS, HTTP_ROUTES, PODS, REPLICA_SETS
 from modelmill.measuring import prometheus
 from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring import part as monitoring
@@ -118,6 +119,8 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
                 reduced=refusals.reduced,
                 bookmarks=False,
             ),
+            # Also those of others, whose weights may be asked for.
+            Watch(HTTP_ROUTES, optional=True),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],
     )
@@ -180,10 +183,13 @@ def controllers(
                 *of_servers,
                 serving.serving_part(server, Scraper(), prometheus.Prometheus(config.prometheus)),
                 monitoring.PART,
+                batch.batch_part(server),
             ],
             concerns={
-                PODS: Concern(serving.keys_of_pod),
+                PODS: Concern(lambda pod, world: (*serving.keys_of_pod(pod, world), *batch.keys_of_pod(pod, world))),
+                CORE_EVENTS: Concern(batch.keys_of_refusal, needed=False),
                 REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
+                HTTP_ROUTES: Concern(serving.keys_of_route),
                 MODEL_VERSIONS: serving.VERSIONS,
                 TRAINING_JOBS: monitoring.RETRAINING,
             },

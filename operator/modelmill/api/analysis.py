@@ -12,6 +12,7 @@ ERROR_RATIO: Final = "ErrorRatio"
 PREDICTION_PSI: Final = "PredictionPSI"
 ACCURACY: Final = "Accuracy"
 MEAN_ABSOLUTE_ERROR: Final = "MeanAbsoluteError"
+DISAGREEMENT: Final = "Disagreement"
 Metric = Literal[
     "ErrorRatio",
     "LatencyP50Seconds",
@@ -20,6 +21,7 @@ Metric = Literal[
     "PredictionPSI",
     "Accuracy",
     "MeanAbsoluteError",
+    "Disagreement",
 ]
 
 
@@ -73,6 +75,10 @@ class Check(Part):
                 "!has(self.metric) || self.metric != 'PredictionPSI' || !has(self.maxRatioToStable)",
                 "PredictionPSI compares with the stable version already: give maximum",
             ),
+            (
+                "!has(self.metric) || self.metric != 'Disagreement' || !has(self.maxRatioToStable)",
+                "Disagreement is with the stable version already: give maximum",
+            ),
         )
     }
     metric: Metric | None = Field(
@@ -80,7 +86,8 @@ class Check(Part):
         description="ErrorRatio: 5xx answers by all answers. LatencyP50Seconds, LatencyP95Seconds, LatencyP99Seconds: 50th, "
         "95th and 99th percentile of the duration. PredictionPSI: population stability index of the predictions against those "
         "of the stable version in the same time. Accuracy, MeanAbsoluteError: of predictions whose labels came by POST "
-        "/feedback, of classes and of numbers.",
+        "/feedback, of classes and of numbers. Disagreement: answers of a shadow that differ from the live ones by all that "
+        "were compared.",
     )
     prometheus: PrometheusQuery | None = Field(
         default=None,

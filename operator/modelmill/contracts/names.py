@@ -118,12 +118,12 @@ METRIC_FEATURE_REFERENCE: Final = "modelmill_feature_reference_ratio"  # feature
 METRIC_FEATURE_INVALID: Final = "modelmill_feature_invalid_total"  # feature, reason
 METRIC_PREDICTION_BIN: Final = "modelmill_prediction_bin_total"  # bin
 METRIC_PREDICTION_REFERENCE: Final = "modelmill_prediction_reference_ratio"  # bin
+METRIC_SHADOW_ANSWERS: Final = "modelmill_shadow_answers_total"  # of a shadow itself: to mirrored requests
 METRIC_PREDICTION_EDGE: Final = "modelmill_prediction_bin_edge"  # bin; upper bound of all bins of numbers but the last
 # Of labels that came later, by the version that predicted.
 METRIC_FEEDBACK: Final = "modelmill_feedback_total"  # result: correct, wrong, scored
 METRIC_ABSOLUTE_ERROR: Final = "modelmill_feedback_absolute_error"  # summary: _sum and _count
 METRIC_SQUARED_ERROR: Final = "modelmill_feedback_squared_error"  # summary: _sum and _count
-METRIC_SHADOW_ANSWERS: Final = "modelmill_shadow_answers_total"  # of a shadow itself: to mirrored requests
 # At most 2.5 times apart: two pods whose durations lie in neighbouring buckets may seem so far apart.
 DURATION_BUCKETS: Final = (
     0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,

@@ -17,6 +17,7 @@ from modelmill.serving.rollout.decide import measure_due
 from modelmill.serving.rollout.findings import INSUFFICIENT, Samples
 from modelmill.serving.rollout.position import Position, retry_seconds
 from modelmill.serving.rollout.queries import queries_of
+from modelmill.serving.rollout.shadow import as_mirrored
 from modelmill.serving.view import View
 
 ASK_AGAIN_SECONDS = 1.0
@@ -113,6 +114,8 @@ class Measurer:
             answers={query: answers[asked] for query, asked in queries.items() if asked in answers},
             silent=sum(uid not in counted or not counted[uid].codes for uid in _uids(new)),
         )
+        if at.strategy == "Shadow" and not at.weight:
+            samples = as_mirrored(samples, candidate.revision)
         pause = float(at.analysis.interval_seconds)
         verdict = judge(at.analysis, samples).verdict
         if verdict == INSUFFICIENT:

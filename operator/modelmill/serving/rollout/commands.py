@@ -81,7 +81,16 @@ def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tupl
 
 def entered(candidate: CanaryTrack, step: int, now: str) -> CanaryTrack:
     """Return the candidate at the beginning of a step. now: RFC 3339."""
-    return replace(candidate, step=step, step_time=now, paused=None, pause_time=None, resumed=False, inconclusive=0)
+    return replace(
+        candidate,
+        step=step,
+        step_time=now,
+        paused=None,
+        pause_time=None,
+        resumed=False,
+        routed_time=None,
+        inconclusive=0,
+    )
 
 
 def paused_by_step(view: View, candidate: CanaryTrack) -> tuple[CanaryTrack, tuple[Event, ...]]:

@@ -27,6 +27,7 @@ from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import INSUFFICIENT
 from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before
 from modelmill.serving.rollout.measured import end_of, measured, paused_by_analysis
+from modelmill.serving.rollout.mirroring import makes_mirror, mirrored_first
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
@@ -39,6 +40,7 @@ from modelmill.serving.view import View
 _WHY_FAST = {
     "Person": f"promoted by a person, {PROMOTE_FULL_ANNOTATION}",
     "Rollback": f"it served before, and a person asked for it, {ROLLBACK_ANNOTATION}",
+    "Mirror": "the same version, with pods that can mirror requests for strategy Shadow",
     "RollbackWindow": "it served before, within spec.rollout.rollbackWindow",
 }
 
@@ -56,7 +58,7 @@ def decide(view: View, at: Position | None) -> Decision:
 
 
 def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision:
-    target = aim.target
+    target = mirrored_first(view, aim)
     problem = target if isinstance(target, Problem) else None
     stable, candidate = view.status.stable, view.status.canary
     if stable is None:
@@ -82,7 +84,7 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
     if target.revision == stable.revision:
         held = hold(view, _kept(stable, target), None)
         return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
-    if not may_be_tried(view, target):
+    if not may_be_tried(view, target) or (view.route is not None and view.route.reason):
         return hold(view, stable, None)
     return _start(view, stable, target, wished=aim.accepted)
 
@@ -167,7 +169,7 @@ def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> 
         step=0,
         step_time=now,
         start_time=now,
-        skips_steps=_skips(view, target, wished=wished),
+        skips_steps="Mirror" if makes_mirror(view, stable, target) else _skips(view, target, wished=wished),
     )
     at = position_of(view, candidate)
     decision = tracks(view, stable, candidate, at)
@@ -193,6 +195,8 @@ def _skips(view: View, target: Target, *, wished: bool) -> Literal["Rollback", "
 
 def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position, asked: Asked) -> Decision:
     """Measure, then go on, wait, take back or promote."""
+    if at.routed and view.route is not None and candidate.routed_time is None:
+        candidate = replace(candidate, routed_time=timestamp(view.now))
     reason = _failure(view, candidate, at)
     if reason is None and asked.says("abort"):
         reason = f"Aborted: by a person, {ABORT_ANNOTATION}={asked.new['abort']}"

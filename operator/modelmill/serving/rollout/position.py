@@ -26,8 +26,8 @@ class Position:
     deadline_left: seconds until missing readiness is a failure; None while all pods of the weight are ready.
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
-    passed: as many measurements in a row as are asked for
-    passed in this step. resumed: a person let it go on in this step. paused: why it waits for a person.
+    passed: as many measurements in a row as are asked for passed in this step. resumed: a person let it go on in this
+    step. paused: why it waits for a person. routed: the gateways give the weight; true where there are none.
     """
 
     strategy: str
@@ -47,11 +47,12 @@ class Position:
     passed: bool
     resumed: bool
     paused: str | None
+    routed: bool
 
     @property
     def measures(self) -> bool:
-        """Whether the candidate gets requests to be measured by: its share of them, or those to its preview."""
-        return self.analysis is not None and (self.weight > 0 or self.strategy == "BlueGreen")
+        """Whether the candidate gets requests to be measured by: its share, those to its preview, or mirrored ones."""
+        return self.analysis is not None and (self.weight > 0 or self.strategy in ("BlueGreen", "Shadow"))
 
     @property
     def step(self) -> Step:
@@ -87,7 +88,9 @@ class Position:
 
     def describe(self) -> str:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
-        if self.ready < self.wanted:
+        if not self.routed and self.ready >= self.wanted:
+            waits = f"waits until the gateways give weight {self.weight}"
+        elif self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
         elif self.paused is not None or self.step.pause is not None:
@@ -129,6 +132,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         passed=analysis is not None and enough_passed(candidate, analysis),
         resumed=candidate.resumed,
         paused=candidate.paused,
+        routed=view.route is None or view.route.carries(weight, candidate.revision),
     )
 
 
@@ -146,7 +150,8 @@ def weight_at(steps: Sequence[Step], index: int) -> int:
 
 def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
     """Tell whether a measurement in this step had the verdict. One of the second in which it began was of the step before."""
-    return any(one.verdict == verdict and one.time > candidate.step_time for one in candidate.analysis)
+    since = candidate.routed_time or candidate.step_time
+    return any(one.verdict == verdict and one.time > since for one in candidate.analysis)
 
 
 def enough_passed(candidate: CanaryTrack, analysis: Analysis) -> bool:
@@ -196,6 +201,8 @@ def _end(
     if analysis is None or step.weight == FULL or pause_follows:
         return None
     since = max(began, view.ready_since(candidate.revision) or began)
+    if view.route is not None:
+        since = parse_timestamp(candidate.routed_time) if candidate.routed_time is not None else view.now
     return since + timedelta(seconds=analysis.interval_seconds)
 
 

@@ -22,6 +22,8 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
     """Return the state of the step."""
     if at.deadline_left is not None:
         return StepState(again=at.deadline_left)
+    if not at.routed:
+        return StepState()
     if at.step.pause is not None:
         return StepState(done=at.resumed)
     if at.passed and at.step.weight is not None:
