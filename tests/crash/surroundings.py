@@ -50,7 +50,8 @@ class Ending:
 class Surroundings:
     """Steps once a second. endings: how the n-th pod (from 0) of a Job ends.
 
-    errors: versions that answer 500. broken: versions whose pods end with a message. rate: requests a second and pod.
+    errors: versions that answer 500. doubtful: of whose answers one more than half are 500. broken: versions whose pods
+    end with a message. rate: requests a second and pod.
     load: how many pods the requests keep busy, for autoscalers.
     silent_store: whether the store answers no removal of an artifact. stage_seconds: how long a stage of training takes.
     """
@@ -59,6 +60,7 @@ class Surroundings:
     clock: Callable[[], datetime]
     endings: Callable[[Object, int], Ending]
     errors: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     rate: int = 20
     load: int = 0
@@ -67,7 +69,7 @@ class Surroundings:
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
     _changed: tuple[int, datetime] | None = None
-    _asked: list[tuple[str, str]] = field(default_factory=list)
+    _asked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
 
     def step(self) -> None:
         """Let everybody do what is due. Where nothing has changed for `AGES` seconds nothing is, which saves the looking."""
@@ -75,8 +77,12 @@ class Surroundings:
             self._changed = self.api.version, self.clock()
         if (self.clock() - self._changed[1]).total_seconds() <= AGES:
             self._work()
-        for uid, code in self._asked:
-            self.codes.setdefault(uid, Counter())[code] += self.rate
+        for uid, codes in self._asked:
+            counted = self.codes.setdefault(uid, Counter())
+            for code in codes:
+                counted[code] += self.rate // len(codes)
+            if len(codes) > 1 and counted["500"] == counted["200"]:
+                counted["500"] += 1
 
     def _work(self) -> None:
         self._collect_garbage()
@@ -282,14 +288,17 @@ class Surroundings:
         parents = [{"parentRef": one, "conditions": conditions} for one in route["spec"]["parentRefs"]]
         self._status(HTTP_ROUTES, route, {"parents": parents})
 
-    def _traffic(self) -> Iterator[tuple[str, str]]:
-        """Yield who answers requests, and with which code."""
+    def _traffic(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield who answers requests, and with which codes in turn."""
         for service in self.api.of(SERVICES):
             selector = service["spec"]["selector"].items()
             for pod in self.api.of(PODS):
                 if selector <= pod["metadata"]["labels"].items() and is_ready(pod):
-                    broken = pod["metadata"]["labels"][labels.VERSION_LABEL] in self.errors
-                    yield pod["metadata"]["uid"], "500" if broken else "200"
+                    version = pod["metadata"]["labels"][labels.VERSION_LABEL]
+                    codes = (
+                        ("500", "200") if version in self.doubtful else ("500",) if version in self.errors else ("200",)
+                    )
+                    yield pod["metadata"]["uid"], codes
 
 
 def stages_of(pod: Manifest) -> tuple[str, ...]:

@@ -237,7 +237,7 @@ class World:
             return [{"metadata": {"name": uid, "uid": uid}}]
         if resource == PODS:
             return [pod for pod in self.pods if pod["owner"] == uid]
-        return list(self.children[resource].values())
+        return list(self.children.get(resource, {}).values())
 
     def run(self, seconds: int) -> None:
         """Let the time pass, second by second; the operator wakes for changes and for its own timers."""
