@@ -19,6 +19,7 @@ from modelmill.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
     JOBS,
     PODS,
     REPLICA_SETS,
@@ -95,6 +96,8 @@ class Surroundings:
             self._autoscale(autoscaler)
         for deployment in self.api.of(DEPLOYMENTS):
             self._deployment(deployment)
+        for route in self.api.of(HTTP_ROUTES):
+            self._route(route)
         for pod in self.api.of(PODS):
             if labels.SERVICE_LABEL in pod["metadata"]["labels"]:
                 self._serving_pod(pod)
@@ -284,6 +287,13 @@ class Surroundings:
         moment = before[0]["lastTransitionTime"] if before[0].get("status") == ready else timestamp(self.clock())
         condition = {"type": "Ready", "status": ready, "lastTransitionTime": moment}
         self._status(PODS, pod, serving_status("10.0.0.1", condition, broken=broken))
+
+    def _route(self, route: Object) -> None:
+        """Be the gateway: take the route as it is."""
+        said = {"status": "True", "observedGeneration": route["metadata"]["generation"]}
+        conditions = [{"type": kind, **said} for kind in ("Accepted", "ResolvedRefs")]
+        parents = [{"parentRef": one, "conditions": conditions} for one in route["spec"]["parentRefs"]]
+        self._status(HTTP_ROUTES, route, {"parents": parents})
 
     def _traffic(self) -> Iterator[tuple[str, str]]:
         """Yield who answers requests, and with which code."""

@@ -19,6 +19,7 @@ from modelmill.api.base import (
     Timestamp,
     Word,
 )
+from modelmill.api.batch import MOST, BatchStatus
 from modelmill.api.rollout import Step
 
 _REVISION = "Hash of the template of its pods; suffix of the Deployment's name."
@@ -277,6 +278,21 @@ class InferenceServiceStatus(StatusPart):
         ),
     ] = ()
     monitoring: Annotated[MonitoringStatus | None, Field(description="What monitoring says.")] = None
+    batch: Annotated[
+        tuple[BatchStatus, ...],
+        Field(
+            max_length=MOST,
+            description="What became of each entry of spec.batch.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    batch_annotation: Annotated[
+        Annotated[str, Field(max_length=256)] | None,
+        Field(description="Value of modelmill.dev/batch that was last answered."),
+    ] = None
+    scoring: Annotated[Word | None, Field(description="The run in progress or the last one, for the BATCH column.")] = (
+        None
+    )
     replicas: Annotated[int, Field(ge=0, description="Pods of the service, for the scale subresource.")] = 0
     selector: Annotated[
         Annotated[str, Field(max_length=512)] | None,
@@ -304,6 +320,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Step", "type": "string", "jsonPath": ".status.step", "priority": 1},
+        {"name": "Batch", "type": "string", "jsonPath": ".status.scoring", "priority": 1},
         {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

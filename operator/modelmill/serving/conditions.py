@@ -109,7 +109,7 @@ def _ready(
         if seen is None:
             return Condition("Ready", FALSE, "PodsNotReady", text)
         return Condition("Ready", FALSE, seen.reason, f"{text}: {seen.message}")
-    text = f"{stable.version} serves with {count}"
+    text = f"{stable.version} serves with {count}{_own_image(view)}"
     if decision.problem is not None:
         return Condition(
             "Ready", TRUE, decision.problem.reason, f"{text} and goes on serving: {decision.problem.message}"
@@ -120,6 +120,15 @@ def _ready(
     if phase == "RolledBack":
         return Condition("Ready", TRUE, "RolledBack", f"{text}; {_taken_back(decision.status)}")
     return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable) + _gone_back(decision.status))
+
+
+def _own_image(view: View) -> str:
+    """Return what is not known with an image of the user, where the spec names one."""
+    image = view.spec.runtime.image
+    if image is None:
+        return ""
+    lost = "whether it replays golden rows is not known, and drift and checks of a rollout go by the metrics that it serves"
+    return f"; its server is spec.runtime.image {image}: {lost}"
 
 
 def _taken_back(status: InferenceServiceStatus) -> str:

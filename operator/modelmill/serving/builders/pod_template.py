@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from modelmill.api.runtime import ServerTimeouts
@@ -26,13 +27,18 @@ STEPS_OF_LOADING: Final = 3
 
 def build_template(inputs: Inputs, image: Image) -> dict[str, Any]:
     """Return the pod template. It does not have its revision, which is its own hash; see `deployment.build_deployment`."""
+    placement = inputs.runtime.pod_template
     pod = Pod(
         init=[_fetch(inputs, image)],
-        containers=[_server(inputs, image)],
-        service_account=inputs.store.service_account_name,
+        containers=[
+            _server(inputs, image) if inputs.runtime.image is None else _own_server(inputs, inputs.runtime.image)
+        ],
+        template=placement,
+        service_account=placement.service_account_name or inputs.store.service_account_name,
         grace_seconds=grace_seconds(inputs.runtime),
         config_maps={shadow.VOLUME: [shadow.config_map_name(inputs.service)]} if inputs.mirrors else {},
         spread_over={labels.SERVICE_LABEL: inputs.service},
+        spread=placement.topology_spread_constraints,
     )
     annotations = {
         "prometheus.io/scrape": "true",
@@ -66,6 +72,12 @@ def _fetch(inputs: Inputs, image: Image) -> Container:
         store=inputs.store,
         folders={"model": FOLDER},
     )
+
+
+def _own_server(inputs: Inputs, image: str) -> Container:
+    """Return the server with an image of the user, which is told the folder by a variable: its arguments are its own."""
+    built = _server(inputs, Image(image))
+    return replace(built, args=(), env={**built.env, names.ENV_MODEL_FOLDER: FOLDER}, read_only_root=False)
 
 
 def _server(inputs: Inputs, image: Image) -> Container:
