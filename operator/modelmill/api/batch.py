@@ -34,7 +34,10 @@ EntryName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min
 class BatchInput(Part):
     """What is scored."""
 
-    uri: Uri = Field(description="s3://BUCKET/PREFIX: every object below it is scored. One that is empty has no rows.")
+    uri: Uri = Field(
+        description="s3://BUCKET/PREFIX: every object below it is scored, but for empty ones and those whose name has a part "
+        "that begins with _ or a dot."
+    )
     format: Literal["csv", "parquet", "jsonl"] = Field(
         description="Format of the objects, and of the results. Names in a csv's header, of the columns of parquet and in each "
         "object of JSON lines are the model's inputs; other columns are passed on."

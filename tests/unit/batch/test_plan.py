@@ -292,6 +292,19 @@ def test_jobs_go_when_their_time_is_over_and_with_their_entry() -> None:
     assert "batch" not in played.status
 
 
+def test_a_job_goes_only_when_its_result_is_on_record() -> None:
+    """Jobs are deleted before the status is written, which the API server may refuse."""
+    played = Played({"ttlSecondsAfterFinished": 0})
+    played.ask("nightly")
+    played.step(3)
+    played.end()
+    made = played.step()
+    assert played.run()["phase"] == "Succeeded"
+    assert not made.delete
+    assert made.requeue_after == 0.1
+    assert len(played.step().delete) == 1
+
+
 def test_five_runs_are_told() -> None:
     played = Played({})
     for number in range(8):
