@@ -1,7 +1,7 @@
 """Measures batch prediction beside plain scikit-learn over the same files, as ratios within one run.
 
 Plain: a program that reads each file whole with pandas, calls `predict`, and writes the frame with the answers. Ours: the
-command `modelmill-server batch` on the artifact of the same estimator, which besides checks every value and digest, counts drift,
+command `modelmill-server batch` on the artifact of the same estimator, which also checks every value and digest, counts drift,
 reads back what it wrote, and passes columns on as they were. Both begin with the start of their process; in turn, `--rounds`
 times. Prints a Markdown table; `--write` puts it into docs/performance.md. Needs no root. Takes about 5 minutes.
 """
