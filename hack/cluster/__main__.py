@@ -13,6 +13,7 @@ import cluster
 import current
 import debian
 from binaries import KUBERNETES_TOOLS, PROGRAMS, bin_folder, build
+from gateway import gateway_down, gateway_up
 from imagebuild import PRODUCT, RECIPES, build_images, recorded_images
 from imageload import load_by_hook, load_into_node
 from progress import Failed, say
@@ -54,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     images.add_argument("--load", action="store_true", help="load them into the cluster as well")
     services = add("services", _services, "S3, Prometheus and Alertmanager in the cluster")
     services.add_argument("action", choices=["up", "down"])
+    gateway = add("gateway", _gateway, "a gateway of the Gateway API in the cluster: Contour and Envoy")
+    gateway.add_argument("action", choices=["up", "down"])
     light = add("apiserver", _apiserver, "a light cluster: etcd and API server on loopback ports, no nodes")
     light.add_argument("action", choices=["up", "down", "status", "kubeconfig"])
     light.add_argument("--port", type=int, default=0, help="port of the API server (default: any free one)")
@@ -130,6 +133,16 @@ def _services(arguments: argparse.Namespace) -> None:
     for image in build_images(["s3", "monitoring"]).values():
         _load(argparse.Namespace(image=image, name=arguments.name))
     services_up(kubeconfig, recorded_images())
+
+
+def _gateway(arguments: argparse.Namespace) -> None:
+    kubeconfig = current.kubeconfig() if _is_current() else Layout(arguments.name).kubeconfig
+    if arguments.action == "down":
+        gateway_down(kubeconfig)
+        return
+    image = build_images(["gateway"])["gateway"]
+    _load(argparse.Namespace(image=image, name=arguments.name))
+    gateway_up(kubeconfig, image)
 
 
 def _apiserver(arguments: argparse.Namespace) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from debian import program
-from progress import Failed, locked, run, say, step
+from progress import Failed, locked, output, run, say, step
 from settings import HERE, KUBERNETES, cache_root
 
 KUBERNETES_MODULE = HERE / "kubernetes"
@@ -27,13 +28,21 @@ API_SERVER = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager")
 
 @dataclass(frozen=True)
 class GoProgram:
-    """A program that `go install PATH@VERSION` builds."""
+    """A program that `go install PATH@VERSION` builds. files: those of its module that are kept beside it."""
 
     path: str
     version: str
+    module: str = ""
+    files: tuple[str, ...] = ()
 
 
 PROGRAMS = {
+    "contour": GoProgram(
+        "github.com/projectcontour/contour/cmd/contour",
+        "v1.33.8",
+        "github.com/projectcontour/contour",
+        ("examples/gateway/00-crds.yaml", "examples/contour/01-crds.yaml"),
+    ),
     "coredns": GoProgram("github.com/coredns/coredns", "v1.15.0"),
     "helm": GoProgram("helm.sh/helm/v3/cmd/helm", "v3.22.0"),
     "versitygw": GoProgram("github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
@@ -140,7 +149,16 @@ def _build_program(name: str) -> None:
     with step(f"building {name} {source.version}", log):
         argv = [_go(), "install", "-v", "-trimpath", "-ldflags", "-s -w", f"{source.path}@{source.version}"]
         run(argv, log, env={"CGO_ENABLED": "0", "GOBIN": str(partial), "GOFLAGS": "-buildvcs=false"})
+    for file in source.files:
+        downloaded = json.loads(output([_go(), "mod", "download", "-json", f"{source.module}@{source.version}"]))
+        (partial / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(downloaded["Dir"]) / file, partial / file)
     partial.rename(_program_home(name))
+
+
+def kept_file(name: str, file: str) -> Path:
+    """The path of a file that is kept beside a built program."""
+    return _program_home(name) / file
 
 
 def path_with_binaries() -> str:

@@ -9,6 +9,7 @@ from apiclient import ApiClient
 from binaries import KUBERNETES_TOOLS, build
 from controlplane import ControlPlane, endpoint
 from debian import FULL, install
+from gateway import gateway_endpoint
 from imagebuild import pause_image, recorded_images
 from imageload import load_into_node
 from leftovers import remove_leftovers, stop_pods
@@ -110,7 +111,7 @@ def status(name: str) -> dict[str, object]:
         "audit_log": str(layout.audit_log),
         "logs": str(layout.logs),
         "images": recorded_images(),
-        **(endpoints(layout.kubeconfig) if up else {}),
+        **(endpoints(layout.kubeconfig) | gateway_endpoint(layout.kubeconfig) if up else {}),
     }
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from debian import program
+from gateway import gateway_endpoint
 from imagebuild import recorded_images
 from progress import Failed, output
 from services import endpoints
@@ -39,4 +40,5 @@ def status() -> dict[str, object]:
         "audit_log": None,
         "images": recorded_images(),
         **endpoints(kubeconfig()),
+        **gateway_endpoint(kubeconfig()),
     }

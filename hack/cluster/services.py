@@ -28,7 +28,7 @@ def services_up(kubeconfig: Path, images: dict[str, str]) -> None:
         for name in DEPLOYMENTS:
             apply(kubeconfig, _manifest(name, images))
         for name in DEPLOYMENTS:
-            _wait_ready(kubeconfig, name)
+            wait_ready(kubeconfig, NAMESPACE, name)
 
 
 def services_down(kubeconfig: Path) -> None:
@@ -92,8 +92,9 @@ def _manifest(name: str, images: dict[str, str]) -> str:
     return text
 
 
-def _wait_ready(kubeconfig: Path, name: str) -> None:
-    where = ("--namespace", NAMESPACE)
+def wait_ready(kubeconfig: Path, namespace: str, name: str) -> None:
+    """Wait until a Deployment is ready. Raises Failed with what its pods say."""
+    where = ("--namespace", namespace)
     try:
         kubectl(kubeconfig, "rollout", "status", f"deployment/{name}", *where, f"--timeout={READY_SECONDS}s")
     except Failed as error:

@@ -23,7 +23,8 @@ from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CORE_EVENTS, PODS, REPLICA_SETS
+from modelmill.kube.resources import CORE_EVENTS, HTTP_ROUTES, PODS, REPLICA_SETS
+from modelmill.measuring import prometheus
 from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
@@ -46,7 +47,7 @@ class Config:
 
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     report_url: where trials of searches report, as their pods reach it.
-    network: what NetworkPolicies of the pods are made from; None for none.
+    network: what NetworkPolicies of the pods are made from; None for none. prometheus: where queries of analyses go.
     """
 
     trainer_image: str
@@ -55,6 +56,7 @@ class Config:
     alert_token_file: str | None
     report_url: str
     network: Network | None
+    prometheus: prometheus.Server
     settings: Settings
 
 
@@ -80,8 +82,16 @@ def config_from(environment: Mapping[str, str]) -> Config:
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
         report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
+        prometheus=_prometheus(environment),
         settings=settings,
     )
+
+
+def _prometheus(environment: Mapping[str, str]) -> prometheus.Server:
+    url = environment.get("MODELMILL_PROMETHEUS_URL", "")
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("MODELMILL_PROMETHEUS_URL must begin with http:// or https://")
+    return prometheus.Server(url, environment.get("MODELMILL_PROMETHEUS_NAMESPACE_PARAMETER", ""))
 
 
 def _listed(environment: Mapping[str, str], name: str) -> list[str]:
@@ -109,6 +119,8 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
                 reduced=refusals.reduced,
                 bookmarks=False,
             ),
+            # Also those of others, whose weights may be asked for.
+            Watch(HTTP_ROUTES, optional=True),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],
     )
@@ -167,11 +179,17 @@ def controllers(
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART, batch.batch_part(server)],
+            [
+                *of_servers,
+                serving.serving_part(server, Scraper(), prometheus.Prometheus(config.prometheus)),
+                monitoring.PART,
+                batch.batch_part(server),
+            ],
             concerns={
                 PODS: Concern(lambda pod, world: (*serving.keys_of_pod(pod, world), *batch.keys_of_pod(pod, world))),
                 CORE_EVENTS: Concern(batch.keys_of_refusal, needed=False),
                 REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
+                HTTP_ROUTES: Concern(serving.keys_of_route),
                 MODEL_VERSIONS: serving.VERSIONS,
                 TRAINING_JOBS: monitoring.RETRAINING,
             },

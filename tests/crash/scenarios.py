@@ -15,7 +15,7 @@ from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS, JOBS
+from modelmill.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES, JOBS, PODS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -286,6 +286,71 @@ async def store_edited_in_the_run(world: World) -> None:
     assert second == store
 
 
+async def stopped_and_started(world: World) -> None:
+    """A version comes while a service is suspended, and is rolled out afterwards; scaled to zero and back, the same serves."""
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service())
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    await _stopped(world, {"suspend": True}, "Suspended")
+    asked_for(world, "second")
+    await world.until(partial(stage_is, world, "cars-2", "Approved"), "the second version")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"suspend": False}})
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    revision = world.status(INFERENCE_SERVICES, "cars")["stable"]["revision"]
+    await _stopped(world, {"replicas": 0}, "ScaledToZero")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"replicas": 2}})
+    await world.until(lambda: serves(world, "cars-2"), "it serves again")
+    assert world.status(INFERENCE_SERVICES, "cars")["stable"]["revision"] == revision
+
+
+async def traffic_by_routes(world: World) -> None:
+    """A version by the weights of a route that is made; then a bad one by those of a person's, which is taken back."""
+    by_weights = {"strategy": "Canary", "steps": STEPS, "analysis": ANALYSIS}
+    parents = [{"name": "gateway", "namespace": "edge"}]
+    own = {"mode": "GatewayAPI", "parentRefs": parents}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout={**by_weights, "traffic": own}))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    backends = [{"name": name, "port": 80} for name in ("cars", "cars-canary")]
+    front = {"metadata": {"name": "front", "namespace": "ml"}, "spec": {"parentRefs": parents}}
+    front["spec"]["rules"] = [{"backendRefs": backends}]
+    world.api.create(HTTP_ROUTES, front)
+    theirs = {"mode": "GatewayAPI", "parentRefs": None, "routeRef": {"name": "front"}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"rollout": {"traffic": theirs}}})
+    world.surroundings.errors.add("cars-3")
+    asked_for(world, "third")
+    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars").get("failedRevision"), "the third is taken back")
+    await world.until(lambda: not world.status(INFERENCE_SERVICES, "cars").get("canary"), "the second serves alone")
+    assert [one["metadata"]["name"] for one in world.api.of(HTTP_ROUTES)] == ["front"]
+
+
+async def _stopped(world: World, spec: Mapping[str, Any], phase: str) -> None:
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": spec})
+    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars")["phase"] == phase, phase)
+    await world.until(lambda: not serving_pods(world), "its pods are gone")
+
+
+def serving_pods(world: World) -> list[Object]:
+    return [pod for pod in world.api.of(PODS) if labels.SERVICE_LABEL in pod["metadata"]["labels"]]
+
+
+async def autoscaled(world: World) -> None:
+    """An autoscaler counts the pods while a version is rolled out; then it is taken away."""
+    bounds = {"minReplicas": 2, "maxReplicas": 6, "targetCPUUtilizationPercentage": 80}
+    world.surroundings.load = 4
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(autoscaling=bounds))
+    await world.until(lambda: serves(world, "cars-1") and len(serving_pods(world)) == 4, "as many pods as are needed")
+    asked_for(world, "second")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    await world.until(lambda: len(serving_pods(world)) == 4, "as many pods as are needed")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"autoscaling": None, "replicas": 3}})
+    await world.until(lambda: not world.api.of(HORIZONTAL_POD_AUTOSCALERS), "no autoscaler")
+    await world.until(lambda: len(serving_pods(world)) == 3, "as many pods as the spec says")
+
+
 async def monitoring_taken_away(world: World) -> None:
     world.api.create(TRAINING_JOBS, training_job())
     world.api.create(INFERENCE_SERVICES, inference_service())
@@ -305,6 +370,37 @@ async def canary_replaced(world: World) -> None:
         world.api.patch(TRAINING_JOBS, "ml", "cars", asked)
         await world.until(partial(stage_is, world, version, "Serving"), f"{version} is the candidate")
     await world.until(partial(stage_is, world, "cars-2", "Approved"), "the candidate of before serves no more")
+
+
+async def by_persons_words(world: World) -> None:
+    """A switch waits for a person, who goes back by one word, and takes the next version back before it is switched to."""
+    blue_green = {"autoPromotion": False, "postPromotionSeconds": 10}
+    rollout = {"strategy": "BlueGreen", "blueGreen": blue_green, "scaleDownDelaySeconds": 20}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout=rollout))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(partial(paused_at, world, "cars-2"), "the second version waits")
+    say(world, labels.RESUME_ANNOTATION, "go")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    say(world, labels.ROLLBACK_ANNOTATION, "previous")
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves again")
+    asked_for(world, "third")
+    await world.until(partial(paused_at, world, "cars-3"), "the third version waits")
+    say(world, labels.ABORT_ANNOTATION, "no")
+    await world.until(
+        lambda: world.status(INFERENCE_SERVICES, "cars")["phase"] == "RolledBack", "the third version is taken back"
+    )
+    assert world.status(INFERENCE_SERVICES, "cars")["stable"]["version"] == "cars-1"
+
+
+def paused_at(world: World, version: str) -> bool:
+    status = world.status(INFERENCE_SERVICES, "cars")
+    return status.get("phase") == "Paused" and status["canary"]["version"] == version
+
+
+def say(world: World, annotation: str, text: str) -> None:
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"metadata": {"annotations": {annotation: text}}})
 
 
 async def search(world: World) -> None:
@@ -374,7 +470,12 @@ def looks_find(job: Object, pod: int) -> Ending:
     return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
 
 
-SCORES = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+SCORES = {
+    "name": "new",
+    "input": {"uri": "s3://data/new", "format": "csv"},
+    "output": {"uri": "s3://data/scored"},
+    "store": {"endpoint": "http://s3:7070", "secretRef": {"name": "keys"}},
+}
 
 
 def batch_ends(job: Object, pod: int) -> Ending:
@@ -496,6 +597,10 @@ SCENARIOS = (
     Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes, 640),
     Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
+    Scenario("stopped and started", stopped_and_started, publishes, 200),
+    Scenario("persons' words", by_persons_words, publishes, 160),
+    Scenario("autoscaled", autoscaled, publishes, 120),
+    Scenario("traffic by routes", traffic_by_routes, publishes, 150),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),
     Scenario("search in pods", search_in_pods, pods_end, 40, keeps=frozenset({CONFIG_MAPS})),

@@ -110,8 +110,9 @@ class FakeApi:
     async def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         self._request(f"PATCH {resource.plural}/{name}")
         stored = self._current(resource, {"metadata": {"namespace": namespace, "name": name, **body["metadata"]}})
-        finalizers = body["metadata"]["finalizers"]
-        patched = self.put(resource, {**stored, "metadata": {**stored["metadata"], "finalizers": finalizers}})
+        finalizers = body["metadata"].get("finalizers", stored["metadata"].get("finalizers", []))
+        others = {name: part for name, part in body.items() if name != "metadata"}
+        patched = self.put(resource, {**stored, **others, "metadata": {**stored["metadata"], "finalizers": finalizers}})
         if not finalizers and "deletionTimestamp" in stored["metadata"]:
             del self.objects[resource.plural, namespace, name]
         return patched
@@ -173,7 +174,14 @@ def field_set(value: Any) -> dict[str, Any]:
     """Return the field set of what was applied; lists are owned as a whole here."""
     if not isinstance(value, Mapping):
         return {}
-    return {f"f:{name}": field_set(part) for name, part in value.items() if name not in ("name", "namespace")}
+    return {
+        f"f:{name}": field_set(_without_identity(part) if name == "metadata" else part) for name, part in value.items()
+    }
+
+
+def _without_identity(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return metadata without what nobody owns."""
+    return {name: part for name, part in metadata.items() if name not in ("name", "namespace")}
 
 
 def widget(name: str = "w", **status: Any) -> dict[str, Any]:

@@ -146,6 +146,11 @@ SERVING: dict[str, tuple[Change, str]] = {
     "check without bound": ({"rollout.analysis": {"checks": [{"metric": "ErrorRatio"}]}}, "analysis.checks[0]"),
     "unknown check": ({"rollout.analysis": {"checks": [{"metric": "Luck", "maximum": "1"}]}}, "checks[0].metric"),
     "threshold a number": ({"monitoring.drift.psiThreshold": 0.2}, "spec.monitoring.drift.psiThreshold"),
+    "payload log in a folder": ({"payloadLog": {"uri": "file:///logs"}}, "spec.payloadLog.uri"),
+    "sampled beyond everything": ({"payloadLog": {"uri": "s3://logs", "sampleRatio": "2"}}, "sampleRatio must be"),
+    "feedback without key": ({"feedback": {}}, "spec.feedback.keySecretRef"),
+    "unknown batching": ({"runtime.batching": "Sometimes"}, "spec.runtime.batching"),
+    "no time for a request": ({"runtime.timeouts": {"requestSeconds": 0}}, "spec.runtime.timeouts.requestSeconds"),
     "retrain without job": ({"monitoring.retrain": {"alerts": ["Drift"]}}, "spec.monitoring.retrain.trainingJob"),
     "retrain by an unknown alert": (
         {"monitoring.retrain": {"trainingJob": "cars", "alerts": ["Boredom"]}},
@@ -205,7 +210,24 @@ def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
 
 def scoring(**more: Any) -> Body:
     entry = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+    entry["store"] = {"endpoint": "http://s3.store:7070"}
     return service({"batch": [{**entry, **more}]})
+
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+EXPRESSION = {"key": "disk", "operator": "In"}
+
+
+def running(runtime: Mapping[str, Any]) -> Body:
+    return service({"runtime": runtime})
+
+
+def placed(placement: Mapping[str, Any]) -> Body:
+    return running({"podTemplate": placement})
+
+
+def near(pods: Mapping[str, Any]) -> Body:
+    return placed({"affinity": {"podAffinity": {REQUIRED: [{"labelSelector": pods, "topologyKey": "zone"}]}}})
 
 
 def version(spec: Mapping[str, Any]) -> Body:
@@ -274,6 +296,19 @@ def long_named_version() -> Body:
     return {**body, "metadata": {**body["metadata"], "name": "c" * 64}}
 
 
+def checked(**check: Any) -> Body:
+    """Return an InferenceService whose analysis has this check alone."""
+    return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
+
+
+CPU = {"targetCPUUtilizationPercentage": 80}
+
+
+def shadowed(*checks: Body, **shadow: Any) -> Body:
+    analysis = {"analysis": {"checks": list(checks)}} if checks else {}
+    return service({"rollout": {"strategy": "Shadow", "shadow": shadow, **analysis}})
+
+
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -284,6 +319,13 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "analysis needs a step with a weight below 100": lambda: service(
         {"rollout": {"steps": [{"weight": 100}], "analysis": ANALYSIS}}
     ),
+    "parentRefs, hostnames and routeRef need mode GatewayAPI": lambda: service(
+        {"rollout": {"traffic": {"parentRefs": [{"name": "gateway"}]}}}
+    ),
+    "mode GatewayAPI takes either parentRefs": lambda: service({"rollout": {"traffic": {"mode": "GatewayAPI"}}}),
+    "hostnames are those of the route that is made": lambda: service(
+        {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "hostnames": ["a.example.com"]}}}
+    ),
     "the weights of the steps must not become smaller": lambda: service(
         {"rollout": {"steps": [{"weight": 50}, {"pauseSeconds": 5}, {"weight": 20}]}}
     ),
@@ -291,6 +333,17 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "strategy BlueGreen takes no steps": lambda: service(
         {"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 10}]}}
     ),
+    "strategy Shadow takes no steps": lambda: service({"rollout": {"strategy": "Shadow", "steps": [{"weight": 10}]}}),
+    "shadow is for strategy Shadow": lambda: service({"rollout": {"shadow": {}}}),
+    "check Disagreement needs strategy Shadow": lambda: service(
+        {"rollout": {"analysis": {"checks": [{"metric": "Disagreement", "maximum": "0.1"}]}}}
+    ),
+    "Disagreement is with the stable version already": lambda: shadowed(
+        {"metric": "Disagreement", "maximum": "0.1", "maxRatioToStable": "2"}
+    ),
+    "strategy Shadow is measured by ErrorRatio": lambda: shadowed({"metric": "PredictionPSI", "maximum": "0.1"}),
+    "sampleRatio of a shadow must be above 0": lambda: shadowed(sampleRatio="0"),
+    "relative and absolute must be 0 or more": lambda: shadowed(tolerance={"relative": "-0.1"}),
     "blueGreen is for strategy BlueGreen": lambda: service({"rollout": {"blueGreen": {}}}),
     "analysis needs prePromotionSeconds or postPromotionSeconds": lambda: service(
         {
@@ -306,8 +359,22 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     ),
     "output.uri must not lie in input.uri": lambda: scoring(output={"uri": "s3://data/new/scored"}),
     "parallelism must not be above partitions": lambda: scoring(partitions=2, parallelism=3),
-    "a check needs maximum or maxRatioToStable": lambda: service(
-        {"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [{"metric": "ErrorRatio"}]}}}
+    "minReplicas must not be above maxReplicas": lambda: service(
+        {"autoscaling": {"minReplicas": 3, "maxReplicas": 2, **CPU}}
+    ),
+    "autoscaling needs a target": lambda: service({"autoscaling": {"maxReplicas": 2}}),
+    "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
+    "a check has either metric or prometheus": lambda: checked(maximum="1"),
+    "maxRatioToStable, minRatioToStable and minSamples are for metrics": lambda: checked(
+        prometheus={"query": "1"}, maximum="1", minSamples=5
+    ),
+    "in $( ) a query may have namespace": lambda: checked(
+        prometheus={"query": "up{a='$(namespace)$(secret)'}"}, maximum="1"
+    ),
+    "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
+    "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
+    "PredictionPSI compares with the stable version already": lambda: checked(
+        metric="PredictionPSI", maximum="0.2", maxRatioToStable="2"
     ),
     "metadata.name may have at most 63 characters": long_named_version,
     "give one of artifact": lambda: bare_version("artifact", "format", "bytes", "trained", "primary", "metrics"),
@@ -397,6 +464,26 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}
     ),
+    "sampleRatio must be above 0 and at most 1": lambda: service(
+        {"payloadLog": {"uri": "s3://logs", "sampleRatio": "0"}}
+    ),
+    "without an image of your own env takes": lambda: running({"env": [{"name": "LD_PRELOAD"}]}),
+    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY": lambda: running(
+        {"image": "a/b:1", "env": [{"name": "AWS_SECRET_ACCESS_KEY"}]}
+    ),
+    "priorityClassName must not begin with system-": lambda: placed({"priorityClassName": "system-node-critical"}),
+    "minDomains needs whenUnsatisfiable": lambda: placed(
+        {
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 2}
+            ]
+        }
+    ),
+    "of nodes In and NotIn need values": lambda: placed(
+        {"affinity": {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [EXPRESSION]}]}}}}
+    ),
+    "of pods In and NotIn need values": lambda: near({"matchExpressions": [EXPRESSION]}),
+    "a key of matchLabels is no name of a label": lambda: near({"matchLabels": {"a b": "x"}}),
     "a metric gate needs minimum or maximum": lambda: gated({"metric": "r2"}),
 }
 """Beginning of each rule's message, and an object that violates it and no other."""

@@ -18,7 +18,7 @@ from modelmill.store.transfer import read_small, repeat, save
 from modelmill.store.uri import S3Uri, parse_uri
 from modelmill_server.failure import StartError
 from modelmill_server.folder import mismatch, plain_name
-from modelmill_server.settings import ENV_FETCH_SECONDS, number
+from modelmill_server.settings import number
 from modelmill_server.supervisor import Phase, enter
 
 MAX_MANIFEST = 4 << 20
@@ -44,7 +44,7 @@ def fetch(environ: Mapping[str, str]) -> Manifest:
         _required(environ, name) for name in (names.ENV_ARTIFACT_URI, names.ENV_ARTIFACT_DIGEST, names.ENV_MODEL_FOLDER)
     )
     source, target = open_source(uri), Path(folder)
-    seconds = number(environ, ENV_FETCH_SECONDS, 300, 1)
+    seconds = number(environ, names.ENV_FETCH_SECONDS, 300, 1)
     _enter(f"{uri}/{names.MANIFEST_FILE}", seconds)
     try:
         target.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from modelmill.contracts.shutdown import STOP_SECONDS, ending_seconds, finish_seconds
 from modelmill_server.core.execution import Execution
 from modelmill_server.core.loading import TOO_SLOW, load_model
 from modelmill_server.core.service import Loaded, ModelService
@@ -24,6 +25,7 @@ from modelmill_server.payloads.log import open_log
 from modelmill_server.protocols.application import Application
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.settings import Settings
+from modelmill_server.shadow.mirror import Mirror, open_mirror
 from modelmill_server.supervisor import CRASHED, STOPPED, Phase, enter
 from modelmill_server.telemetry.counters import Monitor
 
@@ -37,8 +39,6 @@ log = logging.getLogger("modelmill_server")
 FAILURE_SHOWN_SECONDS = 2.0  # readiness answers with the reason for so long before the process ends
 SWEEP_SECONDS = 1.0  # between two looks for what takes too long
 QUIET_SECONDS = 2.0  # without a request for so long after SIGTERM, nobody sends here any more
-FINISH_SECONDS = 10.0  # for what runs when no more requests are taken
-STOP_SECONDS = 5.0  # for closing connections, once nothing runs
 BACKLOG = 1024
 SPARE_FILES = 256  # for all that is no connection of HTTP
 
@@ -84,7 +84,7 @@ def _serving(settings: Settings) -> Phase:
     """Return the phase that is entered again each second, as long as the event loop turns."""
     seconds = settings.request_seconds + STOP_SECONDS
     words = f"a call of the model kept the server from everything else for more than {seconds:g} s"
-    grace = settings.drain_seconds + FINISH_SECONDS + STOP_SECONDS
+    grace = ending_seconds(settings.drain_seconds, settings.request_seconds)
     return Phase("answering requests", seconds, STUCK, words, grace)
 
 
@@ -106,15 +106,19 @@ async def serve(settings: Settings) -> int:
     loading = loop.run_in_executor(None, load, settings)
     grpc = await _start_grpc(service, settings)
     watching = loop.create_task(_sweep(connections))
+    mirror: Mirror | None = None
     try:
         loaded, dialects = await loading
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         service.attach(loaded)
-        application.attach(loaded, dialects)
+        mirror = open_mirror(settings, loaded.model)
+        application.attach(loaded, dialects, mirror)
         if grpc is not None:
             grpc.methods.attach(loaded, dialects.reader)
         service.open()
+        if mirror is not None:
+            mirror.start()
         await _tell_grpc(grpc, serving=True)
         log.info(
             "ready on %s:%d%s", settings.host, settings.port, f", gRPC on {settings.grpc_port}" * (grpc is not None)
@@ -128,6 +132,8 @@ async def serve(settings: Settings) -> int:
         await _tell_grpc(grpc, serving=False)
         await _show(service, failure)
     watching.cancel()
+    if mirror is not None:
+        await mirror.close()
     if grpc is not None:
         await grpc.stop(STOP_SECONDS)
     await asyncio.sleep(0)  # a connection that is made already is accepted before the port is closed
@@ -213,8 +219,8 @@ async def _drain(service: ModelService, settings: Settings) -> int:
         if time.perf_counter() - max(admission.last_request, begin) > QUIET_SECONDS:
             break
         await asyncio.sleep(0.1)
-    begin = time.perf_counter()
-    while admission.running and time.perf_counter() - begin < FINISH_SECONDS:
+    begin, finish = time.perf_counter(), finish_seconds(settings.request_seconds)
+    while admission.running and time.perf_counter() - begin < finish:
         service.workers.sweep()
         await asyncio.sleep(0.02)
     service.workers.give_up()

@@ -10,20 +10,7 @@ from pathlib import Path
 from modelmill.contracts import names
 from modelmill_server.failure import StartError
 
-ENV_DRAIN_SECONDS = "MODELMILL_DRAIN_SECONDS"
-ENV_BODY_SECONDS = "MODELMILL_BODY_SECONDS"
-ENV_IDLE_SECONDS = "MODELMILL_IDLE_SECONDS"
 ENV_HELD_BYTES = "MODELMILL_HELD_BYTES"
-ENV_MAX_CONNECTIONS = "MODELMILL_MAX_CONNECTIONS"
-ENV_SKOPS_TRUSTED = "MODELMILL_SKOPS_TRUSTED"
-ENV_ALLOW_PYTHON = "MODELMILL_ALLOW_PYTHON"
-ENV_BATCHING = "MODELMILL_BATCHING"
-ENV_GRPC_PORT = "MODELMILL_GRPC_PORT"
-ENV_LOAD_SECONDS = "MODELMILL_LOAD_SECONDS"
-ENV_ROW_SECONDS = "MODELMILL_ROW_SECONDS"
-ENV_REQUEST_SECONDS = "MODELMILL_REQUEST_SECONDS"
-ENV_FETCH_SECONDS = "MODELMILL_FETCH_SECONDS"
-ENV_FEEDBACK_KEY = "MODELMILL_FEEDBACK_KEY"
 BATCHING_AUTO, BATCHING_ON, BATCHING_OFF = "auto", "on", "off"
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
@@ -46,6 +33,7 @@ class Settings:
     held_bytes: of unanswered HTTP requests, of all connections together. connections: of HTTP, at once.
     batching: auto (where the warm-up measures a gain), on or off. grpc_port: 0 for none.
     trusted_types: what a skops file may hold beside the usual. allow_python: artifacts of Python code may be executed.
+    shadow_url: where requests are mirrored to. shadow_file: tells whether, and how many; None for never.
     feedback_key: what the ids of answers are signed with; None takes a key from the artifact.
     """
 
@@ -71,6 +59,8 @@ class Settings:
     batching: str = BATCHING_AUTO
     grpc_port: int = 0
     feedback_key: str | None = None
+    shadow_url: str | None = None
+    shadow_file: Path | None = None
     trusted_types: tuple[str, ...] = ()
     allow_python: bool = False
     threads: int = 1
@@ -103,19 +93,21 @@ def from_environment(
         max_concurrent=number(environ, names.ENV_MAX_CONCURRENT, 256, 1),
         drift_features=number(environ, names.ENV_DRIFT_FEATURES, 10, 0),
         warmup_requests=number(environ, names.ENV_WARMUP_REQUESTS, 10, 0),
-        drain_seconds=number(environ, ENV_DRAIN_SECONDS, 15, 0),
-        load_seconds=number(environ, ENV_LOAD_SECONDS, 100, 1),
-        row_seconds=number(environ, ENV_ROW_SECONDS, 5, 1),
-        request_seconds=number(environ, ENV_REQUEST_SECONDS, 60, 1),
-        body_seconds=number(environ, ENV_BODY_SECONDS, 30, 1),
-        idle_seconds=number(environ, ENV_IDLE_SECONDS, 65, 1),
+        drain_seconds=number(environ, names.ENV_DRAIN_SECONDS, 15, 0),
+        load_seconds=number(environ, names.ENV_LOAD_SECONDS, 100, 1),
+        row_seconds=number(environ, names.ENV_ROW_SECONDS, 5, 1),
+        request_seconds=number(environ, names.ENV_REQUEST_SECONDS, 60, 1),
+        body_seconds=number(environ, names.ENV_BODY_SECONDS, 30, 1),
+        idle_seconds=number(environ, names.ENV_IDLE_SECONDS, 65, 1),
         held_bytes=number(environ, ENV_HELD_BYTES, held_bytes(), 64 * 1024),
-        connections=number(environ, ENV_MAX_CONNECTIONS, MAX_CONNECTIONS, 1),
-        batching=_choice(environ, ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
-        grpc_port=number(environ, ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
-        trusted_types=(*_names(environ, ENV_SKOPS_TRUSTED), *trusted_types),
-        allow_python=_choice(environ, ENV_ALLOW_PYTHON, ("0", "1")) == "1",
-        feedback_key=environ.get(ENV_FEEDBACK_KEY) or None,
+        connections=number(environ, names.ENV_MAX_CONNECTIONS, MAX_CONNECTIONS, 1),
+        batching=_choice(environ, names.ENV_BATCHING, (BATCHING_AUTO, BATCHING_ON, BATCHING_OFF)),
+        grpc_port=number(environ, names.ENV_GRPC_PORT, 0, 0) if grpc_port is None else grpc_port,
+        trusted_types=(*_names(environ, names.ENV_SKOPS_TRUSTED), *trusted_types),
+        allow_python=_choice(environ, names.ENV_ALLOW_PYTHON, ("0", "1")) == "1",
+        feedback_key=environ.get(names.ENV_FEEDBACK_KEY) or None,
+        shadow_url=environ.get(names.ENV_SHADOW_URL) or None,
+        shadow_file=Path(environ[names.ENV_SHADOW_FILE]) if environ.get(names.ENV_SHADOW_FILE) else None,
         threads=cpu_threads(),
     )
 

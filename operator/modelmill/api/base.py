@@ -66,6 +66,12 @@ Revision = Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=16)]
 JobName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=63)]
 
 
+Endpoint = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=512)]
+"""URL of an S3-compatible service."""
+
+Region = Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=64)]
+
+
 class SecretRef(Part):
     """A Secret of the same namespace."""
 
@@ -77,12 +83,10 @@ class SecretRef(Part):
 class StoreAccess(Part):
     """How an S3-compatible store is reached, and with which credentials."""
 
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=512)] | None = Field(
+    endpoint: Endpoint | None = Field(
         default=None, description="URL of the S3-compatible service. Left out: Amazon S3."
     )
-    region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=64)] | None = Field(
-        default=None, description="Region of the bucket. Left out: us-east-1."
-    )
+    region: Region | None = Field(default=None, description="Region of the bucket. Left out: us-east-1.")
     secret_ref: SecretRef | None = Field(
         default=None,
         description="Secret with the credentials. Left out: the identity of the pod's service account is used.",

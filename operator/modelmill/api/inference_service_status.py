@@ -47,7 +47,9 @@ class Measurement(StatusPart):
 
     time: Annotated[Timestamp, Field(description="When.")]
     requests: Annotated[int, Field(ge=0, description="Requests to the new version since the measurement before.")]
-    verdict: Annotated[Literal["Pass", "Fail", "Insufficient"], Field(description="What the checks said.")]
+    verdict: Annotated[
+        Literal["Pass", "Fail", "Error", "Inconclusive", "Insufficient"], Field(description="What the checks said.")
+    ]
     message: Annotated[Text, Field(description="The values against their bounds.")]
 
 
@@ -63,10 +65,27 @@ class CanaryTrack(StatusPart):
     replicas: Annotated[int, Field(ge=0, description="Pods wanted.")]
     ready: Annotated[int, Field(ge=0, description="Pods ready.")]
     weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic wanted, percent.")]
-    actual_weight: Annotated[int, Field(ge=0, le=100, description="Share of traffic by ready pods, percent.")]
+    actual_weight: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Share of traffic that it gets, percent: by ready pods, or by the weights that gateways have taken.",
+        ),
+    ]
     step: Annotated[int, Field(ge=0, description="Step of status.effective.steps that is being done, from 0.")]
     step_time: Annotated[Timestamp, Field(description="When the step began.")]
+    routed_time: Annotated[
+        Timestamp | None,
+        Field(description="When the gateways were seen to give the weight of the step, in mode GatewayAPI."),
+    ] = None
     start_time: Annotated[Timestamp, Field(description="When the rollout began.")]
+    size: Annotated[
+        int | None,
+        Field(
+            ge=0, description="With spec.autoscaling: pods that the service needs, of which this track gets its share."
+        ),
+    ] = None
     last_measure_time: Annotated[Timestamp | None, Field(description="When it was last measured.")] = None
     paused: Annotated[
         Word | None,
@@ -77,13 +96,23 @@ class CanaryTrack(StatusPart):
     pause_time: Annotated[Timestamp | None, Field(description="Since when it waits.")] = None
     resumed: Annotated[bool, Field(description="Whether a person let it go on in this step.")] = False
     skips_steps: Annotated[
-        Literal["Person", "Rollback", "RollbackWindow"] | None,
+        Literal["Person", "Rollback", "RollbackWindow", "Mirror"] | None,
         Field(
             description="Why it is promoted without steps: modelmill.dev/promote-full, modelmill.dev/rollback, "
-            "spec.rollout.rollbackWindow."
+            "spec.rollout.rollbackWindow, or Mirror: the version that serves gets pods that can mirror, for strategy Shadow."
         ),
     ] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    inconclusive: Annotated[
+        int,
+        Field(
+            ge=0, description="Inconclusive measurements since the last one that passed or failed, or a person's word."
+        ),
+    ] = 0
+    consecutive_errors: Annotated[int, Field(ge=0, description="Measurements in a row without figures.")] = 0
+    passes: Annotated[
+        int, Field(ge=0, description="Measurements in a row that passed, in the step of the last one.")
+    ] = 0
     analysis: Annotated[
         tuple[Measurement, ...],
         Field(
@@ -155,7 +184,7 @@ class Served(StatusPart):
 class EffectiveRollout(StatusPart):
     """How versions are rolled out: spec.rollout with what it leaves out."""
 
-    strategy: Annotated[Literal["Canary", "BlueGreen", "Direct"], Field(description="As in spec.rollout.")]
+    strategy: Annotated[Literal["Canary", "BlueGreen", "Shadow", "Direct"], Field(description="As in spec.rollout.")]
     steps: Annotated[
         tuple[Step, ...],
         Field(
@@ -191,12 +220,23 @@ class InferenceServiceStatus(StatusPart):
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady.",
+            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady, ScalingActive.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
     phase: Annotated[
-        Literal["Pending", "Deploying", "Stable", "RollingOut", "Paused", "RollingBack", "RolledBack"],
+        Literal[
+            "Pending",
+            "Deploying",
+            "Stable",
+            "RollingOut",
+            "Paused",
+            "RollingBack",
+            "RolledBack",
+            "Suspended",
+            "ScaledToZero",
+            "Resuming",
+        ],
         Field(description="For scripts."),
     ] = "Pending"
     url: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="URL inside the cluster.")] = None

@@ -12,8 +12,8 @@ from typing import Any
 from modelmill.api.tracks import read_tracks
 from modelmill.kube.objects import Manifest
 
-MODEL, VERSION, RETRAINS = "model", "version", "retrains"
-"""Indexes: of all three kinds by model, of InferenceServices by version and by the TrainingJob that they start."""
+MODEL, VERSION, RETRAINS, ROUTE = "model", "version", "retrains", "route"
+"""Indexes: of all three kinds by model, of InferenceServices by version, TrainingJob that they start, and HTTPRoute."""
 
 
 def trained_model(job: Manifest) -> str:
@@ -48,12 +48,19 @@ def retraining_job(service: Manifest) -> str:
     return str(retrain.get("trainingJob") or "")
 
 
+def named_route(service: Manifest) -> str:
+    """Return the HTTPRoute of the user's that an InferenceService names; empty when it names none."""
+    traffic = _part(_part(_part(service, "spec"), "rollout"), "traffic")
+    return str(_part(traffic, "routeRef").get("name") or "")
+
+
 OF_JOBS = {MODEL: lambda job: [trained_model(job)]}
 OF_VERSIONS = {MODEL: lambda version: [version_model(version)]}
 OF_SERVICES = {
     MODEL: lambda service: [followed_model(service)],
     VERSION: named_versions,
     RETRAINS: lambda service: [retraining_job(service)],
+    ROUTE: lambda service: [named_route(service)],
 }
 
 

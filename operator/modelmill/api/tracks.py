@@ -15,6 +15,8 @@ from modelmill.kube.objects import Manifest
 
 GIVEN_UP = ("RolledBack", "Superseded")
 """Outcomes in `status.history` of a version that did not come to serve."""
+STOPPED = ("Suspended", "ScaledToZero")
+"""Phases of a service that is to have no pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Tracks:
 
     reason, message: why no pod of the stable version is ready, as its Ready condition says; empty when one is, and beside a
     canary, since the condition may then be about that. deploying: the service has never served the stable version.
-    scoring: versions that a batch run in progress scores with.
+    stopped: it is to have no pods. scoring: versions that a batch run in progress scores with.
     given_up: versions that it neither wants nor served after it gave them up, with when (RFC 3339) and why.
     """
 
@@ -36,6 +38,7 @@ class Tracks:
     reason: str = ""
     message: str = ""
     deploying: bool = False
+    stopped: bool = False
     given_up: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     scoring: frozenset[str] = frozenset()
 
@@ -77,6 +80,7 @@ def read_tracks(service: Manifest) -> Tracks:
         _count(stable, "ready"),
         _count(canary, "ready"),
         deploying=status.get("phase") == "Deploying",
+        stopped=status.get("phase") in STOPPED,
         given_up=_given_up(status, {_version(stable), _version(canary)}),
         scoring=_scoring(status),
     )

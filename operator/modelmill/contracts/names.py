@@ -76,6 +76,7 @@ ENV_ENDPOINT: Final = "AWS_ENDPOINT_URL_S3"
 ENV_REGION: Final = "AWS_REGION"
 
 HTTP_PORT: Final = 8080
+GRPC_PORT: Final = 8081
 
 # Environment of a serving pod.
 ENV_MODEL_NAME: Final = "MODELMILL_MODEL_NAME"  # name in the URL paths: the InferenceService's model
@@ -88,6 +89,23 @@ ENV_MAX_ROWS: Final = "MODELMILL_MAX_ROWS"
 ENV_MAX_CONCURRENT: Final = "MODELMILL_MAX_CONCURRENT_REQUESTS"
 ENV_DRIFT_FEATURES: Final = "MODELMILL_DRIFT_FEATURES"  # how many features are counted, most important first
 ENV_WARMUP_REQUESTS: Final = "MODELMILL_WARMUP_REQUESTS"
+ENV_MAX_CONNECTIONS: Final = "MODELMILL_MAX_CONNECTIONS"
+ENV_FETCH_SECONDS: Final = "MODELMILL_FETCH_SECONDS"
+ENV_LOAD_SECONDS: Final = "MODELMILL_LOAD_SECONDS"
+ENV_ROW_SECONDS: Final = "MODELMILL_ROW_SECONDS"
+ENV_REQUEST_SECONDS: Final = "MODELMILL_REQUEST_SECONDS"
+ENV_BODY_SECONDS: Final = "MODELMILL_BODY_SECONDS"
+ENV_IDLE_SECONDS: Final = "MODELMILL_IDLE_SECONDS"
+ENV_DRAIN_SECONDS: Final = "MODELMILL_DRAIN_SECONDS"
+ENV_GRPC_PORT: Final = "MODELMILL_GRPC_PORT"  # 0 for none
+ENV_BATCHING: Final = "MODELMILL_BATCHING"  # auto, on, off
+ENV_SKOPS_TRUSTED: Final = "MODELMILL_SKOPS_TRUSTED"  # full names of types, with commas
+ENV_ALLOW_PYTHON: Final = "MODELMILL_ALLOW_PYTHON"  # 1: artifacts of Python code may be executed
+ENV_FEEDBACK_KEY: Final = "MODELMILL_FEEDBACK_KEY"
+ENV_PAYLOAD_LOG: Final = "MODELMILL_PAYLOAD_LOG"  # /FOLDER, file:///FOLDER or s3://BUCKET/PREFIX
+ENV_PAYLOAD_SAMPLE_RATIO: Final = "MODELMILL_PAYLOAD_SAMPLE_RATIO"  # 0 to 1
+ENV_SHADOW_URL: Final = "MODELMILL_SHADOW_URL"  # http://HOST[:PORT] to which requests are mirrored
+ENV_SHADOW_FILE: Final = "MODELMILL_SHADOW_FILE"  # JSON of shadow.Shadow; while there is none, nothing is mirrored
 
 # Metrics of the server. Labels model_name and model_version on each, plus those named here.
 METRIC_MODEL_INFO: Final = "modelmill_model_info"  # format, engine, digest; always 1
@@ -100,6 +118,12 @@ METRIC_FEATURE_REFERENCE: Final = "modelmill_feature_reference_ratio"  # feature
 METRIC_FEATURE_INVALID: Final = "modelmill_feature_invalid_total"  # feature, reason
 METRIC_PREDICTION_BIN: Final = "modelmill_prediction_bin_total"  # bin
 METRIC_PREDICTION_REFERENCE: Final = "modelmill_prediction_reference_ratio"  # bin
+METRIC_SHADOW_ANSWERS: Final = "modelmill_shadow_answers_total"  # of a shadow itself: to mirrored requests
+METRIC_PREDICTION_EDGE: Final = "modelmill_prediction_bin_edge"  # bin; upper bound of all bins of numbers but the last
+# Of labels that came later, by the version that predicted.
+METRIC_FEEDBACK: Final = "modelmill_feedback_total"  # result: correct, wrong, scored
+METRIC_ABSOLUTE_ERROR: Final = "modelmill_feedback_absolute_error"  # summary: _sum and _count
+METRIC_SQUARED_ERROR: Final = "modelmill_feedback_squared_error"  # summary: _sum and _count
 # At most 2.5 times apart: two pods whose durations lie in neighbouring buckets may seem so far apart.
 DURATION_BUCKETS: Final = (
     0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,

@@ -40,6 +40,7 @@ class Cache:
         # What is asked of all objects of a kind after each list is not packed: uid and resourceVersion.
         self._known: dict[Resource, dict[_Id, tuple[str, int]]] = defaultdict(dict)
         self._newest: dict[Resource, int] = defaultdict(int)
+        self._watched: set[tuple[Resource, str | None]] = set()
         self._sorted: dict[tuple[object, ...], list[_Id]] = {}
         self._index_labels = {resource: tuple(labels) for resource, labels in (index_labels or {}).items()}
         self._indexes = dict(indexes or {})
@@ -77,6 +78,18 @@ class Cache:
         if index not in self._indexes.get(resource, ()):
             raise KeyError(f"{resource.plural} are not indexed by {index}")
         return self._indexed(resource, (resource, "index", namespace, index, value))
+
+    def watched(self, resource: Resource, namespace: str) -> bool:
+        """Tell whether the kind was listed there, and has not been absent since."""
+        return not self._watched.isdisjoint({(resource, namespace), (resource, None)})
+
+    def set_watched(self, resource: Resource, namespace: str | None, *, watched: bool) -> bool:
+        """Note whether the kind is watched in the namespace (in all when None); tell whether that is new."""
+        place = (resource, namespace)
+        if (place in self._watched) == watched:
+            return False
+        self._watched ^= {place}
+        return True
 
     def is_news(self, resource: Resource, obj: Manifest) -> bool:
         """Tell whether `put` would take the object: most of what a list made anew tells is known."""

@@ -187,8 +187,8 @@ class Client:
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """JSON merge patch (RFC 7396)."""
-        path = resource.path(namespace, name)
-        return await self._send("PATCH", path, body, content_type="application/merge-patch+json")
+        path, query = resource.path(namespace, name), {"fieldManager": FIELD_MANAGER}
+        return await self._send("PATCH", path, body, query=query, content_type="application/merge-patch+json")
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> bool:
         """Delete in the background, only when the object still has this uid, and this version if one is given.

@@ -1,4 +1,4 @@
-"""Carries a plan out: apply, create, delete, finalizer, status, events, in this order, and nothing that changes nothing."""
+"""Carries a plan out: patch, apply, create, delete, finalizer, status, events, in this order, and nothing without a change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from modelmill.engine.children import (
 from modelmill.engine.client import FIELD_MANAGER
 from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
 from modelmill.engine.events import EventRecorder
-from modelmill.engine.interface import Delete, Event, Plan, Requests
+from modelmill.engine.interface import Delete, Event, Patch, Plan, Requests
 from modelmill.engine.ownership import lost_fields
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Manifest, Resource
@@ -61,6 +61,8 @@ class Executor:
 
         Raises ApiError, NameConflict or ChildTerminating; what was done before stays done and is found next time.
         """
+        for patch in plan.patch:
+            await self._patch(parent, patch)
         for together in self._steps(plan.apply):
             await self._apply_together(parent, together)
         for manifest in plan.create:
@@ -79,6 +81,11 @@ class Executor:
     def tell(self, parent: Manifest, event: Event) -> None:
         """Post an Event about the parent, in the background."""
         self._events.record(parent, event)
+
+    async def _patch(self, parent: Manifest, patch: Patch) -> None:
+        body = {**patch.body, "metadata": {"resourceVersion": patch.version}}
+        patched = await self._client.patch(patch.resource, patch.namespace, patch.name, body)
+        self._take(patch.resource, patched, parent)
 
     async def _create(self, parent: Manifest, manifest: Manifest) -> None:
         resource = self._resource(manifest)

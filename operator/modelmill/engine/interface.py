@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from modelmill.engine.decoding import Page
 from modelmill.kube.objects import Manifest, Resource
@@ -35,11 +35,26 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """A JSON merge patch (RFC 7396) of an object of somebody else, which is made only on the object as it was looked at.
+
+    body: what changes, without metadata. version: the resourceVersion that was looked at; a Conflict when it is another one.
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+    version: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything one reconciliation wants done, in the order in which the executor does it.
 
+    patch: objects of others of which a part is changed. First: what takes traffic away comes before everything else.
     apply: level children (Deployment, Service, …), sent by server-side apply and skipped while the cached child carries the
-        same spec hash. They come first: a NetworkPolicy is there before the Job whose pod it is for.
+        same spec hash. They come before: a NetworkPolicy is there before the Job whose pod it is for.
     create: run-to-completion children (Jobs, ModelVersions), sent by POST under their deterministic name. AlreadyExists with
         our uid as controller owner is success; with another's the executor raises `NameConflict`. An object without an
         ownerReference is compared by its `modelmill.dev/owner-uid` label instead.
@@ -51,6 +66,7 @@ class Plan:
     requeue_after: seconds until this key should be looked at again without an event, or None.
     """
 
+    patch: Sequence[Patch] = ()
     apply: Sequence[Manifest] = ()
     create: Sequence[Manifest] = ()
     delete: Sequence[Delete] = ()
@@ -90,6 +106,9 @@ class World(Protocol):
 
     def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
         """Return the objects of the kind in the namespace with this value in an index of the kind."""
+
+    def watched(self, resource: Resource, namespace: str) -> bool:
+        """Tell whether the kind is installed and may be watched there; an optional one need not be."""
 
 
 class Reads(Protocol):
@@ -159,6 +178,7 @@ class Watch:
     reduced: returns what is kept of an object when no path can say it; the object itself is not changed.
     bookmarks: whether the API server tells how far a stream is while nothing happens: not of core Events, of which it keeps no
         watch cache.
+    optional: whether a cluster need not have the kind, nor grant it: plans that look at it are made without.
     """
 
     resource: Resource
@@ -169,3 +189,4 @@ class Watch:
     reduced: Callable[[Manifest], Manifest] | None = None
     field_selector: str | None = None
     bookmarks: bool = True
+    optional: bool = False

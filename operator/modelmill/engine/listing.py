@@ -33,7 +33,10 @@ class Listener(Protocol):
         """Take the end of a list: its objects have been told, and there are no others at this resourceVersion."""
 
     def on_absent(self, resource: Resource, namespace: str | None, seconds: float) -> None:
-        """Take that the API server does not have the kind, and has said nothing else for so many seconds."""
+        """Take that the API server does not have the kind, and has said nothing else for so many seconds.
+
+        Of an optional kind also that it may not be watched.
+        """
 
 
 async def read_list(

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 from typing import Any, Protocol
 
-from modelmill.engine.interface import Delete, Event, Plan, World
+from modelmill.engine.interface import Delete, Event, Patch, Plan, World
 from modelmill.engine.refusals import not_ready
 from modelmill.kube.conditions import Condition, merge
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
@@ -27,11 +28,13 @@ class Child:
     applied: True for level children (server-side apply, removed when no part wants them), False for those that run to
     completion (POST under a deterministic name).
     deleted: whether the part itself deletes some that run to completion.
+    suffix: end of the names of its level children, where another part has level children of the kind too.
     """
 
     resource: Resource
     applied: bool
     deleted: bool = False
+    suffix: str = ""
 
     @property
     def removed(self) -> bool:
@@ -43,7 +46,7 @@ class Child:
 class Contribution:
     """What one part wants for one object.
 
-    create, delete, events, finalizer, requeue_after: as in `Plan`.
+    create, delete, patch, events, finalizer, requeue_after: as in `Plan`.
     apply: the level children that must exist, in the order of their writes; None leaves all of this part's as they are.
     keep: (kind, name) of level children that may stay as they are although they are not in `apply`.
     status: the part's fields in manifest form; one that is not there is removed. None leaves them and the conditions.
@@ -54,6 +57,7 @@ class Contribution:
     apply: Sequence[Manifest] | None = ()
     keep: Sequence[tuple[Resource, str]] = ()
     delete: Sequence[Delete] = ()
+    patch: Sequence[Patch] = ()
     finalizer: bool | None = None
     status: Mapping[str, Any] | None = None
     conditions: Sequence[Condition] = ()
@@ -97,10 +101,10 @@ class Composed:
             names = [name for part in parts for name in getattr(part, what)]
             if len(names) != len(set(names)) or _SHARED_FIELDS & set(names):
                 raise ValueError(f"{what} are owned twice: {sorted(names)}")
-        applied = [child.resource for part in parts for child in part.children if child.applied]
-        if len(applied) != len(set(applied)):
+        applied = [child for part in parts for child in part.children if child.applied]
+        if any(_overlap(one, other) for one, other in combinations(applied, 2)):
             raise ValueError(
-                f"kinds of level children are owned twice: {sorted(resource.kind for resource in applied)}"
+                f"kinds of level children are owned twice: {sorted(child.resource.kind for child in applied)}"
             )
         self._parts = tuple(parts)
 
@@ -135,7 +139,9 @@ def _check(part: Part, contribution: Contribution) -> None:
     foreign = set(contribution.status or ()) - set(part.fields)
     foreign |= {condition.type for condition in contribution.conditions} - set(part.conditions)
     foreign |= _kinds(contribution.create) - _declared(child for child in part.children if not child.applied)
-    foreign |= _kinds(contribution.apply or ()) - _declared(child for child in part.children if child.applied)
+    ours = [child for child in part.children if child.applied]
+    foreign |= {one["kind"] for one in contribution.apply or () if not any(_is_of(one, child) for child in ours)}
+    foreign |= {patch.resource.kind for patch in contribution.patch} - _declared(ours)
     removed = {delete.resource.kind for delete in contribution.delete}
     foreign |= removed - _declared(child for child in part.children if child.removed)
     if contribution.finalizer is not None and not part.finalizer:
@@ -146,6 +152,16 @@ def _check(part: Part, contribution: Contribution) -> None:
 
 def _kinds(manifests: Sequence[Manifest]) -> set[str]:
     return {manifest["kind"] for manifest in manifests}
+
+
+def _overlap(one: Child, other: Child) -> bool:
+    """Tell whether an object can be a child of both."""
+    return one.resource == other.resource and (one.suffix.endswith(other.suffix) or other.suffix.endswith(one.suffix))
+
+
+def _is_of(manifest: Manifest, child: Child) -> bool:
+    name: str = manifest["metadata"]["name"]
+    return manifest["kind"] == child.resource.kind and name.endswith(child.suffix)
 
 
 def _declared(children: Iterable[Child]) -> set[str]:
@@ -175,6 +191,7 @@ def _plan(parent: Manifest, world: World, wanted: Sequence[tuple[Part, Contribut
     waits = [said.requeue_after for said in contributions if said.requeue_after is not None]
     finalizers = [said.finalizer for said in contributions if said.finalizer is not None]
     return Plan(
+        patch=[patch for said in contributions for patch in said.patch],
         create=[child for said in contributions for child in said.create],
         apply=[child for said in contributions for child in said.apply or ()],
         delete=[
@@ -195,9 +212,11 @@ def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribu
     stay = {(child["kind"], child["metadata"]["name"]) for child in contribution.apply}
     stay |= {(resource.kind, name) for resource, name in contribution.keep}
     unwanted = []
-    for resource in (child.resource for child in part.children if child.applied):
+    for declared in (child for child in part.children if child.applied):
+        resource = declared.resource
         for child in world.owned(resource, parent["metadata"]["namespace"], parent["metadata"]["uid"]):
             meta = child["metadata"]
-            if (resource.kind, meta["name"]) not in stay and "deletionTimestamp" not in meta:
+            wanted = (resource.kind, meta["name"]) in stay or not meta["name"].endswith(declared.suffix)
+            if not wanted and "deletionTimestamp" not in meta:
                 unwanted.append(Delete(resource, meta["namespace"], meta["name"], meta["uid"]))
     return unwanted

@@ -188,12 +188,13 @@ class Reflector:
         metrics.WATCH_RESTARTS.labels(self._watch.resource.kind, _cause(error)).inc()
         if self._opened is not None and self.closed_since is None:
             self.closed_since = now
-        if not isinstance(error, NotFound):
+        absent = isinstance(error, NotFound) or (self._watch.optional and isinstance(error, Forbidden))
+        if not absent:
             self._absent_since = None
         refused = isinstance(error, ApiError) and error.status in REFUSALS
         if isinstance(error, ApiError) and refused:
-            self._unwatched.refuse(self.place, error.status)
-            if isinstance(error, NotFound):
+            self._unwatched.refuse(self.place, error.status, quiet=self._watch.optional and error.status == 404)
+            if absent:
                 self._absent_since = now if self._absent_since is None else self._absent_since
                 self._listener.on_absent(*self.place, now - self._absent_since)
         elif self._failures % LOG_EVERY == 1 or not (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -109,6 +109,8 @@ class ControlLoop:
         listed_at = version_number(version)
         for gone in self._cache.missing_from(resource, uids, namespace, listed_at):
             self._gone(resource, gone, listed_at)
+        if self._cache.set_watched(resource, namespace, watched=True):
+            self._look_at_parents(resource, namespace)
         self._know((resource, namespace))
 
     def on_absent(self, resource: Resource, namespace: str | None, seconds: float) -> None:
@@ -117,7 +119,15 @@ class ControlLoop:
             for gone in self._cache.forget(resource, namespace):
                 self._executor.forget(resource, gone)
                 self._wake(resource, None, gone)
+            if self._cache.set_watched(resource, namespace, watched=False):
+                self._look_at_parents(resource, namespace)
         self._know((resource, namespace))
+
+    def _look_at_parents(self, child: Resource, namespace: str | None) -> None:
+        """Look at every object that may have such children: whether the kind is installed is something that plans ask."""
+        for resource, namespaces in self.known.planned:
+            if child in self._owned[resource] and namespaces == namespace:
+                self._look_at_all((resource, namespace))
 
     def _know(self, place: Place) -> None:
         for planned in self.known.add(place):
@@ -321,10 +331,9 @@ def _key(obj: Manifest) -> Key:
 
 
 def _matters(resource: Resource, before: Manifest, after: Manifest) -> bool:
-    """Tell whether a change is more than a heartbeat: of pods only what a reconciler can see counts."""
-    if resource.kind != "Pod":
-        return True
-    return _pod_facts(before) != _pod_facts(after)
+    """Tell whether a change is more than a heartbeat: of pods and autoscalers only what a reconciler can see counts."""
+    facts = _FACTS.get(resource.kind)
+    return facts is None or facts(before) != facts(after)
 
 
 def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
@@ -338,6 +347,30 @@ def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
         [(c["type"], c["status"], c.get("reason")) for c in status.get("conditions") or ()],
         [(s["name"], s.get("ready"), s.get("restartCount"), s.get("state")) for s in statuses],
     )
+
+
+def _autoscaler_facts(autoscaler: Manifest) -> tuple[Any, ...]:
+    """The metrics in its status are written every 15 s."""
+    meta, status = autoscaler["metadata"], autoscaler.get("status") or {}
+    ours = [one for one in meta.get("managedFields") or () if one.get("subresource") != "status"]
+    read = ("uid", "labels", "annotations", "ownerReferences", "deletionTimestamp")
+    return (
+        autoscaler.get("spec"),
+        ours,
+        [meta.get(name) for name in read],
+        [
+            (c["status"], c.get("reason"), c.get("message"))
+            for c in status.get("conditions") or ()
+            if c["type"] == _COUNTS
+        ],
+    )
+
+
+_COUNTS = "ScalingActive"
+_FACTS: Mapping[str, Callable[[Manifest], tuple[Any, ...]]] = {
+    "Pod": _pod_facts,
+    "HorizontalPodAutoscaler": _autoscaler_facts,
+}
 
 
 def _unforeseen(error: Exception) -> str:

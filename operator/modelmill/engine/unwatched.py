@@ -26,6 +26,7 @@ class Unwatched:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._statuses: dict[Place, int] = {}
         self._told: dict[Place, float] = {}
+        self._quiet: set[Place] = set()
         self._clock = clock
 
     @property
@@ -35,17 +36,22 @@ class Unwatched:
 
     def words(self) -> Sequence[str]:
         """Return a line for each kind that is refused: how many of its places, and the status of one."""
-        counts = Counter(resource for resource, _ in self._statuses)
-        statuses = {resource: status for (resource, _), status in self._statuses.items()}
+        told = {place: status for place, status in self._statuses.items() if place not in self._quiet}
+        counts = Counter(resource for resource, _ in told)
+        statuses = {resource: status for (resource, _), status in told.items()}
         return [
             f"{kind.plural}{'.' * bool(kind.group)}{kind.group} is not watched: {statuses[kind]}, {_WHY[statuses[kind]]}"
             + (f" ({count} namespaces)" if count > 1 else "")
             for kind, count in sorted(counts.items())
         ]
 
-    def refuse(self, place: Place, status: int) -> None:
-        """Note that a list or a watch was refused. status: one of REFUSALS."""
+    def refuse(self, place: Place, status: int, *, quiet: bool = False) -> None:
+        """Note that a list or a watch was refused. status: one of REFUSALS. quiet: whether nobody need be told."""
         now = self._clock()
+        (self._quiet.add if quiet else self._quiet.discard)(place)
+        if quiet:
+            self._statuses[place] = status
+            return
         if self._statuses.get(place) != status or now - self._told[place] >= REMIND_SECONDS:
             self._told[place] = now
             log.warning("not watched", path=place[0].path(place[1]), status=status, why=_WHY[status])
@@ -54,7 +60,7 @@ class Unwatched:
 
     def allow(self, place: Place) -> None:
         """Note that the place is watched."""
-        if self._statuses.pop(place, None) is not None:
+        if self._statuses.pop(place, None) is not None and place not in self._quiet:
             log.warning("watched again", path=place[0].path(place[1]))
         if all(resource != place[0] for resource, _ in self._statuses):
             metrics.WATCH_REFUSED.labels(place[0].kind).set(0)

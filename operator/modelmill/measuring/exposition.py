@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
+from typing import TypeVar
 
-from modelmill.contracts import names
-from modelmill.measuring.samples import Sample
+from modelmill.contracts import names, shadow
+from modelmill.measuring.samples import COMPARED, DISAGREED, Sample
 
 MAX_LINES = 512
 MAX_PAGE_LINES = 100_000  # needed or not: looking at each costs time of the event loop
@@ -16,9 +18,22 @@ MAX_COUNT = 10**12
 """Of one pod: three thousand requests a second for ten years. The sum of a thousand pods is below 2**53, exact in JSON."""
 MAX_BOUND = 1e9  # s, of a bucket but the last: what is computed from it stays finite
 _BUCKET = f"{names.METRIC_REQUEST_DURATION}_bucket"
+MAX_SUM = 1e100  # of errors of labelled rows, in the unit of what is predicted: its square is finite
+_SUMS = {
+    f"{names.METRIC_ABSOLUTE_ERROR}_sum": "absolute",
+    f"{names.METRIC_SQUARED_ERROR}_sum": "squared",
+}
+_OF_MIRROR = {shadow.METRIC_COMPARED: COMPARED, shadow.METRIC_DISAGREED: DISAGREED, shadow.METRIC_REQUESTS: ""}
+MAX_REVISION = 64
 _NEEDED = (f"{names.METRIC_REQUESTS}{{".encode(), f"{_BUCKET}{{".encode())
+# A class may have any name: a line that is too long is left out, and the page is read without it.
+_OF_VALUES = tuple(
+    f"{name}{{".encode()
+    for name in (names.METRIC_PREDICTION_BIN, names.METRIC_PREDICTION_EDGE, names.METRIC_FEEDBACK, *_SUMS, *_OF_MIRROR)
+)
 # Prometheus, text-based exposition format 0.0.4. No text is matched twice (`*+`): a line costs what its length is.
 _LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*+)="([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_K = TypeVar("_K")
 _LABELS = re.compile(_LABEL)
 _LINE = re.compile(rf"(\w++)\{{((?:{_LABEL}(?:,|(?=\}}))){{0,{MAX_LABELS}}}+)\}}[ \t]++(\S++)(?:[ \t]++-?[0-9]++)?")
 
@@ -43,7 +58,7 @@ class NeededLines:
         # A line may never end: what is kept of it suffices to see that it is too long.
         self._rest = rest[: MAX_LINE + 1]
         for line in lines:
-            if line.startswith(_NEEDED):
+            if line.startswith(_NEEDED) or (line.startswith(_OF_VALUES) and len(line) <= MAX_LINE):
                 self._keep(line)
 
     def text(self) -> str:
@@ -63,30 +78,71 @@ def parse(text: str) -> Sample:
     """Return the counters in needed lines. Raises ValueError for a malformed line or a value that no counter has."""
     codes: dict[str, float] = {}
     buckets: dict[float, float] = {}
+    bins: dict[str, float] = {}
+    edges: dict[str, float] = {}
+    scores: dict[tuple[str, str], float] = {}
+    mirrored: dict[tuple[str, str], float] = {}
     for line in filter(None, text.split("\n")):
-        name, labels, value = _series(line)
-        if name == names.METRIC_REQUESTS:
-            code = labels.get("code", "")
-            if len(code) > MAX_CODE:
-                raise ValueError(f"a code of {len(code)} characters")
-            codes[code] = codes.get(code, 0.0) + value
+        name, labels, told = _series(line)
+        version = labels.get("model_version", "")
+        if name == names.METRIC_PREDICTION_EDGE:
+            edges[labels.get("bin", "")] = _edge(labels.get("bin", ""), told)
+        elif name in _SUMS:
+            _add(scores, (version, _SUMS[name]), _count(told, MAX_SUM))
+        elif name in _OF_MIRROR:
+            _add(mirrored, _mirrored(labels, _OF_MIRROR[name]), _count(told))
+        elif name == names.METRIC_REQUESTS:
+            _add(codes, _code(labels.get("code", "")), _count(told))
+        elif name == names.METRIC_PREDICTION_BIN:
+            _add(bins, labels.get("bin", ""), _count(told))
+        elif name == names.METRIC_FEEDBACK:
+            _add(scores, (version, labels.get("result", "")), _count(told))
         else:
-            bound = _bound(labels.get("le", ""))
-            buckets[bound] = buckets.get(bound, 0.0) + value
-    if max(sum(codes.values()), *buckets.values(), 0.0) > MAX_COUNT:
+            _add(buckets, _bound(labels.get("le", "")), _count(told))
+    if max(sum(codes.values()), *buckets.values(), sum(bins.values()), sum(mirrored.values()), 0.0) > MAX_COUNT:
         raise ValueError(f"counters of more than {MAX_COUNT} in all")
-    return Sample(codes, buckets)
+    return Sample(codes, buckets, bins, edges, scores, mirrored)
 
 
 def _series(line: str) -> tuple[str, dict[str, str], float]:
-    """Return name, labels (escapes as they stand) and value. Raises ValueError for what is none or has no count as value."""
+    """Return name, labels (escapes as they stand) and value. Raises ValueError for what is no series."""
     match = _LINE.fullmatch(line)
     if match is None:
         raise ValueError(f"a line that is no series of at most {MAX_LABELS} labels")
-    count = float(match[5])
-    if not 0 <= count <= MAX_COUNT:  # NaN is not either
-        raise ValueError(f"a counter is {count}")
-    return match[1], dict(_LABELS.findall(match[2])), count
+    return match[1], dict(_LABELS.findall(match[2])), float(match[5])
+
+
+def _add(counters: dict[_K, float], key: _K, count: float) -> None:
+    counters[key] = counters.get(key, 0.0) + count
+
+
+def _count(value: float, most: float = MAX_COUNT) -> float:
+    """Return the value of a counter. Raises ValueError for one that no counter has."""
+    if not 0 <= value <= most:  # NaN is not either
+        raise ValueError(f"a counter is {value}")
+    return value
+
+
+def _code(text: str) -> str:
+    """Return an HTTP code. Raises ValueError for a text that is too long to be one."""
+    if len(text) > MAX_CODE:
+        raise ValueError(f"a code of {len(text)} characters")
+    return text
+
+
+def _edge(name: str, value: float) -> float:
+    """Return the upper bound of a bin of numbers. Raises ValueError when it is none, or the bin has no number as its name."""
+    if not (name.isdecimal() and len(name) < MAX_CODE and math.isfinite(value)):
+        raise ValueError(f"an edge of a bin is {value}")
+    return value
+
+
+def _mirrored(labels: dict[str, str], what: str) -> tuple[str, str]:
+    """Return the key of a counter of mirrored requests. Raises ValueError for a shadow or a result that there cannot be."""
+    revision, result = labels.get("shadow_revision", ""), what or labels.get("result", "")
+    if len(revision) > MAX_REVISION or (not what and result not in shadow.RESULTS):
+        raise ValueError("a shadow or a result of a mirrored request that there cannot be")
+    return revision, result
 
 
 def _bound(text: str) -> float:

@@ -68,7 +68,7 @@ class Use:
     """An InferenceService that wants pods of the version. share: of its traffic, in percent. answers: a pod is ready.
 
     reason, message: why none is, where the service's Ready condition is about this version. deploying: none ever was.
-    scoring: it does not serve it, and scores a prefix with it.
+    stopped: it is to have none. scoring: it does not serve it, and scores a prefix with it.
     """
 
     service: str
@@ -77,6 +77,7 @@ class Use:
     reason: str
     message: str
     deploying: bool
+    stopped: bool = False
     scoring: bool = False
 
 
@@ -84,7 +85,15 @@ def uses(view: View) -> list[Use]:
     """Return who serves or deploys the version, the greatest share first."""
     name = view.version.name
     using = [
-        Use(tracks.service, tracks.share(name), tracks.answers(name), tracks.reason, tracks.message, tracks.deploying)
+        Use(
+            tracks.service,
+            tracks.share(name),
+            tracks.answers(name),
+            tracks.reason,
+            tracks.message,
+            tracks.deploying,
+            tracks.stopped,
+        )
         if tracks.serves(name)
         else Use(tracks.service, 0, answers=False, reason="", message="", deploying=False, scoring=True)
         for tracks in view.services
@@ -175,7 +184,7 @@ def _stage(version: ModelVersion, using: Sequence[Use]) -> Stage:
     """Return STAGE: what holds it, how far its use is, or its approval; of a rejected one SERVING tells the use."""
     if version.metadata.deleting:
         return "Deleting"
-    if all(use.scoring for use in using) or version.spec.approval == REJECTED:
+    if all(use.stopped or use.scoring for use in using) or version.spec.approval == REJECTED:
         return version.spec.approval
     return "Serving" if any(use.answers for use in using) else "Deploying"
 
@@ -302,9 +311,16 @@ def _deletable(using: Sequence[Use], *, deleting: bool) -> Condition:
         return Condition("Deletable", TRUE, "NotServed", "no InferenceService serves it")
     if deleting:
         return Condition("Deletable", FALSE, HELD, f"{_named(using)}; {_goes(using)}")
-    served = any(use.answers for use in using)
-    reason = "Served" if served else "Scoring" if all(use.scoring for use in using) else "Deploying"
-    return Condition("Deletable", FALSE, reason, _named(using))
+    return Condition("Deletable", FALSE, _held_by(using), _named(using))
+
+
+def _held_by(using: Sequence[Use]) -> str:
+    """Return the reason why a version that is used cannot be deleted."""
+    if any(use.answers for use in using):
+        return "Served"
+    if all(use.scoring for use in using):
+        return "Scoring"
+    return "Kept" if all(use.stopped or use.scoring for use in using) else "Deploying"
 
 
 def _goes(using: Sequence[Use]) -> str:
@@ -314,7 +330,8 @@ def _goes(using: Sequence[Use]) -> str:
 def _named(using: Sequence[Use]) -> str:
     """Return the services that serve it, with their shares, and those that deploy it."""
     serving = [f"{use.service} ({use.share}%)" for use in using if use.answers]
-    deploying = [use.service for use in using if not use.answers and not use.scoring]
+    deploying = [use.service for use in using if not (use.answers or use.stopped or use.scoring)]
+    stopped = [use.service for use in using if use.stopped and not use.answers]
     scoring = [use.service for use in using if use.scoring]
     told = []
     if serving:
@@ -322,6 +339,9 @@ def _named(using: Sequence[Use]) -> str:
     if deploying:
         verb = "deploys" if len(deploying) == 1 else "deploy"
         told.append(f"InferenceService {_listed(deploying)} {verb} it, no pod of it is ready")
+    if stopped:
+        verb = "keeps" if len(stopped) == 1 else "keep"
+        told.append(f"InferenceService {_listed(stopped)} {verb} it without pods until it is started again")
     if scoring:
         told.append(
             f"InferenceService {_listed(scoring)} {'scores' if len(scoring) == 1 else 'score'} a prefix with it"

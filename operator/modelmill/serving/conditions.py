@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
+from modelmill.api.tracks import STOPPED
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition, find
 from modelmill.kube.labels import (
@@ -17,14 +18,17 @@ from modelmill.kube.labels import (
     SERVICE_LABEL,
 )
 from modelmill.kube.texts import fitted
+from modelmill.serving.autoscaled import scaling_active
 from modelmill.serving.health import Trouble, trouble
-from modelmill.serving.rollout.analysis import FAIL
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.findings import FAIL
 from modelmill.serving.rollout.position import position_of
+from modelmill.serving.rollout.stopped import RESUMING, stopped_message
 from modelmill.serving.rollout.strategies import effective
+from modelmill.serving.traffic.ports import speaks_grpc
 from modelmill.serving.view import View
 
-CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack")
+CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack", "ScalingActive")
 MAX_EVENT = 1000
 Track = StableTrack | CanaryTrack
 
@@ -67,9 +71,10 @@ def conditions(view: View, decision: Decision) -> list[Condition]:
     seen = trouble(view, stable.revision) or (trouble(view, canary.revision) if canary is not None else None)
     told = [
         _ready(view, decision, stable, canary, seen),
-        _available(view, stable, canary),
+        _available(view, decision, stable, canary),
         _reconciling(view, decision, stable, canary, seen),
         _stalled(view, decision, seen),
+        *scaling_active(view, decision),
     ]
     if decision.status.failed_revision:
         told.append(_rolled_back(decision.status))
@@ -96,12 +101,15 @@ def _ready(
 ) -> Condition:
     answering, phase = sum(track.ready for track in _taking_traffic(stable, canary)), decision.status.phase
     count = f"{stable.ready} of {stable.replicas} pods ready"
-    if phase == "Deploying" or answering < view.replicas:
+    if phase in STOPPED:
+        # What is wanted is reached, which is what Ready means to kstatus; that nothing answers is said by Available.
+        return Condition("Ready", TRUE, phase, stopped_message(view, stable.version))
+    if phase == "Deploying" or answering < view.needed:
         text = f"{stable.version}: {count}"
         if seen is None:
             return Condition("Ready", FALSE, "PodsNotReady", text)
         return Condition("Ready", FALSE, seen.reason, f"{text}: {seen.message}")
-    text = f"{stable.version} serves with {count}"
+    text = f"{stable.version} serves with {count}{_own_image(view)}"
     if decision.problem is not None:
         return Condition(
             "Ready", TRUE, decision.problem.reason, f"{text} and goes on serving: {decision.problem.message}"
@@ -112,6 +120,15 @@ def _ready(
     if phase == "RolledBack":
         return Condition("Ready", TRUE, "RolledBack", f"{text}; {_taken_back(decision.status)}")
     return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable) + _gone_back(decision.status))
+
+
+def _own_image(view: View) -> str:
+    """Return what is not known with an image of the user, where the spec names one."""
+    image = view.spec.runtime.image
+    if image is None:
+        return ""
+    lost = "whether it replays golden rows is not known, and drift and checks of a rollout go by the metrics that it serves"
+    return f"; its server is spec.runtime.image {image}: {lost}"
 
 
 def _taken_back(status: InferenceServiceStatus) -> str:
@@ -136,11 +153,14 @@ def _gone_back(status: InferenceServiceStatus) -> str:
     return f"; {', '.join(back.left)} skipped since {back.time}: {ROLLBACK_ANNOTATION} asked for {back.version}"
 
 
-def _available(view: View, stable: StableTrack, canary: CanaryTrack | None) -> Condition:
+def _available(view: View, decision: Decision, stable: StableTrack, canary: CanaryTrack | None) -> Condition:
     answering = [track.version for track in _taking_traffic(stable, canary)]
+    if not answering and not view.replicas:
+        return Condition("Available", FALSE, decision.status.phase, stopped_message(view, stable.version))
     if not answering:
         return Condition("Available", FALSE, "NoReadyPods", f"no pod is ready, {view.url} does not answer")
-    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}")
+    grpc = f", gRPC at {view.grpc_address}" if speaks_grpc(view.spec, view.deployments.values()) else ""
+    return Condition("Available", TRUE, "Serving", f"{' and '.join(answering)} at {view.url}{grpc}")
 
 
 def _taking_traffic(stable: StableTrack, canary: CanaryTrack | None) -> list[Track]:
@@ -157,8 +177,13 @@ def _reconciling(
     if phase == "Deploying":
         text = f"{stable.version} is being deployed; it serves when all {stable.replicas} pods are ready"
         return Condition("Reconciling", TRUE, "Deploying", text)
+    if phase == RESUMING:
+        text = f"the pods of {stable.version} come back; it serves with {stable.ready} of {stable.replicas}"
+        return Condition("Reconciling", TRUE, RESUMING, text)
     if phase in ("RollingOut", "Paused") and canary is not None:
-        text = f"{canary.version}: {position_of(view, canary).describe()}"
+        at = position_of(view, canary)
+        lacking = canary.paused is None and at.lacks_data(canary)
+        text = f"{canary.version}: {at.describe()}"
         if canary.paused is not None:
             text += (
                 f"; paused since {canary.pause_time} ({canary.paused}): set the annotation {RESUME_ANNOTATION}, "
@@ -172,9 +197,16 @@ def _reconciling(
             )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
-        return Condition("Reconciling", TRUE, phase, text)
+        if lacking:
+            text += (
+                "; it goes on when there are more requests, when spec.rollout.analysis asks for fewer (minRequests), or when "
+                "it says what to do without them (onInsufficientData: Pass or Fail)"
+            )
+        return Condition("Reconciling", TRUE, "InsufficientData" if lacking else phase, text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
+        if view.route is not None:
+            text += " and the gateways have taken the weights"
         return Condition("Reconciling", TRUE, "RollingBack", text)
     return Condition("Reconciling", FALSE, "Settled", "nothing is being changed")
 

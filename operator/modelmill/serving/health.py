@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from modelmill.api.inference_service import InferenceServiceSpec
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube.conditions import TRUE, find
 from modelmill.kube.objects import Manifest
@@ -47,7 +48,7 @@ def trouble(view: View, revision: str) -> Trouble | None:
     waiting = [
         pod for pod in view.pods.get(revision, ()) if not is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
     ]
-    troubles = [one for pod in waiting for one in _of_pod(pod)]
+    troubles = [one for pod in waiting for one in _of_pod(view, pod)]
     refused = _refusal(view.deployments.get(revision))
     if refused is not None:
         troubles.insert(0, refused)
@@ -67,7 +68,7 @@ def _refusal(deployment: Manifest | None) -> Trouble | None:
     )
 
 
-def _of_pod(pod: Manifest) -> list[Trouble]:
+def _of_pod(view: View, pod: Manifest) -> list[Trouble]:
     troubles = []
     for status in container_statuses(pod):
         end = ended(pod, status["name"])
@@ -77,11 +78,33 @@ def _of_pod(pod: Manifest) -> list[Trouble]:
         troubles.append(_of_end(end, restarts))
     stuck = blocked(pod)
     if stuck is not None:
-        troubles.append(Trouble(stuck.reason, stuck.message))
+        troubles.append(Trouble(stuck.reason, stuck.message + _mend(view, stuck.message)))
     no_node = unschedulable(pod)
     if no_node is not None:
         troubles.append(Trouble("Unschedulable", f"no node takes the pod: {no_node}"))
     return troubles
+
+
+def _mend(view: View, message: str) -> str:
+    """Return which field names the Secret that is missing or lacks a key, and what to do; empty where it is about none.
+
+    The kubelet says `secret "NAME" not found` and `couldn't find key KEY in Secret NAMESPACE/NAME`.
+    """
+    for name, field in _secrets(view.spec).items():
+        if f'secret "{name}"' in message or f"Secret {view.namespace}/{name}" in message:
+            return f"; {field} names this Secret: create it with the key, and the pod starts"
+    return ""
+
+
+def _secrets(spec: InferenceServiceSpec) -> dict[str, str]:
+    """Return the fields of the spec that name Secrets, by the names."""
+    log, feedback = spec.payload_log, spec.feedback
+    named = {}
+    if log is not None and log.secret_ref is not None:
+        named[log.secret_ref.name] = "spec.payloadLog.secretRef"
+    if feedback is not None:
+        named[feedback.key_secret_ref.name] = "spec.feedback.keySecretRef"
+    return named
 
 
 def _of_end(end: Ended, restarts: int) -> Trouble:

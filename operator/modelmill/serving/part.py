@@ -18,7 +18,7 @@ from modelmill.api.objects import (
     readable_model_versions,
     status_manifest,
 )
-from modelmill.api.references import MODEL, VERSION, version_model
+from modelmill.api.references import MODEL, ROUTE, VERSION, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.versions import newest_approved
 from modelmill.engine.interface import World
@@ -26,15 +26,28 @@ from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
-from modelmill.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
+from modelmill.kube.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+)
+from modelmill.serving.autoscaled import as_counted
+from modelmill.serving.builders.shadow import SUFFIX
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
-from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
+from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods, Queries
 from modelmill.serving.rollout.commands import MAX_TEXT
 from modelmill.serving.rollout.decide import decide
 from modelmill.serving.rollout.going_back import PREVIOUS, asked_version
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.tracks import SOON
+from modelmill.serving.traffic.gateway import with_problem
+from modelmill.serving.traffic.route import route_of
 from modelmill.serving.view import View
 from modelmill.workloads.containers import Image
 
@@ -42,20 +55,27 @@ FIELDS: Final = (
     "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "effective",
     "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered", "rollback", "previous",
 )  # fmt: skip
-CHILDREN: Final = (Child(SERVICES, True), Child(POD_DISRUPTION_BUDGETS, True), Child(DEPLOYMENTS, True))
+CHILDREN: Final = (
+    Child(SERVICES, True),
+    Child(CONFIG_MAPS, True, suffix=SUFFIX),
+    Child(HTTP_ROUTES, True),
+    Child(POD_DISRUPTION_BUDGETS, True),
+    Child(HORIZONTAL_POD_AUTOSCALERS, True),
+    Child(DEPLOYMENTS, True),
+)
 
 
-def serving_part(image: Image, pods: Pods) -> Part:
-    """Return the part. image: the server of this release; pods: asks them what they counted."""
-    return Part("serving", Serving(image, pods), FIELDS, CONDITIONS, CHILDREN)
+def serving_part(image: Image, pods: Pods, queries: Queries) -> Part:
+    """Return the part. image: the server of this release; pods, queries: ask pods what they counted, and Prometheus."""
+    return Part("serving", Serving(image, pods, queries), FIELDS, CONDITIONS, CHILDREN)
 
 
 class Serving:
     """Says what serving wants. Every decision is in the status; only counters of pods are kept in memory."""
 
-    def __init__(self, image: Image, pods: Pods) -> None:
+    def __init__(self, image: Image, pods: Pods, queries: Queries) -> None:
         self._image = image
-        self.measurer = Measurer(pods)
+        self.measurer = Measurer(pods, queries)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
         """Return the contribution; see `engine.parts.Contribute`."""
@@ -77,7 +97,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = decide(view, at)
+    decision = with_problem(view, as_counted(view, decide(view, at)))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)
@@ -85,6 +105,7 @@ def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServic
     contribution = Contribution(
         apply=made.apply if made is not None else None,
         keep=made.keep if made is not None else (),
+        patch=made.patch if made is not None else (),
         status={name: told[name] for name in FIELDS if name in told},
         conditions=described,
         events=(*decision.events, *warnings(view, decision, described)),
@@ -101,6 +122,7 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     ours = world.owned(DEPLOYMENTS, service.namespace, service.uid)
     owned = [one for one in ours if one["metadata"]["name"].startswith(prefix)]
     deployments = {one["metadata"]["name"].removeprefix(prefix): one for one in owned}
+    autoscalers = world.owned(HORIZONTAL_POD_AUTOSCALERS, service.namespace, service.uid)
     model, tracks = service.spec.model, (service.status.stable, service.status.canary)
     labelled = world.labelled(MODEL_VERSIONS, service.namespace, labels.MODEL_LABEL, model.name)
     newest = _newest(labelled, model.name) if model.follow is not None else None
@@ -119,6 +141,8 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         pods={revision: pods_of(one, world) for revision, one in deployments.items()},
         image=image,
         now=now,
+        route=route_of(service, world),
+        autoscalers={one["metadata"]["name"].removeprefix(prefix): one for one in autoscalers},
     )
 
 
@@ -164,6 +188,13 @@ def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
     """Return the InferenceService that the labels of a pod or ReplicaSet name; whose it is, is told by owners."""
     name = (pod["metadata"].get("labels") or {}).get(labels.SERVICE_LABEL)
     return [Key(pod["metadata"]["namespace"], name)] if name else []
+
+
+def keys_of_route(route: Manifest, world: World) -> Iterable[Key]:
+    """Return the InferenceServices that name the HTTPRoute; the one that it was made for is its owner."""
+    namespace = route["metadata"]["namespace"]
+    naming = world.found_by(INFERENCE_SERVICES, namespace, ROUTE, route["metadata"]["name"])
+    return [Key(namespace, service["metadata"]["name"]) for service in naming]
 
 
 def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:

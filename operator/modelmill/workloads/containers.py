@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from modelmill.api.base import StoreAccess
+from modelmill.api.payloads import SecretKeyRef
 from modelmill.api.pods import Resources
 from modelmill.workloads.security import container_security
-from modelmill.workloads.store_access import store_environment
+from modelmill.workloads.store_access import of_secret, store_environment
 
 TMP: Final = "/tmp"  # noqa: S108 - a path in the pod
 _SERVER_FIELDS: Final = frozenset({"ports", "startupProbe", "readinessProbe", "livenessProbe", "lifecycle"})
@@ -29,6 +30,7 @@ class Container:
 
     requests: what is asked for a resource of which `resources` says nothing, so that no container is without a request.
     env: literal values, in the order in which they may refer to each other.
+    secrets: variables whose values are those of keys of Secrets.
     store: whose address and credentials it gets; None for a container that must not have them.
     folders: mount path by name of a volume. Containers of a pod that name the same volume share it; /tmp is each one's own.
     read_only_folders: those of `folders` that it must not write to.
@@ -43,6 +45,7 @@ class Container:
     command: Sequence[str] = ()
     args: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, SecretKeyRef] = field(default_factory=dict)
     store: StoreAccess | None = None
     folders: Mapping[str, str] = field(default_factory=dict)
     read_only_folders: frozenset[str] = frozenset()
@@ -61,6 +64,7 @@ def build_container(container: Container) -> dict[str, Any]:
     if decided:
         raise ValueError(f"container {container.name}: {', '.join(sorted(decided))} cannot be given")
     env: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in container.env.items()]
+    env += [{"name": name, "valueFrom": of_secret(one.name, one.key)} for name, one in container.secrets.items()]
     if container.store is not None:
         env += store_environment(container.store)
     mounts: list[dict[str, Any]] = [

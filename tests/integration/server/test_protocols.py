@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from sklearn.linear_model import Ridge
 
 from hack.artifacts import write_artifact
 from modelmill.contracts import artifact, names
+from modelmill.measuring.exposition import NeededLines, parse
+from modelmill.measuring.samples import Sample
 from tests.support.fitted import cars, on_columns
 from tests.support.infer_requests import GOOD, INFER, TYPES, request, tensor
 from tests.support.model_server import Launcher, Running
@@ -484,3 +487,29 @@ def test_metrics_describe_the_model_and_its_reference(server: Running, folder: P
             assert (names.METRIC_FEATURE_BIN, key) in found
     for bin_, share in profile.prediction.bins().items():
         assert found[names.METRIC_PREDICTION_REFERENCE, (("bin", bin_),)] == pytest.approx(share)
+
+
+def test_the_operator_reads_bins_edges_and_labels(server: Running, folder: Path) -> None:
+    def read() -> Sample:
+        lines = NeededLines()
+        lines.feed(server.get("/metrics").body)
+        return parse(lines.text())
+
+    before = read()
+    document = request(
+        power=tensor("power", [60.0, 100.0]),
+        cylinders=tensor("cylinders", [4, 4]),
+        origin=tensor("origin", ["USA", "USA"]),
+    )
+    answer = server.post(INFER, document)
+    predictions = answer.json()["outputs"][0]["data"]
+    labels = [value + 2.0 for value in predictions]
+    told = {"id": answer.headers["modelmill-feedback-id"], "labels": labels}
+    assert server.post("/feedback", told).json()["accepted"] == 2
+    since = read().minus(before)
+    profile = artifact.parse_profile((folder / "profile.json").read_bytes())
+    counted = Counter(profile.prediction.bin_of(value) for value in predictions)
+    assert {name: count for name, count in since.bins.items() if count} == counted
+    assert list(since.edges.values()) == pytest.approx(list(profile.prediction.edges))
+    scores = {what: since.scores["fuel-3", what] for what in ("scored", "absolute", "squared")}
+    assert scores == pytest.approx({"scored": 2, "absolute": 4, "squared": 8})

@@ -191,7 +191,7 @@ def test_rollback_and_retry(cluster: Cluster, namespace: str, pods: Pods) -> Non
 
 
 def test_scaling_by_the_subresource(cluster: Cluster, namespace: str, pods: Pods) -> None:
-    for replicas, budgets in ((1, 0), (3, 1)):
+    for replicas, budgets in ((1, 0), (0, 0), (3, 1)):
         service = f"inferenceservices.modelmill.dev/{NAME}"
         cluster.kubectl("scale", service, "-n", namespace, f"--replicas={replicas}")
         wanted = f"{replicas}/{replicas}"

@@ -23,6 +23,7 @@ ENTRY: dict[str, Any] = {
     "name": "nightly",
     "input": {"uri": "s3://data/new/", "format": "csv"},
     "output": {"uri": "s3://data/scored"},
+    "store": {"endpoint": "http://s3:7070", "secretRef": {"name": "data-keys"}},
 }
 HOURLY = {"schedule": {"cron": "0 * * * *"}}
 DONE = BatchResult(0, 3, 900, 0, "s3://data/scored/x/manifest.json", "hp", 0.31)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -32,7 +32,11 @@ def training_policy(network: Network = Network(), **store: Any) -> dict[str, Any
     return dict(policy)
 
 
-def serving_policy(network: Network = Network(), **stores: Any) -> dict[str, Any]:  # noqa: B008 - it is frozen
+def serving_policy(
+    network: Network = Network(),  # noqa: B008 - it is frozen
+    spec: Mapping[str, Any] | None = None,
+    **stores: Any,
+) -> dict[str, Any]:
     """Return the policy of a service whose stable and candidate version, by name, are in these stores."""
     cache, tracks = Cache(), {}
     for track, (name, store) in zip(("stable", "canary"), stores.items(), strict=False):
@@ -48,6 +52,7 @@ def serving_policy(network: Network = Network(), **stores: Any) -> dict[str, Any
         }
         tracks[track] = common if track == "stable" else {**common, **more}
     service = o.with_status(o.inference_service(), tracks)
+    service["spec"] |= spec or {}
     (policy,) = value_of(serving_part(network).contribute(service, cache, o.NOW)).apply
     return dict(policy)
 
@@ -63,7 +68,10 @@ def server(service: str = "cars", namespace: str = "ml") -> Peer:
 
 
 def reached(policies: Sequence[dict[str, Any]], source: Peer, target: Peer) -> set[tuple[str, int]]:
-    ports = [("TCP", port) for port in (22, 53, 80, 443, 5432, 6443, 7070, 8080, 9000)] + [("UDP", 53), ("UDP", 123)]
+    ports = [("TCP", port) for port in (22, 53, 80, 443, 5432, 6443, 7070, 8080, 8081, 9000)] + [
+        ("UDP", 53),
+        ("UDP", 123),
+    ]
     return {(protocol, port) for protocol, port in ports if admitted(policies, source, target, port, protocol)}
 
 
@@ -71,8 +79,8 @@ DNS = {("UDP", 53), ("TCP", 53)}
 
 
 def test_the_reader_opens_what_no_policy_selects() -> None:
-    assert len(reached([], STRANGER, STORE)) == 11
-    assert len(reached([training_policy()], STRANGER, STORE)) == 11
+    assert len(reached([], STRANGER, STORE)) == 12
+    assert len(reached([training_policy()], STRANGER, STORE)) == 12
 
 
 def test_a_training_pod_reaches_names_and_its_store() -> None:
@@ -146,6 +154,17 @@ def test_a_server_is_reached_on_its_port_and_reaches_the_stores_of_its_versions(
     assert reached(policies, server(), STORE) == DNS | {("TCP", 7070), ("TCP", 9000)}
 
 
+def test_a_server_that_speaks_grpc_is_reached_on_its_port() -> None:
+    policies = [serving_policy(spec={"runtime": {"grpc": {"enabled": True}}}, cars_1=KEYS)]
+    assert {port for _, port in reached(policies, STRANGER, server())} == {8080, 8081}
+
+
+def test_a_server_reaches_the_store_of_its_payload_log() -> None:
+    log = {"uri": "s3://logs", "endpoint": "http://logs:9000", "secretRef": {"name": "keys"}}
+    policies = [serving_policy(spec={"payloadLog": log}, cars_1=KEYS)]
+    assert reached(policies, server(), STORE) == DNS | {("TCP", 7070), ("TCP", 9000)}
+
+
 def test_a_server_without_a_version_reaches_names_only() -> None:
     assert reached([serving_policy()], server(), STORE) == DNS
 
@@ -159,8 +178,8 @@ def test_a_neighbour_is_not_meant() -> None:
         Peer("10.244.0.9", "ml", {"modelmill.dev/inference-service": "cars"}),
         Peer("10.244.0.9", "ml", OURS),
     ):
-        assert len(reached(policies, STRANGER, neighbour)) == 11
-        assert len(reached(policies, neighbour, AMAZON)) == 11
+        assert len(reached(policies, STRANGER, neighbour)) == 12
+        assert len(reached(policies, neighbour, AMAZON)) == 12
 
 
 def test_policies_have_names_of_their_own() -> None:

@@ -20,13 +20,27 @@ import yaml
 from modelmill.api.schema import definitions
 from modelmill.contracts import artifact
 from modelmill.kube import labels
+from tests.support.every_setting import EVERY_SETTING
 from tests.support.pages import blocks
 from tests.support.programs import ROOT
 from tests.support.schema import unknown_fields, validate
 from tests.unit.serving.simulated import World
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-VERBS = {"annotate", "apply", "create", "delete", "describe", "exec", "explain", "get", "label", "patch", "logs"}
+VERBS = {
+    "annotate",
+    "apply",
+    "create",
+    "delete",
+    "describe",
+    "exec",
+    "explain",
+    "get",
+    "label",
+    "patch",
+    "scale",
+    "logs",
+}
 ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION, labels.REPRODUCE_ANNOTATION}
 SERVER = ROOT / "docs" / "reference" / "server.md"
 STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
@@ -136,6 +150,7 @@ def settings_of_the_server() -> dict[str, str]:
 
 def test_the_page_of_the_server_says_which_settings_an_inference_service_sets() -> None:
     world = World()
+    world.parent["spec"] |= EVERY_SETTING
     world.settle()
     (deployment,) = world.deployments.values()
     pod = deployment["spec"]["template"]["spec"]
@@ -146,10 +161,12 @@ def test_the_page_of_the_server_says_which_settings_an_inference_service_sets() 
     assert {name for name, sets in told.items() if re.match("no(,|$)", sets)} & made == set()
     service = next(one for one in definitions() if one["spec"]["names"]["kind"] == "InferenceService")
     schema = service["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    for path in re.findall(r"`(spec\.(?:model|monitoring|runtime\.[lw])[\w.]+)`", " ".join(told.values())):
+    for path in re.findall(
+        r"`(spec\.(?:model|monitoring|runtime|payloadLog|feedback)[\w.]+)`", " ".join(told.values())
+    ):
         fields = schema
         for name in path.split("."):
-            fields = fields["properties"][name]
+            fields = fields["properties"][name] if "properties" in fields else fields["additionalProperties"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

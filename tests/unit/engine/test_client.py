@@ -67,7 +67,7 @@ async def test_each_request_is_what_the_api_server_expects(client: Client, serve
         ("POST", "/apis/batch/v1/namespaces/ml/jobs", manager, JOB),
         ("PATCH", one, {**manager, "force": "true"}, JOB),
         ("PUT", one + "/status", manager, JOB),
-        ("PATCH", one, {}, {"metadata": {"finalizers": []}}),
+        ("PATCH", one, manager, {"metadata": {"finalizers": []}}),
         (
             "DELETE",
             "/api/v1/namespaces/ml/pods/p",

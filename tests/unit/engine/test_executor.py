@@ -9,7 +9,7 @@ from modelmill.engine.cache import Cache
 from modelmill.engine.children import NEVER
 from modelmill.engine.errors import ChildTerminating, Conflict, Invalid, NameConflict, ServerFailure
 from modelmill.engine.executor import Executor
-from modelmill.engine.interface import Delete, Event, Plan
+from modelmill.engine.interface import Delete, Event, Patch, Plan
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS
@@ -69,7 +69,9 @@ def world() -> World:
 
 async def test_everything_is_done_in_the_order_of_the_plan(world: World) -> None:
     old = world.api.put(CONFIG_MAPS, {"metadata": {"name": "old"}})
+    other = world.api.put(CONFIG_MAPS, {"metadata": {"name": "other"}, "data": {"a": "1"}})
     plan = Plan(
+        patch=[Patch(CONFIG_MAPS, "ml", "other", other["metadata"]["resourceVersion"], {"data": {"a": "2"}})],
         apply=[level()],
         create=[JOB],
         delete=[Delete(CONFIG_MAPS, "ml", "old", old["metadata"]["uid"])],
@@ -78,6 +80,7 @@ async def test_everything_is_done_in_the_order_of_the_plan(world: World) -> None
         events=[Event("Normal", "Started", "run 1")],
     )
     assert await world.execute(plan) == [
+        "PATCH configmaps/other",
         "APPLY deployments/d",
         "POST jobs/j",
         "DELETE configmaps/old",
@@ -88,6 +91,16 @@ async def test_everything_is_done_in_the_order_of_the_plan(world: World) -> None
     stored = world.api.find(WIDGETS, "w")
     assert stored["status"] == {"phase": "Running"}
     assert stored["metadata"]["finalizers"] == [IN_USE_FINALIZER]
+
+
+async def test_an_object_of_somebody_else_is_patched_only_as_it_was_looked_at(world: World) -> None:
+    other = world.api.put(CONFIG_MAPS, {"metadata": {"name": "other"}, "data": {"a": "1"}})
+    world.api.put(CONFIG_MAPS, {**other, "data": {"a": "theirs"}})
+    patch = Patch(CONFIG_MAPS, "ml", "other", other["metadata"]["resourceVersion"], {"data": {"a": "2"}})
+    with pytest.raises(Conflict):
+        await world.execute(Plan(patch=[patch], apply=[level()]))
+    assert world.api.find(CONFIG_MAPS, "other")["data"] == {"a": "theirs"}
+    assert world.api.writes == ["PATCH configmaps/other"]
 
 
 async def test_the_same_plan_again_writes_nothing_nor_after_a_restart(world: World) -> None:

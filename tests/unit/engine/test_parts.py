@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.interface import Delete, Event, Plan, World
+from modelmill.engine.interface import Delete, Event, Patch, Plan, World
 from modelmill.engine.parts import UNCHANGED, Child, Composed, Contribution, Part
 from modelmill.kube.conditions import Condition
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
@@ -104,6 +104,7 @@ def test_no_part_owns_what_the_engine_writes(field: str) -> None:
         (Contribution(create=[manifest(SERVICES, "a")]), "Service"),
         (Contribution(create=[manifest(JOBS, "a")], apply=[manifest(JOBS, "a")]), "Job"),
         (Contribution(delete=[Delete(JOBS, "ml", "a", "u")]), "Job"),
+        (Contribution(patch=[Patch(SERVICES, "ml", "a", "7", {})]), "Service"),
         (Contribution(finalizer=False), "the finalizer"),
     ],
 )

@@ -347,6 +347,25 @@ async def test_a_kind_that_is_refused_heals_by_itself(code: int, word: str, at: 
         assert (rig.heard.events.count(LISTED) > 1) == (at == "watch")
 
 
+@pytest.mark.parametrize(("code", "quiet"), [(403, False), (404, True)])
+async def test_an_optional_kind_that_is_refused_is_absent_and_only_a_missing_permission_is_told(
+    code: int, quiet: bool
+) -> None:
+    rig = Rig(Watch(PODS, optional=True))
+    rig.api.lists = [refused(code), refused(code), listed()]
+    async with rig.running():
+        await rig.requested("list", "list")
+        assert rig.heard.events[:1] == ["absent"]
+        assert (rig.unwatched.words() == []) == quiet
+        assert (PODS, None) in rig.unwatched.places
+        await rig.requested("list", "list", "list", "watch 10")
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if not rig.unwatched.places:
+                break
+        assert rig.unwatched.words() == []
+
+
 async def test_a_kind_that_may_be_listed_and_not_watched_is_polled_by_lists() -> None:
     rig = Rig()
     rig.api.lists = [listed(pod("a", 3)), listed(pod("a", 3), pod("b", 11), version=12), listed(version=13)]

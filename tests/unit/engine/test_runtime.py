@@ -676,6 +676,28 @@ def test_what_the_cache_has_of_a_kind_is_gone_when_the_kind_is_not_installed_for
     run(body())
 
 
+def test_all_are_looked_at_when_a_kind_of_their_children_is_installed_and_when_it_is_removed() -> None:
+    async def body() -> None:
+        loop = Loop()
+        loop.api.put(WIDGETS, widget())
+        async with loop.running():
+            assert loop.cache.watched(JOBS, "ml")
+            for seconds, looked_at in ((ABSENT_SECONDS - 1, []), (ABSENT_SECONDS, ["w"]), (ABSENT_SECONDS + 9, [])):
+                loop.seen.clear()
+                loop.control.on_absent(JOBS, None, seconds)
+                await asyncio.sleep(0.01)
+                assert loop.names == looked_at
+            assert not loop.cache.watched(JOBS, "ml")
+            for looked_at in (["w"], []):
+                loop.seen.clear()
+                loop.control.on_listed(JOBS, None, set(), "1000")
+                await asyncio.sleep(0.01)
+                assert loop.names == looked_at
+            assert loop.cache.watched(JOBS, "ml")
+
+    run(body())
+
+
 def test_a_namespace_where_a_kind_may_not_be_listed_stops_itself_only() -> None:
     async def body() -> None:
         loop = Loop(namespaces=("ml", "other"))

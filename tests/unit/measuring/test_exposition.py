@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.measuring.exposition import MAX_COUNT, MAX_LABELS, MAX_LINE, MAX_LINES, NeededLines, parse
-from modelmill.measuring.samples import MEASURES, Sample
+from modelmill.measuring.samples import QUANTILES, Sample, error_ratio, quantile
 from tests.support.expositions import PAGE
 
 INF = float("inf")
 MANY_LABELS = ",".join(f'l{number}=""' for number in range(MAX_LABELS))
+
+
+def figures(sample: Sample) -> list[float]:
+    return [error_ratio(sample), *(quantile(sample, share) for share in QUANTILES.values())]
 
 
 def read(*pieces: bytes) -> Sample:
@@ -121,7 +125,7 @@ def test_a_page_is_refused_or_counts_what_a_status_can_tell(page: str) -> None:
     except ValueError:
         return
     assert 0 <= sample.requests <= MAX_COUNT
-    assert all(math.isfinite(measure(sample)) for measure in MEASURES.values())
+    assert all(math.isfinite(value) for value in figures(sample))
 
 
 def test_more_lines_than_any_server_tells_refuse_the_page() -> None:
@@ -175,5 +179,5 @@ def test_whatever_pods_count_there_is_a_judgement_that_can_be_written(pods: list
     for before, after in pods:
         total = total.plus(sample_of(after).minus(sample_of(before)))
     assert 0 <= int(total.requests) < 2**63
-    for measure in MEASURES.values():
-        assert 0 <= measure(total) < math.inf
+    for value in figures(total):
+        assert 0 <= value < math.inf

@@ -99,6 +99,19 @@ def test_version_without_a_ready_pod_is_deployed_and_held_but_does_not_serve(dep
     assert deletable["message"] == "InferenceService svc deploys it, no pod of it is ready"
 
 
+def test_version_of_a_stopped_service_is_kept_and_held() -> None:
+    stopped = service("cars-1", ready=(0, 0))
+    stopped["status"]["phase"] = "Suspended"
+    made = planned(o.model_version("cars-1"), stopped)
+    assert made.finalizer is True
+    assert made.status is not None
+    assert made.status["stage"] == "Approved"
+    deletable = find(made.status, "Deletable")
+    assert deletable is not None
+    assert (deletable["status"], deletable["reason"]) == ("False", "Kept")
+    assert deletable["message"] == "InferenceService svc keeps it without pods until it is started again"
+
+
 def test_deletion_of_what_is_being_deployed_is_held_too() -> None:
     version = deleted(o.model_version("cars-1"), IN_USE_FINALIZER)
     made = planned(version, service("cars-1", ready=(0, 0)))

@@ -11,8 +11,9 @@ from modelmill.contracts.names import DURATION_BUCKETS
 from modelmill.measuring.exposition import MAX_COUNT
 from modelmill.measuring.samples import Sample, error_ratio, quantile
 from modelmill.measuring.windows import Window
-from modelmill.serving.rollout.analysis import Samples, judge
+from modelmill.serving.rollout.analysis import judge
 from modelmill.serving.rollout.canary import CAREFUL_ANALYSIS
+from modelmill.serving.rollout.findings import Samples
 
 INF = float("inf")
 
@@ -105,3 +106,74 @@ def test_pods_with_other_buckets_are_counted_together() -> None:
     both = coarse.plus(fine)
     assert quantile(both, 0.5) == pytest.approx(0.0001)
     assert 0.0001 < quantile(both, 0.95) <= 0.0005
+
+
+def errors(wrong: float, requests: float) -> Sample:
+    return Sample({"200": requests - wrong, "500": wrong}, {1.0: requests, INF: requests})
+
+
+def of_errors(**fields: object) -> Analysis:
+    return Analysis.model_validate({"minRequests": 20, "checks": [{"metric": "ErrorRatio", **fields}]})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "requests", "verdict"),
+    [
+        (0, 20, "Pass"),
+        (1, 20, "Inconclusive"),  # the least ratio above 0.01 there is: chance, in 18 of 100 measurements
+        (1, 100, "Pass"),
+        (5, 20, "Fail"),
+        (5, 5, "Fail"),  # of fewer requests than asked for
+        (4, 4, "Insufficient"),
+        (5, 19, "Fail"),
+        (1, 19, "Insufficient"),
+        (60, 5000, "Inconclusive"),
+        (200, 10_000, "Fail"),
+    ],
+)
+def test_errors_fail_where_chance_does_not_explain_them(wrong: float, requests: float, verdict: str) -> None:
+    assert judge(of_errors(maximum="0.01"), Samples(errors(wrong, requests), Sample())).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("wrong", "stable", "verdict"),
+    [(1, 0, "Pass"), (3, 0, "Inconclusive"), (6, 0, "Fail"), (6, 54, "Pass"), (32, 54, "Fail")],
+)
+def test_errors_beside_the_stable_ones(wrong: float, stable: float, verdict: str) -> None:
+    samples = Samples(errors(wrong, 50), errors(stable, 450))
+    assert judge(of_errors(maxRatioToStable="2"), samples).verdict == verdict
+
+
+def test_a_tenth_slow_is_inconclusive_with_few_requests_and_fails_with_many() -> None:
+    def slow(requests: float) -> Sample:
+        return Sample({"200": requests}, {0.1: requests * 0.9, 1.0: requests, INF: requests})
+
+    assert judge(analysis(maximum="0.1"), Samples(slow(30), Sample())).verdict == "Inconclusive"
+    assert judge(analysis(maximum="0.1"), Samples(slow(300), Sample())).verdict == "Fail"
+    assert judge(analysis(maxRatioToStable="2"), Samples(slow(1000), latency(0.1, 3000))).verdict == "Fail"
+
+
+@pytest.mark.parametrize(("metric", "verdict"), [("P50", "Pass"), ("P95", "Pass"), ("P99", "Fail")])
+def test_each_quantile_is_its_own_check(metric: str, verdict: str) -> None:
+    sample = Sample({"200": 1000.0}, {0.1: 970.0, 1.0: 1000.0, INF: 1000.0})
+    checked = Analysis.model_validate({"checks": [{"metric": f"Latency{metric}Seconds", "maximum": "0.1"}]})
+    assert judge(checked, Samples(sample, Sample())).verdict == verdict
+
+
+def test_the_worst_check_decides_and_says_why() -> None:
+    both = Analysis.model_validate(
+        {
+            "minRequests": 20,
+            "checks": [{"metric": "ErrorRatio", "maximum": "0.01"}, {"metric": "LatencyP95Seconds", "maximum": "0.2"}],
+        }
+    )
+    verdict = judge(both, Samples(Sample({"200": 19.0, "500": 1.0}, {0.2: 0.0, 0.4: 20.0, INF: 20.0}), Sample()))
+    assert (verdict.verdict, verdict.message) == ("Fail", "LatencyP95Seconds 0.39 > 0.2 (p < 0.001)")
+
+
+def test_hostile_buckets_are_judged() -> None:
+    """A pod may tell counts that fall from bucket to bucket."""
+    odd = Sample({"200": 100.0}, {0.1: 90.0, 0.2: 10.0, 0.4: 70.0, INF: 20.0})
+    for check in ({"maximum": "0.15"}, {"maxRatioToStable": "0.5"}, {"maximum": "0.0001"}):
+        for samples in (Samples(odd, latency(0.3)), Samples(latency(0.3), odd), Samples(odd, odd)):
+            assert judge(analysis(**check), samples).message

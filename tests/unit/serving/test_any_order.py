@@ -14,7 +14,7 @@ EVENTS = (
     "wait", "wait long", "one pod", "new version", "errors", "broken", "slow", "healthy", "reject", "retry", "restart",
     "refuse", "kill a pod", "little room", "delete a deployment", "scale", "quiet", "busy", "edit steps", "pin", "follow",
     "alias", "move the alias", "pause", "resume", "promote", "promote-full", "abort", "rollback", "blue green", "canary",
-    "steps that wait", "window",
+    "steps that wait", "window", "scale to zero", "suspend", "start", "shadow",
 )  # fmt: skip
 
 
@@ -64,6 +64,10 @@ def change_spec(world: World, event: str) -> None:
     spec = world.parent["spec"]
     if event == "scale":
         spec["replicas"] = spec["replicas"] % 5 + 1
+    elif event == "scale to zero":
+        spec["replicas"] = 0
+    elif event in ("suspend", "start"):
+        spec["suspend"] = event == "suspend"
     elif event in ("quiet", "busy"):
         world.rate = 0 if event == "quiet" else 40
     elif event == "edit steps":
@@ -78,8 +82,13 @@ def change_spec(world: World, event: str) -> None:
     elif event == "blue green":
         spec["rollout"].pop("steps", None)
         spec["rollout"] |= {"strategy": "BlueGreen", "blueGreen": {"prePromotionSeconds": 2, "postPromotionSeconds": 9}}
+    elif event == "shadow":
+        for name in ("steps", "blueGreen"):
+            spec["rollout"].pop(name, None)
+        spec["rollout"] |= {"strategy": "Shadow", "shadow": {"seconds": 6, "replicas": 2}}
     elif event == "canary":
-        spec["rollout"].pop("blueGreen", None)
+        for name in ("blueGreen", "shadow"):
+            spec["rollout"].pop(name, None)
         spec["rollout"] |= {"strategy": "Canary", "steps": STEPS}
     elif event == "pin":
         spec["model"] = {"name": "cars", "version": "cars-1"}
@@ -101,6 +110,9 @@ def test_any_order_of_events_keeps_the_invariants_and_converges(replicas: int, e
     happen(world, "healthy")
     happen(world, "busy")
     happen(world, "follow")
+    happen(world, "start")
+    if not world.parent["spec"]["replicas"]:
+        happen(world, "scale")
     happen(world, "canary")
     world.add("cars-99")
     world.say("promote")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
+from modelmill.api.runtime import Runtime
+from modelmill.contracts.shutdown import ending_seconds
 from modelmill.serving.builders.deployment import build_deployment, recorded_template, scaled, template_of
 from modelmill.serving.builders.inputs import inputs_of
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
 from modelmill.serving.builders.pod_template import build_template
+from modelmill.serving.builders.settings import more_settings
 from modelmill.serving.target import Target, find_target
 from modelmill.serving.traffic.service import build_service
+from modelmill_server.settings import from_environment
 from tests.support import objects as o
-from tests.unit.serving.simulated import World
+from tests.support.every_setting import EVERY_SETTING, RUNTIME
+from tests.unit.serving.simulated import World, condition
 
 
 def deployment(world: World | None = None) -> dict[str, Any]:
@@ -87,6 +92,149 @@ def test_limits_of_the_spec_reach_the_server() -> None:
     assert env["MODELMILL_MAX_ROWS"] == "7"
     assert env["MODELMILL_WARMUP_REQUESTS"] == "3"
     assert server["resources"]["limits"] == {"cpu": "1"}
+
+
+def test_every_setting_reaches_the_pod() -> None:
+    world = World()
+    world.parent["spec"] |= EVERY_SETTING
+    pod = pod_spec(world)
+    (fetch,), (server,) = pod["initContainers"], pod["containers"]
+    assert environment(fetch)["MODELMILL_FETCH_SECONDS"] == "600"
+    environ = {name: value for name, value in environment(server).items() if isinstance(value, str)}
+    told, usual = from_environment(environ, "/a", "::", 8080), from_environment({}, "/a", "::", 8080)
+    assert (told.max_request_bytes, told.max_rows, told.max_concurrent, told.connections) == (2048, 7, 3, 100)
+    assert (told.request_seconds, told.body_seconds, told.idle_seconds, told.drain_seconds) == (120, 11, 75, 20)
+    assert (told.load_seconds, told.row_seconds) == (200, 6)
+    assert (told.grpc_port, told.batching) == (8081, "off")
+    same = {one.name for one in fields(told) if getattr(told, one.name) == getattr(usual, one.name)}
+    assert same == {"folder", "host", "port", "held_bytes", "threads"} | LATER
+    assert server["startupProbe"]["failureThreshold"] >= 3 * 200
+
+
+LATER = {"feedback_key", "trusted_types", "allow_python", "shadow_url", "shadow_file"}
+
+
+def test_placement_reaches_the_pod_in_the_words_of_kubernetes() -> None:
+    world = World()
+    world.parent["spec"] |= EVERY_SETTING
+    pod, wanted = pod_spec(world), RUNTIME["podTemplate"]
+    spread = pod["topologySpreadConstraints"]
+    selector = {"matchLabels": {"modelmill.dev/inference-service": "cars", "modelmill.dev/revision": "abc"}}
+    assert spread == [{**one, "labelSelector": selector} for one in wanted["topologySpreadConstraints"]]
+    for name in wanted.keys() - {"topologySpreadConstraints"}:
+        assert pod[name] == wanted[name], name
+
+
+def test_the_account_of_the_store_is_that_of_the_pod_unless_another_is_named() -> None:
+    world = World()
+    world.versions[0]["spec"]["store"] = {"uri": "s3://models", "serviceAccountName": "reader"}
+    world.parent["spec"]["runtime"] = {"podTemplate": {"serviceAccountName": "server"}}
+    assert pod_spec(world)["serviceAccountName"] == "server"
+    world.parent["spec"]["runtime"] = {"podTemplate": {}}
+    assert pod_spec(world)["serviceAccountName"] == "reader"
+
+
+def test_variables_of_the_resource_are_taken_as_they_are_and_after_our_own() -> None:
+    world = World()
+    world.parent["spec"] |= EVERY_SETTING
+    (fetch,), (server,) = pod_spec(world)["initContainers"], pod_spec(world)["containers"]
+    assert environment(server)["TZ"] == "$$(HOME)"
+    assert "TZ" not in environment(fetch)
+    names = [one["name"] for one in server["env"]]
+    assert len(set(names)) == len(names)
+
+
+def test_an_image_of_the_user_serves_what_ours_fetched() -> None:
+    world = World()
+    world.parent["spec"]["runtime"] = {"image": "registry/mine:1", "env": [{"name": "LD_PRELOAD", "value": "x"}]}
+    pod = pod_spec(world)
+    (fetch,), (server,) = pod["initContainers"], pod["containers"]
+    assert (fetch["image"], fetch["imagePullPolicy"]) == ("server:1", "IfNotPresent")
+    assert (server["image"], "imagePullPolicy" in server, "args" in server) == ("registry/mine:1", False, False)
+    assert environment(server)["MODELMILL_MODEL_FOLDER"] == environment(fetch)["MODELMILL_MODEL_FOLDER"]
+    assert environment(server)["LD_PRELOAD"] == "x"
+    assert server["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not any(name.startswith("AWS_") for name in environment(server))
+    (usual,) = pod_spec()["containers"]
+    same = ("ports", "startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "volumeMounts")
+    assert {name: server[name] for name in same} == {name: usual[name] for name in same}
+
+
+def test_what_is_not_known_of_an_image_of_the_user_is_told() -> None:
+    world = World()
+    world.settle()
+    assert "spec.runtime.image" not in condition(world, "Ready")[2]
+    world = World()
+    world.parent["spec"]["runtime"] = {"image": "registry/mine:1"}
+    world.settle()
+    assert condition(world, "Ready")[0] == "True"
+    assert "its server is spec.runtime.image registry/mine:1" in condition(world, "Ready")[2]
+
+
+def test_keys_that_a_server_needs_are_seen_by_it_only() -> None:
+    world = World()
+    world.parent["spec"] |= EVERY_SETTING
+    pod = pod_spec(world)
+    fetch, server = (environment(one) for one in (*pod["initContainers"], *pod["containers"]))
+    assert server["MODELMILL_FEEDBACK_KEY"] == {"secretKeyRef": {"name": "feedback-key", "key": "key"}}
+    assert server["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": {"name": "log-keys", "key": "AWS_SECRET_ACCESS_KEY"}}
+    assert server["MODELMILL_PAYLOAD_LOG"] == "s3://logs/$$(HOME)", "nothing is expanded in it"
+    assert (server["MODELMILL_PAYLOAD_SAMPLE_RATIO"], server["AWS_ENDPOINT_URL_S3"]) == ("0.25", "http://logs:9000")
+    assert fetch["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": {"name": "keys", "key": "AWS_SECRET_ACCESS_KEY"}}
+    assert not {"MODELMILL_FEEDBACK_KEY", "MODELMILL_PAYLOAD_LOG"} & fetch.keys()
+
+
+def test_a_server_without_a_word_has_the_defaults_of_the_resource() -> None:
+    """A variable that is not there means the same as one with the default of the field."""
+    server = from_environment(more_settings(Runtime()), "/a", "::", 8080)
+    assert server == from_environment({}, "/a", "::", 8080)
+
+
+def test_a_service_that_sets_nothing_has_the_variables_that_it_always_had() -> None:
+    """A variable more would be another template, and each service would be rolled out anew after an upgrade."""
+    (server,) = pod_spec()["containers"]
+    assert set(environment(server)) == {
+        *(
+            "MODELMILL_MODEL_NAME",
+            "MODELMILL_MODEL_VERSION",
+            "MODELMILL_ARTIFACT_DIGEST",
+            "MODELMILL_MAX_REQUEST_BYTES",
+        ),
+        *("MODELMILL_MAX_ROWS", "MODELMILL_MAX_CONCURRENT_REQUESTS", "MODELMILL_WARMUP_REQUESTS"),
+        "MODELMILL_DRIFT_FEATURES",
+    }
+
+
+@pytest.mark.parametrize(("drain", "request_seconds"), [(15, 60), (0, 1), (600, 3600)])
+def test_a_pod_has_the_time_to_finish_its_longest_request(drain: int, request_seconds: int) -> None:
+    world = World()
+    timeouts = {"drainSeconds": drain, "requestSeconds": request_seconds}
+    world.parent["spec"]["runtime"] = {"timeouts": timeouts}
+    pod = pod_spec(world)
+    before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] >= before + drain + request_seconds + 5
+    assert pod["terminationGracePeriodSeconds"] > before + ending_seconds(drain, request_seconds)
+
+
+def test_grpc_is_a_port_of_the_service_while_pods_speak_it() -> None:
+    world = World(strategy="Direct", steps=None, analysis=None)
+    world.settle()
+    (http,) = world.service["spec"]["ports"]
+    assert (http["name"], http["port"]) == ("http", 80)
+    assert "gRPC" not in condition(world, "Available")[2]
+    world.parent["spec"]["runtime"] = {"grpc": {"enabled": True}}
+    world.reconcile()
+    h2c = {"name": "grpc", "port": 8081, "protocol": "TCP", "targetPort": 8081, "appProtocol": "kubernetes.io/h2c"}
+    assert world.service["spec"]["ports"] == [http, h2c]
+    world.run(60)
+    (server,) = pod_spec(world)["containers"]
+    assert {"name": "grpc", "containerPort": 8081, "protocol": "TCP"} in server["ports"]
+    assert "gRPC at cars.ml.svc:8081" in condition(world, "Available")[2]
+    world.parent["spec"]["runtime"] = {}
+    world.reconcile()
+    assert world.service["spec"]["ports"] == [http, h2c], "the stable pods still speak it"
+    world.run(60)
+    assert world.service["spec"]["ports"] == [http]
 
 
 def test_scaling_touches_the_number_of_pods_only() -> None:

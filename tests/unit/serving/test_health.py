@@ -10,14 +10,21 @@ import pytest
 from modelmill.contracts.result import RESULT_VERSION, StageResult, encode
 from modelmill.serving.health import Trouble, trouble
 from tests.support import objects as o
+from tests.support.every_setting import EVERY_SETTING
 from tests.unit.serving.simulated import World
 
 STORE_DOWN = encode(StageResult("Failed", "StoreUnreachable", ("connection refused",)))
 CORRUPT = encode(StageResult("Failed", "ArtifactCorrupt", ("model.onnx has another digest",)))
 
 
-def seen(*, init: list[dict[str, Any]] | None = None, main: list[dict[str, Any]] | None = None) -> Trouble | None:
+def seen(
+    *,
+    init: list[dict[str, Any]] | None = None,
+    main: list[dict[str, Any]] | None = None,
+    spec: dict[str, Any] | None = None,
+) -> Trouble | None:
     world = World()
+    world.parent["spec"] |= spec or {}
     world.settle()
     pod = world.pods[0]
     pod["status"] |= {"initContainerStatuses": init or [], "containerStatuses": main or []}
@@ -51,6 +58,22 @@ def test_message_names_container_code_and_last_line() -> None:
     found = seen(main=[ended("server", 1, "Traceback\nKeyError: 'x'", restarts=3)])
     assert found is not None
     assert found.message == "container server exited with code 1: KeyError: 'x'"
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ('secret "feedback-key" not found', "spec.feedback.keySecretRef"),
+        ("couldn't find key key in Secret ml/feedback-key", "spec.feedback.keySecretRef"),
+        ('secret "log-keys" not found', "spec.payloadLog.secretRef"),
+    ],
+)
+def test_a_secret_that_is_missing_is_told_with_the_field_that_names_it(message: str, field: str) -> None:
+    waiting = o.waiting("server", "CreateContainerConfigError", message)
+    found = seen(main=[waiting], spec=EVERY_SETTING)
+    assert found is not None
+    assert (found.reason, found.hopeless) == ("ContainerConfigInvalid", False)
+    assert f"{message}; {field} names this Secret: create it" in found.message
 
 
 def test_pods_that_are_ready_or_going_are_no_trouble() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from modelmill.kube.objects import Key
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.findings import Samples
 from tests.unit.serving.simulated import ANALYSIS, World, now_of
 
 

@@ -323,3 +323,39 @@ def test_pod_that_is_away_for_a_moment_in_a_long_pause_is_no_failure() -> None:
     world.slow = {"cars-2"}
     world.run(601)
     assert world.status["phase"] == "RolledBack"
+
+
+def test_a_quiet_canary_that_holds_says_what_would_release_it() -> None:
+    world = World().serving()
+    world.rate = 1
+    world.add("cars-2")
+    world.run(8)
+    assert condition(world, "Reconciling")[1] == "RollingOut"
+    world.run(60)
+    status, reason, message = condition(world, "Reconciling")
+    assert (status, reason) == ("True", "InsufficientData")
+    assert "it goes on when there are more requests" in message
+    world.rate = 40
+    world.run(60)
+    assert world.status["stable"]["version"] == "cars-2"
+
+
+def test_a_canary_of_few_requests_that_all_fail_is_taken_back() -> None:
+    world = World(analysis={**ANALYSIS, "minRequests": 10_000}).serving()
+    world.errors = {"cars-2"}
+    world.add("cars-2")
+    world.run(60)
+    assert world.status["phase"] == "RolledBack"
+    assert world.status["history"][0]["message"].startswith("AnalysisFailed: ErrorRatio 1 > 0.01")
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_a_step_takes_as_many_passing_measurements_in_a_row_as_are_asked_for(passes: int) -> None:
+    analysis = {**ANALYSIS, "consecutiveSuccessLimit": passes}
+    world = World(steps=[{"weight": 25}, {"weight": 50}], analysis=analysis).serving()
+    world.add("cars-2")
+    world.run(2 * passes * ANALYSIS["intervalSeconds"] - 1)
+    assert world.status["stable"]["version"] == "cars-1"
+    assert ("3 measurements in a row" in condition(world, "Reconciling")[2]) == (passes == 3)
+    world.run(20)
+    assert world.status["stable"]["version"] == "cars-2"

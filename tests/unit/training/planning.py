@@ -73,6 +73,9 @@ class Seen:
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
         return [one for one in self.list(resource) if one["metadata"]["labels"].get(label) == value]
 
+    def watched(self, resource: Resource, namespace: str) -> bool:
+        return True
+
     def found_by(self, resource: Resource, namespace: str, index: str, value: str) -> Sequence[Manifest]:
         if resource == CORE_EVENTS:
             assert index == refusals.ABOUT

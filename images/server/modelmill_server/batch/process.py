@@ -13,7 +13,7 @@ import msgspec
 from modelmill.contracts import names
 from modelmill.contracts.batch import BatchSpec, encode_spec
 from modelmill_server.failure import StartError
-from modelmill_server.settings import ENV_FEEDBACK_KEY, ENV_SKOPS_TRUSTED, Settings
+from modelmill_server.settings import Settings
 from modelmill_server.supervisor import CRASHED, OUT_OF_MEMORY, Phase, enter, oom_kills
 
 # What the model's process gets of the environment, beside the settings of the server: nothing of a store, nor keys.
@@ -74,13 +74,13 @@ class Scorer:
         ours = {
             name: value
             for name, value in os.environ.items()
-            if name in PASSED_ON or (name.startswith("MODELMILL_") and name != ENV_FEEDBACK_KEY)
+            if name in PASSED_ON or (name.startswith("MODELMILL_") and name != names.ENV_FEEDBACK_KEY)
         }
         settings = self._settings
         return {
             **ours,
             names.ENV_MODEL_FOLDER: str(settings.folder),
-            ENV_SKOPS_TRUSTED: ",".join(settings.trusted_types),
+            names.ENV_SKOPS_TRUSTED: ",".join(settings.trusted_types),
             names.ENV_BATCH: encode_spec(self._spec),
         }
 

@@ -52,22 +52,34 @@ class Execution:
         self.scores = FeedbackCounter(model.name, model.version, self._task, likely)
         self.payloads: PayloadLog | None = None
 
-    def perform(self, dialect: Dialect[Given, Made], given: Given) -> Made:
-        """Read, predict, write, count. Raises RejectedError, and whatever the model raises."""
+    def perform(self, dialect: Dialect[Given, Made], given: Given, *, live: bool = True) -> Made:
+        """Read, predict, write, count. Raises RejectedError, and whatever the model raises.
+
+        live: False for a request that was mirrored here. Another version has answered it to the client: it says nothing more
+        about what clients send, no label will come for this answer, and the other version logs it.
+        """
         arrived = time.perf_counter()
         query = dialect.read(given)
         query.began = queued = time.perf_counter()
-        return self._finished(dialect, query, self._model.predict(query), arrived, queued)
+        return self._finished(dialect, query, self._model.predict(query), arrived, queued, live)
 
-    async def perform_joined(self, dialect: Dialect[Given, Made], given: Given, batcher: Batcher) -> Made:
+    async def perform_joined(
+        self, dialect: Dialect[Given, Made], given: Given, batcher: Batcher, *, live: bool = True
+    ) -> Made:
         """Do the same together with others that wait."""
         arrived = time.perf_counter()
         query = dialect.read(given)
         queued = time.perf_counter()
-        return self._finished(dialect, query, await batcher.predict(query), arrived, queued)
+        return self._finished(dialect, query, await batcher.predict(query), arrived, queued, live)
 
     def _finished(
-        self, dialect: Dialect[Given, Made], query: Query, outputs: list[Output], arrived: float, queued: float
+        self,
+        dialect: Dialect[Given, Made],
+        query: Query,
+        outputs: list[Output],
+        arrived: float,
+        queued: float,
+        live: bool,
     ) -> Made:
         """Write the answer with the id that its labels may come back with, and count it."""
         done = time.perf_counter()
@@ -76,15 +88,15 @@ class Execution:
         if first.name == self._model.primary and first.array.ndim == 1:
             predictions = first.array.tolist()
         feedback_id = None
-        if predictions is not None and self._task in TASKS:
+        if predictions is not None and self._task in TASKS and live:
             feedback_id = self.tokens.make(predictions, self._task)
         shown = outputs
         if query.ranked is not None:
             shown = [self._ranked(output, query.ranked.get(output.name)) for output in outputs]
         answer = dialect.write(query, shown, feedback_id)
         phases = (queued - arrived, query.began - queued, done - query.began, time.perf_counter() - done)
-        self._monitor.count_answer(query, predictions, phases)
-        if self.payloads is not None:
+        self._monitor.count_answer(query, predictions, phases, live=live)
+        if self.payloads is not None and live:
             self.payloads.offer(lambda: self._record(dialect.name, feedback_id, query, outputs))
         return answer
 
@@ -100,10 +112,13 @@ class Execution:
             "outputs": {output.name: output.array for output in outputs},
         }
 
-    def rejected(self, error: Exception) -> RejectedError:
-        """Count an error and return it as the client is told it: a fault of the request, or a reference to the log."""
+    def rejected(self, error: Exception, *, live: bool = True) -> RejectedError:
+        """Count an error and return it as the client is told it: a fault of the request, or a reference to the log.
+
+        live: see `perform`.
+        """
         if isinstance(error, RejectedError):
-            if error.feature is not None and error.reason is not None:
+            if live and error.feature is not None and error.reason is not None:
                 self._monitor.count_invalid(error.feature if error.feature in self._names else UNKNOWN, error.reason)
             return error
         # A model may raise anything; the client gets a reference, the log the rest.

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 from prometheus_client.core import Metric, SummaryMetricFamily
 
+from modelmill.contracts import names
 from modelmill_server.core.plausible import Plausible
 from modelmill_server.core.tokens import (
     DUPLICATE,
@@ -34,12 +35,9 @@ from modelmill_server.core.tokens import (
 )
 from modelmill_server.telemetry.families import MODEL_LABELS, counter
 
-METRIC_FEEDBACK: Final = "modelmill_feedback_total"  # result: correct, wrong, scored
-METRIC_ABSOLUTE_ERROR: Final = "modelmill_feedback_absolute_error"  # summary: _sum and _count
-METRIC_SQUARED_ERROR: Final = "modelmill_feedback_squared_error"  # summary: _sum and _count
 ERRORS: Final = (
-    (METRIC_ABSOLUTE_ERROR, "absolute", "|prediction - label| of scored rows."),
-    (METRIC_SQUARED_ERROR, "squared", "(prediction - label)^2 of scored rows."),
+    (names.METRIC_ABSOLUTE_ERROR, "absolute", "|prediction - label| of scored rows."),
+    (names.METRIC_SQUARED_ERROR, "squared", "(prediction - label)^2 of scored rows."),
 )
 METRIC_REJECTED: Final = "modelmill_feedback_rejected_total"  # reason
 METRIC_IMPLAUSIBLE: Final = "modelmill_feedback_implausible_total"  # reason
@@ -159,7 +157,9 @@ class FeedbackCounter:
             scores = [(version, task, replace(item)) for (version, task), item in sorted(self._scores.items())]
             rejected = list(self._rejected.items())
             implausible = list(self._implausible.items())
-        labelled = counter(METRIC_FEEDBACK, "Rows whose label came back, by result; regressions are scored.", "result")
+        labelled = counter(
+            names.METRIC_FEEDBACK, "Rows whose label came back, by result; regressions are scored.", "result"
+        )
         for version, task, item in scores:
             for result in ("scored",) if task == REGRESSION else ("correct", "wrong"):
                 labelled.add_metric([self._model, version, result], getattr(item, result))

@@ -91,18 +91,20 @@ class ModelService:
         self.draining = True
         self.why_not = "the server is shutting down"
 
-    def perform(self, dialect: Dialect[Given, Made], given: Given, size: int) -> Made | Awaitable[Made]:
-        """Return the answer to a request of `size` bytes, or what will return it.
+    def perform(
+        self, dialect: Dialect[Given, Made], given: Given, size: int, *, live: bool = True
+    ) -> Made | Awaitable[Made]:
+        """Return the answer to a request of `size` bytes, or what will return it. live: of a client, not mirrored.
 
         Both raise RejectedError, and whatever the model raises.
         """
         assert self.loaded is not None
         execution = self.loaded.execution
         if self._batcher is not None and size <= INLINE_BYTES:
-            return execution.perform_joined(dialect, given, self._batcher)
+            return execution.perform_joined(dialect, given, self._batcher, live=live)
         if size <= self._inline_bytes:
-            return execution.perform(dialect, given)
-        return self.in_pool(lambda: execution.perform(dialect, given))
+            return execution.perform(dialect, given, live=live)
+        return self.in_pool(lambda: execution.perform(dialect, given, live=live))
 
     async def in_pool(self, compute: Callable[[], Made]) -> Made:
         """Return what `compute` returns or raises, run on the pool."""

@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from modelmill.contracts.names import ENV_FEEDBACK_KEY
 from modelmill_server.failure import StartError
-from modelmill_server.settings import ENV_FEEDBACK_KEY
 
 REGRESSION: Final = "regression"
 CLASSIFICATION: Final = "classification"

@@ -28,13 +28,13 @@ from typing import Any, Final
 import msgspec
 from prometheus_client.core import Metric
 
+from modelmill.contracts.names import ENV_PAYLOAD_LOG, ENV_PAYLOAD_SAMPLE_RATIO
 from modelmill_server.failure import StartError
-from modelmill_server.payloads.targets import ENV_PAYLOAD_LOG, Target, open_target
+from modelmill_server.payloads.targets import Target, open_target
 from modelmill_server.telemetry.families import counter
 
 log = logging.getLogger("modelmill_server")
 
-ENV_PAYLOAD_SAMPLE_RATIO: Final = "MODELMILL_PAYLOAD_SAMPLE_RATIO"  # 0 to 1, default 1
 METRIC_LOGGED: Final = "modelmill_payload_logged_total"
 METRIC_DROPPED: Final = "modelmill_payload_dropped_total"  # reason
 

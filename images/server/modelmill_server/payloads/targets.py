@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
+from modelmill.contracts.names import ENV_PAYLOAD_LOG
 from modelmill.store.errors import StoreError
 from modelmill.store.files import write_whole
 from modelmill.store.folder import Connection
 from modelmill.store.s3 import S3Folder
 from modelmill.store.uri import FileUri, check_name, parse_uri
 from modelmill_server.failure import StartError
-
-ENV_PAYLOAD_LOG: Final = "MODELMILL_PAYLOAD_LOG"  # /FOLDER, file:///FOLDER or s3://BUCKET/PREFIX
 
 
 class Target(Protocol):

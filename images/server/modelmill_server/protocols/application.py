@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from typing import Any, Protocol
+
+from prometheus_client.core import Metric
 
 from modelmill_server.core.admission import TOO_MANY
 from modelmill_server.core.service import Loaded, ModelService
@@ -22,13 +24,26 @@ from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.protocols.endpoints import ModelEndpoints
 from modelmill_server.protocols.openapi import About, document
 from modelmill_server.protocols.pages import ServerPages, unsupported
-from modelmill_server.protocols.routes import POST, Inference, Intake, Page, Route
+from modelmill_server.protocols.routes import POST, Inference, Intake, Page, Route, is_live
 from modelmill_server.queries.columns import RejectedError
 from modelmill_server.settings import Settings
 from modelmill_server.telemetry.exposition import Exposition
 
 INTAKE_BYTES = 64 * 1024  # of a body that is no inference, decompressed on the event loop
 VARY = ("vary", "accept-encoding")
+
+
+class Mirror(Protocol):
+    """Sends requests that were answered to another version, too; see `modelmill_server.shadow`."""
+
+    def wants(self) -> bool:
+        """Tell whether the next request is in the sample."""
+
+    def offer(self, path: str, request: Request, answer: Answer) -> None:
+        """Mirror a request, later; `answer` is what its client gets. Never blocks, never raises."""
+
+    def families(self) -> Iterable[Metric]:
+        """Yield the families of what was mirrored."""
 
 
 class Application:
@@ -39,6 +54,7 @@ class Application:
 
     def __init__(self, service: ModelService, settings: Settings) -> None:
         self._service = service
+        self._mirror: Mirror | None = None
         self._settings = settings
         self._admission = service.admission
         self._pages: dict[str, Page] = {}
@@ -53,14 +69,15 @@ class Application:
         """Whether every client is to come back on a new connection."""
         return self._service.draining
 
-    def attach(self, loaded: Loaded, dialects: Dialects) -> None:
+    def attach(self, loaded: Loaded, dialects: Dialects, mirror: Mirror | None = None) -> None:
         """Begin to serve: a model that has been attached to the service."""
+        self._mirror = mirror
         endpoints = ModelEndpoints(self._service, loaded, dialects, self._settings.max_rows)
         about = About(loaded.model.name, loaded.model.version, loaded.model.artifact.manifest.signature)
         of_model = table.of_model(about, endpoints)
         self.routes += of_model
         endpoints.publish(document(about, self.routes))
-        self._exposition.sources = loaded.families()
+        self._exposition.sources = [*loaded.families(), *((mirror.families,) if mirror is not None else ())]
         self._add(of_model)
 
     def _add(self, routes: Sequence[Route]) -> None:
@@ -124,13 +141,29 @@ class Application:
                 made = self._decompressed(request, inference)
             else:
                 made = inference.answer(request, self._plain_body(request, self._settings.max_request_bytes))
+            if self._mirror is not None and inference.mirrored and is_live(request) and self._mirror.wants():
+                made = self._offered(self._mirror, inference.mirrored, request, made)
         except Exception as error:
-            made = self._refusal(error)
+            made = self._refusal(error, request)
         encoded = self._encoded(request, made)
         if isinstance(encoded, tuple):
             self._admission.end(request.begin, encoded[0])
             return encoded
-        return self._coming(request.begin, encoded)
+        return self._coming(request, encoded)
+
+    def _offered(
+        self, mirror: Mirror, path: str, request: Request, made: Answer | Awaitable[Answer]
+    ) -> Answer | Awaitable[Answer]:
+        """Return the answer; its request is mirrored once it is there, if it is one of the model."""
+        if not isinstance(made, tuple):
+            return self._offered_later(mirror, path, request, made)
+        mirror.offer(path, request, made)
+        return made
+
+    async def _offered_later(self, mirror: Mirror, path: str, request: Request, coming: Awaitable[Answer]) -> Answer:
+        answer = await coming
+        mirror.offer(path, request, answer)
+        return answer
 
     async def _decompressed(self, request: Request, inference: Inference) -> Answer:
         """Answer a request whose body is decompressed beside the event loop."""
@@ -161,22 +194,22 @@ class Application:
         encoded = self._encoded(request, await coming)
         return encoded if isinstance(encoded, tuple) else await encoded
 
-    async def _coming(self, begin: float, coming: Awaitable[Answer]) -> Answer:
+    async def _coming(self, request: Request, coming: Awaitable[Answer]) -> Answer:
         status = CLIENT_LEFT
         try:
             answer = await coming
             status = answer[0]
         except Exception as error:
-            answer = self._refusal(error)
+            answer = self._refusal(error, request)
             status = answer[0]
         finally:
-            self._admission.end(begin, status)
+            self._admission.end(request.begin, status)
         return answer
 
-    def _refusal(self, error: Exception) -> Answer:
+    def _refusal(self, error: Exception, request: Request) -> Answer:
         loaded = self._service.loaded
         assert loaded is not None
-        told = loaded.execution.rejected(error)
+        told = loaded.execution.rejected(error, live=is_live(request))
         return write_error(told.status, told.message)
 
     def _nowhere(self, method: str, path: str) -> Answer:

@@ -11,7 +11,7 @@ from modelmill_server.protocols.answers import BINARY_HEADER, headers
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.protocols.feedback import Feedback
 from modelmill_server.protocols.pages import ModelPages
-from modelmill_server.protocols.routes import in_json
+from modelmill_server.protocols.routes import in_json, is_live
 from modelmill_server.queries.columns import bad
 
 Coming = Answer | Awaitable[Answer]
@@ -39,15 +39,15 @@ class ModelEndpoints:
         """Answer V2 `infer`."""
         length = request.headers.get(BINARY_HEADER)
         json_bytes = None if length is None else _json_bytes(length)
-        return self._service.perform(self._dialects.v2, (body, json_bytes), len(body))
+        return self._service.perform(self._dialects.v2, (body, json_bytes), len(body), live=is_live(request))
 
-    def v1(self, _: Request, body: bytes) -> Coming:
+    def v1(self, request: Request, body: bytes) -> Coming:
         """Answer V1 `:predict`."""
-        return self._service.perform(self._dialects.v1, body, len(body))
+        return self._service.perform(self._dialects.v1, body, len(body), live=is_live(request))
 
-    def mlflow(self, _: Request, body: bytes) -> Coming:
+    def mlflow(self, request: Request, body: bytes) -> Coming:
         """Answer `/invocations`."""
-        return self._service.perform(self._dialects.mlflow, body, len(body))
+        return self._service.perform(self._dialects.mlflow, body, len(body), live=is_live(request))
 
     def explain(self, _: Request, body: bytes) -> Coming:
         """Answer V1 `:explain`, which asks the model for many rows: never on the event loop."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from modelmill.contracts import shadow
 from modelmill_server.http.messages import JSON, Answer, Request, encode
 from modelmill_server.protocols.openapi_schemas import Schema
 
@@ -25,9 +26,11 @@ class Inference:
     """Answers POST, is let in and counted as an inference request.
 
     answer: takes the request and its body, decompressed; returns the answer or what will return it. Both may raise.
+    mirrored: path at which every version of the model answers the same; empty for what is never mirrored.
     """
 
     answer: Callable[[Request, bytes], Answer | Awaitable[Answer]]
+    mirrored: str = ""
     method = POST
 
 
@@ -49,6 +52,11 @@ class Route:
     path: str
     operation: Schema
     endpoint: Endpoint
+
+
+def is_live(request: Request) -> bool:
+    """Tell whether a request is of a client, and not mirrored here by another version."""
+    return shadow.HEADER not in request.headers
 
 
 def in_json(status: int, body: object) -> Answer:

@@ -40,9 +40,13 @@ def of_model(about: About, endpoints: ModelEndpoints) -> tuple[Route, ...]:
         Route("/v2/repository/index", operations.INDEX, Intake(endpoints.index)),
         Route("/v1/models", operations.V1_MODELS, Page(endpoints.models)),
         Route(f"/v1/models/{name}", operations.V1_READY, Page(endpoints.ready)),
-        Route(f"/v1/models/{name}:predict", operations.v1_predict(requests), Inference(endpoints.v1)),
+        Route(
+            f"/v1/models/{name}:predict",
+            operations.v1_predict(requests),
+            Inference(endpoints.v1, f"/v1/models/{name}:predict"),
+        ),
         Route(f"/v1/models/{name}:explain", operations.v1_explain(requests, about.task), Inference(endpoints.explain)),
-        Route("/invocations", operations.invocations(requests), Inference(endpoints.mlflow)),
+        Route("/invocations", operations.invocations(requests), Inference(endpoints.mlflow, "/invocations")),
         Route("/feedback", operations.FEEDBACK, Intake(endpoints.feedback)),
         Route("/openapi.json", operations.OPENAPI, Page(endpoints.openapi)),
     )
@@ -55,5 +59,9 @@ def _of_v2(base: str, suffix: str, about: About, endpoints: ModelEndpoints) -> t
         Route(f"{base}/ready", operations.model_ready(suffix), Page(endpoints.ready)),
         Route(f"{base}/config", operations.config(suffix), Page(endpoints.config)),
         Route(f"{base}/stats", operations.statistics(suffix), Page(endpoints.statistics)),
-        Route(f"{base}/infer", operations.infer(suffix, about.requests), Inference(endpoints.v2)),
+        Route(
+            f"{base}/infer",
+            operations.infer(suffix, about.requests),
+            Inference(endpoints.v2, f"/v2/models/{about.name}/infer"),
+        ),
     )

@@ -74,6 +74,7 @@ class Monitor:
         self._failed_seconds = 0.0
         self._rows = 0
         self._answers = 0
+        self._mirrored = 0
         self._executions = 0
         self._phases = [0.0] * len(PHASES)
         self._last = 0.0
@@ -95,10 +96,17 @@ class Monitor:
         if code >= HTTP_ERRORS:
             self._failed_seconds += seconds
 
-    def count_answer(self, query: Query, predictions: Column | None, phases: tuple[float, float, float, float]) -> None:
+    def count_answer(
+        self,
+        query: Query,
+        predictions: Column | None,
+        phases: tuple[float, float, float, float],
+        *,
+        live: bool = True,
+    ) -> None:
         """Count an answer: the values of its rows, and its predictions when those were asked for.
 
-        phases: seconds in each of PHASES.
+        phases: seconds in each of PHASES. live: False for one to a mirrored request, whose values another version counts.
         """
         with self._lock:
             self._rows += query.rows
@@ -108,6 +116,9 @@ class Monitor:
             totals = self._phases
             for place, seconds in enumerate(phases):
                 totals[place] += seconds
+            if not live:
+                self._mirrored += 1
+                return
             columns = query.columns
             for _, index, counter in self._features:
                 counter.add(columns[index])
@@ -163,6 +174,9 @@ class Monitor:
         duration = HistogramMetricFamily(names.METRIC_REQUEST_DURATION, words, labels=MODEL_LABELS)
         duration.add_metric(self.labels, buckets, self._seconds)
         yield duration
+        mirrored = counter(names.METRIC_SHADOW_ANSWERS, "Answers to requests that another version mirrored here.")
+        mirrored.add_metric(self.labels, self._mirrored)
+        yield mirrored
         running = gauge(names.METRIC_IN_PROGRESS, "Inference requests that are being answered.")
         running.add_metric(self.labels, self.in_progress())
         yield running
@@ -203,6 +217,10 @@ class Monitor:
         for name, share in self._prediction_profile.bins().items():
             reference.add_metric([*self.labels, name], share)
         yield reference
+        edges = gauge(names.METRIC_PREDICTION_EDGE, "Upper bound of a bin of predicted numbers.", "bin")
+        for number, edge in enumerate(self._prediction_profile.edges):
+            edges.add_metric([*self.labels, str(number)], edge)
+        yield edges
 
 
 def _timestamp(created: str) -> float:

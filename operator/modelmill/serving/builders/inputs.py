@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from modelmill.api.base import Store
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import InferenceService, ModelVersion
+from modelmill.api.payloads import Feedback, PayloadLog
 from modelmill.api.runtime import Runtime
 
 
@@ -32,6 +33,9 @@ class Inputs:
     store: Store
     runtime: Runtime
     drift_features: int = 0
+    payload_log: PayloadLog | None = None
+    feedback: Feedback | None = None
+    mirrors: bool = False
 
     def hash(self) -> str:
         """Return the hash of what is not at its default."""
@@ -54,6 +58,9 @@ def inputs_of(service: InferenceService, version: ModelVersion) -> Inputs:
         store=version.spec.store,
         runtime=service.spec.runtime,
         drift_features=monitoring.drift.features if monitoring is not None else 0,
+        payload_log=service.spec.payload_log,
+        feedback=service.spec.feedback,
+        mirrors=service.spec.rollout.strategy == "Shadow",
     )
 
 

@@ -1,71 +1,45 @@
-"""Whether a new version is good enough: verdicts from what its pods and the stable ones counted. Pure."""
+"""Whether a new version is good enough: the verdict of all checks on what its pods and the stable ones counted. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from modelmill.api.analysis import Analysis, Check
-from modelmill.measuring.samples import MEASURES, Sample
+from modelmill.api.analysis import Analysis
+from modelmill.serving.rollout.checks import NO_FIGURES, judged, silence
+from modelmill.serving.rollout.findings import FAIL, PASS, WORST, Finding, Samples, Word, worst_of
 
-PASS: Final = "Pass"
-FAIL: Final = "Fail"
-INSUFFICIENT: Final = "Insufficient"
-NO_FIGURES: Final = "no figures from"
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Both tracks over the same time. pods: ready pods of the candidate; silent: those of them that gave no figures."""
-
-    candidate: Sample
-    stable: Sample
-    pods: int = 0
-    silent: int = 0
+CONCLUSIVE: Final = (PASS, FAIL)
+"""Verdicts after which counting begins anew. With the others it goes on, so that more is known the next time."""
+DRY_RUN: Final = "dry run"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the checks say. `requests` to the candidate in the measured time."""
 
-    verdict: Literal["Pass", "Fail", "Insufficient"]
+    verdict: Word
     requests: int
     message: str
 
 
+def aside_of(message: str) -> tuple[str, ...]:
+    """Return what a message of `judge` tells beside its verdict: that pods gave no figures, what dry runs say."""
+    told = [f"{DRY_RUN} {word}" for word in WORST if f"{DRY_RUN} {word}" in message]
+    return (*told, NO_FIGURES) if NO_FIGURES in message else tuple(told)
+
+
 def judge(analysis: Analysis, samples: Samples) -> Verdict:
-    """Return the verdict of all checks; with fewer requests than minRequests nothing is concluded."""
+    """Return the verdict of all checks: that of the worst one, with the texts of all that agree with it."""
     requests = int(samples.candidate.requests)
-    silent = f"{NO_FIGURES} {samples.silent} of {samples.pods} pods at /metrics" if samples.silent else ""
-    if silent and samples.silent == samples.pods:
-        # Whether there were requests is not known: none of them was counted.
-        return Verdict(INSUFFICIENT, requests, silent)
-    told = f"; {silent}" if silent else ""
-    if requests < analysis.min_requests:
-        return Verdict(INSUFFICIENT, requests, f"{requests} of {analysis.min_requests} requests needed{told}")
-    failed: list[str] = []
-    passed: list[str] = []
-    for check in analysis.checks:
-        good, text = _check(check, samples, analysis.min_requests)
-        (passed if good else failed).append(text)
-    if failed:
-        return Verdict(FAIL, requests, "; ".join(failed) + told)
-    return Verdict(PASS, requests, "; ".join(passed) + told)
+    found, dry = _findings(analysis, samples, dry_run=False), _findings(analysis, samples, dry_run=True)
+    worst = worst_of(found).verdict if found else PASS
+    texts = [one.text for one in found if one.verdict == worst]
+    texts += [f"{DRY_RUN} {one.verdict}: {one.text}" for one in dry]
+    texts += [silence(samples)] if samples.silent else []
+    return Verdict(worst, requests, "; ".join(dict.fromkeys(texts)))
 
 
-def _check(check: Check, samples: Samples, min_requests: int) -> tuple[bool, str]:
-    measure = MEASURES[check.metric]
-    value = measure(samples.candidate)
-    text = f"{check.metric} {value:.4g}"
-    if check.maximum is not None:
-        if value > float(check.maximum):
-            return False, f"{text} > {check.maximum}"
-        text += f" <= {check.maximum}"
-    if check.max_ratio_to_stable is not None:
-        if samples.stable.requests < min_requests:
-            return True, f"{text}, stable had {int(samples.stable.requests)} requests: not compared"
-        stable = measure(samples.stable)
-        if value > stable * float(check.max_ratio_to_stable):
-            return False, f"{text}, stable {stable:.4g}: more than {check.max_ratio_to_stable} times"
-        text += f", stable {stable:.4g}"
-    return True, text
+def _findings(analysis: Analysis, samples: Samples, *, dry_run: bool) -> list[Finding]:
+    wanted = (check for check in analysis.checks if check.dry_run == dry_run)
+    return [judged(check, samples, analysis.min_requests) for check in wanted]

@@ -22,14 +22,16 @@ from modelmill.kube.labels import (
 )
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
-from modelmill.serving.rollout.analysis import INSUFFICIENT
 from modelmill.serving.rollout.commands import Asked, asked_of, entered, obey, paused_by_step, unheard
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.findings import INSUFFICIENT
 from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before
-from modelmill.serving.rollout.measured import measured
+from modelmill.serving.rollout.measured import end_of, measured, paused_by_analysis
+from modelmill.serving.rollout.mirroring import makes_mirror, mirrored_first
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
+from modelmill.serving.rollout.stopped import resumed, stopped, was_stopped
 from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks
 from modelmill.serving.target import Problem, Target, may_be_tried
 from modelmill.serving.traffic.shares import only_revision
@@ -38,6 +40,7 @@ from modelmill.serving.view import View
 _WHY_FAST = {
     "Person": f"promoted by a person, {PROMOTE_FULL_ANNOTATION}",
     "Rollback": f"it served before, and a person asked for it, {ROLLBACK_ANNOTATION}",
+    "Mirror": "the same version, with pods that can mirror requests for strategy Shadow",
     "RollbackWindow": "it served before, within spec.rollout.rollbackWindow",
 }
 
@@ -55,16 +58,20 @@ def decide(view: View, at: Position | None) -> Decision:
 
 
 def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision:
-    target = aim.target
+    target = mirrored_first(view, aim)
     problem = target if isinstance(target, Problem) else None
     stable, candidate = view.status.stable, view.status.canary
     if stable is None:
-        return _first(view, target)
+        return stopped(view, _first(view, target))
     if not was_whole(view, stable):
         if isinstance(target, Problem) or target.revision == stable.revision or not may_be_tried(view, target):
-            return _prove(view, _kept(stable, target), problem)
+            return stopped(view, _prove(view, _kept(stable, target), problem))
         if not view.ready(stable.revision):
-            return _first(view, target)
+            return stopped(view, _first(view, target))
+    if not view.replicas:
+        return stopped(view, hold(view, _kept(stable, target), problem))
+    if was_stopped(view):
+        return resumed(view, hold(view, _kept(stable, target), problem))
     if candidate is not None and at is not None:
         if isinstance(target, Problem) or target.revision != candidate.revision:
             return drain(view, stable, candidate, problem, _why_not(view, candidate, target))
@@ -77,7 +84,7 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
     if target.revision == stable.revision:
         held = hold(view, _kept(stable, target), None)
         return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
-    if not may_be_tried(view, target):
+    if not may_be_tried(view, target) or (view.route is not None and view.route.reason):
         return hold(view, stable, None)
     return _start(view, stable, target, wished=aim.accepted)
 
@@ -139,7 +146,7 @@ def _first(view: View, target: Target | Problem) -> Decision:
 def _prove(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
     """The first version is being deployed: it serves when all its pods are ready."""
     held = hold(view, stable, problem)
-    if view.ready(stable.revision) < view.replicas:
+    if view.ready(stable.revision) < max(1, view.replicas):
         return replace(held, status=replace(held.status, phase="Deploying"))
     event = Event("Normal", "Serving", f"{stable.version} serves with {view.replicas} pods")
     status = replace(held.status, phase="Stable", history=with_served(view, stable))
@@ -162,7 +169,7 @@ def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> 
         step=0,
         step_time=now,
         start_time=now,
-        skips_steps=_skips(view, target, wished=wished),
+        skips_steps="Mirror" if makes_mirror(view, stable, target) else _skips(view, target, wished=wished),
     )
     at = position_of(view, candidate)
     decision = tracks(view, stable, candidate, at)
@@ -188,19 +195,23 @@ def _skips(view: View, target: Target, *, wished: bool) -> Literal["Rollback", "
 
 def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position, asked: Asked) -> Decision:
     """Measure, then go on, wait, take back or promote."""
+    if at.routed and view.route is not None and candidate.routed_time is None:
+        candidate = replace(candidate, routed_time=timestamp(view.now))
     reason = _failure(view, candidate, at)
     if reason is None and asked.says("abort"):
         reason = f"Aborted: by a person, {ABORT_ANNOTATION}={asked.new['abort']}"
     if reason is not None:
         return _fail(view, stable, candidate, reason)
     candidate, verdict = measured(view, candidate, at)
-    if at.analysis is not None and verdict is not None and candidate.failures > at.analysis.failure_limit:
-        return _fail(view, stable, candidate, f"AnalysisFailed: {verdict.message}")
+    reason = end_of(candidate, at, verdict)
+    if reason:
+        return _fail(view, stable, candidate, reason)
+    candidate, held = paused_by_analysis(view, candidate, at)
     candidate, told = obey(view, candidate, at, asked)
     candidate, paused = paused_by_step(view, candidate)
     at = position_of(view, candidate)
     decision = _step(view, stable, candidate, at)
-    return replace(decision, events=(*told, *paused, *decision.events))
+    return replace(decision, events=(*held, *told, *paused, *decision.events))
 
 
 def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:

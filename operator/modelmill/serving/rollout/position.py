@@ -11,7 +11,7 @@ from modelmill.api.inference_service_status import CanaryTrack
 from modelmill.api.rollout import Step
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.serving.capacity import FULL, candidate_pods
-from modelmill.serving.rollout.analysis import PASS
+from modelmill.serving.rollout.findings import INSUFFICIENT, PASS
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.view import View
 
@@ -26,7 +26,8 @@ class Position:
     deadline_left: seconds until missing readiness is a failure; None while all pods of the weight are ready.
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
-    passed: a measurement in this step passed. resumed: a person let it go on in this step. paused: why it waits for a person.
+    passed: as many measurements in a row as are asked for passed in this step. resumed: a person let it go on in this
+    step. paused: why it waits for a person. routed: the gateways give the weight; true where there are none.
     """
 
     strategy: str
@@ -46,11 +47,12 @@ class Position:
     passed: bool
     resumed: bool
     paused: str | None
+    routed: bool
 
     @property
     def measures(self) -> bool:
-        """Whether the candidate gets requests to be measured by: its share of them, or those to its preview."""
-        return self.analysis is not None and (self.weight > 0 or self.strategy == "BlueGreen")
+        """Whether the candidate gets requests to be measured by: its share, those to its preview, or mirrored ones."""
+        return self.analysis is not None and (self.weight > 0 or self.strategy in ("BlueGreen", "Shadow"))
 
     @property
     def step(self) -> Step:
@@ -76,9 +78,19 @@ class Position:
             return self.measure_left
         return float(self.analysis.interval_seconds) if self.passed else retry_seconds(self.analysis)
 
+    def lacks_data(self, candidate: CanaryTrack) -> bool:
+        """Tell whether the step's time is over and only too few figures keep it from ending."""
+        if self.analysis is None or self.ends is None or self.seconds_left > 0 or self.passed or not self.measures:
+            return False
+        last = next(iter(candidate.analysis), None)
+        held = last is not None and last.verdict == INSUFFICIENT and last.time > candidate.step_time
+        return held and self.deadline_left is None
+
     def describe(self) -> str:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
-        if self.ready < self.wanted:
+        if not self.routed and self.ready >= self.wanted:
+            waits = f"waits until the gateways give weight {self.weight}"
+        elif self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
         elif self.paused is not None or self.step.pause is not None:
@@ -117,9 +129,10 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         deadline_left=_deadline_left(view, candidate) if ready < wanted else None,
         deadline_seconds=view.spec.rollout.progress_deadline_seconds,
         measure_left=_measure_left(view, candidate, analysis, ends) if analysis is not None else None,
-        passed=was_measured(candidate, PASS),
+        passed=analysis is not None and enough_passed(candidate, analysis),
         resumed=candidate.resumed,
         paused=candidate.paused,
+        routed=view.route is None or view.route.carries(weight, candidate.revision),
     )
 
 
@@ -137,7 +150,14 @@ def weight_at(steps: Sequence[Step], index: int) -> int:
 
 def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
     """Tell whether a measurement in this step had the verdict. One of the second in which it began was of the step before."""
-    return any(one.verdict == verdict and one.time > candidate.step_time for one in candidate.analysis)
+    since = candidate.routed_time or candidate.step_time
+    return any(one.verdict == verdict and one.time > since for one in candidate.analysis)
+
+
+def enough_passed(candidate: CanaryTrack, analysis: Analysis) -> bool:
+    """Tell whether as many measurements in a row as are asked for passed in this step."""
+    # A rollout that an earlier release measured has no count; what it recorded once, passed.
+    return was_measured(candidate, PASS) and max(candidate.passes, 1) >= analysis.consecutive_success_limit
 
 
 def retry_seconds(analysis: Analysis) -> float:
@@ -181,11 +201,17 @@ def _end(
     if analysis is None or step.weight == FULL or pause_follows:
         return None
     since = max(began, view.ready_since(candidate.revision) or began)
+    if view.route is not None:
+        since = parse_timestamp(candidate.routed_time) if candidate.routed_time is not None else view.now
     return since + timedelta(seconds=analysis.interval_seconds)
 
 
 def _needed(analysis: Analysis) -> str:
-    text = f"needs a measurement of at least {analysis.min_requests} requests that passes"
+    times = analysis.consecutive_success_limit
+    if times == 1:
+        text = f"needs a measurement of at least {analysis.min_requests} requests that passes"
+    else:
+        text = f"needs {times} measurements in a row of at least {analysis.min_requests} requests that pass"
     return f"{text} if there are as many" if analysis.on_insufficient_data == "Pass" else text
 
 

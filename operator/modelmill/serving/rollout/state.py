@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelmill.serving.rollout.analysis import Samples
+from modelmill.serving.rollout.analysis import judge
+from modelmill.serving.rollout.findings import INSUFFICIENT, Samples
 from modelmill.serving.rollout.position import Position
 
 
@@ -21,6 +22,8 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
     """Return the state of the step."""
     if at.deadline_left is not None:
         return StepState(again=at.deadline_left)
+    if not at.routed:
+        return StepState()
     if at.step.pause is not None:
         return StepState(done=at.resumed)
     if at.passed and at.step.weight is not None:
@@ -33,10 +36,14 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
     if at.passed:
         return StepState(done=True)
     # The time is over without a verdict. Only a measurement that was taken, and had too few requests, decides.
-    if samples is not None and at.analysis.on_insufficient_data == "Pass":
+    short = samples is not None and judge(at.analysis, samples).verdict == INSUFFICIENT
+    if short and at.analysis.on_insufficient_data == "Pass":
         return StepState(done=True)
-    if samples is not None and at.analysis.on_insufficient_data == "Fail":
+    if short and at.analysis.on_insufficient_data == "Fail":
         seconds = int((at.ends - at.began).total_seconds())
-        text = f"InsufficientData: fewer than {at.analysis.min_requests} requests to the new version in {seconds} s"
+        needed = f"fewer than {at.analysis.min_requests} requests to the new version"
+        if samples is not None and samples.candidate.requests >= at.analysis.min_requests:
+            needed = "too few rows or labels to judge the new version by"
+        text = f"InsufficientData: {needed} in {seconds} s"
         return StepState(failed=text)
     return StepState(again=at.measure_again)

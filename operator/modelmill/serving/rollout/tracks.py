@@ -13,6 +13,7 @@ from modelmill.serving.history import MAX_TEXT, with_superseded
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.position import Position
 from modelmill.serving.target import Problem
+from modelmill.serving.traffic.gateway import routed_away
 from modelmill.serving.traffic.shares import actual_weight, only_revision
 from modelmill.serving.view import View
 
@@ -38,7 +39,10 @@ def hold(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
 def drain(
     view: View, stable: StableTrack, candidate: CanaryTrack, problem: Problem | None = None, why: str = ""
 ) -> Decision:
-    """No traffic to the candidate; it goes when the stable track is whole, after DRAIN_SECONDS, or without ready pods."""
+    """No traffic to the candidate; it goes when the stable track is whole, after DRAIN_SECONDS, or without ready pods.
+
+    Never before the gateways have taken its weight away, however long they need: they may send by what they knew.
+    """
     held = hold(view, stable, problem)
     if why and view.status.phase in ("RollingOut", "Paused"):
         text = f"{candidate.version} is taken away, {stable.version} serves: {why}"
@@ -46,7 +50,7 @@ def drain(
     since = candidate.step_time if candidate.weight == 0 else timestamp(view.now)
     left = (parse_timestamp(since) + timedelta(seconds=DRAIN_SECONDS) - view.now).total_seconds()
     whole = view.ready(stable.revision) >= view.replicas
-    if whole or left <= 0 or not view.ready(candidate.revision):
+    if ((whole or left <= 0) and routed_away(view)) or not view.ready(candidate.revision):
         history = with_superseded(view, candidate, why)
         return replace(held, status=replace(held.status, history=history), again=SOON)
     kept = _candidate(view, replace(candidate, step_time=since), 0)
@@ -54,7 +58,7 @@ def drain(
         held,
         status=replace(held.status, phase="RollingBack", canary=kept),
         replicas={**held.replicas, candidate.revision: candidate.replicas},
-        again=left,
+        again=left if left > 0 else None,
     )
 
 
@@ -62,9 +66,9 @@ def tracks(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position
     """Return the pods of both tracks, and whose the traffic is."""
     whole = at.weight == 0 or at.strategy == "BlueGreen"
     keep = stable_pods(view.replicas, at.weight, candidate_ready=at.ready, has=stable.replicas)
-    keep = view.replicas if whole else keep
+    keep = view.replicas if whole or view.route is not None else keep
     only = None
-    if whole:
+    if whole and view.route is None:
         switched = candidate.actual_weight == FULL and at.ready > 0
         mine = at.weight == FULL and (at.ready >= at.wanted or switched)
         only = only_revision(view, candidate.revision if mine else stable.revision)
@@ -88,8 +92,7 @@ def _stable(view: View, stable: StableTrack, replicas: int) -> StableTrack:
 
 
 def _candidate(view: View, candidate: CanaryTrack, weight: int, only: str | None = None) -> CanaryTrack:
-    ready, stable = view.ready(candidate.revision), view.status.stable
-    actual = actual_weight(weight, ready, view.ready(stable.revision) if stable is not None else 0)
+    ready, actual = view.ready(candidate.revision), actual_weight(view, candidate, weight)
     if only is not None:
         actual = FULL if only == candidate.revision else 0
     return replace(candidate, ready=ready, weight=weight, actual_weight=actual)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from modelmill.api.inference_service_status import InferenceServiceStatus
-from modelmill.contracts import names
 from modelmill.kube import labels
 from modelmill.serving.rollout.strategies import effective
+from modelmill.serving.traffic.ports import service_ports, speaks_grpc
+from modelmill.serving.traffic.preview import preview_name
 from modelmill.serving.view import View
 
-
-def preview_name(service: str) -> str:
-    """Return the name of the Service in front of a version that has no traffic yet."""
-    return f"{service}-preview"
+PORT: Final = 80
 
 
 def build_preview(view: View, status: InferenceServiceStatus) -> dict[str, Any] | None:
@@ -25,12 +23,11 @@ def build_preview(view: View, status: InferenceServiceStatus) -> dict[str, Any] 
     if status.stable is None or (rollout.strategy != "BlueGreen" and rollout.steps[0].set_canary_replicas is None):
         return None
     comes = status.canary if status.phase in ("RollingOut", "Paused") else None
-    service = build_service(view, (comes or status.stable).revision)
-    return {**service, "metadata": {**service["metadata"], "name": preview_name(view.name)}}
+    return build_service(view, (comes or status.stable).revision, preview_name(view.name))
 
 
-def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
-    """Return the Service, port 80.
+def build_service(view: View, only_revision: str | None, name: str = "") -> dict[str, Any]:
+    """Return the Service: port 80, and that of gRPC where pods speak it. name: left out, that of the InferenceService.
 
     only_revision: outside a rollout the one revision that may get traffic, so that weight 0 is immediate on a rollback; None
     while two revisions share the traffic by their ready pods.
@@ -42,13 +39,13 @@ def build_service(view: View, only_revision: str | None) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
-            "name": view.name,
+            "name": name or view.name,
             "namespace": view.namespace,
             "labels": {labels.SERVICE_LABEL: view.name, "app.kubernetes.io/instance": view.name},
         },
         "spec": {
             "type": "ClusterIP",
             "selector": selector,
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": names.HTTP_PORT}],
+            "ports": service_ports(speaks_grpc(view.spec, view.deployments.values())),
         },
     }

@@ -214,6 +214,127 @@ def test_the_operator_writes_status_and_finalizer(asking: Asking, foreign: str) 
     assert asking.ask(operator, "PATCH", f"{PATHS['modelversions']}/{foreign}-1", held).code == 200
 
 
+LOGGED: Mapping[str, Any] = {"uri": "s3://logs"}
+
+
+def inference_service(spec: Mapping[str, Any], name: str = "cars") -> Body:
+    body = load.inference_service(OURS, name)
+    return {**body, "spec": {**body["spec"], **spec}}
+
+
+def logged(secret: str) -> Body:
+    return {"payloadLog": {**LOGGED, "secretRef": {"name": secret}}}
+
+
+def signed(secret: str) -> Body:
+    return {"feedback": {"keySecretRef": {"name": secret}}}
+
+
+def pulled(secret: str) -> Body:
+    return {"runtime": {"podTemplate": {"imagePullSecrets": [{"name": secret}]}}}
+
+
+def run_as(account: str) -> Body:
+    return {"runtime": {"podTemplate": {"serviceAccountName": "trainer" if account == "own" else "store"}}}
+
+
+def scoring(where: Body) -> Body:
+    entry = {"name": "new", "input": {"uri": "s3://new", "format": "csv"}, "output": {"uri": "s3://scored"}}
+    return {"batch": [{**entry, "name": "first", "store": {}}, {**entry, "store": where}]}
+
+
+def scored_with(secret: str) -> Body:
+    return scoring({"secretRef": {"name": secret}})
+
+
+def scored_as(account: str) -> Body:
+    return scoring({"serviceAccountName": "trainer" if account == "own" else "store"})
+
+
+OF_SERVICES = [
+    (scored_with, "spec.batch[].store.secretRef.name"),
+    (scored_as, "spec.batch[].store.serviceAccountName"),
+    (pulled, "spec.runtime.podTemplate.imagePullSecrets"),
+    (run_as, "spec.runtime.podTemplate.serviceAccountName"),
+    (logged, "spec.payloadLog.secretRef.name"),
+    (signed, "spec.feedback.keySecretRef.name"),
+]
+
+
+@pytest.mark.parametrize(("naming", "field"), OF_SERVICES, ids=[field for _, field in OF_SERVICES])
+def test_what_a_person_may_not_use_cannot_be_named_for_servers(
+    asking: Asking, naming: Callable[[str], Body], field: str
+) -> None:
+    path, who = PATHS["inferenceservices"], SUBJECTS["scientist"]
+    answer = asking.ask(who, "POST", path, inference_service(naming("other")))
+    assert answer.code == 403
+    assert f"{field}: {who.user} may not" in answer.message
+    assert "that you may" in answer.message
+    assert asking.ask(who, "POST", path, inference_service(naming("own"))).code == 201
+    assert asking.ask(who, "POST", path, inference_service({})).code == 201
+    assert asking.ask(SUBJECTS["editor"], "POST", path, inference_service(naming("other"))).code == 201
+
+
+def test_what_a_person_may_not_use_cannot_be_named_for_runs(asking: Asking) -> None:
+    def job(secret: str) -> Body:
+        body = training_job(store("own"))
+        return {**body, "spec": {**body["spec"], "podTemplate": {"imagePullSecrets": [{"name": secret}]}}}
+
+    path, who = PATHS["trainingjobs"], SUBJECTS["scientist"]
+    answer = asking.ask(who, "POST", path, job("other"))
+    assert answer.code == 403
+    assert f"spec.podTemplate.imagePullSecrets: {who.user} may not get each Secret of other" in answer.message
+    assert asking.ask(who, "POST", path, job("own")).code == 201
+    assert asking.ask(SUBJECTS["editor"], "POST", path, job("other")).code == 201
+
+
+@pytest.fixture
+def foreign_service(asking: Asking) -> Iterator[str]:
+    """An InferenceService whose servers have keys that the scientist may not get; its path."""
+    body = inference_service({**logged("other"), **signed("other")}, "foreign")
+    made = asking.ask(ADMINISTRATOR, "POST", PATHS["inferenceservices"], body, dry=False)
+    assert made.code == 201, made.message
+    yield f"{PATHS['inferenceservices']}/foreign"
+    asking.ask(ADMINISTRATOR, "DELETE", f"{PATHS['inferenceservices']}/foreign", dry=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"payloadLog": {"uri": "s3://mine"}},
+        {"payloadLog": {"endpoint": "http://mine.example:80"}},
+        {"feedback": {"keySecretRef": {"key": "another"}}},
+        {"runtime": {"warmupRequests": 1}},
+        {"model": {"follow": None, "version": "cars-of-mine"}},
+        scoring({}),
+    ],
+    ids=["uri", "endpoint", "key", "runtime", "version", "batch"],
+)
+def test_what_servers_do_with_keys_of_others_cannot_be_changed(
+    asking: Asking, foreign_service: str, change: Body
+) -> None:
+    answer = asking.ask(SUBJECTS["scientist"], "PATCH", foreign_service, {"spec": change})
+    assert answer.code == 403
+    assert "scientist@ours may not get Secret other" in answer.message
+    assert asking.ask(SUBJECTS["editor"], "PATCH", foreign_service, {"spec": change}).code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spec": {"replicas": 3}},
+        {"spec": {"rollout": {"progressDeadlineSeconds": 60}}},
+        {"spec": {"payloadLog": None, "feedback": None}},
+        {"metadata": {"annotations": {"modelmill.dev/retry": "again"}}},
+    ],
+    ids=["replicas", "rollout", "without-keys", "annotation"],
+)
+def test_what_does_nothing_with_the_keys_of_servers_can_be_changed(
+    asking: Asking, foreign_service: str, change: Body
+) -> None:
+    assert asking.ask(SUBJECTS["scientist"], "PATCH", foreign_service, change).code == 200
+
+
 def test_the_policy_says_nothing_of_itself(tenants: Cluster) -> None:
     """The API server finds no fault with its expressions, for each kind that they are for."""
     policy = tenants.find("validatingadmissionpolicy", "modelmill-operator-references")

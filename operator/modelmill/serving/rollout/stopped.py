@@ -1,0 +1,62 @@
+"""A service without pods, by spec.suspend or spec.replicas 0, and how it comes back.
+
+A version is judged by its requests, and there are none. So no rollout begins while a service is stopped, and one that goes on
+ends: it begins anew when the pods of the stable version are back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, Literal
+
+from modelmill.api.tracks import STOPPED
+from modelmill.engine.interface import Event
+from modelmill.serving.health import trouble
+from modelmill.serving.history import with_superseded
+from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.tracks import SOON
+from modelmill.serving.view import View
+
+RESUMING: Final = "Resuming"
+_WHY = {"Suspended": "spec.suspend is true", "ScaledToZero": "spec.replicas is 0"}
+
+
+def stopped(view: View, held: Decision) -> Decision:
+    """Return the decision about the stable track alone, of a service that is to have no pods; any other as it is."""
+    if view.replicas or held.status.stable is None:
+        return held
+    phase: Literal["Suspended", "ScaledToZero"] = "Suspended" if view.spec.suspend else "ScaledToZero"
+    status, events = replace(held.status, phase=phase, previous=None), held.events
+    candidate = view.status.canary
+    if candidate is not None and candidate.revision != held.status.stable.revision:
+        status = replace(status, history=with_superseded(view, candidate, _WHY[phase]))
+    if view.status.phase != phase:
+        text = f"{_WHY[phase]}: the pods of {held.status.stable.version} go"
+        events = (*events, Event("Normal", phase, text))
+    return replace(held, status=status, events=events)
+
+
+def stopped_message(view: View, version: str) -> str:
+    """Return why a stopped service has no pods, and what brings them back."""
+    if view.spec.suspend:
+        return f"{_WHY['Suspended']}: {version} is kept without pods; set it to false to serve again"
+    return f"{_WHY['ScaledToZero']}: {version} is kept without pods; kubectl scale brings them back"
+
+
+def was_stopped(view: View) -> bool:
+    """Tell whether the service was stopped, as its status says, and is not known to be back."""
+    return view.status.phase in (*STOPPED, RESUMING)
+
+
+def resumed(view: View, held: Decision) -> Decision:
+    """Return the decision about the stable track alone, of a service whose pods are to come back.
+
+    Nothing is rolled out meanwhile: a candidate would be the only one that answers. That they are back is written down before
+    a candidate takes their room, or a plan that did not see its status written would wait for them again.
+    """
+    stable = held.status.stable
+    if stable is None:
+        return held
+    if view.ready(stable.revision) < view.replicas and trouble(view, stable.revision) is None:
+        return replace(held, status=replace(held.status, phase=RESUMING))
+    return replace(held, again=SOON)

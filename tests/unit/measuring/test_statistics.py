@@ -1,0 +1,99 @@
+"""Tests of statistics: against exact sums, against counting by hand, and on counts of any size."""
+
+from __future__ import annotations
+
+import math
+import random
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from modelmill.measuring.statistics import (
+    MOST_RANKED,
+    binomial_tail,
+    exceedance_tail,
+    lower_share_tail,
+    normal_tail,
+    psi,
+    rate_ratio_tail,
+)
+
+COUNTS = st.floats(0, 1e15) | st.integers(0, 60).map(float)
+
+
+@given(st.integers(1, 400), st.data(), st.floats(0, 1))
+def test_binomial_tail_is_the_sum_of_its_terms(trials: int, data: st.DataObject, share: float) -> None:
+    successes = data.draw(st.integers(0, trials))
+    assert binomial_tail(successes, trials, share) == pytest.approx(
+        stats.binom.sf(successes - 1, trials, share), abs=1e-9
+    )
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.data())
+def test_exceedance_tail_is_hypergeometric(count: int, stable: int, data: st.DataObject) -> None:
+    above, rank = data.draw(st.integers(0, count)), data.draw(st.integers(1, stable))
+    exact = stats.hypergeom.sf(rank - 1, count + stable, stable, rank + count - above)
+    assert exceedance_tail(above, count, rank, stable) == pytest.approx(exact, abs=1e-9)
+
+
+def test_exceedance_tail_counts_orders_that_are_equally_likely() -> None:
+    """Two of three values above the second of four: by all 35 orders of the pooled values."""
+    places = range(7)
+    orders = [set(mine) for mine in combinations(places, 3)]
+    hits = 0
+    for mine in orders:
+        second = [place for place in places if place not in mine][1]
+        hits += sum(place > second for place in mine) >= 2
+    assert exceedance_tail(2, 3, 2, 4) == pytest.approx(hits / len(orders))
+
+
+@given(COUNTS, COUNTS, COUNTS, COUNTS, st.floats(0, 10))
+def test_counts_of_any_size_give_a_probability(one: float, two: float, three: float, four: float, bound: float) -> None:
+    for chance in (
+        binomial_tail(one, two, min(bound, 1)),
+        rate_ratio_tail(min(one, two), two, min(three, four), four + 1, bound),
+        exceedance_tail(one, two, three, four),
+        lower_share_tail(min(one, two), two, min(three, four), four, bound),
+        normal_tail(one),
+    ):
+        assert 0 <= chance <= 1
+
+
+def test_samples_beyond_the_bound_claim_no_more_than_those_at_it() -> None:
+    assert exceedance_tail(600, MOST_RANKED, 9500, MOST_RANKED) == exceedance_tail(6e10, 1e12, 95e10, 1e12)
+    assert binomial_tail(2e5, 1e6, 0.199) == binomial_tail(2e11, 1e12, 0.199)
+
+
+def test_errors_of_equal_rates_are_no_evidence_and_five_of_ten_against_none_are() -> None:
+    assert rate_ratio_tail(1, 100, 9, 900, 1) > 0.5
+    assert rate_ratio_tail(5, 10, 0, 90, 3) == pytest.approx(0.25**5)
+    assert rate_ratio_tail(0, 10, 0, 90, 3) == 1
+
+
+def test_share_that_is_much_lower_is_evidence() -> None:
+    assert lower_share_tail(95, 100, 95, 100, 1) == pytest.approx(0.5)
+    assert lower_share_tail(60, 100, 95, 100, 1) < 1e-6
+
+
+@pytest.mark.parametrize("rows", [50, 200, 1000])
+def test_psi_of_equal_distributions_is_nearly_zero_however_few_rows_there_are(rows: int) -> None:
+    """The plain index of 50 rows in ten bins is 0.4 on the average."""
+    chosen = random.Random(rows)
+    found = []
+    for _ in range(200):
+        one, other = [0.0] * 10, [0.0] * 10
+        for _ in range(rows):
+            one[chosen.randrange(10)] += 1
+            other[chosen.randrange(10)] += 1
+        found.append(psi(one, other, 0.001))
+    assert sum(value for value, _ in found) / len(found) < 0.06
+    assert all(least <= 0.1 for _, least in found)
+
+
+def test_psi_of_many_rows_is_the_textbook_value() -> None:
+    value, least = psi([250_000, 750_000], [500_000, 500_000], 0.001)
+    assert value == pytest.approx(0.25 * math.log(3), abs=1e-3)
+    assert 0.26 < least < value

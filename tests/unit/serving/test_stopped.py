@@ -1,0 +1,140 @@
+"""Services without pods: suspended, scaled to zero, and what is asked of them meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.serving.simulated import World, condition
+
+STOPS: list[tuple[dict[str, Any], str]] = [({"suspend": True}, "Suspended"), ({"replicas": 0}, "ScaledToZero")]
+
+
+def change(world: World, **spec: Any) -> None:
+    world.parent["spec"] |= spec
+    world.reconcile()
+
+
+def start(world: World) -> None:
+    change(world, suspend=False, replicas=4)
+
+
+@pytest.mark.parametrize(("spec", "phase"), STOPS)
+def test_a_stopped_service_keeps_everything_but_its_pods_and_comes_back(spec: dict[str, Any], phase: str) -> None:
+    world = World().serving()
+    before = world.status
+    change(world, **spec)
+    world.run(5)
+    assert not world.pods
+    assert (world.status["phase"], world.status["readyReplicas"]) == (phase, "0/0")
+    assert world.status["stable"] == before["stable"] | {"replicas": 0, "ready": 0}
+    assert world.status["url"] == before["url"]
+    assert world.service
+    assert not world.budgets
+    assert condition(world, "Ready")[:2] == ("True", phase)
+    assert condition(world, "Available")[:2] == ("False", phase)
+    assert condition(world, "Reconciling")[0] == condition(world, "Stalled")[0] == "False"
+    writes = dict(world.writes)
+    world.restart_operator()
+    world.run(60)
+    assert world.writes == writes
+    start(world)
+    assert world.status["phase"] == "Resuming"
+    assert condition(world, "Reconciling")[:2] == ("True", "Resuming")
+    world.run(5)
+    assert world.status["phase"] == "Stable"
+    assert (world.status["stable"], world.status["history"]) == (before["stable"], before["history"])
+    assert len(world.pods) == 4
+
+
+@pytest.mark.parametrize(("spec", "phase"), STOPS)
+def test_a_version_that_comes_meanwhile_is_rolled_out_when_the_pods_are_back(spec: dict[str, Any], phase: str) -> None:
+    world = World().serving()
+    change(world, **spec)
+    world.run(5)
+    world.add("cars-2")
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == (phase, "cars-1")
+    assert len(world.deployments) == 1
+    start(world)
+    world.kubelet(1)
+    world.reconcile()
+    assert "canary" not in world.status, "a candidate would be the only one that answers"
+    world.run(2)
+    assert world.status["canary"]["version"] == "cars-2"
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("Stable", "cars-2")
+
+
+@pytest.mark.parametrize(("spec", "phase"), STOPS)
+def test_a_rollout_ends_with_the_pods_and_begins_anew(spec: dict[str, Any], phase: str) -> None:
+    world = World().serving()
+    world.add("cars-2")
+    world.run(5)
+    assert world.status["canary"]["version"] == "cars-2"
+    change(world, **spec)
+    world.run(3)
+    assert world.status["phase"] == phase
+    assert not world.pods
+    assert len(world.deployments) == 1
+    ended = world.status["history"][0]
+    assert (ended["version"], ended["outcome"]) == ("cars-2", "Superseded")
+    assert "failedRevision" not in world.status
+    start(world)
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("Stable", "cars-2")
+
+
+@pytest.mark.parametrize(("spec", "phase"), STOPS)
+def test_a_new_service_may_begin_without_pods(spec: dict[str, Any], phase: str) -> None:
+    world = World()
+    world.parent["spec"] |= spec
+    world.run(5)
+    assert (world.status["phase"], world.status["stable"]["version"]) == (phase, "cars-1")
+    assert not world.status.get("history")
+    world.add("cars-2")
+    world.run(5)
+    assert world.status["stable"]["version"] == "cars-2", "what never served makes way"
+    start(world)
+    world.run(5)
+    latest = world.status["history"][0]
+    assert (latest["version"], latest["outcome"]) == ("cars-2", "Serving")
+    assert len(world.deployments) == 1
+
+
+def test_a_rollback_is_remembered_while_stopped() -> None:
+    world = World().serving()
+    world.errors = {"cars-2"}
+    world.add("cars-2")
+    world.run(60)
+    failed = world.status["failedRevision"]
+    change(world, suspend=True)
+    world.run(5)
+    assert (world.status["phase"], world.status["failedRevision"]) == ("Suspended", failed)
+    start(world)
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("RolledBack", "cars-1")
+
+
+def test_pods_that_cannot_come_back_make_way_for_a_version_that_can() -> None:
+    world = World().serving()
+    change(world, suspend=True)
+    world.run(5)
+    world.broken = {"cars-1"}
+    start(world)
+    world.run(5)
+    assert condition(world, "Ready")[:2] == ("False", "GoldenMismatch")
+    world.add("cars-2")
+    world.run(60)
+    assert world.status["stable"]["version"] == "cars-2"
+
+
+def test_deletion_of_a_failing_deployment_while_stopped_loses_nothing() -> None:
+    world = World().serving()
+    change(world, replicas=0)
+    world.run(3)
+    world.deployments.clear()
+    world.reconcile()
+    assert len(world.deployments) == 1
+    assert not world.pods
