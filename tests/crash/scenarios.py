@@ -502,7 +502,12 @@ def looks_find(job: Object, pod: int) -> Ending:
     return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
 
 
-SCORES = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+SCORES = {
+    "name": "new",
+    "input": {"uri": "s3://data/new", "format": "csv"},
+    "output": {"uri": "s3://data/scored"},
+    "store": {"endpoint": "http://s3:7070", "secretRef": {"name": "keys"}},
+}
 
 
 def batch_ends(job: Object, pod: int) -> Ending:
