@@ -46,6 +46,7 @@ class Config:
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     report_url: where trials of searches report, as their pods reach it.
     network: what NetworkPolicies of the pods are made from; None for none.
+    model_code: namespaces in which models may run code of their own in their servers; `*` for all.
     """
 
     trainer_image: str
@@ -54,6 +55,7 @@ class Config:
     alert_token_file: str | None
     report_url: str
     network: Network | None
+    model_code: Sequence[str]
     settings: Settings
 
 
@@ -79,6 +81,7 @@ def config_from(environment: Mapping[str, str]) -> Config:
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
         report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
+        model_code=_listed(environment, "MODELMILL_MODEL_CODE_NAMESPACES"),
         settings=settings,
     )
 
@@ -168,7 +171,7 @@ def controllers(
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART],
+            [*of_servers, serving.serving_part(server, Scraper(), config.model_code), monitoring.PART],
             concerns={
                 PODS: Concern(serving.keys_of_pod),
                 REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,

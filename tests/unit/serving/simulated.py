@@ -134,6 +134,7 @@ class World:
         self.refuse_status = False
         self.traffic = Traffic()
         self.image = Image("server:1", "IfNotPresent")
+        self.model_code: tuple[str, ...] = ()
         self.start_operator()
         self.events: list[str] = []
         self.messages: list[str] = []
@@ -190,7 +191,7 @@ class World:
         self._wake = 0
 
     def start_operator(self) -> None:
-        part = serving_part(self.image, self.traffic)
+        part = serving_part(self.image, self.traffic, self.model_code)
         assert isinstance(part.contribute, Serving)
         self.serving_code = part.contribute
         self.operator = Composed([part, *(other for other in SERVING.parts if other.name != part.name)])
