@@ -77,6 +77,9 @@ TABLE: Mapping[str, Sequence[str]] = {
     LABEL_KEY: ("app", "a", "kubernetes.io/hostname", "a..b/c", "A_b.c-d", "x" * 63, "a" * 253 + "/" + "b" * 63),
     LABEL_VALUE: ("", "a", "fast", "7", "A_b.c-d", "x" * 63),
     r"^[A-Za-z_][A-Za-z0-9_.]*$": ("numpy.ndarray", "a", "_", "a..b", "x" * 256),
+    r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": (
+        "cars.example.com", "*.example.com", "a", "0.0", "a" * 253, "a--b.c",
+    ),
     r"^[A-Z][A-Za-z]*$": ("Spec", "Manual", "Alert", "Z", "X" * 32),
 }  # fmt: skip
 """Texts by pattern: a pattern that a schema gets later must have its row."""

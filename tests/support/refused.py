@@ -208,6 +208,11 @@ def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
     return {**body, "metadata": {**body["metadata"], "name": name}, "spec": {**body["spec"], **spec}}
 
 
+def scoring(**more: Any) -> Body:
+    entry = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+    return service({"batch": [{**entry, **more}]})
+
+
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 EXPRESSION = {"key": "disk", "operator": "In"}
 
@@ -295,6 +300,14 @@ def checked(**check: Any) -> Body:
     return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
 
 
+CPU = {"targetCPUUtilizationPercentage": 80}
+
+
+def shadowed(*checks: Body, **shadow: Any) -> Body:
+    analysis = {"analysis": {"checks": list(checks)}} if checks else {}
+    return service({"rollout": {"strategy": "Shadow", "shadow": shadow, **analysis}})
+
+
 CREATED: Mapping[str, Callable[[], Body]] = {
     "metadata.name must be at most 44 characters of a-z": lambda: service({}, "9cars"),
     "set exactly one of follow (Approved), version (pinned) and alias": lambda: service({"model": {"name": "cars"}}),
@@ -305,6 +318,13 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "analysis needs a step with a weight below 100": lambda: service(
         {"rollout": {"steps": [{"weight": 100}], "analysis": ANALYSIS}}
     ),
+    "parentRefs, hostnames and routeRef need mode GatewayAPI": lambda: service(
+        {"rollout": {"traffic": {"parentRefs": [{"name": "gateway"}]}}}
+    ),
+    "mode GatewayAPI takes either parentRefs": lambda: service({"rollout": {"traffic": {"mode": "GatewayAPI"}}}),
+    "hostnames are those of the route that is made": lambda: service(
+        {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "hostnames": ["a.example.com"]}}}
+    ),
     "the weights of the steps must not become smaller": lambda: service(
         {"rollout": {"steps": [{"weight": 50}, {"pauseSeconds": 5}, {"weight": 20}]}}
     ),
@@ -312,6 +332,17 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "strategy BlueGreen takes no steps": lambda: service(
         {"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 10}]}}
     ),
+    "strategy Shadow takes no steps": lambda: service({"rollout": {"strategy": "Shadow", "steps": [{"weight": 10}]}}),
+    "shadow is for strategy Shadow": lambda: service({"rollout": {"shadow": {}}}),
+    "check Disagreement needs strategy Shadow": lambda: service(
+        {"rollout": {"analysis": {"checks": [{"metric": "Disagreement", "maximum": "0.1"}]}}}
+    ),
+    "Disagreement is with the stable version already": lambda: shadowed(
+        {"metric": "Disagreement", "maximum": "0.1", "maxRatioToStable": "2"}
+    ),
+    "strategy Shadow is measured by ErrorRatio": lambda: shadowed({"metric": "PredictionPSI", "maximum": "0.1"}),
+    "sampleRatio of a shadow must be above 0": lambda: shadowed(sampleRatio="0"),
+    "relative and absolute must be 0 or more": lambda: shadowed(tolerance={"relative": "-0.1"}),
     "blueGreen is for strategy BlueGreen": lambda: service({"rollout": {"blueGreen": {}}}),
     "analysis needs prePromotionSeconds or postPromotionSeconds": lambda: service(
         {
@@ -325,7 +356,20 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
+    "output.uri must not lie in input.uri": lambda: scoring(output={"uri": "s3://data/new/scored"}),
+    "parallelism must not be above partitions": lambda: scoring(partitions=2, parallelism=3),
+    "minReplicas must not be above maxReplicas": lambda: service(
+        {"autoscaling": {"minReplicas": 3, "maxReplicas": 2, **CPU}}
+    ),
+    "autoscaling needs a target": lambda: service({"autoscaling": {"maxReplicas": 2}}),
     "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
+    "a check has either metric or prometheus": lambda: checked(maximum="1"),
+    "maxRatioToStable, minRatioToStable and minSamples are for metrics": lambda: checked(
+        prometheus={"query": "1"}, maximum="1", minSamples=5
+    ),
+    "in $( ) a query may have namespace": lambda: checked(
+        prometheus={"query": "up{a='$(namespace)$(secret)'}"}, maximum="1"
+    ),
     "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
     "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
     "PredictionPSI compares with the stable version already": lambda: checked(

@@ -18,6 +18,7 @@ from modelmill.kube.labels import (
     SERVICE_LABEL,
 )
 from modelmill.kube.texts import fitted
+from modelmill.serving.autoscaled import scaling_active
 from modelmill.serving.health import Trouble, trouble
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import FAIL
@@ -27,7 +28,7 @@ from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.traffic.ports import speaks_grpc
 from modelmill.serving.view import View
 
-CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack")
+CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack", "ScalingActive")
 MAX_EVENT = 1000
 Track = StableTrack | CanaryTrack
 
@@ -73,6 +74,7 @@ def conditions(view: View, decision: Decision) -> list[Condition]:
         _available(view, decision, stable, canary),
         _reconciling(view, decision, stable, canary, seen),
         _stalled(view, decision, seen),
+        *scaling_active(view, decision),
     ]
     if decision.status.failed_revision:
         told.append(_rolled_back(decision.status))
@@ -102,7 +104,7 @@ def _ready(
     if phase in STOPPED:
         # What is wanted is reached, which is what Ready means to kstatus; that nothing answers is said by Available.
         return Condition("Ready", TRUE, phase, stopped_message(view, stable.version))
-    if phase == "Deploying" or answering < view.replicas:
+    if phase == "Deploying" or answering < view.needed:
         text = f"{stable.version}: {count}"
         if seen is None:
             return Condition("Ready", FALSE, "PodsNotReady", text)

@@ -26,10 +26,21 @@ from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
-from modelmill.kube.resources import DEPLOYMENTS, HTTP_ROUTES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
+from modelmill.kube.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+)
+from modelmill.serving.autoscaled import as_counted
+from modelmill.serving.builders.shadow import SUFFIX
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
-from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
+from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods, Queries
 from modelmill.serving.rollout.commands import MAX_TEXT
 from modelmill.serving.rollout.decide import decide
 from modelmill.serving.rollout.going_back import PREVIOUS, asked_version
@@ -46,27 +57,29 @@ FIELDS: Final = (
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
+    Child(CONFIG_MAPS, True, suffix=SUFFIX),
     Child(HTTP_ROUTES, True),
     Child(POD_DISRUPTION_BUDGETS, True),
+    Child(HORIZONTAL_POD_AUTOSCALERS, True),
     Child(DEPLOYMENTS, True),
 )
 
 
-def serving_part(image: Image, pods: Pods, model_code: Collection[str] = ()) -> Part:
-    """Return the part. image: the server of this release; pods: asks them what they counted.
+def serving_part(image: Image, pods: Pods, queries: Queries, model_code: Collection[str] = ()) -> Part:
+    """Return the part. image: the server of this release; pods, queries: ask pods what they counted, and Prometheus.
 
     model_code: namespaces in which models may run code of their own; `*` for all.
     """
-    return Part("serving", Serving(image, pods, model_code), FIELDS, CONDITIONS, CHILDREN)
+    return Part("serving", Serving(image, pods, queries, model_code), FIELDS, CONDITIONS, CHILDREN)
 
 
 class Serving:
     """Says what serving wants. Every decision is in the status; only counters of pods are kept in memory."""
 
-    def __init__(self, image: Image, pods: Pods, model_code: Collection[str] = ()) -> None:
+    def __init__(self, image: Image, pods: Pods, queries: Queries, model_code: Collection[str] = ()) -> None:
         self._image = image
         self._model_code = frozenset(model_code)
-        self.measurer = Measurer(pods)
+        self.measurer = Measurer(pods, queries)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
         """Return the contribution; see `engine.parts.Contribute`."""
@@ -89,7 +102,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = with_problem(view, decide(view, at))
+    decision = with_problem(view, as_counted(view, decide(view, at)))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)
@@ -114,6 +127,7 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     ours = world.owned(DEPLOYMENTS, service.namespace, service.uid)
     owned = [one for one in ours if one["metadata"]["name"].startswith(prefix)]
     deployments = {one["metadata"]["name"].removeprefix(prefix): one for one in owned}
+    autoscalers = world.owned(HORIZONTAL_POD_AUTOSCALERS, service.namespace, service.uid)
     model, tracks = service.spec.model, (service.status.stable, service.status.canary)
     labelled = world.labelled(MODEL_VERSIONS, service.namespace, labels.MODEL_LABEL, model.name)
     newest = _newest(labelled, model.name) if model.follow is not None else None
@@ -138,6 +152,7 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         route=route_of(service, world),
         awaited=awaited["metadata"]["name"] if awaited is not None else None,
         imports={name: told for name, told in imports.items() if told is not None},
+        autoscalers={one["metadata"]["name"].removeprefix(prefix): one for one in autoscalers},
     )
 
 

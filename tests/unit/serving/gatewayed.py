@@ -132,7 +132,7 @@ class Gatewayed(World):
     def check(self) -> None:
         """What must hold after every reconciliation."""
         status, spec = self.status, self.parent["spec"]
-        if spec["rollout"]["traffic"]["mode"] == "Replicas":
+        if spec["rollout"]["traffic"]["mode"] == "Replicas" or spec.get("suspend") or not spec["replicas"]:
             super().check()
             return
         stable, canary = status.get("stable"), status.get("canary")
@@ -153,5 +153,10 @@ class Gatewayed(World):
             assert ready[chosen], "traffic to a candidate that is not ready"
             if canary["replicas"] and self.routes and self.installed and not status.get("failedRevision"):
                 assert self.weights[1] <= canary["weight"]
-        if canary.get("routedTime") and status["phase"] == "RollingOut" and canary["ready"] >= canary["replicas"]:
+        if (
+            "cars" in self.routes
+            and canary.get("routedTime")
+            and status["phase"] == "RollingOut"
+            and canary["ready"] >= canary["replicas"]
+        ):
             assert canary["actualWeight"] in (0, canary["weight"])

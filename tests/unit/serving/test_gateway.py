@@ -268,8 +268,10 @@ def test_any_order_of_events_with_a_gateway(replicas: int, own: bool, events: li
             happen(world, event)
         world._wake = world.time
         world.settle()
-    for event in ("healthy", "busy", "follow"):
+    for event in ("healthy", "busy", "follow", "canary", "start"):
         happen(world, event)
+    if not world.parent["spec"]["replicas"]:
+        happen(world, "scale")
     world.add("cars-99")
     world.run(120)
     assert world.status["stable"]["version"] == "cars-99"

@@ -8,6 +8,7 @@ from modelmill.api.runtime import Runtime
 from modelmill.contracts import names
 from modelmill.contracts.shutdown import ending_seconds
 from modelmill.serving.builders.inputs import Inputs
+from modelmill.serving.builders.shadow import mirror_environment
 from modelmill.workloads.store_access import verbatim
 
 DRAIN_SECONDS: Final = 5
@@ -36,6 +37,7 @@ def settings_of(inputs: Inputs) -> dict[str, str]:
         names.ENV_WARMUP_REQUESTS: str(runtime.warmup_requests),
         names.ENV_DRIFT_FEATURES: str(inputs.drift_features),
         **_payload_log(inputs),
+        **(mirror_environment(inputs.service) if inputs.mirrors else {}),
         **more,
     }
 
