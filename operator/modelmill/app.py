@@ -29,6 +29,7 @@ from modelmill.monitoring.intake import AlertIntake
 from modelmill.registry import part as registry
 from modelmill.serving import network as serving_network
 from modelmill.serving import part as serving
+from modelmill.serving.upgrade import Upgrades
 from modelmill.training import network as training_network
 from modelmill.training import part as training
 from modelmill.training.search import intake as reporting
@@ -46,6 +47,7 @@ class Config:
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     report_url: where trials of searches report, as their pods reach it.
     network: what NetworkPolicies of the pods are made from; None for none.
+    max_concurrent_rollouts: services that take the server's image of a new release at a time by themselves; 0 for none.
     """
 
     trainer_image: str
@@ -55,6 +57,7 @@ class Config:
     report_url: str
     network: Network | None
     settings: Settings
+    max_concurrent_rollouts: int = 1
 
 
 def config_from(environment: Mapping[str, str]) -> Config:
@@ -80,6 +83,7 @@ def config_from(environment: Mapping[str, str]) -> Config:
         report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
         settings=settings,
+        max_concurrent_rollouts=int(environment.get("MODELMILL_MAX_CONCURRENT_ROLLOUTS", "1")),
     )
 
 
@@ -138,6 +142,7 @@ def controllers(
     reads = reads or NothingThere()
     reports = reports or Reports(config.report_url)
     server = Image(config.server_image, config.image_pull_policy)
+    upgrades = Upgrades(server.name, config.max_concurrent_rollouts)
     trainer = Image(config.trainer_image, config.image_pull_policy)
     operator = config.settings.lease_namespace
     of_runs = [training_network.network_part(config.network, operator)] if config.network is not None else []
@@ -168,13 +173,14 @@ def controllers(
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART],
+            [*of_servers, serving.serving_part(server, Scraper(), upgrades), monitoring.PART],
             concerns={
                 PODS: Concern(serving.keys_of_pod),
                 REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
                 HTTP_ROUTES: Concern(serving.keys_of_route),
                 MODEL_VERSIONS: serving.VERSIONS,
                 TRAINING_JOBS: monitoring.RETRAINING,
+                INFERENCE_SERVICES: upgrades.concern(),
             },
         ),
     ]

@@ -242,6 +242,14 @@ class InferenceServiceStatus(StatusPart):
         Annotated[str, Field(max_length=256)] | None,
         Field(description="Value of modelmill.dev/retry that was last answered."),
     ] = None
+    server: Annotated[
+        Literal["Current", "Older"] | None,
+        Field(description="Whether the stable track has the server's image of the operator's release."),
+    ] = None
+    refreshed_annotation: Annotated[
+        Annotated[str, Field(max_length=256)] | None,
+        Field(description="Value of modelmill.dev/refresh that was last answered."),
+    ] = None
     answered: Annotated[
         Answered | None, Field(description="Annotations by which persons asked for something, as last answered.")
     ] = None
@@ -298,6 +306,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Step", "type": "string", "jsonPath": ".status.step", "priority": 1},
+        {"name": "Server", "type": "string", "jsonPath": ".status.server", "priority": 1},
         {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

@@ -46,12 +46,14 @@ from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.tracks import SOON
 from modelmill.serving.traffic.gateway import with_problem
 from modelmill.serving.traffic.route import route_of
+from modelmill.serving.upgrade import Upgrades, with_server
 from modelmill.serving.view import View
 from modelmill.workloads.containers import Image
 
 FIELDS: Final = (
-    "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "effective",
-    "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered", "rollback", "previous",
+    "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "server",
+    "refreshedAnnotation", "effective", "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered",
+    "rollback", "previous",
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
@@ -62,16 +64,17 @@ CHILDREN: Final = (
 )
 
 
-def serving_part(image: Image, pods: Pods) -> Part:
+def serving_part(image: Image, pods: Pods, upgrades: Upgrades | None = None) -> Part:
     """Return the part. image: the server of this release; pods: asks them what they counted."""
-    return Part("serving", Serving(image, pods), FIELDS, CONDITIONS, CHILDREN)
+    return Part("serving", Serving(image, pods, upgrades), FIELDS, CONDITIONS, CHILDREN)
 
 
 class Serving:
     """Says what serving wants. Every decision is in the status; only counters of pods are kept in memory."""
 
-    def __init__(self, image: Image, pods: Pods) -> None:
+    def __init__(self, image: Image, pods: Pods, upgrades: Upgrades | None = None) -> None:
         self._image = image
+        self._upgrades = upgrades or Upgrades(image.name, 0)
         self.measurer = Measurer(pods)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
@@ -81,7 +84,7 @@ class Serving:
         if service.metadata.deleting:
             self.measurer.forget(key)
             return UNCHANGED
-        view = view_of(service, world, self._image, now)
+        view = replace(view_of(service, world, self._image, now), turn=self._upgrades.turn(parent, world, now))
         candidate = view.status.canary
         at = position_of(view, candidate) if candidate is not None else None
         view = await self.measurer.measured(view, at)
@@ -94,7 +97,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = as_counted(view, with_problem(view, decide(view, at)))
+    decision = with_server(view, as_counted(view, with_problem(view, decide(view, at))))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)

@@ -19,12 +19,21 @@ from modelmill.workloads.pod_status import is_ready
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether the service is to take the image of this release by itself now. again: seconds until that may change by time."""
+
+    has: bool = False
+    again: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One InferenceService and its world.
 
     newest: the newest approved version of its model, for a service that follows it. holder: name of the version that has the
     alias of the spec, None when none has, or the spec names none. versions: those that the spec or the status name, by name.
     deployments, autoscalers: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
+    turn: whether its pods are to get that image.
     route: the HTTPRoute that shares the requests out, None where replica counts do.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
@@ -39,6 +48,7 @@ class View:
     holder: str | None = None
     samples: Samples | None = None
     autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
+    turn: Turn = Turn()
     route: Route | None = None
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 
