@@ -48,12 +48,14 @@ from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.tracks import SOON
 from modelmill.serving.traffic.gateway import with_problem
 from modelmill.serving.traffic.route import route_of
+from modelmill.serving.upgrade import Upgrades, with_server
 from modelmill.serving.view import View
 from modelmill.workloads.containers import Image
 
 FIELDS: Final = (
-    "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "effective",
-    "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered", "rollback", "previous",
+    "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "server",
+    "refreshedAnnotation", "effective", "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered",
+    "rollback", "previous",
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
@@ -65,20 +67,31 @@ CHILDREN: Final = (
 )
 
 
-def serving_part(image: Image, pods: Pods, queries: Queries, model_code: Collection[str] = ()) -> Part:
+def serving_part(
+    image: Image, pods: Pods, queries: Queries, model_code: Collection[str] = (), upgrades: Upgrades | None = None
+) -> Part:
     """Return the part. image: the server of this release; pods, queries: ask pods what they counted, and Prometheus.
 
-    model_code: namespaces in which models may run code of their own; `*` for all.
+    model_code: namespaces in which models may run code of their own; `*` for all. upgrades: who takes the image, and when;
+    left out, nobody by itself.
     """
-    return Part("serving", Serving(image, pods, queries, model_code), FIELDS, CONDITIONS, CHILDREN)
+    return Part("serving", Serving(image, pods, queries, model_code, upgrades), FIELDS, CONDITIONS, CHILDREN)
 
 
 class Serving:
     """Says what serving wants. Every decision is in the status; only counters of pods are kept in memory."""
 
-    def __init__(self, image: Image, pods: Pods, queries: Queries, model_code: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        image: Image,
+        pods: Pods,
+        queries: Queries,
+        model_code: Collection[str] = (),
+        upgrades: Upgrades | None = None,
+    ) -> None:
         self._image = image
         self._model_code = frozenset(model_code)
+        self._upgrades = upgrades or Upgrades(image.name, 0)
         self.measurer = Measurer(pods, queries)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
@@ -89,7 +102,8 @@ class Serving:
             self.measurer.forget(key)
             return UNCHANGED
         permitted = not self._model_code.isdisjoint({service.namespace, "*"})
-        view = replace(view_of(service, world, self._image, now), model_code=permitted)
+        turn = self._upgrades.turn(parent, world, now)
+        view = replace(view_of(service, world, self._image, now), model_code=permitted, turn=turn)
         candidate = view.status.canary
         at = position_of(view, candidate) if candidate is not None else None
         view = await self.measurer.measured(view, at)
@@ -102,7 +116,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = with_problem(view, as_counted(view, decide(view, at)))
+    decision = with_server(view, with_problem(view, as_counted(view, decide(view, at))))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from modelmill.api.inference_service_status import CanaryTrack, PreviousTrack, StableTrack
 from modelmill.api.objects import ModelVersion
 from modelmill.api.versions import REJECTED
-from modelmill.kube.labels import MODEL_LABEL, RETRY_ANNOTATION
+from modelmill.kube.labels import MODEL_LABEL, REFRESH_ANNOTATION, RETRY_ANNOTATION
 from modelmill.serving.builders.deployment import Template, template_of
 from modelmill.serving.builders.inputs import Inputs, inputs_of
 from modelmill.serving.builders.pod_template import build_template
@@ -91,34 +91,58 @@ def target_of(view: View, version: ModelVersion) -> Target:
     """Return the target that serves this version with the spec of now.
 
     A track that was made from the same inputs is the target, whatever the server's image and the builder are now: a release
-    of the operator changes no pod. So is one whose template would be the same with the image that it has: what changed does
-    not reach its pods. Everything else is a new revision, with the image of this release.
+    of the operator changes no pod by itself. So is one whose template would be the same with the image that it has: what
+    changed does not reach its pods. Everything else is a new revision, with the image of this release, and so is the stable
+    track of another image when it is to be exchanged; a candidate that has begun to do so goes on.
     """
     inputs = inputs_of(view.service, version)
     made_from = inputs.hash()
     fresh = Target(version.name, inputs.artifact_digest, "", made_from, view.image.name)
-    tracks = [track for track in (view.status.stable, view.status.canary) if track is not None]
+    tracks = [track for track in (view.status.canary, view.status.stable) if track is not None]
     for track in tracks:
         if track.inputs == made_from:
-            return replace(fresh, revision=track.revision, server_image=track.server_image)
+            same = replace(fresh, revision=track.revision, server_image=track.server_image)
+            return _exchanged(view, inputs, fresh, same) if isinstance(track, StableTrack) else same
     for track in tracks:
         if track.version == version.name and _revision(view, inputs, track.server_image) == track.revision:
             return replace(fresh, revision=track.revision, server_image=track.server_image)
     return replace(fresh, revision=_revision(view, inputs, view.image.name))
 
 
+def _exchanged(view: View, inputs: Inputs, fresh: Target, same: Target) -> Target:
+    """Return the target with the image of this release when it is its turn, a person asks, or it was taken back."""
+    if same.server_image in ("", view.image.name):
+        return same
+    exchanged = replace(fresh, revision=_revision(view, inputs, view.image.name))
+    wanted = view.turn.has or asks_to_refresh(view) or view.status.failed_revision == exchanged.revision
+    return exchanged if wanted else same
+
+
 def may_be_tried(view: View, target: Target) -> bool:
     """Tell whether the target may be rolled out: not when it was taken back, unless a person asks to try again."""
     status = view.status
-    if target.revision != status.failed_revision and target.inputs != status.failed_inputs:
-        return True
-    return asks_to_retry(view)
+    if target.revision != status.failed_revision:
+        # What failed with the inputs of the stable track was another image.
+        proven = status.stable is not None and status.stable.inputs == target.inputs
+        return proven or target.inputs != status.failed_inputs or asks_to_retry(view)
+    return asks_to_retry(view) or asks_to_refresh(view)
 
 
 def asks_to_retry(view: View) -> bool:
     """Tell whether a person asks to try again: the annotation has a new text."""
     token = view.service.metadata.annotations.get(RETRY_ANNOTATION)
     return token is not None and token[:256] not in ("", view.status.retried_annotation)
+
+
+def asks_to_refresh(view: View) -> bool:
+    """Tell whether a person asks for the server's image of this release: the annotation has a new text."""
+    text = refresh_text(view)
+    return text is not None and text != view.status.refreshed_annotation
+
+
+def refresh_text(view: View) -> str | None:
+    """Return the text of the annotation, as it is recorded when it is answered."""
+    return (view.service.metadata.annotations.get(REFRESH_ANNOTATION) or "").strip()[:256] or None
 
 
 def template_now(view: View, track: StableTrack | CanaryTrack | PreviousTrack) -> Template | None:

@@ -19,6 +19,14 @@ from modelmill.workloads.pod_status import is_ready
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether the service is to take the image of this release by itself now. again: seconds until that may change by time."""
+
+    has: bool = False
+    again: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One InferenceService and its world.
 
@@ -27,6 +35,7 @@ class View:
     deployments, autoscalers: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
     model_code: whether an administrator permits models of this namespace to run code. awaited: where none is approved that
     could be served, the newest approved one whose source is not imported. imports: what is said of such sources, by version.
+    turn: whether its pods are to get that image.
     route: the HTTPRoute that shares the requests out, None where replica counts do.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
@@ -40,6 +49,7 @@ class View:
     now: datetime
     holder: str | None = None
     samples: Samples | None = None
+    turn: Turn = Turn()
     route: Route | None = None
     model_code: bool = False
     awaited: str | None = None

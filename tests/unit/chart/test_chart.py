@@ -23,6 +23,7 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 CHANGES: dict[str, Any] = {
     "fullnameOverride": "other",
     "replicas": 3,
+    "maxConcurrentRollouts": 4,
     "images.operator": "example.test/operator@sha256:00",
     "images.trainer": "example.test/trainer:1",
     "images.server": "example.test/server:1",

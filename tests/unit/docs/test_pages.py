@@ -41,7 +41,7 @@ VERBS = {
     "scale",
     "logs",
 }
-ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION, labels.REPRODUCE_ANNOTATION}
+ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION, labels.REPRODUCE_ANNOTATION, labels.REFRESH_ANNOTATION}
 SERVER = ROOT / "docs" / "reference" / "server.md"
 STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
 DRIFT = ROOT / "docs" / "how-to" / "choose-a-drift-threshold.md"

@@ -178,6 +178,7 @@ def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> 
     if token:
         status = replace(status, retried_annotation=token[:256])
     text = f"rolling out {target.version} over {stable.version}, first weight {at.weight}"
+    text += f", with the server {target.server_image}" if target.inputs == stable.inputs else ""
     event = Event("Normal", "RolloutStarted", text)
     state = step_state(at, None)
     again = soonest(SOON if state.done else state.again)
