@@ -13,6 +13,7 @@ from pathlib import Path
 from modelmill import __version__
 from modelmill.api import references
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.batch import part as batch
 from modelmill.contracts.names import HTTP_PORT
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
@@ -168,9 +169,10 @@ def controllers(
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART],
+            [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART, batch.batch_part(server)],
             concerns={
-                PODS: Concern(serving.keys_of_pod),
+                PODS: Concern(lambda pod, world: (*serving.keys_of_pod(pod, world), *batch.keys_of_pod(pod, world))),
+                CORE_EVENTS: Concern(batch.keys_of_refusal, needed=False),
                 REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
                 HTTP_ROUTES: Concern(serving.keys_of_route),
                 MODEL_VERSIONS: serving.VERSIONS,

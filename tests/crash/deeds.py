@@ -12,6 +12,7 @@ from modelmill.kube.objects import Resource
 from modelmill.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
     HTTP_ROUTES,
     JOBS,
     NETWORK_POLICIES,
@@ -25,7 +26,9 @@ from tests.crash.world import World
 from tests.support.fake_api import remove
 
 PARENTS = (TRAINING_JOBS, MODEL_VERSIONS, INFERENCE_SERVICES)
-LEVEL = (NETWORK_POLICIES, DEPLOYMENTS, SERVICES, HTTP_ROUTES, POD_DISRUPTION_BUDGETS, CONFIG_MAPS)
+LEVEL = (
+    NETWORK_POLICIES, DEPLOYMENTS, SERVICES, HTTP_ROUTES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, CONFIG_MAPS,
+)  # fmt: skip
 """Children that are kept as the plan wants them."""
 CHILDREN = (*LEVEL, JOBS, PODS, REPLICA_SETS)
 
@@ -37,6 +40,7 @@ EDITS: Mapping[Resource, tuple[tuple[str, ...], Any]] = {
     HTTP_ROUTES: (("spec", "rules"), [{"backendRefs": [{"name": "another", "port": 1}]}]),
     NETWORK_POLICIES: (("spec", "podSelector"), {"matchLabels": {"app": "another"}}),
     POD_DISRUPTION_BUDGETS: (("spec", "maxUnavailable"), 7),
+    HORIZONTAL_POD_AUTOSCALERS: (("spec", "maxReplicas"), 9),
     CONFIG_MAPS: (("data",), {"another": "text"}),
     JOBS: (("spec", "ttlSecondsAfterFinished"), 86_400),
 }

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from modelmill.api.base import API_VERSION
+from modelmill.api.placement import LABEL_KEY, LABEL_VALUE
 from modelmill.api.schedule import CRON_PATTERN, ZONE_PATTERN
 from modelmill.contracts.estimators import PATTERN
 from tests.crash.admission import MAP_KEYS, Object, Schema, defaulted, follows_rules, is_date_time, schemas
@@ -76,6 +77,8 @@ TABLE: Mapping[str, Sequence[str]] = {
     r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": (
         "cars.example.com", "*.example.com", "a", "0.0", "a" * 253, "a--b.c",
     ),
+    LABEL_KEY: ("app", "a", "kubernetes.io/hostname", "a..b/c", "A_b.c-d", "x" * 63, "a" * 253 + "/" + "b" * 63),
+    LABEL_VALUE: ("", "a", "fast", "7", "A_b.c-d", "x" * 63),
     r"^[A-Z][A-Za-z]*$": ("Spec", "Manual", "Alert", "Z", "X" * 32),
 }  # fmt: skip
 """Texts by pattern: a pattern that a schema gets later must have its row."""

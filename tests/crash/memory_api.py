@@ -14,6 +14,7 @@ from modelmill.engine.client import FIELD_MANAGER
 from modelmill.engine.errors import AlreadyExists, Conflict, NotFound
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.objects import Resource
+from modelmill.kube.resources import DEPLOYMENTS
 from tests.crash.admission import admitted
 from tests.support.fake_api import check_preconditions, field_set
 
@@ -87,7 +88,10 @@ class MemoryApi:
         return self._store("ADDED", place, admitted(new))
 
     def apply(self, resource: Resource, body: Mapping[str, Any]) -> Object:
-        """Server-side apply by the operator. What was applied before and is left out is dropped, lists are ours as a whole."""
+        """Server-side apply by the operator. What was applied before and is left out is dropped, lists are ours as a whole.
+
+        Of what others own only the replicas of a Deployment stay; without an owner they are 1.
+        """
         place = _place(resource, body)
         before = self.objects[resource].get(place[1:])
         check_preconditions(body["metadata"], before["metadata"] if before is not None else {})
@@ -98,6 +102,11 @@ class MemoryApi:
         kept = {**before["metadata"], **body["metadata"], "managedFields": managed}
         kept["resourceVersion"] = before["metadata"]["resourceVersion"]
         merged = {**before, **copied(body), "metadata": kept}
+        if resource == DEPLOYMENTS and "replicas" not in body["spec"]:
+            ours = any(
+                "f:replicas" in entry["fieldsV1"].get("f:spec", {}) for entry in before["metadata"]["managedFields"]
+            )
+            merged["spec"] = {**merged["spec"], "replicas": 1 if ours else before["spec"]["replicas"]}
         if merged == before:
             return before
         return self._changed(place, before, merged)

@@ -9,12 +9,13 @@ from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.contracts import names, result, stage
+from modelmill.contracts.batch import BatchResult, encode_result
 from modelmill.contracts.look import Seen, encode_seen
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS, HTTP_ROUTES, JOBS, PODS
+from modelmill.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES, JOBS, PODS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -335,6 +336,21 @@ def serving_pods(world: World) -> list[Object]:
     return [pod for pod in world.api.of(PODS) if labels.SERVICE_LABEL in pod["metadata"]["labels"]]
 
 
+async def autoscaled(world: World) -> None:
+    """An autoscaler counts the pods while a version is rolled out; then it is taken away."""
+    bounds = {"minReplicas": 2, "maxReplicas": 6, "targetCPUUtilizationPercentage": 80}
+    world.surroundings.load = 4
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(autoscaling=bounds))
+    await world.until(lambda: serves(world, "cars-1") and len(serving_pods(world)) == 4, "as many pods as are needed")
+    asked_for(world, "second")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    await world.until(lambda: len(serving_pods(world)) == 4, "as many pods as are needed")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"autoscaling": None, "replicas": 3}})
+    await world.until(lambda: not world.api.of(HORIZONTAL_POD_AUTOSCALERS), "no autoscaler")
+    await world.until(lambda: len(serving_pods(world)) == 3, "as many pods as the spec says")
+
+
 async def monitoring_taken_away(world: World) -> None:
     world.api.create(TRAINING_JOBS, training_job())
     world.api.create(INFERENCE_SERVICES, inference_service())
@@ -354,6 +370,37 @@ async def canary_replaced(world: World) -> None:
         world.api.patch(TRAINING_JOBS, "ml", "cars", asked)
         await world.until(partial(stage_is, world, version, "Serving"), f"{version} is the candidate")
     await world.until(partial(stage_is, world, "cars-2", "Approved"), "the candidate of before serves no more")
+
+
+async def by_persons_words(world: World) -> None:
+    """A switch waits for a person, who goes back by one word, and takes the next version back before it is switched to."""
+    blue_green = {"autoPromotion": False, "postPromotionSeconds": 10}
+    rollout = {"strategy": "BlueGreen", "blueGreen": blue_green, "scaleDownDelaySeconds": 20}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout=rollout))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(partial(paused_at, world, "cars-2"), "the second version waits")
+    say(world, labels.RESUME_ANNOTATION, "go")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    say(world, labels.ROLLBACK_ANNOTATION, "previous")
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves again")
+    asked_for(world, "third")
+    await world.until(partial(paused_at, world, "cars-3"), "the third version waits")
+    say(world, labels.ABORT_ANNOTATION, "no")
+    await world.until(
+        lambda: world.status(INFERENCE_SERVICES, "cars")["phase"] == "RolledBack", "the third version is taken back"
+    )
+    assert world.status(INFERENCE_SERVICES, "cars")["stable"]["version"] == "cars-1"
+
+
+def paused_at(world: World, version: str) -> bool:
+    status = world.status(INFERENCE_SERVICES, "cars")
+    return status.get("phase") == "Paused" and status["canary"]["version"] == version
+
+
+def say(world: World, annotation: str, text: str) -> None:
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"metadata": {"annotations": {annotation: text}}})
 
 
 async def search(world: World) -> None:
@@ -421,6 +468,40 @@ def looks_find(job: Object, pod: int) -> Ending:
         return Ending(failed, names.STAGE_LOOK, EXIT_RETRY)
     seen = Seen(f"sha256:{told.run:x}{'0' * 63}", 3, 1 if minutes < 6 or told.run > 1 else 2, 0)
     return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
+
+
+SCORES = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+
+
+def batch_ends(job: Object, pod: int) -> Ending:
+    """The first pod of a batch run does not reach the store; the next one scores."""
+    if labels.BATCH_LABEL not in job["metadata"]["labels"]:
+        return publishes(job, pod)
+    if pod == 0:
+        return Ending(None, names.STAGE_BATCH, EXIT_RETRY, "the store is down")
+    told = BatchResult(0, 2, 900, 1, "s3://data/scored/manifest.json", "hp", 0.31, ("a.csv, data row 3: …",))
+    return Ending(None, names.STAGE_BATCH, message=encode_result(told))
+
+
+def scored_runs(world: World, phase: str) -> int:
+    told = world.status(INFERENCE_SERVICES, "cars").get("batch") or [{}]
+    return sum(run["phase"] == phase for run in told[0].get("runs") or ())
+
+
+async def prefix_scored(world: World) -> None:
+    """A person asks for a run, and then the schedule does."""
+    world.api.create(TRAINING_JOBS, training_job())
+    entry = {**SCORES, "ttlSecondsAfterFinished": 0}
+    world.api.create(INFERENCE_SERVICES, inference_service(batch=[entry]))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    word = {"metadata": {"annotations": {labels.BATCH_ANNOTATION: "new=1"}}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", word)
+    await world.until(lambda: scored_runs(world, "Succeeded") == 1, "the run that was asked for ends")
+    clock = {**entry, "schedule": {"cron": "*/15 * * * *"}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"batch": [clock]}})
+    await world.until(lambda: scored_runs(world, "Succeeded") == 2, "the run of the schedule ends")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"batch": [entry]}})
+    await world.settle()
 
 
 def job_time(job: Object) -> float:
@@ -513,6 +594,8 @@ SCENARIOS = (
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("stopped and started", stopped_and_started, publishes, 200),
     Scenario("traffic by routes", traffic_by_routes, publishes, 150),
+    Scenario("persons' words", by_persons_words, publishes, 160),
+    Scenario("autoscaled", autoscaled, publishes, 120),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),
     Scenario("search in pods", search_in_pods, pods_end, 40, keeps=frozenset({CONFIG_MAPS})),
@@ -531,5 +614,6 @@ SCENARIOS = (
     Scenario("data prepared", data_prepared, prepare_fails_once, 40),
     Scenario("script mended", script_mended, library_missing_at_first, 40),
     Scenario("new data", new_data, looks_find, 1800),
+    Scenario("prefix scored", prefix_scored, batch_ends, 1800),
     Scenario("store silent", store_silent, publishes, 960),
 )

@@ -15,7 +15,15 @@ from modelmill.contracts.result import StageResult, encode
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Key, Manifest
-from modelmill.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, PODS, REPLICA_SETS, SERVICES
+from modelmill.kube.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+)
 from modelmill.measuring.samples import Sample
 from modelmill.workloads.pod_status import is_ready
 from tests.crash.memory_api import MemoryApi, Object
@@ -43,6 +51,7 @@ class Surroundings:
     """Steps once a second. endings: how the n-th pod (from 0) of a Job ends.
 
     errors: versions that answer 500. broken: versions whose pods end with a message. rate: requests a second and pod.
+    load: how many pods the requests keep busy, for autoscalers.
     silent_store: whether the store answers no removal of an artifact. stage_seconds: how long a stage of training takes.
     """
 
@@ -52,6 +61,7 @@ class Surroundings:
     errors: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     rate: int = 20
+    load: int = 0
     silent_store: bool = False
     stage_seconds: int = STAGE_SECONDS
     codes: dict[str, Counter[str]] = field(default_factory=dict)
@@ -72,6 +82,8 @@ class Surroundings:
         self._collect_garbage()
         for job in self.api.of(JOBS):
             self._job(job)
+        for autoscaler in self.api.of(HORIZONTAL_POD_AUTOSCALERS):
+            self._autoscale(autoscaler)
         for deployment in self.api.of(DEPLOYMENTS):
             self._deployment(deployment)
         for route in self.api.of(HTTP_ROUTES):
@@ -207,6 +219,24 @@ class Surroundings:
                 "conditions": self._available(deployment, enough=len(ready) >= wanted),
             },
         )
+
+    def _autoscale(self, autoscaler: Object) -> None:
+        """Set the number of pods of a Deployment that has any: its part of the load, within the bounds."""
+        spec = autoscaler["spec"]
+        deployment = self.api.find(DEPLOYMENTS, spec["scaleTargetRef"]["name"], autoscaler["metadata"]["namespace"])
+        if deployment is None or not deployment["spec"]["replicas"]:
+            return
+        others = sum(
+            one["spec"]["replicas"]
+            for one in self.api.of(DEPLOYMENTS)
+            if one["metadata"]["labels"].get(labels.SERVICE_LABEL)
+            == autoscaler["metadata"]["labels"][labels.SERVICE_LABEL]
+        )
+        wanted = -(-self.load * deployment["spec"]["replicas"] // others)
+        wanted = max(spec["minReplicas"], min(spec["maxReplicas"], wanted))
+        if wanted != deployment["spec"]["replicas"]:
+            meta = deployment["metadata"]
+            self.api.patch(DEPLOYMENTS, meta["namespace"], meta["name"], {"spec": {"replicas": wanted}})
 
     def _template_hash(self, template: Manifest) -> str:
         """Return a short hash; a template is never changed in place, so that its identity stands for it."""

@@ -103,6 +103,7 @@ def namespace(cluster: Cluster, numbers: Iterator[int]) -> Iterator[str]:
     name = cluster.server.new_namespace(f"engine-{next(numbers)}")
     yield name
     plurals = "trainingjobs,inferenceservices,modelversions,jobs,deployments,services,configmaps,poddisruptionbudgets"
+    plurals += ",horizontalpodautoscalers"
     for version in cluster.items("modelversions", name):
         free = '{"metadata":{"finalizers":null}}'
         cluster.kubectl("patch", "modelversion", version["metadata"]["name"], "-n", name, "--type=merge", "-p", free)

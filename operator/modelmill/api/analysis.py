@@ -12,6 +12,7 @@ ERROR_RATIO: Final = "ErrorRatio"
 PREDICTION_PSI: Final = "PredictionPSI"
 ACCURACY: Final = "Accuracy"
 MEAN_ABSOLUTE_ERROR: Final = "MeanAbsoluteError"
+DISAGREEMENT: Final = "Disagreement"
 Metric = Literal[
     "ErrorRatio",
     "LatencyP50Seconds",
@@ -20,6 +21,7 @@ Metric = Literal[
     "PredictionPSI",
     "Accuracy",
     "MeanAbsoluteError",
+    "Disagreement",
 ]
 
 
@@ -45,13 +47,18 @@ class Check(Part):
                 "self.metric != 'PredictionPSI' || !has(self.maxRatioToStable)",
                 "PredictionPSI compares with the stable version already: give maximum",
             ),
+            (
+                "self.metric != 'Disagreement' || !has(self.maxRatioToStable)",
+                "Disagreement is with the stable version already: give maximum",
+            ),
         )
     }
     metric: Metric = Field(
         description="ErrorRatio: 5xx answers by all answers. LatencyP50Seconds, LatencyP95Seconds, LatencyP99Seconds: 50th, "
         "95th and 99th percentile of the duration. PredictionPSI: population stability index of the predictions against those "
         "of the stable version in the same time. Accuracy, MeanAbsoluteError: of predictions whose labels came by POST "
-        "/feedback, of classes and of numbers."
+        "/feedback, of classes and of numbers. Disagreement: answers of a shadow that differ from the live ones by all that "
+        "were compared."
     )
     maximum: Decimal | None = Field(
         default=None,
@@ -106,6 +113,13 @@ class Analysis(Part):
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     failure_limit: int = Field(default=1, ge=0, le=100, description="Failed measurements that are tolerated.")
+    inconclusive_limit: int = Field(
+        default=9,
+        ge=0,
+        le=100,
+        description="Inconclusive measurements in a row that are tolerated, each over minRequests more requests than the one "
+        "before. With more the rollout is paused for a person; its measurements go on.",
+    )
     consecutive_error_limit: int = Field(
         default=4, ge=0, le=100, description="Measurements in a row without figures that are tolerated."
     )

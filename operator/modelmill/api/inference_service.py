@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from modelmill.api.autoscaling import Autoscaling
 from modelmill.api.base import (
     Alias,
     Decimal,
@@ -14,6 +15,7 @@ from modelmill.api.base import (
     Part,
     rules,
 )
+from modelmill.api.batch import MOST, Batch
 from modelmill.api.payloads import Feedback, PayloadLog
 from modelmill.api.rollout import Rollout
 from modelmill.api.runtime import Runtime
@@ -78,9 +80,26 @@ class Monitoring(Part):
 class InferenceServiceSpec(Part):
     """A model served over HTTP."""
 
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            (
+                "!has(self.autoscaling) || !has(oldSelf.autoscaling) || self.replicas == oldSelf.replicas"
+                " || self.replicas == 0 || oldSelf.replicas == 0",
+                "spec.autoscaling decides how many pods there are: change its minReplicas and maxReplicas, or set replicas "
+                "to 0 to stop the service",
+            )
+        )
+    }
     model: ModelRef = Field(description="Which version to serve.")
     replicas: int = Field(
-        default=2, ge=0, le=1000, description="Server pods. 0: none; everything else is kept, and no rollout begins."
+        default=2,
+        ge=0,
+        le=1000,
+        description="Server pods; with autoscaling those to begin with. 0: none; everything else is kept, and no rollout "
+        "begins.",
+    )
+    autoscaling: Autoscaling | None = Field(
+        default=None, description="The number of pods follows their load. Left out: there are as many as replicas says."
     )
     suspend: bool = Field(
         default=False, description="Keep everything but the pods, as with replicas 0, without losing their number."
@@ -94,4 +113,10 @@ class InferenceServiceSpec(Part):
     feedback: Feedback | None = Field(
         default=None,
         description="Key of the ids of answers. Left out: each version has a key of its own, and scores its own ids only.",
+    )
+    batch: list[Batch] = Field(
+        default_factory=list,
+        max_length=MOST,
+        description="Prefixes that are scored with the version that serves.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )

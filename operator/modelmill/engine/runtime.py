@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -331,10 +331,9 @@ def _key(obj: Manifest) -> Key:
 
 
 def _matters(resource: Resource, before: Manifest, after: Manifest) -> bool:
-    """Tell whether a change is more than a heartbeat: of pods only what a reconciler can see counts."""
-    if resource.kind != "Pod":
-        return True
-    return _pod_facts(before) != _pod_facts(after)
+    """Tell whether a change is more than a heartbeat: of pods and autoscalers only what a reconciler can see counts."""
+    facts = _FACTS.get(resource.kind)
+    return facts is None or facts(before) != facts(after)
 
 
 def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
@@ -348,6 +347,30 @@ def _pod_facts(pod: Manifest) -> tuple[Any, ...]:
         [(c["type"], c["status"], c.get("reason")) for c in status.get("conditions") or ()],
         [(s["name"], s.get("ready"), s.get("restartCount"), s.get("state")) for s in statuses],
     )
+
+
+def _autoscaler_facts(autoscaler: Manifest) -> tuple[Any, ...]:
+    """The metrics in its status are written every 15 s."""
+    meta, status = autoscaler["metadata"], autoscaler.get("status") or {}
+    ours = [one for one in meta.get("managedFields") or () if one.get("subresource") != "status"]
+    read = ("uid", "labels", "annotations", "ownerReferences", "deletionTimestamp")
+    return (
+        autoscaler.get("spec"),
+        ours,
+        [meta.get(name) for name in read],
+        [
+            (c["status"], c.get("reason"), c.get("message"))
+            for c in status.get("conditions") or ()
+            if c["type"] == _COUNTS
+        ],
+    )
+
+
+_COUNTS = "ScalingActive"
+_FACTS: Mapping[str, Callable[[Manifest], tuple[Any, ...]]] = {
+    "Pod": _pod_facts,
+    "HorizontalPodAutoscaler": _autoscaler_facts,
+}
 
 
 def _unforeseen(error: Exception) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from modelmill.api.inference_service_status import CanaryTrack, PreviousTrack, StableTrack
 from modelmill.engine.interface import Patch
 from modelmill.kube.objects import Resource
-from modelmill.kube.resources import DEPLOYMENTS
+from modelmill.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
+from modelmill.serving.autoscaled import autoscalers, left_to_autoscaler, owned_by_autoscaler
 from modelmill.serving.builders.deployment import (
     Template,
     build_deployment,
@@ -18,6 +19,7 @@ from modelmill.serving.builders.deployment import (
     scaled,
 )
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
+from modelmill.serving.builders.shadow import build_shadow
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.target import template_now
 from modelmill.serving.traffic.gateway import build_traffic
@@ -27,7 +29,7 @@ from modelmill.serving.view import View
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """apply: level children in the order of their writes. keep: Deployments that stay as they are for now.
+    """apply: level children in the order of their writes. keep: Deployments that stay as they are for now, and autoscalers.
 
     waits: some of those will go once this plan's status is written. patch: the user's HTTPRoute, when its weights are others.
     """
@@ -43,16 +45,22 @@ def children(view: View, decision: Decision) -> Children | None:
     if not decision.replicas:
         return None
     around, patch = _traffic(view, decision)
-    others = (build_preview(view, decision.status), build_pod_disruption_budget(view))
+    others = (
+        build_preview(view, decision.status),
+        build_shadow(view, decision.status),
+        build_pod_disruption_budget(view),
+    )
     around += [one for one in others if one is not None]
+    counting = autoscalers(view, decision)
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)
     scaled_already = [name for name, manifest in built.items() if manifest is None]
     pods = [manifest for manifest in built.values() if manifest is not None]
     # First the Service: on a rollback it takes the traffic away before anything else changes. Without pods there is no traffic,
     # and they are what takes longest.
-    apply = [*around, *pods] if view.deployments else [*pods, *around]
-    return Children(apply, patch, [(DEPLOYMENTS, name) for name in (*scaled_already, *keep)], waits)
+    apply = [*around, *pods, *counting] if view.deployments else [*pods, *around, *counting]
+    stay = [(DEPLOYMENTS, name) for name in (*scaled_already, *keep)]
+    return Children(apply, patch, [*stay, *((HORIZONTAL_POD_AUTOSCALERS, name) for name in keep)], waits)
 
 
 def _traffic(view: View, decision: Decision) -> tuple[list[dict[str, Any]], Sequence[Patch]]:
@@ -66,15 +74,19 @@ def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | No
     status = decision.status
     tracks = [track for track in (status.stable, status.canary, status.previous) if track is not None]
     built: dict[str, dict[str, Any] | None] = {}
+    counted = owned_by_autoscaler(view, decision)
     for track in tracks:
         replicas = decision.replicas[track.revision]
         existing = view.deployments.get(track.revision)
         template = _template(view, track)
         name = deployment_name(view.name, track.revision)
         if template is not None:
-            built[name] = build_deployment(view, track.revision, template, replicas)
+            made = build_deployment(view, track.revision, template, replicas)
+            built[name] = left_to_autoscaler(made, existing) if track.revision in counted else made
         elif existing is not None:
-            built[name] = scaled(existing, replicas) if existing["spec"].get("replicas") != replicas else None
+            same = existing["spec"].get("replicas") == replicas
+            left = same or (track.revision in counted and view.has(track.revision) > 0)
+            built[name] = None if left else scaled(existing, replicas)
     return built
 
 

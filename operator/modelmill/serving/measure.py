@@ -14,6 +14,7 @@ from modelmill.serving.rollout.analysis import CONCLUSIVE, judge
 from modelmill.serving.rollout.decide import measure_due
 from modelmill.serving.rollout.findings import INSUFFICIENT, Samples
 from modelmill.serving.rollout.position import Position, retry_seconds
+from modelmill.serving.rollout.shadow import as_mirrored
 from modelmill.serving.view import View
 
 ASK_AGAIN_SECONDS = 1.0
@@ -91,6 +92,8 @@ class Measurer:
             stable_version=stable.version,
             silent=sum(uid not in counted or not counted[uid].codes for uid in _uids(new)),
         )
+        if at.strategy == "Shadow" and not at.weight:
+            samples = as_mirrored(samples, candidate.revision)
         pause = float(at.analysis.interval_seconds)
         verdict = judge(at.analysis, samples).verdict
         if verdict == INSUFFICIENT:

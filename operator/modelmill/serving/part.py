@@ -26,7 +26,18 @@ from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
-from modelmill.kube.resources import DEPLOYMENTS, HTTP_ROUTES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, SERVICES
+from modelmill.kube.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+)
+from modelmill.serving.autoscaled import as_counted
+from modelmill.serving.builders.shadow import SUFFIX
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
@@ -46,8 +57,10 @@ FIELDS: Final = (
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
+    Child(CONFIG_MAPS, True, suffix=SUFFIX),
     Child(HTTP_ROUTES, True),
     Child(POD_DISRUPTION_BUDGETS, True),
+    Child(HORIZONTAL_POD_AUTOSCALERS, True),
     Child(DEPLOYMENTS, True),
 )
 
@@ -84,7 +97,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = with_problem(view, decide(view, at))
+    decision = with_problem(view, as_counted(view, decide(view, at)))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)
@@ -109,6 +122,7 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     ours = world.owned(DEPLOYMENTS, service.namespace, service.uid)
     owned = [one for one in ours if one["metadata"]["name"].startswith(prefix)]
     deployments = {one["metadata"]["name"].removeprefix(prefix): one for one in owned}
+    autoscalers = world.owned(HORIZONTAL_POD_AUTOSCALERS, service.namespace, service.uid)
     model, tracks = service.spec.model, (service.status.stable, service.status.canary)
     labelled = world.labelled(MODEL_VERSIONS, service.namespace, labels.MODEL_LABEL, model.name)
     newest = _newest(labelled, model.name) if model.follow is not None else None
@@ -128,6 +142,7 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         image=image,
         now=now,
         route=route_of(service, world),
+        autoscalers={one["metadata"]["name"].removeprefix(prefix): one for one in autoscalers},
     )
 
 

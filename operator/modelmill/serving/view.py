@@ -24,7 +24,7 @@ class View:
 
     newest: the newest approved version of its model, for a service that follows it. holder: name of the version that has the
     alias of the spec, None when none has, or the spec names none. versions: those that the spec or the status name, by name.
-    deployments: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
+    deployments, autoscalers: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
     route: the HTTPRoute that shares the requests out, None where replica counts do.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
@@ -39,6 +39,7 @@ class View:
     holder: str | None = None
     samples: Samples | None = None
     route: Route | None = None
+    autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +69,20 @@ class View:
     @property
     def replicas(self) -> int:
         """Pods that the service is to have outside of a rollout; 0 for one that is stopped."""
-        return 0 if self.spec.suspend else self.spec.replicas
+        if self.spec.suspend or not self.spec.replicas:
+            return 0
+        if self.spec.autoscaling is None:
+            return self.spec.replicas
+        stable, canary = self.status.stable, self.status.canary
+        counted = self.has(stable.revision) or stable.replicas if stable is not None else 0
+        size = self.spec.autoscaling.within(counted or self.spec.replicas)
+        return max(size, canary.size or 0) if canary is not None else size
+
+    @property
+    def needed(self) -> int:
+        """Fewest ready pods of a service that is ready: with autoscaling more may be on their way."""
+        autoscaling = self.spec.autoscaling
+        return self.replicas if autoscaling is None else min(self.replicas, autoscaling.min_replicas)
 
     @property
     def url(self) -> str:
@@ -83,6 +97,10 @@ class View:
     def with_status(self, status: InferenceServiceStatus) -> View:
         """Return the view in which this is what was decided so far."""
         return replace(self, service=replace(self.service, status=status))
+
+    def has(self, revision: str) -> int:
+        """Return how many pods the Deployment of this revision is to have, whoever said so; 0 without one."""
+        return int((self.deployments.get(revision) or {"spec": {}})["spec"].get("replicas") or 0)
 
     def ready(self, revision: str) -> int:
         """Return how many pods of this revision are ready."""

@@ -21,10 +21,10 @@ Grant = tuple[str, str, str]
 
 NOT_ASKED = {
     r"\S+ \S+/finalizers update": "asked by the admission plugin OwnerReferencesPermissionEnforcement only, off by default",
-    r"apps deployments create|policy poddisruptionbudgets create| (services|configmaps) create": (
+    r"\S* (deployments|poddisruptionbudgets|horizontalpodautoscalers|services|configmaps) create": (
         "an apply that makes an object is authorized as create, and noted as patch"
     ),
-    r"\S* (deployments|poddisruptionbudgets|configmaps|modelversions|jobs) get": (
+    r"\S* (deployments|poddisruptionbudgets|horizontalpodautoscalers|configmaps|modelversions|jobs) get": (
         "after a write that was refused since the cache was behind; for Services it is seen here"
     ),
     r"modelmill.dev (trainingjobs|inferenceservices) get": "after a status write on a stale object, and for alerts",
@@ -68,7 +68,10 @@ def work(cluster: Cluster, namespace: str, operator: OperatorProcess) -> None:
     cluster.kubectl("annotate", "inferenceservice", "shop", "-n", namespace, "wake=1")
     cluster.eventually(lambda: is_served(cluster, namespace), "the Service")
     cluster.eventually(lambda: cluster.items("poddisruptionbudgets", namespace), "the budget")
-    one_replica = '{"spec":{"replicas":1,"monitoring":null}}'
+    bounds = '{"spec":{"autoscaling":{"maxReplicas":3,"targetCPUUtilizationPercentage":80}}}'
+    cluster.kubectl("patch", "inferenceservice", "shop", "-n", namespace, "--type=merge", "-p", bounds)
+    cluster.eventually(lambda: cluster.items("horizontalpodautoscalers", namespace), "the autoscaler")
+    one_replica = '{"spec":{"replicas":1,"monitoring":null,"autoscaling":null}}'
     cluster.kubectl("patch", "inferenceservice", "shop", "-n", namespace, "--type=merge", "-p", one_replica)
     cluster.eventually(lambda: not cluster.items("poddisruptionbudgets", namespace), "no budget")
     cluster.kubectl("delete", "modelversion", "shop-1", "-n", namespace, "--wait=false")

@@ -52,6 +52,16 @@ def test_the_model_of_a_training_job_is_immutable(cluster: Cluster, namespace: s
     assert "spec.model: Invalid value" in cluster.refused(changed(found, {"model": "trucks"}), update=True)
 
 
+def test_replicas_beside_autoscaling_change_only_from_and_to_zero(cluster: Cluster, namespace: str) -> None:
+    bounds = {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}
+    cluster.apply(changed(load.inference_service(namespace, "cars"), {"autoscaling": bounds, "replicas": 2}))
+    service = ("inferenceservices.modelmill.dev", "cars", "-n", namespace)
+    told = cluster.refused(changed(cluster.find(*service) or {}, {"replicas": 3}), update=True)
+    assert "spec.autoscaling decides how many pods there are" in told
+    for replicas in ("0", "3"):
+        cluster.kubectl("scale", *service, f"--replicas={replicas}")
+
+
 def test_a_field_that_does_not_exist_is_pointed_out(cluster: Cluster) -> None:
     body = changed(load.training_job("default", "cars"), {"runPolicy.retries": 3})
     assert "spec.runPolicy.retries" in cluster.refused(body)

@@ -13,7 +13,11 @@ from tests.support.refused import CREATED
 
 pytestmark = pytest.mark.integration
 
-ELSEWHERE = ("a ModelVersion is immutable but for approval", "model is immutable: create another TrainingJob")
+ELSEWHERE = (
+    "a ModelVersion is immutable but for approval",
+    "model is immutable: create another TrainingJob",
+    "spec.autoscaling decides",
+)
 """Rules of changes, which test_admission.py violates."""
 
 

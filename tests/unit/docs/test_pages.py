@@ -27,7 +27,20 @@ from tests.support.schema import unknown_fields, validate
 from tests.unit.serving.simulated import World
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-VERBS = {"annotate", "apply", "create", "delete", "describe", "exec", "explain", "get", "label", "patch", "logs"}
+VERBS = {
+    "annotate",
+    "apply",
+    "create",
+    "delete",
+    "describe",
+    "exec",
+    "explain",
+    "get",
+    "label",
+    "patch",
+    "scale",
+    "logs",
+}
 ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION, labels.REPRODUCE_ANNOTATION}
 SERVER = ROOT / "docs" / "reference" / "server.md"
 STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}

@@ -10,7 +10,7 @@ from modelmill.serving.view import View
 
 def build_pod_disruption_budget(view: View) -> dict[str, Any] | None:
     """Return the budget: one pod may go at a time. None with one replica, which it could not protect."""
-    if view.replicas < 2:
+    if view.needed < 2:
         return None
     return {
         "apiVersion": "policy/v1",

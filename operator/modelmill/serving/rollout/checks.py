@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from modelmill.api.analysis import ACCURACY, ERROR_RATIO, MEAN_ABSOLUTE_ERROR, PREDICTION_PSI, Check
+from modelmill.api.analysis import ACCURACY, DISAGREEMENT, ERROR_RATIO, MEAN_ABSOLUTE_ERROR, PREDICTION_PSI, Check
 from modelmill.measuring.samples import QUANTILES
 from modelmill.serving.rollout.findings import Finding, Samples
+from modelmill.serving.rollout.mirrored_checks import of_disagreement
 from modelmill.serving.rollout.request_checks import of_requests
 from modelmill.serving.rollout.value_checks import of_accuracy, of_drift, of_errors
 
@@ -17,6 +18,7 @@ CHECKS: Final[Mapping[str, Callable[[Check, Samples, int], Finding]]] = {
     PREDICTION_PSI: of_drift,
     ACCURACY: of_accuracy,
     MEAN_ABSOLUTE_ERROR: of_errors,
+    DISAGREEMENT: of_disagreement,
 }
 
 

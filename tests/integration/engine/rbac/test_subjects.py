@@ -33,6 +33,7 @@ GROUPS = {
     "poddisruptionbudgets": "apis/policy/v1",
     "httproutes": "apis/gateway.networking.k8s.io/v1",
     "gateways": "apis/gateway.networking.k8s.io/v1",
+    "horizontalpodautoscalers": "apis/autoscaling/v2",
     "leases": "apis/coordination.k8s.io/v1",
     "customresourcedefinitions": "apis/apiextensions.k8s.io/v1",
     "validatingadmissionpolicies": "apis/admissionregistration.k8s.io/v1",
@@ -117,6 +118,8 @@ poddisruptionbudgets/x update
 httproutes/x update
 httproutes/x/status update patch
 gateways list create
+horizontalpodautoscalers/x update
+horizontalpodautoscalers/x/status patch
 roles create list
 roles/x get update delete
 rolebindings create list
