@@ -222,7 +222,7 @@ def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position)
     if state.failed:
         return _fail(view, stable, candidate, state.failed)
     if state.done and at.last:
-        return _promote(view, stable, candidate)
+        return _promote(view, stable, candidate, at)
     if not state.done:
         decision = tracks(view, stable, candidate, at)
         return replace(decision, again=soonest(state.again, at.measure_again))
@@ -263,7 +263,7 @@ def _fail(view: View, stable: StableTrack, candidate: CanaryTrack, why: str) -> 
     return replace(decision, status=status, events=(Event("Warning", "RolledBack", text[:MAX_TEXT]),))
 
 
-def _promote(view: View, stable: StableTrack, candidate: CanaryTrack) -> Decision:
+def _promote(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
     """The candidate's pods are the stable track now."""
     track = StableTrack(
         version=candidate.version,
@@ -275,7 +275,9 @@ def _promote(view: View, stable: StableTrack, candidate: CanaryTrack) -> Decisio
         ready=candidate.ready,
     )
     held = hold(view, track, None)
-    last = next(iter(candidate.analysis), None)
+    # While a weight of 100 is waited for, there is nothing to judge by: the steps before it have decided.
+    counted = [one for one in candidate.analysis if at.step.weight is None or one.time <= candidate.step_time]
+    last = next(iter(counted), None)
     grounds = f"not judged by requests: {last.message}" if last is not None and last.verdict == INSUFFICIENT else ""
     grounds = _WHY_FAST[candidate.skips_steps] if candidate.skips_steps is not None else grounds
     history = with_served(view, track, replaces=stable, grounds=grounds)
