@@ -322,6 +322,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         {"rollout": {"traffic": {"parentRefs": [{"name": "gateway"}]}}}
     ),
     "mode GatewayAPI takes either parentRefs": lambda: service({"rollout": {"traffic": {"mode": "GatewayAPI"}}}),
+    "minimumSurge is for mode Replicas": lambda: service(
+        {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "minimumSurge": 1}}}
+    ),
     "hostnames are those of the route that is made": lambda: service(
         {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "hostnames": ["a.example.com"]}}}
     ),

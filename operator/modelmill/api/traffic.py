@@ -47,6 +47,10 @@ class Traffic(Part):
                 "mode GatewayAPI takes either parentRefs, for which a route is made, or routeRef, a route of yours",
             ),
             (
+                "self.mode == 'Replicas' || !has(self.minimumSurge)",
+                "minimumSurge is for mode Replicas: with GatewayAPI weights are exact; remove it",
+            ),
+            (
                 "!has(self.hostnames) || !has(self.routeRef)",
                 "hostnames are those of the route that is made for parentRefs: write them into the route that routeRef names",
             ),
@@ -56,6 +60,13 @@ class Traffic(Part):
         default="Replicas",
         description="Replicas: by the numbers of ready pods behind one Service. GatewayAPI: by the weights of an HTTPRoute, "
         "exactly, for requests that come through the gateway; the stable version keeps all its pods meanwhile.",
+    )
+    minimum_surge: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Most pods that a step may add so that the share of the new version's pods comes near its weight; as few "
+        "are as bring it nearest. Left out: 0, and 10 percent of two pods are one of two.",
     )
     parent_refs: list[ParentRef] | None = Field(
         default=None,

@@ -64,7 +64,7 @@ def test_the_clock_of_a_step_starts_when_the_gateway_has_taken_its_weight() -> N
     world.run(5)
     assert world.weights == (80, 20)
     assert "routedTime" not in world.status["canary"]
-    assert "waits until the gateways give weight 20" in condition(world, "Reconciling")[2]
+    assert "weight 20: waits until the gateways give" in condition(world, "Reconciling")[2]
     assert world.status["canary"]["actualWeight"] == 0
     world.run(5)
     canary = world.status["canary"]

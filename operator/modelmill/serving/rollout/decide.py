@@ -177,7 +177,7 @@ def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> 
     status = _without_failure(decision.status)
     if token:
         status = replace(status, retried_annotation=token[:256])
-    text = f"rolling out {target.version} over {stable.version}, first weight {at.weight}"
+    text = f"rolling out {target.version} over {stable.version}, first {at.weighed}"
     event = Event("Normal", "RolloutStarted", text)
     state = step_state(at, None)
     again = soonest(SOON if state.done else state.again)
@@ -230,7 +230,7 @@ def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position)
     candidate, paused = paused_by_step(view, entered(candidate, at.index + 1, timestamp(view.now)))
     at = position_of(view, candidate)
     if at.step.weight is not None:
-        text = f"{candidate.version}: weight {at.weight}, step {at.index + 1} of {len(at.steps)}"
+        text = f"{candidate.version}: {at.weighed}, step {at.index + 1} of {len(at.steps)}"
         events = (Event("Normal", "WeightSet", text),)
     state = step_state(at, view.samples)
     again = soonest(SOON if state.done else state.again, at.measure_again)

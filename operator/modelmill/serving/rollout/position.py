@@ -10,7 +10,7 @@ from modelmill.api.analysis import Analysis
 from modelmill.api.inference_service_status import CanaryTrack
 from modelmill.api.rollout import Step
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
-from modelmill.serving.capacity import FULL, candidate_pods
+from modelmill.serving.capacity import FULL, candidate_pods, divided, share
 from modelmill.serving.rollout.findings import INSUFFICIENT, PASS
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.view import View
@@ -27,7 +27,9 @@ class Position:
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
     passed: as many measurements in a row as are asked for passed in this step. resumed: a person let it go on in this
-    step. paused: why it waits for a person. routed: the gateways give the weight; true where there are none.
+    step. paused: why it waits for a person.
+    routed: the gateways give the weight; without them, the stable track has the pods that were added for it.
+    share: by pods what comes nearest to the weight, percent; None where it is met exactly.
     """
 
     strategy: str
@@ -48,6 +50,7 @@ class Position:
     resumed: bool
     paused: str | None
     routed: bool
+    share: int | None
 
     @property
     def measures(self) -> bool:
@@ -86,10 +89,15 @@ class Position:
         held = last is not None and last.verdict == INSUFFICIENT and last.time > candidate.step_time
         return held and self.deadline_left is None
 
+    @property
+    def weighed(self) -> str:
+        """The weight in words, with how near to it the numbers of pods come."""
+        return f"weight {self.weight}" + (f" (by pods {self.share} %)" if self.share is not None else "")
+
     def describe(self) -> str:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
         if not self.routed and self.ready >= self.wanted:
-            waits = f"waits until the gateways give weight {self.weight}"
+            waits = "waits until the gateways give the weight, or the stable version has the pods for it"
         elif self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
@@ -102,7 +110,7 @@ class Position:
         if self.analysis is not None and self.ends is not None and self.measures and not self.passed:
             waits += f", {_needed(self.analysis)}"
         then = "promotion" if self.last else _name(self.steps[self.index + 1])
-        return f"step {self.index + 1} of {len(self.steps)}, weight {self.weight}: {waits}; then {then}"
+        return f"step {self.index + 1} of {len(self.steps)}, {self.weighed}: {waits}; then {then}"
 
 
 def position_of(view: View, candidate: CanaryTrack) -> Position:
@@ -132,15 +140,37 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         passed=analysis is not None and enough_passed(candidate, analysis),
         resumed=candidate.resumed,
         paused=candidate.paused,
-        routed=view.route is None or view.route.carries(weight, candidate.revision),
+        routed=_routed(view, candidate, rollout.strategy, weight),
+        share=_share(view, rollout.strategy, weight),
     )
+
+
+def divides(view: View, strategy: str, weight: int) -> bool:
+    """Tell whether the numbers of pods are what makes the weight."""
+    return view.route is None and strategy != "BlueGreen" and 0 < weight < FULL
+
+
+def _routed(view: View, candidate: CanaryTrack, strategy: str, weight: int) -> bool:
+    if view.route is not None:
+        return view.route.carries(weight, candidate.revision)
+    if not divides(view, strategy, weight) or not view.surge or view.status.stable is None:
+        return True
+    _, stable = divided(view.replicas, weight, view.surge)
+    return candidate.actual_weight > 0 or view.ready(view.status.stable.revision) >= stable
+
+
+def _share(view: View, strategy: str, weight: int) -> int | None:
+    if not divides(view, strategy, weight) or not view.replicas:
+        return None
+    actual = share(*divided(view.replicas, weight, view.surge))
+    return round(actual) if actual != weight else None
 
 
 def _wanted(view: View, strategy: str, steps: Sequence[Step], weight: int) -> int:
     """Return the candidate's pods: those of its weight, or those that are made before it has one."""
     if strategy == "BlueGreen":
         return view.replicas
-    return candidate_pods(view.replicas, weight) if weight else steps[0].set_canary_replicas or 0
+    return candidate_pods(view.replicas, weight, view.surge) if weight else steps[0].set_canary_replicas or 0
 
 
 def weight_at(steps: Sequence[Step], index: int) -> int:
