@@ -24,6 +24,7 @@ from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, wa
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import CORE_EVENTS, HTTP_ROUTES, PODS, REPLICA_SETS
+from modelmill.measuring import prometheus
 from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
@@ -46,7 +47,7 @@ class Config:
 
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     report_url: where trials of searches report, as their pods reach it.
-    network: what NetworkPolicies of the pods are made from; None for none.
+    network: what NetworkPolicies of the pods are made from; None for none. prometheus: where queries of analyses go.
     """
 
     trainer_image: str
@@ -55,6 +56,7 @@ class Config:
     alert_token_file: str | None
     report_url: str
     network: Network | None
+    prometheus: prometheus.Server
     settings: Settings
 
 
@@ -80,8 +82,16 @@ def config_from(environment: Mapping[str, str]) -> Config:
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
         report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
+        prometheus=_prometheus(environment),
         settings=settings,
     )
+
+
+def _prometheus(environment: Mapping[str, str]) -> prometheus.Server:
+    url = environment.get("MODELMILL_PROMETHEUS_URL", "")
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("MODELMILL_PROMETHEUS_URL must begin with http:// or https://")
+    return prometheus.Server(url, environment.get("MODELMILL_PROMETHEUS_NAMESPACE_PARAMETER", ""))
 
 
 def _listed(environment: Mapping[str, str], name: str) -> list[str]:
@@ -169,7 +179,12 @@ def controllers(
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [*of_servers, serving.serving_part(server, Scraper()), monitoring.PART, batch.batch_part(server)],
+            [
+                *of_servers,
+                serving.serving_part(server, Scraper(), prometheus.Prometheus(config.prometheus)),
+                monitoring.PART,
+                batch.batch_part(server),
+            ],
             concerns={
                 PODS: Concern(lambda pod, world: (*serving.keys_of_pod(pod, world), *batch.keys_of_pod(pod, world))),
                 CORE_EVENTS: Concern(batch.keys_of_refusal, needed=False),

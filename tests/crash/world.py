@@ -20,6 +20,7 @@ from modelmill.kube import labels
 from modelmill.kube.conditions import is_true
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import JOBS
+from modelmill.measuring.prometheus import Prometheus, Server
 from modelmill.serving.part import serving_part
 from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import InProcess
@@ -265,5 +266,5 @@ def _with_pods(row: Controller, server: Image, pods: Surroundings) -> Controller
     """Return the row of the operator's table, but the counters of pods are those of the world."""
     if row.resource != INFERENCE_SERVICES:
         return row
-    parts = [serving_part(server, pods) if part.name == "serving" else part for part in row.parts]  # type: ignore[arg-type]
+    parts = [serving_part(server, pods, Prometheus(Server())) if part.name == "serving" else part for part in row.parts]  # type: ignore[arg-type]
     return Controller(row.name, row.resource, parts, row.concerns)

@@ -174,7 +174,14 @@ def field_set(value: Any) -> dict[str, Any]:
     """Return the field set of what was applied; lists are owned as a whole here."""
     if not isinstance(value, Mapping):
         return {}
-    return {f"f:{name}": field_set(part) for name, part in value.items() if name not in ("name", "namespace")}
+    return {
+        f"f:{name}": field_set(_without_identity(part) if name == "metadata" else part) for name, part in value.items()
+    }
+
+
+def _without_identity(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return metadata without what nobody owns."""
+    return {name: part for name, part in metadata.items() if name not in ("name", "namespace")}
 
 
 def widget(name: str = "w", **status: Any) -> dict[str, Any]:

@@ -366,6 +366,13 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     ),
     "autoscaling needs a target": lambda: service({"autoscaling": {"maxReplicas": 2}}),
     "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
+    "a check has either metric or prometheus": lambda: checked(maximum="1"),
+    "maxRatioToStable, minRatioToStable and minSamples are for metrics": lambda: checked(
+        prometheus={"query": "1"}, maximum="1", minSamples=5
+    ),
+    "in $( ) a query may have namespace": lambda: checked(
+        prometheus={"query": "up{a='$(namespace)$(secret)'}"}, maximum="1"
+    ),
     "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
     "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
     "PredictionPSI compares with the stable version already": lambda: checked(

@@ -96,12 +96,12 @@ class Rollout(Part):
             ),
             (
                 "self.strategy == 'Shadow' || !has(self.analysis)"
-                " || !self.analysis.checks.exists(check, check.metric == 'Disagreement')",
+                " || !self.analysis.checks.exists(check, has(check.metric) && check.metric == 'Disagreement')",
                 "check Disagreement needs strategy Shadow, which compares answers: remove it, or set strategy",
             ),
             (
                 "self.strategy != 'Shadow' || !has(self.analysis) || self.analysis.checks.all(check,"
-                " !(check.metric in ['PredictionPSI', 'Accuracy', 'MeanAbsoluteError']))",
+                " !has(check.metric) || !(check.metric in ['PredictionPSI', 'Accuracy', 'MeanAbsoluteError']))",
                 "strategy Shadow is measured by ErrorRatio, latencies and Disagreement: remove checks of what clients make of "
                 "the answers",
             ),

@@ -40,7 +40,7 @@ from modelmill.serving.autoscaled import as_counted
 from modelmill.serving.builders.shadow import SUFFIX
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
-from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
+from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods, Queries
 from modelmill.serving.rollout.commands import MAX_TEXT
 from modelmill.serving.rollout.decide import decide
 from modelmill.serving.rollout.going_back import PREVIOUS, asked_version
@@ -65,17 +65,17 @@ CHILDREN: Final = (
 )
 
 
-def serving_part(image: Image, pods: Pods) -> Part:
-    """Return the part. image: the server of this release; pods: asks them what they counted."""
-    return Part("serving", Serving(image, pods), FIELDS, CONDITIONS, CHILDREN)
+def serving_part(image: Image, pods: Pods, queries: Queries) -> Part:
+    """Return the part. image: the server of this release; pods, queries: ask pods what they counted, and Prometheus."""
+    return Part("serving", Serving(image, pods, queries), FIELDS, CONDITIONS, CHILDREN)
 
 
 class Serving:
     """Says what serving wants. Every decision is in the status; only counters of pods are kept in memory."""
 
-    def __init__(self, image: Image, pods: Pods) -> None:
+    def __init__(self, image: Image, pods: Pods, queries: Queries) -> None:
         self._image = image
-        self.measurer = Measurer(pods)
+        self.measurer = Measurer(pods, queries)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
         """Return the contribution; see `engine.parts.Contribute`."""

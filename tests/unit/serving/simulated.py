@@ -23,8 +23,9 @@ from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.kube.labels import REVISION_LABEL
 from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.resources import PODS, REPLICA_SETS
+from modelmill.measuring.prometheus import Prometheus, Server
 from modelmill.measuring.samples import Sample
-from modelmill.serving.measure import Measurer
+from modelmill.serving.measure import Measurer, Queries
 from modelmill.serving.part import Serving, serving_part, view_of
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.view import View
@@ -139,6 +140,7 @@ class World:
         self.room = 99
         self.refuse_status = False
         self.traffic = Traffic()
+        self.prometheus: Queries = Prometheus(Server())
         self.image = Image("server:1", "IfNotPresent")
         self.start_operator()
         self.events: list[str] = []
@@ -200,7 +202,7 @@ class World:
         self._wake = 0
 
     def start_operator(self) -> None:
-        part = serving_part(self.image, self.traffic)
+        part = serving_part(self.image, self.traffic, self.prometheus)
         assert isinstance(part.contribute, Serving)
         self.serving_code = part.contribute
         self.operator = Composed([part, *(other for other in SERVING.parts if other.name != part.name)])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.serving.capacity import candidate_pods, divided, share, stable_pods
-from tests.unit.serving.simulated import World, condition
+from tests.unit.serving.simulated import World, condition, set_ready
 
 
 @pytest.mark.parametrize(
@@ -81,10 +82,22 @@ def test_the_stable_track_gives_up_no_more_pods_than_are_ready_in_its_place(
     assert stable >= 1
 
 
+class Crowded(World):
+    """Pods that come later of the first version are not ready while it is crowded."""
+
+    crowded = True
+
+    def _start(self, pod: dict[str, Any]) -> None:
+        super()._start(pod)
+        first = pod["metadata"]["labels"]["modelmill.dev/model-version"] == "cars-1"
+        if self.crowded and first and int(pod["metadata"]["name"].rpartition("-")[2]) > 4:
+            set_ready(pod, False, self.time)
+
+
 def test_a_surge_is_there_before_the_candidate_gets_a_request_and_goes_with_the_rollout() -> None:
     traffic = {"minimumSurge": 8}
-    world = World(replicas=2, steps=[{"weight": 10}, {"pauseSeconds": 5}], analysis=None, traffic=traffic).serving()
-    world.room = 5
+    world = Crowded(replicas=2, steps=[{"weight": 10}, {"pauseSeconds": 5}], analysis=None, traffic=traffic)
+    world.serving()
     world.add("cars-2")
     world.run(30)
     canary = world.status["canary"]
@@ -92,7 +105,8 @@ def test_a_surge_is_there_before_the_candidate_gets_a_request_and_goes_with_the_
     assert world.status["stable"]["replicas"] == 9
     assert {pod["metadata"]["labels"]["modelmill.dev/model-version"] for pod in world.selected()} == {"cars-1"}
     assert "the stable version has the pods" in condition(world, "Reconciling")[2]
-    world.room = 99
+    world.crowded = False
+    world._wake = world.time
     world.run(3)
     assert world.status["canary"]["actualWeight"] == 10
     assert len(world.selected()) == 10

@@ -31,9 +31,9 @@ GROUPS = {
     "clusterrolebindings": "apis/rbac.authorization.k8s.io/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "poddisruptionbudgets": "apis/policy/v1",
+    "horizontalpodautoscalers": "apis/autoscaling/v2",
     "httproutes": "apis/gateway.networking.k8s.io/v1",
     "gateways": "apis/gateway.networking.k8s.io/v1",
-    "horizontalpodautoscalers": "apis/autoscaling/v2",
     "leases": "apis/coordination.k8s.io/v1",
     "customresourcedefinitions": "apis/apiextensions.k8s.io/v1",
     "validatingadmissionpolicies": "apis/admissionregistration.k8s.io/v1",
@@ -115,11 +115,11 @@ statefulsets create
 replicasets/x get patch delete
 replicasets create
 poddisruptionbudgets/x update
+horizontalpodautoscalers/x update
+horizontalpodautoscalers/x/status patch
 httproutes/x update
 httproutes/x/status update patch
 gateways list create
-horizontalpodautoscalers/x update
-horizontalpodautoscalers/x/status patch
 roles create list
 roles/x get update delete
 rolebindings create list
