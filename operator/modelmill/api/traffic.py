@@ -15,6 +15,17 @@ Hostname = Annotated[
 """A host name, its first label perhaps `*` (Gateway API, Hostname)."""
 
 
+class HeaderRoute(Part):
+    """Requests by a header that they carry."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", max_length=256)] = Field(
+        description="Name of the header, in any case."
+    )
+    value: Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=1024)] = Field(
+        description="Its value, exactly."
+    )
+
+
 class ParentRef(Part):
     """A Gateway, or one of its listeners."""
 

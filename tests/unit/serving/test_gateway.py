@@ -168,6 +168,32 @@ def test_the_mode_can_be_changed_in_the_middle_of_a_rollout() -> None:
     assert world.status["canary"]["weight"] == 25
 
 
+def test_requests_with_the_header_reach_the_candidate_before_it_has_a_weight() -> None:
+    header = {"name": "x-canary", "value": "yes"}
+    steps = [{"headerRoute": header}, {"pause": "Manual"}, {"weight": 10}, {"pauseSeconds": 10}]
+    world = gatewayed(steps=steps).serving()
+    assert isinstance(world, Gatewayed)
+    world.lag = 2
+    world.add("cars-2")
+    world.run(8)
+    assert world.status["canary"]["step"] == 1
+    assert (world.status["canary"]["weight"], world.status["canary"]["replicas"]) == (0, 1)
+    assert (world.got, world.tested) == ({"cars-1": 40}, {"cars-2"})
+    first, second = world.routes["cars"]["spec"]["rules"]
+    assert first["matches"] == [{"headers": [{"type": "Exact", **header}]}]
+    assert second["backendRefs"] == backends(100, 0)
+    world.parent["metadata"]["annotations"] = {"modelmill.dev/resume": "go on"}
+    world._wake = world.time
+    world.run(8)
+    assert world.got == {"cars-1": 36, "cars-2": 4}
+    assert world.tested == {"cars-2"}
+    world.run(60)
+    assert world.status["stable"]["version"] == "cars-2"
+    (only,) = world.routes["cars"]["spec"]["rules"]
+    assert only == {"backendRefs": backends(100, 0)}
+    assert world.lost == 0
+
+
 def test_the_route_is_the_users_wish() -> None:
     world = gatewayed().serving()
     assert isinstance(world, Gatewayed)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from modelmill.api.analysis import Analysis
 from modelmill.api.inference_service_status import CanaryTrack
 from modelmill.api.rollout import Step
+from modelmill.api.traffic import HeaderRoute
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.serving.capacity import FULL, candidate_pods, divided, share
 from modelmill.serving.rollout.findings import INSUFFICIENT, PASS
@@ -121,7 +122,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         steps, analysis = (Step(weight=FULL),), None
     index = min(candidate.step, len(steps) - 1)
     weight = weight_at(steps, index)
-    wanted, ready = _wanted(view, rollout.strategy, steps, weight), view.ready(candidate.revision)
+    wanted, ready = _wanted(view, rollout.strategy, steps, index), view.ready(candidate.revision)
     ends = _end(view, candidate, steps, index, analysis)
     return Position(
         strategy=rollout.strategy,
@@ -140,7 +141,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         passed=analysis is not None and enough_passed(candidate, analysis),
         resumed=candidate.resumed,
         paused=candidate.paused,
-        routed=_routed(view, candidate, rollout.strategy, weight),
+        routed=_routed(view, candidate, rollout.strategy, weight, header_at(steps, index)),
         share=_share(view, rollout.strategy, weight),
     )
 
@@ -150,9 +151,9 @@ def divides(view: View, strategy: str, weight: int) -> bool:
     return view.route is None and strategy != "BlueGreen" and 0 < weight < FULL
 
 
-def _routed(view: View, candidate: CanaryTrack, strategy: str, weight: int) -> bool:
+def _routed(view: View, candidate: CanaryTrack, strategy: str, weight: int, header: HeaderRoute | None) -> bool:
     if view.route is not None:
-        return view.route.carries(weight, candidate.revision)
+        return view.route.carries(weight, candidate.revision, header)
     if not divides(view, strategy, weight) or not view.surge or view.status.stable is None:
         return True
     _, stable = divided(view.replicas, weight, view.surge)
@@ -166,16 +167,24 @@ def _share(view: View, strategy: str, weight: int) -> int | None:
     return round(actual) if actual != weight else None
 
 
-def _wanted(view: View, strategy: str, steps: Sequence[Step], weight: int) -> int:
+def _wanted(view: View, strategy: str, steps: Sequence[Step], index: int) -> int:
     """Return the candidate's pods: those of its weight, or those that are made before it has one."""
     if strategy == "BlueGreen":
         return view.replicas
-    return candidate_pods(view.replicas, weight, view.surge) if weight else steps[0].set_canary_replicas or 0
+    weight = weight_at(steps, index)
+    if weight:
+        return candidate_pods(view.replicas, weight, view.surge)
+    return steps[0].set_canary_replicas or (1 if header_at(steps, index) is not None else 0)
 
 
 def weight_at(steps: Sequence[Step], index: int) -> int:
     """Return the weight in a step: a pause keeps that of the step before, 0 in the beginning."""
     return next((step.weight for step in reversed(steps[: index + 1]) if step.weight is not None), 0)
+
+
+def header_at(steps: Sequence[Step], index: int) -> HeaderRoute | None:
+    """Return the header by which requests reach the candidate in a step, whatever its weight."""
+    return next((step.header_route for step in reversed(steps[: index + 1]) if step.header_route is not None), None)
 
 
 def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
@@ -221,13 +230,14 @@ def _end(
 ) -> datetime | None:
     """A weight that no pause follows is measured for one interval from when its pods are ready."""
     step, began = steps[index], parse_timestamp(candidate.step_time)
-    if step.pause is not None or step.set_canary_replicas is not None:
+    if step.pause is not None or step.set_canary_replicas is not None or step.header_route is not None:
         return None
     if step.weight is None:
         # Pods that stand beside the stable ones are made in the first step, and measured from when they are ready.
         since = view.ready_since(candidate.revision) if index == 0 else None
         return max(began, since or began) + timedelta(seconds=step.pause_seconds or 0)
-    pause_follows = index + 1 < len(steps) and steps[index + 1].weight is None
+    following = steps[index + 1] if index + 1 < len(steps) else step
+    pause_follows = following.pause_seconds is not None or following.pause is not None
     if analysis is None or step.weight == FULL or pause_follows:
         return None
     since = max(began, view.ready_since(candidate.revision) or began)
@@ -250,4 +260,6 @@ def _name(step: Step) -> str:
         return f"weight {step.weight}"
     if step.set_canary_replicas is not None:
         return f"{step.set_canary_replicas} pods without traffic"
+    if step.header_route is not None:
+        return f"requests with the header {step.header_route.name}"
     return f"a pause of {step.pause_seconds} s" if step.pause_seconds is not None else "a pause until a person resumes"
