@@ -20,6 +20,7 @@ from tests.support.lines import inference_service, inputs, table, training_job
 
 MODEL = "lines"
 HOST = "lines.example.com"
+HEADER = {"name": "x-canary", "value": "yes"}
 STEPS = [{"weight": 20}, {"pause": "Manual"}]
 REQUESTS = 500
 SIGMAS = 4.5
@@ -34,15 +35,14 @@ def gateway(cluster: Cluster) -> dict[str, str]:
     return dict(found)
 
 
-def ask(gateway: dict[str, str], count: int) -> Counter[str]:
+def ask(gateway: dict[str, str], count: int, headers: dict[str, str] | None = None) -> Counter[str]:
     """Ask the gateway so many times; return the answers by version, those that failed by their code."""
     answers: Counter[str] = Counter()
+    sent = {"Host": HOST, "Content-Type": "application/json", **(headers or {})}
     body = json.dumps({"inputs": inputs()}).encode()
     connection = http.client.HTTPConnection(urlsplit(gateway["url"]).hostname or "", 80, timeout=10)
     for _ in range(count):
-        connection.request(
-            "POST", f"/v2/models/{MODEL}/infer", body, {"Host": HOST, "Content-Type": "application/json"}
-        )
+        connection.request("POST", f"/v2/models/{MODEL}/infer", body, sent)
         response = connection.getresponse()
         text = response.read()
         answers[json.loads(text)["model_version"] if response.status == 200 else str(response.status)] += 1
@@ -101,7 +101,7 @@ def test_weights_are_exact_and_no_request_is_lost(cluster: Cluster, gateway: dic
     parent = {"name": gateway["name"], "namespace": gateway["namespace"]}
     own = {"mode": "GatewayAPI", "parentRefs": [parent], "hostnames": [HOST]}
     cluster.put("data/part.csv", table())
-    service = inference_service(MODEL, rollout={"steps": STEPS, "traffic": own})
+    service = inference_service(MODEL, rollout={"steps": [{"headerRoute": HEADER}, *STEPS], "traffic": own})
     cluster.apply(training_job(cluster, MODEL), service)
     cluster.wait_stable(MODEL, f"{MODEL}-1")
     cluster.wait("the gateway to answer", lambda: set(ask(gateway, 1)) == {f"{MODEL}-1"})
@@ -111,6 +111,7 @@ def test_weights_are_exact_and_no_request_is_lost(cluster: Cluster, gateway: dic
         annotate(cluster, "TrainingJob", run="second")
         wait_canary(cluster, f"{MODEL}-2")
         check_share(ask(gateway, REQUESTS), f"{MODEL}-2", 20)
+        assert ask(gateway, 50, {HEADER["name"]: HEADER["value"]}) == {f"{MODEL}-2": 50}
         inside = {
             cluster.ask(MODEL, f"/v2/models/{MODEL}/infer", {"inputs": inputs()})[1]["model_version"] for _ in range(20)
         }

@@ -38,7 +38,8 @@ def route(*rules: Any, name: str = "front", **meta: Any) -> dict[str, Any]:
 class Gatewayed(World):
     """lag: seconds that the gateway takes. installed: whether there are HTTPRoutes at all. refuses: words of a refusal.
 
-    got: requests by version in the last second. tested: versions that answer those with the header. given: the weights that the gateway sends by.
+    got: requests by version in the last second. tested: versions that answer those with the header.
+    given: the weights that the gateway sends by.
     """
 
     def __init__(self, traffic: dict[str, Any] = OWN, **more: Any) -> None:

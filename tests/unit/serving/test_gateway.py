@@ -212,25 +212,29 @@ def test_of_a_route_of_the_users_only_the_two_weights_change() -> None:
         "matches": [{"path": {"type": "PathPrefix", "value": "/other"}}],
         "backendRefs": [{"name": "other", "port": 1}],
     }
+    by_header = {
+        "matches": [{"headers": [{"name": "x", "value": "y"}]}],
+        "backendRefs": [{"name": "cars-canary", "port": 80}],
+    }
     named = {"name": "mine", "timeouts": {"request": "3s"}, "backendRefs": [*reversed(backends())]}
-    world.routes["front"] = route(other, named)
+    world.routes["front"] = route(other, by_header, named)
     world.run(5)
     assert world.status["phase"] == "Stable"
     spec = world.routes["front"]["spec"]
-    assert spec["rules"] == [other, {**named, "backendRefs": [*reversed(backends(100, 0))]}]
+    assert spec["rules"] == [other, by_header, {**named, "backendRefs": [*reversed(backends(100, 0))]}]
     assert set(world.routes) == {"front"}
     world.add("cars-2")
     world.run(8)
     assert world.status["canary"]["actualWeight"] == 10
-    assert world.routes["front"]["spec"]["rules"][1]["backendRefs"] == [*reversed(backends(90, 10))]
+    assert world.routes["front"]["spec"]["rules"][2]["backendRefs"] == [*reversed(backends(90, 10))]
     front = world.routes["front"]
-    world.routes["front"] = {**front, "spec": {**front["spec"], "rules": [other, named]}}
+    world.routes["front"] = {**front, "spec": {**front["spec"], "rules": [other, by_header, named]}}
     world._wake = world.time
     world.run(1)
-    assert world.routes["front"]["spec"]["rules"][1]["backendRefs"] == [*reversed(backends(90, 10))]
+    assert world.routes["front"]["spec"]["rules"][2]["backendRefs"] == [*reversed(backends(90, 10))]
     world.run(60)
     assert world.status["stable"]["version"] == "cars-2"
-    assert world.routes["front"]["spec"]["rules"][1]["backendRefs"] == [*reversed(backends(100, 0))]
+    assert world.routes["front"]["spec"]["rules"][2]["backendRefs"] == [*reversed(backends(100, 0))]
     assert world.lost == 0
 
 

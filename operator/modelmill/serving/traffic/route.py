@@ -27,8 +27,9 @@ _MAX_WORDS: Final = 500
 class Route:
     """What a rollout asks of its HTTPRoute.
 
-    header: by which a rule sends requests to the canary Service alone. weights: those of the stable and of the canary Service, in each rule that has both. taken: whether every parent of the
-    route has taken it as it is. canary: revision that the canary Service selects, empty when there is none yet.
+    header: by which a rule of a route that was made sends requests to the canary Service alone. weights: those of the stable
+    and of the canary Service, in each rule that has both. taken: whether every parent of the route has taken it as it is.
+    canary: revision that the canary Service selects, empty when there is none yet.
     reason, message: what a person must mend before weights can be set, empty when nothing. theirs: the route of the user's.
     """
 
@@ -47,7 +48,7 @@ class Route:
         return max(shares, default=0)
 
     def carries(self, weight: int, revision: str, header: HeaderRoute | None = None) -> bool:
-        """Tell whether the gateways give this revision its share, percent, and what has the header, and the stable one the rest."""
+        """Tell whether the gateways give this revision its share, percent, and what has the header; the stable one the rest."""
         idle = weight == 0 and header is None
         exact = bool(self.weights) and all(one == (FULL - weight, weight) for one in self.weights)
         return self.taken and exact and not self.reason and self.header == header and (idle or self.canary == revision)
@@ -81,7 +82,7 @@ def route_of(service: InferenceService, world: World) -> Route | None:
     taken = found is not None and all(_taken(found, one) for one in _parents(found)) and bool(_parents(found))
     return Route(
         weights,
-        _header(service.name, found),
+        _header(service.name, found if theirs is None else None),
         taken,
         canary,
         reason,
