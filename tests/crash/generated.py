@@ -80,6 +80,8 @@ TABLE: Mapping[str, Sequence[str]] = {
     r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": (
         "cars.example.com", "*.example.com", "a", "0.0", "a" * 253, "a--b.c",
     ),
+    r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$": ("x-canary", "X", "!", "a" * 256, "%2f"),
+    r"^[!-~]([ -~]*[!-~])?$": ("yes", "a b", '"', "~" * 1024, "$(HOME)"),
     r"^[A-Z][A-Za-z]*$": ("Spec", "Manual", "Alert", "Z", "X" * 32),
 }  # fmt: skip
 """Texts by pattern: a pattern that a schema gets later must have its row."""

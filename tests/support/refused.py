@@ -323,6 +323,12 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         {"rollout": {"traffic": {"parentRefs": [{"name": "gateway"}]}}}
     ),
     "mode GatewayAPI takes either parentRefs": lambda: service({"rollout": {"traffic": {"mode": "GatewayAPI"}}}),
+    "minimumSurge is for mode Replicas": lambda: service(
+        {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "minimumSurge": 1}}}
+    ),
+    "headerRoute needs traffic.parentRefs": lambda: service(
+        {"rollout": {"steps": [{"headerRoute": {"name": "x-canary", "value": "yes"}}, {"weight": 50}]}}
+    ),
     "hostnames are those of the route that is made": lambda: service(
         {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "hostnames": ["a.example.com"]}}}
     ),

@@ -9,18 +9,19 @@ from pydantic import Field
 from modelmill.api.analysis import Analysis
 from modelmill.api.base import Part, rules
 from modelmill.api.shadow import Shadow
-from modelmill.api.traffic import Traffic
+from modelmill.api.traffic import HeaderRoute, Traffic
 
 
 class Step(Part):
-    """One step of a rollout: a weight, a time to stay, a person's word to wait for, or pods without traffic."""
+    """One step of a rollout: a weight, a time to stay, a person's word to wait for, pods without traffic, or a header."""
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
             (
-                "[has(self.weight), has(self.pauseSeconds), has(self.pause), has(self.setCanaryReplicas)]"
+                "[has(self.weight), has(self.pauseSeconds), has(self.pause), has(self.setCanaryReplicas),"
+                " has(self.headerRoute)]"
                 ".filter(given, given).size() == 1",
-                "a step has exactly one of weight, pauseSeconds, pause and setCanaryReplicas",
+                "a step has exactly one of weight, pauseSeconds, pause, setCanaryReplicas and headerRoute",
             )
         )
     }
@@ -35,6 +36,10 @@ class Step(Part):
         ge=1,
         le=1000,
         description="Pods of the new version that are made before it gets traffic, behind the Service NAME-preview.",
+    )
+    header_route: HeaderRoute | None = Field(
+        default=None,
+        description="Requests with this header go to the new version, whatever its weight, until the rollout is over.",
     )
 
 
@@ -118,6 +123,11 @@ class Rollout(Part):
                 "!has(self.steps) || self.steps.size() == 0 || self.steps.filter(step, has(step.setCanaryReplicas)).size() == 0"
                 " || self.steps.filter(step, has(step.setCanaryReplicas)).size() == 1 && has(self.steps[0].setCanaryReplicas)",
                 "setCanaryReplicas is the first step, once: with a weight the number of pods is what makes it",
+            ),
+            (
+                "!has(self.steps) || !self.steps.exists(step, has(step.headerRoute))"
+                " || has(self.traffic) && has(self.traffic.parentRefs)",
+                "headerRoute needs traffic.parentRefs: a route is made for them; in a route of yours only weights are changed",
             ),
             (
                 "!has(self.steps) || self.steps.filter(step, has(step.weight)).map(step, step.weight).isSorted()",

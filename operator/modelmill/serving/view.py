@@ -94,6 +94,11 @@ class View:
         return max(size, canary.size or 0) if canary is not None else size
 
     @property
+    def surge(self) -> int:
+        """Most pods that may be added so that shares by pods come near their weights."""
+        return self.spec.rollout.traffic.minimum_surge or 0
+
+    @property
     def needed(self) -> int:
         """Fewest ready pods of a service that is ready: with autoscaling more may be on their way."""
         autoscaling = self.spec.autoscaling
