@@ -48,6 +48,7 @@ class Config:
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     report_url: where trials of searches report, as their pods reach it.
     network: what NetworkPolicies of the pods are made from; None for none. prometheus: where queries of analyses go.
+    model_code: namespaces in which models may run code of their own in their servers; `*` for all.
     """
 
     trainer_image: str
@@ -56,6 +57,7 @@ class Config:
     alert_token_file: str | None
     report_url: str
     network: Network | None
+    model_code: Sequence[str]
     prometheus: prometheus.Server
     settings: Settings
 
@@ -82,6 +84,7 @@ def config_from(environment: Mapping[str, str]) -> Config:
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
         report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
+        model_code=_listed(environment, "MODELMILL_MODEL_CODE_NAMESPACES"),
         prometheus=_prometheus(environment),
         settings=settings,
     )
@@ -181,7 +184,7 @@ def controllers(
             INFERENCE_SERVICES,
             [
                 *of_servers,
-                serving.serving_part(server, Scraper(), prometheus.Prometheus(config.prometheus)),
+                serving.serving_part(server, Scraper(), prometheus.Prometheus(config.prometheus), config.model_code),
                 monitoring.PART,
                 batch.batch_part(server),
             ],

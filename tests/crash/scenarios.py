@@ -409,6 +409,23 @@ async def by_persons_words(world: World) -> None:
     assert world.status(INFERENCE_SERVICES, "cars")["stable"]["version"] == "cars-1"
 
 
+async def chance_may_explain_it(world: World) -> None:
+    """A canary whose measurements stay inconclusive waits for a person, who promotes it."""
+    half = {"metric": "ErrorRatio", "maximum": "0.5"}
+    analysis = {**ANALYSIS, "checks": [half], "inconclusiveLimit": 2}
+    world.surroundings.doubtful.add("cars-2")
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(
+        INFERENCE_SERVICES, inference_service(rollout={"strategy": "Canary", "steps": STEPS, "analysis": analysis})
+    )
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(partial(paused_at, world, "cars-2"), "the second version waits")
+    assert world.status(INFERENCE_SERVICES, "cars")["canary"]["paused"] == "Inconclusive"
+    say(world, labels.PROMOTE_FULL_ANNOTATION, "it is good")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+
+
 def paused_at(world: World, version: str) -> bool:
     status = world.status(INFERENCE_SERVICES, "cars")
     return status.get("phase") == "Paused" and status["canary"]["version"] == version
@@ -485,7 +502,12 @@ def looks_find(job: Object, pod: int) -> Ending:
     return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
 
 
-SCORES = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+SCORES = {
+    "name": "new",
+    "input": {"uri": "s3://data/new", "format": "csv"},
+    "output": {"uri": "s3://data/scored"},
+    "store": {"endpoint": "http://s3:7070", "secretRef": {"name": "keys"}},
+}
 
 
 def batch_ends(job: Object, pod: int) -> Ending:
@@ -609,6 +631,7 @@ SCENARIOS = (
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("stopped and started", stopped_and_started, publishes, 200),
     Scenario("persons' words", by_persons_words, publishes, 160),
+    Scenario("chance may explain it", chance_may_explain_it, publishes, 160),
     Scenario("autoscaled", autoscaled, publishes, 120),
     Scenario("shadowed", shadowed, publishes, 300),
     Scenario("traffic by routes", traffic_by_routes, publishes, 150),

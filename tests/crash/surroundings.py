@@ -52,8 +52,8 @@ class Ending:
 class Surroundings:
     """Steps once a second. endings: how the n-th pod (from 0) of a Job ends.
 
-    errors: versions that answer 500. off: versions that answer otherwise than the others, as a shadow.
-    broken: versions whose pods end with a message. rate: requests a second and pod.
+    errors: versions that answer 500. doubtful: of whose answers one more than half are 500. off: versions that answer
+    otherwise than the others, as a shadow. broken: versions whose pods end with a message. rate: requests a second and pod.
     load: how many pods the requests keep busy, for autoscalers.
     silent_store: whether the store answers no removal of an artifact. stage_seconds: how long a stage of training takes.
     """
@@ -62,6 +62,7 @@ class Surroundings:
     clock: Callable[[], datetime]
     endings: Callable[[Object, int], Ending]
     errors: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     off: set[str] = field(default_factory=set)
     rate: int = 20
@@ -72,7 +73,7 @@ class Surroundings:
     mirrored: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
     _changed: tuple[int, datetime] | None = None
-    _asked: list[tuple[str, str]] = field(default_factory=list)
+    _asked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
     _mirroring: list[tuple[str, shadow.Shadow]] = field(default_factory=list)
 
     def step(self) -> None:
@@ -81,8 +82,12 @@ class Surroundings:
             self._changed = self.api.version, self.clock()
         if (self.clock() - self._changed[1]).total_seconds() <= AGES:
             self._work()
-        for uid, code in self._asked:
-            self.codes.setdefault(uid, Counter())[code] += self.rate
+        for uid, codes in self._asked:
+            counted = self.codes.setdefault(uid, Counter())
+            for code in codes:
+                counted[code] += self.rate // len(codes)
+            if len(codes) > 1 and counted["500"] == counted["200"]:
+                counted["500"] += 1
         for uid, told in self._mirroring:
             counts = self.mirrored.setdefault(uid, Counter())
             for what in ("2xx", COMPARED, *([DISAGREED] if told.version in self.off else [])):
@@ -295,14 +300,17 @@ class Surroundings:
         parents = [{"parentRef": one, "conditions": conditions} for one in route["spec"]["parentRefs"]]
         self._status(HTTP_ROUTES, route, {"parents": parents})
 
-    def _traffic(self) -> Iterator[tuple[str, str]]:
-        """Yield who answers requests, and with which code."""
+    def _traffic(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield who answers requests, and with which codes in turn."""
         for service in self.api.of(SERVICES):
             selector = service["spec"]["selector"].items()
             for pod in self.api.of(PODS):
                 if selector <= pod["metadata"]["labels"].items() and is_ready(pod):
-                    broken = pod["metadata"]["labels"][labels.VERSION_LABEL] in self.errors
-                    yield pod["metadata"]["uid"], "500" if broken else "200"
+                    version = pod["metadata"]["labels"][labels.VERSION_LABEL]
+                    codes = (
+                        ("500", "200") if version in self.doubtful else ("500",) if version in self.errors else ("200",)
+                    )
+                    yield pod["metadata"]["uid"], codes
 
     def _mirrors(self) -> Iterator[tuple[str, shadow.Shadow]]:
         """Yield who mirrors every request, and to which shadow."""

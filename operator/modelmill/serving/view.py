@@ -25,6 +25,8 @@ class View:
     newest: the newest approved version of its model, for a service that follows it. holder: name of the version that has the
     alias of the spec, None when none has, or the spec names none. versions: those that the spec or the status name, by name.
     deployments, autoscalers: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
+    model_code: whether an administrator permits models of this namespace to run code. awaited: where none is approved that
+    could be served, the newest approved one whose source is not imported. imports: what is said of such sources, by version.
     route: the HTTPRoute that shares the requests out, None where replica counts do.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
@@ -39,6 +41,9 @@ class View:
     holder: str | None = None
     samples: Samples | None = None
     route: Route | None = None
+    model_code: bool = False
+    awaited: str | None = None
+    imports: Mapping[str, str] = field(default_factory=dict)
     autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 
