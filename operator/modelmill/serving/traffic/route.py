@@ -103,7 +103,9 @@ def paired_rules(service: str, route: Manifest) -> Iterator[tuple[int, tuple[int
 
 def _header(service: str, route: Manifest | None) -> HeaderRoute | None:
     """Return the header of the rule that sends requests to the canary Service alone."""
-    for rule in route["spec"].get("rules") or () if route is not None else ():
+    if route is None:
+        return None
+    for rule in route["spec"].get("rules") or ():
         if [service_of(one, route) for one in rule.get("backendRefs") or ()] == [canary_service(service)]:
             headers = [header for match in rule.get("matches") or () for header in match.get("headers") or ()]
             return HeaderRoute(name=headers[0]["name"], value=headers[0]["value"]) if len(headers) == 1 else None
