@@ -145,8 +145,8 @@ class Rollout(Part):
         default_factory=list,
         max_length=32,
         description="Weights and pauses, in order; a last step of weight 100 is implied. Left out: weights 10 and 50 with a "
-        "pause of 60 s each, and an analysis if none is given. Weights are met by replica "
-        "counts, so that the actual weight is a multiple of 1/replicas; status.canary.actualWeight tells it. With an analysis "
+        "pause of 60 s each, and an analysis if none is given. Weights are made as "
+        "traffic says; status.canary.actualWeight tells what is given. With an analysis "
         "a step below 100 ends only with a measurement that passes: in its pause, or in one interval when no pause follows.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
