@@ -68,6 +68,9 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	  uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	    --python-version 3.11 requirements/clients-$$name.in -o requirements/clients-$$name.txt; done
 
+proof-serving: venv cluster-up images ## No failed request: a million over 50 rollouts, 50 aborts, lost pods, scaling, and an operator and an API server that are away
+	@MODELMILL_SERVING_REQUESTS=1000000 MODELMILL_SERVING_RATE=500 $(PYTHON) -m pytest -n0 -s tests/e2e/test_no_failed_request.py
+
 proof: export MODELMILL_RESULTS = $(CURDIR)/build/results.jsonl
 proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodies and 300,000 of gRPC, ten minutes of mutated HTTP, 100 ends under load, a million requests, each fault of a store at each call
 	@MODELMILL_OPENAPI_CALLS=10000 MODELMILL_FUZZ_MUTATIONS=50000 MODELMILL_GRPC_MUTATIONS=300000 $(PYTHON) -m pytest \
@@ -88,4 +91,4 @@ proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodi
 bench: venv ## Measure the control loop beside its peers on a real API server without a kubelet
 	@$(PYTHON) hack/bench/control_loop.py
 
-.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock proof bench
+.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock proof proof-serving bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,7 +18,9 @@ def main() -> int:
     """Return 0 when the files are up to date or were written."""
     stale = []
     for definition in definitions():
-        text = HEADER + yaml.safe_dump(definition, sort_keys=False, width=120, allow_unicode=True)
+        # Parts that two places share would be written as aliases, which few readers of a CRD expect.
+        unshared = json.loads(json.dumps(definition))
+        text = HEADER + yaml.safe_dump(unshared, sort_keys=False, width=120, allow_unicode=True)
         path = FOLDER / f"{definition['metadata']['name']}.yaml"
         if path.exists() and path.read_text() == text:
             continue

@@ -13,6 +13,7 @@ from pathlib import Path
 from modelmill import __version__
 from modelmill.api import references
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.batch import part as batch
 from modelmill.contracts.names import HTTP_PORT
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
@@ -23,6 +24,7 @@ from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, wa
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest, Resource
 from modelmill.kube.resources import CORE_EVENTS, HTTP_ROUTES, PODS, REPLICA_SETS
+from modelmill.measuring import prometheus
 from modelmill.measuring.scrape import Scraper
 from modelmill.monitoring import part as monitoring
 from modelmill.monitoring.intake import AlertIntake
@@ -46,7 +48,7 @@ class Config:
 
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     report_url: where trials of searches report, as their pods reach it.
-    network: what NetworkPolicies of the pods are made from; None for none.
+    network: what NetworkPolicies of the pods are made from; None for none. prometheus: where queries of analyses go.
     max_concurrent_rollouts: services that take the server's image of a new release at a time by themselves; 0 for none.
     """
 
@@ -56,6 +58,7 @@ class Config:
     alert_token_file: str | None
     report_url: str
     network: Network | None
+    prometheus: prometheus.Server
     settings: Settings
     max_concurrent_rollouts: int = 1
 
@@ -82,9 +85,17 @@ def config_from(environment: Mapping[str, str]) -> Config:
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
         report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
+        prometheus=_prometheus(environment),
         settings=settings,
         max_concurrent_rollouts=int(environment.get("MODELMILL_MAX_CONCURRENT_ROLLOUTS", "1")),
     )
+
+
+def _prometheus(environment: Mapping[str, str]) -> prometheus.Server:
+    url = environment.get("MODELMILL_PROMETHEUS_URL", "")
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("MODELMILL_PROMETHEUS_URL must begin with http:// or https://")
+    return prometheus.Server(url, environment.get("MODELMILL_PROMETHEUS_NAMESPACE_PARAMETER", ""))
 
 
 def _listed(environment: Mapping[str, str], name: str) -> list[str]:
@@ -173,9 +184,15 @@ def controllers(
         Controller(
             "inferenceservice",
             INFERENCE_SERVICES,
-            [*of_servers, serving.serving_part(server, Scraper(), upgrades), monitoring.PART],
+            [
+                *of_servers,
+                serving.serving_part(server, Scraper(), prometheus.Prometheus(config.prometheus), upgrades),
+                monitoring.PART,
+                batch.batch_part(server),
+            ],
             concerns={
-                PODS: Concern(serving.keys_of_pod),
+                PODS: Concern(lambda pod, world: (*serving.keys_of_pod(pod, world), *batch.keys_of_pod(pod, world))),
+                CORE_EVENTS: Concern(batch.keys_of_refusal, needed=False),
                 REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
                 HTTP_ROUTES: Concern(serving.keys_of_route),
                 MODEL_VERSIONS: serving.VERSIONS,

@@ -13,6 +13,7 @@ from modelmill.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
     JOBS,
     NETWORK_POLICIES,
     POD_DISRUPTION_BUDGETS,
@@ -25,7 +26,9 @@ from tests.crash.world import World
 from tests.support.fake_api import remove
 
 PARENTS = (TRAINING_JOBS, MODEL_VERSIONS, INFERENCE_SERVICES)
-LEVEL = (NETWORK_POLICIES, DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, CONFIG_MAPS)
+LEVEL = (
+    NETWORK_POLICIES, DEPLOYMENTS, SERVICES, HTTP_ROUTES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, CONFIG_MAPS,
+)  # fmt: skip
 """Children that are kept as the plan wants them."""
 CHILDREN = (*LEVEL, JOBS, PODS, REPLICA_SETS)
 
@@ -34,6 +37,7 @@ CUT_SECONDS = 10.0
 EDITS: Mapping[Resource, tuple[tuple[str, ...], Any]] = {
     DEPLOYMENTS: (("spec", "replicas"), 5),
     SERVICES: (("spec", "selector"), {"app": "another"}),
+    HTTP_ROUTES: (("spec", "rules"), [{"backendRefs": [{"name": "another", "port": 1}]}]),
     NETWORK_POLICIES: (("spec", "podSelector"), {"matchLabels": {"app": "another"}}),
     POD_DISRUPTION_BUDGETS: (("spec", "maxUnavailable"), 7),
     HORIZONTAL_POD_AUTOSCALERS: (("spec", "maxReplicas"), 9),
@@ -65,7 +69,9 @@ class Deed(Protocol):
 
 @dataclass(frozen=True)
 class ByHand:
-    """What is done to every object of a kind that there is. cut: seconds for which the kind's watch tells nothing of it."""
+    """What is done to every object of a kind that there is, but for the routes of people.
+
+    cut: seconds for which the kind's watch tells nothing of it."""
 
     words: str
     resource: Resource
@@ -83,7 +89,8 @@ class ByHand:
         if self.cut:
             world.operator.streams.cut(self.resource, self.cut)
         for obj in world.api.of(self.resource):
-            self.do(world, obj)
+            if self.resource != HTTP_ROUTES or labels.MANAGED_BY_LABEL in (obj["metadata"].get("labels") or {}):
+                self.do(world, obj)
 
     @property
     def loses(self) -> bool:

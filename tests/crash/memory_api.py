@@ -207,7 +207,7 @@ def copied(value: Any) -> Any:
 
 
 def _has_status(resource: Resource) -> bool:
-    return resource.group in ("modelmill.dev", "batch", "apps") or resource.kind == "Pod"
+    return resource.group in ("modelmill.dev", "batch", "apps", "gateway.networking.k8s.io") or resource.kind == "Pod"
 
 
 def _place(resource: Resource, body: Mapping[str, Any]) -> Place:

@@ -24,7 +24,7 @@ from tests.support.virtual_time import run
 
 MASKED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "observedGeneration"})
 """Fields that tell how often and when something was written."""
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d{8}t\d{6}z")
 DURATION = re.compile(r"\b\d+ (s|seconds|requests)\b")
 MADE_TWICE = "Jobs were made for run"
 MOST_WRITES = 3

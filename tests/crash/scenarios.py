@@ -9,12 +9,13 @@ from typing import Any
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.contracts import names, result, stage
+from modelmill.contracts.batch import BatchResult, encode_result
 from modelmill.contracts.look import Seen, encode_seen
 from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, JOBS, PODS
+from modelmill.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES, JOBS, PODS
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -302,6 +303,29 @@ async def stopped_and_started(world: World) -> None:
     assert world.status(INFERENCE_SERVICES, "cars")["stable"]["revision"] == revision
 
 
+async def traffic_by_routes(world: World) -> None:
+    """A version by the weights of a route that is made; then a bad one by those of a person's, which is taken back."""
+    by_weights = {"strategy": "Canary", "steps": STEPS, "analysis": ANALYSIS}
+    parents = [{"name": "gateway", "namespace": "edge"}]
+    own = {"mode": "GatewayAPI", "parentRefs": parents}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout={**by_weights, "traffic": own}))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    backends = [{"name": name, "port": 80} for name in ("cars", "cars-canary")]
+    front = {"metadata": {"name": "front", "namespace": "ml"}, "spec": {"parentRefs": parents}}
+    front["spec"]["rules"] = [{"backendRefs": backends}]
+    world.api.create(HTTP_ROUTES, front)
+    theirs = {"mode": "GatewayAPI", "parentRefs": None, "routeRef": {"name": "front"}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"rollout": {"traffic": theirs}}})
+    world.surroundings.errors.add("cars-3")
+    asked_for(world, "third")
+    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars").get("failedRevision"), "the third is taken back")
+    await world.until(lambda: not world.status(INFERENCE_SERVICES, "cars").get("canary"), "the second serves alone")
+    assert [one["metadata"]["name"] for one in world.api.of(HTTP_ROUTES)] == ["front"]
+
+
 async def _stopped(world: World, spec: Mapping[str, Any], phase: str) -> None:
     world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": spec})
     await world.until(lambda: world.status(INFERENCE_SERVICES, "cars")["phase"] == phase, phase)
@@ -346,6 +370,37 @@ async def canary_replaced(world: World) -> None:
         world.api.patch(TRAINING_JOBS, "ml", "cars", asked)
         await world.until(partial(stage_is, world, version, "Serving"), f"{version} is the candidate")
     await world.until(partial(stage_is, world, "cars-2", "Approved"), "the candidate of before serves no more")
+
+
+async def by_persons_words(world: World) -> None:
+    """A switch waits for a person, who goes back by one word, and takes the next version back before it is switched to."""
+    blue_green = {"autoPromotion": False, "postPromotionSeconds": 10}
+    rollout = {"strategy": "BlueGreen", "blueGreen": blue_green, "scaleDownDelaySeconds": 20}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout=rollout))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(partial(paused_at, world, "cars-2"), "the second version waits")
+    say(world, labels.RESUME_ANNOTATION, "go")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    say(world, labels.ROLLBACK_ANNOTATION, "previous")
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves again")
+    asked_for(world, "third")
+    await world.until(partial(paused_at, world, "cars-3"), "the third version waits")
+    say(world, labels.ABORT_ANNOTATION, "no")
+    await world.until(
+        lambda: world.status(INFERENCE_SERVICES, "cars")["phase"] == "RolledBack", "the third version is taken back"
+    )
+    assert world.status(INFERENCE_SERVICES, "cars")["stable"]["version"] == "cars-1"
+
+
+def paused_at(world: World, version: str) -> bool:
+    status = world.status(INFERENCE_SERVICES, "cars")
+    return status.get("phase") == "Paused" and status["canary"]["version"] == version
+
+
+def say(world: World, annotation: str, text: str) -> None:
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"metadata": {"annotations": {annotation: text}}})
 
 
 async def search(world: World) -> None:
@@ -413,6 +468,40 @@ def looks_find(job: Object, pod: int) -> Ending:
         return Ending(failed, names.STAGE_LOOK, EXIT_RETRY)
     seen = Seen(f"sha256:{told.run:x}{'0' * 63}", 3, 1 if minutes < 6 or told.run > 1 else 2, 0)
     return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
+
+
+SCORES = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+
+
+def batch_ends(job: Object, pod: int) -> Ending:
+    """The first pod of a batch run does not reach the store; the next one scores."""
+    if labels.BATCH_LABEL not in job["metadata"]["labels"]:
+        return publishes(job, pod)
+    if pod == 0:
+        return Ending(None, names.STAGE_BATCH, EXIT_RETRY, "the store is down")
+    told = BatchResult(0, 2, 900, 1, "s3://data/scored/manifest.json", "hp", 0.31, ("a.csv, data row 3: …",))
+    return Ending(None, names.STAGE_BATCH, message=encode_result(told))
+
+
+def scored_runs(world: World, phase: str) -> int:
+    told = world.status(INFERENCE_SERVICES, "cars").get("batch") or [{}]
+    return sum(run["phase"] == phase for run in told[0].get("runs") or ())
+
+
+async def prefix_scored(world: World) -> None:
+    """A person asks for a run, and then the schedule does."""
+    world.api.create(TRAINING_JOBS, training_job())
+    entry = {**SCORES, "ttlSecondsAfterFinished": 0}
+    world.api.create(INFERENCE_SERVICES, inference_service(batch=[entry]))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    word = {"metadata": {"annotations": {labels.BATCH_ANNOTATION: "new=1"}}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", word)
+    await world.until(lambda: scored_runs(world, "Succeeded") == 1, "the run that was asked for ends")
+    clock = {**entry, "schedule": {"cron": "*/15 * * * *"}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"batch": [clock]}})
+    await world.until(lambda: scored_runs(world, "Succeeded") == 2, "the run of the schedule ends")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"batch": [entry]}})
+    await world.settle()
 
 
 def job_time(job: Object) -> float:
@@ -504,7 +593,9 @@ SCENARIOS = (
     Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("stopped and started", stopped_and_started, publishes, 200),
+    Scenario("persons' words", by_persons_words, publishes, 160),
     Scenario("autoscaled", autoscaled, publishes, 120),
+    Scenario("traffic by routes", traffic_by_routes, publishes, 150),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),
     Scenario("search in pods", search_in_pods, pods_end, 40, keeps=frozenset({CONFIG_MAPS})),
@@ -523,5 +614,6 @@ SCENARIOS = (
     Scenario("data prepared", data_prepared, prepare_fails_once, 40),
     Scenario("script mended", script_mended, library_missing_at_first, 40),
     Scenario("new data", new_data, looks_find, 1800),
+    Scenario("prefix scored", prefix_scored, batch_ends, 1800),
     Scenario("store silent", store_silent, publishes, 960),
 )

@@ -15,7 +15,15 @@ from modelmill.contracts.result import StageResult, encode
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Key, Manifest
-from modelmill.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, JOBS, PODS, REPLICA_SETS, SERVICES
+from modelmill.kube.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+)
 from modelmill.measuring.samples import Sample
 from modelmill.workloads.pod_status import is_ready
 from tests.crash.memory_api import MemoryApi, Object
@@ -78,6 +86,8 @@ class Surroundings:
             self._autoscale(autoscaler)
         for deployment in self.api.of(DEPLOYMENTS):
             self._deployment(deployment)
+        for route in self.api.of(HTTP_ROUTES):
+            self._route(route)
         for pod in self.api.of(PODS):
             if labels.SERVICE_LABEL in pod["metadata"]["labels"]:
                 self._serving_pod(pod)
@@ -264,6 +274,13 @@ class Surroundings:
         moment = before[0]["lastTransitionTime"] if before[0].get("status") == ready else timestamp(self.clock())
         condition = {"type": "Ready", "status": ready, "lastTransitionTime": moment}
         self._status(PODS, pod, serving_status("10.0.0.1", condition, broken=broken))
+
+    def _route(self, route: Object) -> None:
+        """Be the gateway: take the route as it is."""
+        said = {"status": "True", "observedGeneration": route["metadata"]["generation"]}
+        conditions = [{"type": kind, **said} for kind in ("Accepted", "ResolvedRefs")]
+        parents = [{"parentRef": one, "conditions": conditions} for one in route["spec"]["parentRefs"]]
+        self._status(HTTP_ROUTES, route, {"parents": parents})
 
     def _traffic(self) -> Iterator[tuple[str, str]]:
         """Yield who answers requests, and with which code."""

@@ -22,6 +22,7 @@ from modelmill.kube import labels
 from modelmill.kube.conditions import is_true
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import JOBS
+from modelmill.measuring.prometheus import Prometheus, Server
 from modelmill.serving.part import serving_part
 from modelmill.serving.upgrade import Upgrades
 from modelmill.tuning.reports import Reports
@@ -62,7 +63,8 @@ class Operator:
         server = Image(config.server_image, "IfNotPresent")
         self.reports = Reports(CONFIG.report_url, loop_time)
         rows = app.controllers(config, self.client, InProcess(), self.reports)
-        serving = serving_part(server, world.surroundings, Upgrades(server.name, world.most_upgrades))  # type: ignore[arg-type]
+        upgrades = Upgrades(server.name, world.most_upgrades)
+        serving = serving_part(server, world.surroundings, Prometheus(Server()), upgrades)  # type: ignore[arg-type]
         table = [_with_serving(row, serving) for row in rows]
         watches = app.watches(table)
         cache = Cache(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+REQUIRED, PREFERRED = (f"{one}DuringSchedulingIgnoredDuringExecution" for one in ("required", "preferred"))
+HOST = "kubernetes.io/hostname"
 RUNTIME: dict[str, Any] = {
     "resources": {"limits": {"memory": "1Gi"}},
     "limits": {"maxRequestBytes": 2048, "maxRows": 7, "maxConcurrentRequests": 3, "maxConnections": 100},
@@ -19,6 +21,37 @@ RUNTIME: dict[str, Any] = {
     "warmupRequests": 3,
     "grpc": {"enabled": True},
     "batching": "Never",
+    "env": [{"name": "TZ", "value": "$(HOME)"}],
+    "podTemplate": {
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "affinity": {
+            "nodeAffinity": {
+                REQUIRED: {
+                    "nodeSelectorTerms": [{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["3"]}]}]
+                }
+            },
+            "podAntiAffinity": {
+                PREFERRED: [
+                    {
+                        "weight": 5,
+                        "podAffinityTerm": {"labelSelector": {"matchLabels": {"app": "noisy"}}, "topologyKey": HOST},
+                    }
+                ]
+            },
+        },
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 2,
+                "topologyKey": "topology.kubernetes.io/zone",
+                "whenUnsatisfiable": "DoNotSchedule",
+                "minDomains": 2,
+            }
+        ],
+        "priorityClassName": "serving",
+        "imagePullSecrets": [{"name": "registry"}],
+        "serviceAccountName": "server",
+    },
 }
 EVERY_SETTING: dict[str, Any] = {
     "runtime": RUNTIME,

@@ -208,6 +208,27 @@ def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
     return {**body, "metadata": {**body["metadata"], "name": name}, "spec": {**body["spec"], **spec}}
 
 
+def scoring(**more: Any) -> Body:
+    entry = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+    return service({"batch": [{**entry, **more}]})
+
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+EXPRESSION = {"key": "disk", "operator": "In"}
+
+
+def running(runtime: Mapping[str, Any]) -> Body:
+    return service({"runtime": runtime})
+
+
+def placed(placement: Mapping[str, Any]) -> Body:
+    return running({"podTemplate": placement})
+
+
+def near(pods: Mapping[str, Any]) -> Body:
+    return placed({"affinity": {"podAffinity": {REQUIRED: [{"labelSelector": pods, "topologyKey": "zone"}]}}})
+
+
 def version(spec: Mapping[str, Any]) -> Body:
     body = load.model_version("default", "cars")
     return {**body, "spec": {**body["spec"], **spec}}
@@ -274,12 +295,17 @@ def long_named_version() -> Body:
     return {**body, "metadata": {**body["metadata"], "name": "c" * 64}}
 
 
-CPU = {"targetCPUUtilizationPercentage": 80}
-
-
 def checked(**check: Any) -> Body:
     """Return an InferenceService whose analysis has this check alone."""
     return service({"rollout": {"steps": [{"weight": 50}], "analysis": {"checks": [check]}}})
+
+
+CPU = {"targetCPUUtilizationPercentage": 80}
+
+
+def shadowed(*checks: Body, **shadow: Any) -> Body:
+    analysis = {"analysis": {"checks": list(checks)}} if checks else {}
+    return service({"rollout": {"strategy": "Shadow", "shadow": shadow, **analysis}})
 
 
 CREATED: Mapping[str, Callable[[], Body]] = {
@@ -292,6 +318,13 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "analysis needs a step with a weight below 100": lambda: service(
         {"rollout": {"steps": [{"weight": 100}], "analysis": ANALYSIS}}
     ),
+    "parentRefs, hostnames and routeRef need mode GatewayAPI": lambda: service(
+        {"rollout": {"traffic": {"parentRefs": [{"name": "gateway"}]}}}
+    ),
+    "mode GatewayAPI takes either parentRefs": lambda: service({"rollout": {"traffic": {"mode": "GatewayAPI"}}}),
+    "hostnames are those of the route that is made": lambda: service(
+        {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "hostnames": ["a.example.com"]}}}
+    ),
     "the weights of the steps must not become smaller": lambda: service(
         {"rollout": {"steps": [{"weight": 50}, {"pauseSeconds": 5}, {"weight": 20}]}}
     ),
@@ -299,6 +332,17 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "strategy BlueGreen takes no steps": lambda: service(
         {"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 10}]}}
     ),
+    "strategy Shadow takes no steps": lambda: service({"rollout": {"strategy": "Shadow", "steps": [{"weight": 10}]}}),
+    "shadow is for strategy Shadow": lambda: service({"rollout": {"shadow": {}}}),
+    "check Disagreement needs strategy Shadow": lambda: service(
+        {"rollout": {"analysis": {"checks": [{"metric": "Disagreement", "maximum": "0.1"}]}}}
+    ),
+    "Disagreement is with the stable version already": lambda: shadowed(
+        {"metric": "Disagreement", "maximum": "0.1", "maxRatioToStable": "2"}
+    ),
+    "strategy Shadow is measured by ErrorRatio": lambda: shadowed({"metric": "PredictionPSI", "maximum": "0.1"}),
+    "sampleRatio of a shadow must be above 0": lambda: shadowed(sampleRatio="0"),
+    "relative and absolute must be 0 or more": lambda: shadowed(tolerance={"relative": "-0.1"}),
     "blueGreen is for strategy BlueGreen": lambda: service({"rollout": {"blueGreen": {}}}),
     "analysis needs prePromotionSeconds or postPromotionSeconds": lambda: service(
         {
@@ -312,11 +356,20 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "setCanaryReplicas is the first step, once": lambda: service(
         {"rollout": {"steps": [{"weight": 10}, {"setCanaryReplicas": 2}]}}
     ),
+    "output.uri must not lie in input.uri": lambda: scoring(output={"uri": "s3://data/new/scored"}),
+    "parallelism must not be above partitions": lambda: scoring(partitions=2, parallelism=3),
     "minReplicas must not be above maxReplicas": lambda: service(
         {"autoscaling": {"minReplicas": 3, "maxReplicas": 2, **CPU}}
     ),
     "autoscaling needs a target": lambda: service({"autoscaling": {"maxReplicas": 2}}),
     "a check needs maximum, minimum, maxRatioToStable or minRatioToStable": lambda: checked(metric="ErrorRatio"),
+    "a check has either metric or prometheus": lambda: checked(maximum="1"),
+    "maxRatioToStable, minRatioToStable and minSamples are for metrics": lambda: checked(
+        prometheus={"query": "1"}, maximum="1", minSamples=5
+    ),
+    "in $( ) a query may have namespace": lambda: checked(
+        prometheus={"query": "up{a='$(namespace)$(secret)'}"}, maximum="1"
+    ),
     "minimum and minRatioToStable are bounds of Accuracy": lambda: checked(metric="ErrorRatio", minimum="0.1"),
     "Accuracy is the better the higher it is": lambda: checked(metric="Accuracy", minimum="0.9", maximum="1"),
     "PredictionPSI compares with the stable version already": lambda: checked(
@@ -413,6 +466,23 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "sampleRatio must be above 0 and at most 1": lambda: service(
         {"payloadLog": {"uri": "s3://logs", "sampleRatio": "0"}}
     ),
+    "without an image of your own env takes": lambda: running({"env": [{"name": "LD_PRELOAD"}]}),
+    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY": lambda: running(
+        {"image": "a/b:1", "env": [{"name": "AWS_SECRET_ACCESS_KEY"}]}
+    ),
+    "priorityClassName must not begin with system-": lambda: placed({"priorityClassName": "system-node-critical"}),
+    "minDomains needs whenUnsatisfiable": lambda: placed(
+        {
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 2}
+            ]
+        }
+    ),
+    "of nodes In and NotIn need values": lambda: placed(
+        {"affinity": {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [EXPRESSION]}]}}}}
+    ),
+    "of pods In and NotIn need values": lambda: near({"matchExpressions": [EXPRESSION]}),
+    "a key of matchLabels is no name of a label": lambda: near({"matchLabels": {"a b": "x"}}),
     "a metric gate needs minimum or maximum": lambda: gated({"metric": "r2"}),
 }
 """Beginning of each rule's message, and an object that violates it and no other."""

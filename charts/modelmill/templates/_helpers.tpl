@@ -78,6 +78,10 @@ tells them from the table of the controllers. There is no wildcard and nothing o
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  # Of routes of others only the weights of two backends are patched, and only where an InferenceService of the namespace says so.
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 {{- if .Values.networkPolicy.enabled }}
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]

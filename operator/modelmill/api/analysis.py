@@ -12,6 +12,7 @@ ERROR_RATIO: Final = "ErrorRatio"
 PREDICTION_PSI: Final = "PredictionPSI"
 ACCURACY: Final = "Accuracy"
 MEAN_ABSOLUTE_ERROR: Final = "MeanAbsoluteError"
+DISAGREEMENT: Final = "Disagreement"
 Metric = Literal[
     "ErrorRatio",
     "LatencyP50Seconds",
@@ -20,7 +21,27 @@ Metric = Literal[
     "PredictionPSI",
     "Accuracy",
     "MeanAbsoluteError",
+    "Disagreement",
 ]
+
+
+QUERY_FIELDS: Final = ("namespace", "service", "version", "revision", "stableVersion", "stableRevision", "window")
+_UNKNOWN_FIELD = "self.query" + "".join(f".replace('$({field})', '')" for field in QUERY_FIELDS) + ".contains('$(')"
+
+
+class PrometheusQuery(Part):
+    """A query whose one number is checked."""
+
+    model_config = Part.model_config | {
+        "json_schema_extra": rules((f"!{_UNKNOWN_FIELD}", f"in $( ) a query may have {', '.join(QUERY_FIELDS)}"))
+    }
+    query: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="PromQL that gives one number. $(namespace), $(service), $(version), $(revision), $(stableVersion), "
+        "$(stableRevision) and $(window) (intervalSeconds, e.g. 30s) are filled in; pods are called "
+        "$(service)-$(revision)-....",
+    )
 
 
 class Check(Part):
@@ -34,24 +55,44 @@ class Check(Part):
                 "a check needs maximum, minimum, maxRatioToStable or minRatioToStable",
             ),
             (
-                "self.metric == 'Accuracy' || (!has(self.minimum) && !has(self.minRatioToStable))",
-                "minimum and minRatioToStable are bounds of Accuracy: give maximum or maxRatioToStable",
+                "has(self.metric) != has(self.prometheus)",
+                "a check has either metric or prometheus",
             ),
             (
-                "self.metric != 'Accuracy' || (!has(self.maximum) && !has(self.maxRatioToStable))",
+                "!has(self.prometheus)"
+                " || (!has(self.maxRatioToStable) && !has(self.minRatioToStable) && !has(self.minSamples))",
+                "maxRatioToStable, minRatioToStable and minSamples are for metrics: a query of prometheus compares by itself",
+            ),
+            (
+                "!has(self.metric) || self.metric == 'Accuracy' || (!has(self.minimum) && !has(self.minRatioToStable))",
+                "minimum and minRatioToStable are bounds of Accuracy and prometheus: give maximum or maxRatioToStable",
+            ),
+            (
+                "!has(self.metric) || self.metric != 'Accuracy' || (!has(self.maximum) && !has(self.maxRatioToStable))",
                 "Accuracy is the better the higher it is: give minimum or minRatioToStable",
             ),
             (
-                "self.metric != 'PredictionPSI' || !has(self.maxRatioToStable)",
+                "!has(self.metric) || self.metric != 'PredictionPSI' || !has(self.maxRatioToStable)",
                 "PredictionPSI compares with the stable version already: give maximum",
+            ),
+            (
+                "!has(self.metric) || self.metric != 'Disagreement' || !has(self.maxRatioToStable)",
+                "Disagreement is with the stable version already: give maximum",
             ),
         )
     }
-    metric: Metric = Field(
+    metric: Metric | None = Field(
+        default=None,
         description="ErrorRatio: 5xx answers by all answers. LatencyP50Seconds, LatencyP95Seconds, LatencyP99Seconds: 50th, "
         "95th and 99th percentile of the duration. PredictionPSI: population stability index of the predictions against those "
         "of the stable version in the same time. Accuracy, MeanAbsoluteError: of predictions whose labels came by POST "
-        "/feedback, of classes and of numbers."
+        "/feedback, of classes and of numbers. Disagreement: answers of a shadow that differ from the live ones by all that "
+        "were compared.",
+    )
+    prometheus: PrometheusQuery | None = Field(
+        default=None,
+        description="Instead of metric: a query to the Prometheus server that an admin has set for the operator. An empty "
+        "result is Insufficient, and a server that does not answer is an Error.",
     )
     maximum: Decimal | None = Field(
         default=None,
@@ -106,6 +147,13 @@ class Analysis(Part):
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     failure_limit: int = Field(default=1, ge=0, le=100, description="Failed measurements that are tolerated.")
+    inconclusive_limit: int = Field(
+        default=9,
+        ge=0,
+        le=100,
+        description="Inconclusive measurements in a row that are tolerated, each over minRequests more requests than the one "
+        "before. With more the rollout is paused for a person; its measurements go on.",
+    )
     consecutive_error_limit: int = Field(
         default=4, ge=0, le=100, description="Measurements in a row without figures that are tolerated."
     )

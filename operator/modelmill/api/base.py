@@ -80,10 +80,9 @@ class SecretRef(Part):
     )
 
 
-class Store(Part):
-    """An S3-compatible store, or a mounted folder, with the credentials to use it."""
+class StoreAccess(Part):
+    """How an S3-compatible store is reached, and with which credentials."""
 
-    uri: Uri = Field(description="Where artifacts are kept: s3://BUCKET/PREFIX.")
     endpoint: Endpoint | None = Field(
         default=None, description="URL of the S3-compatible service. Left out: Amazon S3."
     )
@@ -96,6 +95,12 @@ class Store(Part):
     service_account_name: Annotated[ObjectName | None, BeforeValidator(lambda name: name or None)] = Field(
         default=None, description="Service account of the pods that use the store. Left out: default."
     )
+
+
+class Store(StoreAccess):
+    """An S3-compatible store, or a mounted folder, with the credentials to use it."""
+
+    uri: Uri = Field(description="Where artifacts are kept: s3://BUCKET/PREFIX.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

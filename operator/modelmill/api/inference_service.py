@@ -15,6 +15,7 @@ from modelmill.api.base import (
     Part,
     rules,
 )
+from modelmill.api.batch import MOST, Batch
 from modelmill.api.payloads import Feedback, PayloadLog
 from modelmill.api.rollout import Rollout
 from modelmill.api.runtime import Runtime
@@ -112,4 +113,10 @@ class InferenceServiceSpec(Part):
     feedback: Feedback | None = Field(
         default=None,
         description="Key of the ids of answers. Left out: each version has a key of its own, and scores its own ids only.",
+    )
+    batch: list[Batch] = Field(
+        default_factory=list,
+        max_length=MOST,
+        description="Prefixes that are scored with the version that serves.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )

@@ -19,6 +19,7 @@ from modelmill.api.base import (
     Timestamp,
     Word,
 )
+from modelmill.api.batch import MOST, BatchStatus
 from modelmill.api.rollout import Step
 
 _REVISION = "Hash of the template of its pods; suffix of the Deployment's name."
@@ -95,13 +96,19 @@ class CanaryTrack(StatusPart):
     pause_time: Annotated[Timestamp | None, Field(description="Since when it waits.")] = None
     resumed: Annotated[bool, Field(description="Whether a person let it go on in this step.")] = False
     skips_steps: Annotated[
-        Literal["Person", "Rollback", "RollbackWindow"] | None,
+        Literal["Person", "Rollback", "RollbackWindow", "Mirror"] | None,
         Field(
             description="Why it is promoted without steps: modelmill.dev/promote-full, modelmill.dev/rollback, "
-            "spec.rollout.rollbackWindow."
+            "spec.rollout.rollbackWindow, or Mirror: the version that serves gets pods that can mirror, for strategy Shadow."
         ),
     ] = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
+    inconclusive: Annotated[
+        int,
+        Field(
+            ge=0, description="Inconclusive measurements since the last one that passed or failed, or a person's word."
+        ),
+    ] = 0
     consecutive_errors: Annotated[int, Field(ge=0, description="Measurements in a row without figures.")] = 0
     passes: Annotated[
         int, Field(ge=0, description="Measurements in a row that passed, in the step of the last one.")
@@ -177,7 +184,7 @@ class Served(StatusPart):
 class EffectiveRollout(StatusPart):
     """How versions are rolled out: spec.rollout with what it leaves out."""
 
-    strategy: Annotated[Literal["Canary", "BlueGreen", "Direct"], Field(description="As in spec.rollout.")]
+    strategy: Annotated[Literal["Canary", "BlueGreen", "Shadow", "Direct"], Field(description="As in spec.rollout.")]
     steps: Annotated[
         tuple[Step, ...],
         Field(
@@ -279,6 +286,21 @@ class InferenceServiceStatus(StatusPart):
         ),
     ] = ()
     monitoring: Annotated[MonitoringStatus | None, Field(description="What monitoring says.")] = None
+    batch: Annotated[
+        tuple[BatchStatus, ...],
+        Field(
+            max_length=MOST,
+            description="What became of each entry of spec.batch.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    batch_annotation: Annotated[
+        Annotated[str, Field(max_length=256)] | None,
+        Field(description="Value of modelmill.dev/batch that was last answered."),
+    ] = None
+    scoring: Annotated[Word | None, Field(description="The run in progress or the last one, for the BATCH column.")] = (
+        None
+    )
     replicas: Annotated[int, Field(ge=0, description="Pods of the service, for the scale subresource.")] = 0
     selector: Annotated[
         Annotated[str, Field(max_length=512)] | None,
@@ -307,6 +329,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Step", "type": "string", "jsonPath": ".status.step", "priority": 1},
         {"name": "Server", "type": "string", "jsonPath": ".status.server", "priority": 1},
+        {"name": "Batch", "type": "string", "jsonPath": ".status.scoring", "priority": 1},
         {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

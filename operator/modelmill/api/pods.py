@@ -1,13 +1,15 @@
-"""What a person may say about the pods of an object: resources, placement, environment."""
+"""What a person may say about the pods of an object: resources, environment."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from modelmill.api.base import Part
+from modelmill.api.base import Part, rules
+from modelmill.api.placement import Placement
 
+ImageName = Annotated[str, Field(pattern=r"^[^\s]+$", min_length=1, max_length=512)]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=32)]
 
 
@@ -26,35 +28,13 @@ class Resources(Part):
     )
 
 
-class Toleration(Part):
-    """A taint that the pod may be scheduled in spite of."""
-
-    key: Annotated[str, Field(max_length=316)] | None = Field(default=None, description="Key of the taint.")
-    operator: Literal["Exists", "Equal"] | None = Field(default=None, description="How key and value are compared.")
-    value: Annotated[str, Field(max_length=63)] | None = Field(default=None, description="Value of the taint.")
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="Effect of the taint. Left out: every effect."
-    )
-
-
-class PodTemplate(Part):
+class PodTemplate(Placement):
     """What may be said about the training pod. Everything else of it is decided by the operator."""
 
     resources: Resources = Field(
         default_factory=Resources,
         description="Resources of each container of the pod; they run one after the other. The built-in "
         "stages compute with as many threads as the limit of cpu, else its request, has CPUs; with one without either.",
-    )
-    node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(
-        default_factory=dict,
-        description="Labels that the node must have.",
-        json_schema_extra={"maxProperties": 32},
-    )
-    tolerations: list[Toleration] = Field(
-        default_factory=list,
-        max_length=32,
-        description="Taints that the pod may be scheduled in spite of.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
 
 
@@ -65,3 +45,9 @@ class EnvVar(Part):
         description="Name of the variable; MODELMILL_ is reserved."
     )
     value: Annotated[str, Field(max_length=4096)] = Field(default="", description="Value, as it is.")
+
+
+def variables(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """Return `json_schema_extra` of a list of variables, with more rules from (rule, message) pairs."""
+    reserved = ("self.all(e, !e.name.startsWith('MODELMILL_'))", "names that begin with MODELMILL_ are reserved")
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"], **rules(reserved, *pairs)}

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from modelmill.api.analysis import Analysis
 from modelmill.api.base import Part, rules
+from modelmill.api.shadow import Shadow
 from modelmill.api.traffic import Traffic
 
 
@@ -90,6 +91,25 @@ class Rollout(Part):
                 "blueGreen is for strategy BlueGreen: remove it, or set strategy",
             ),
             (
+                "self.strategy != 'Shadow' || !has(self.steps) || self.steps.size() == 0",
+                "strategy Shadow takes no steps: remove them, or use Canary",
+            ),
+            (
+                "self.strategy == 'Shadow' || !has(self.analysis)"
+                " || !self.analysis.checks.exists(check, has(check.metric) && check.metric == 'Disagreement')",
+                "check Disagreement needs strategy Shadow, which compares answers: remove it, or set strategy",
+            ),
+            (
+                "self.strategy != 'Shadow' || !has(self.analysis) || self.analysis.checks.all(check,"
+                " !has(check.metric) || !(check.metric in ['PredictionPSI', 'Accuracy', 'MeanAbsoluteError']))",
+                "strategy Shadow is measured by ErrorRatio, latencies and Disagreement: remove checks of what clients make of "
+                "the answers",
+            ),
+            (
+                "self.strategy == 'Shadow' || !has(self.shadow)",
+                "shadow is for strategy Shadow: remove it, or set strategy",
+            ),
+            (
                 "!has(self.blueGreen) || !has(self.analysis)"
                 " || self.blueGreen.prePromotionSeconds > 0 || self.blueGreen.postPromotionSeconds > 0",
                 "analysis needs prePromotionSeconds or postPromotionSeconds above 0: that is when it measures",
@@ -105,10 +125,11 @@ class Rollout(Part):
             ),
         )
     }
-    strategy: Literal["Canary", "BlueGreen", "Direct"] = Field(
+    strategy: Literal["Canary", "BlueGreen", "Shadow", "Direct"] = Field(
         default="Canary",
         description="Canary: step by step, measured. BlueGreen: whole beside the old one, then all traffic at once, measured "
-        "before and after. Direct: all at once when the new pods are ready.",
+        "before and after. Shadow: a sample of the requests is answered by the new version too, compared and thrown away, "
+        "before all traffic is switched. Direct: all at once when the new pods are ready.",
     )
     steps: list[Step] = Field(
         default_factory=list,
@@ -125,6 +146,7 @@ class Rollout(Part):
         "at most 1 % of errors, and a 95th percentile of the duration of at most 3 times that of the stable version.",
     )
     blue_green: BlueGreen | None = Field(default=None, description="Settings of strategy BlueGreen.")
+    shadow: Shadow | None = Field(default=None, description="Settings of strategy Shadow.")
     rollback_window: RollbackWindow | None = Field(
         default=None,
         description="A version that served before is promoted at once when it comes again. Left out: it takes all steps, "

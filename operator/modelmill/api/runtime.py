@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
-from modelmill.api.base import Part
-from modelmill.api.pods import Resources
+from modelmill.api.base import Part, rules
+from modelmill.api.placement import ServerPlacement
+from modelmill.api.pods import EnvVar, ImageName, Resources, variables
+
+OWN_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3")
+"""What spec.payloadLog says."""
+PERMITTED_VARIABLES: Final = (
+    "AWS_CA_BUNDLE", "AWS_EC2_METADATA_DISABLED", "GRPC_TRACE", "GRPC_VERBOSITY", "HTTPS_PROXY", "HTTP_PROXY",
+    "MALLOC_ARENA_MAX", "NO_PROXY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TZ",
+)  # fmt: skip
+"""What may be said to the operator's server beside its settings.
+
+Others name code: LD_PRELOAD, PYTHONPATH and OPENSSL_CONF would have a file of the model executed, AWS_CONFIG_FILE a program
+that such a file names.
+"""
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return "e.name in [{}]".format(", ".join(f"'{name}'" for name in names))
 
 
 class ServerLimits(Part):
@@ -69,6 +86,21 @@ class Grpc(Part):
 class Runtime(Part):
     """How the server runs."""
 
+    model_config = Part.model_config | {
+        "json_schema_extra": rules(
+            (
+                f"!has(self.env) || has(self.image) || self.env.all(e, {_one_of(PERMITTED_VARIABLES)})",
+                f"without an image of your own env takes {', '.join(PERMITTED_VARIABLES)}",
+            )
+        )
+    }
+    image: ImageName | None = Field(
+        default=None,
+        description="Server of your own, in place of the operator's: it serves the artifact in the folder of "
+        "MODELMILL_MODEL_FOLDER on port 8080, with the paths of the probes /v2/health/ready and /v2/health/live, and finishes "
+        "its requests on SIGTERM. What it does not do as the operator's server does is not known of it: golden rows, drift, "
+        "figures of a rollout.",
+    )
     resources: Resources = Field(default_factory=Resources, description="Resources of the server container.")
     limits: ServerLimits = Field(default_factory=ServerLimits, description="Limits of one server pod.")
     timeouts: ServerTimeouts = Field(default_factory=ServerTimeouts, description="Longest times of one server pod.")
@@ -80,4 +112,18 @@ class Runtime(Part):
         default="Auto",
         description="Whether requests that wait are answered by one call of the model. Auto: where the warm-up measures a "
         "gain.",
+    )
+    env: list[EnvVar] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Environment of the server beside its settings, which the fields of this resource say.",
+        json_schema_extra=variables(
+            (
+                f"!self.exists(e, {_one_of(OWN_VARIABLES)})",
+                f"{', '.join(OWN_VARIABLES)} are said by payloadLog",
+            )
+        ),
+    )
+    pod_template: ServerPlacement = Field(
+        default_factory=ServerPlacement, description="Where the pods run, and as whom."
     )

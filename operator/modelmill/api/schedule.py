@@ -1,4 +1,4 @@
-"""When a TrainingJob runs by the clock."""
+"""When something runs by the clock: a TrainingJob, or the batch predictions of an InferenceService."""
 
 from __future__ import annotations
 

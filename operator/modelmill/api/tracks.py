@@ -25,7 +25,7 @@ class Tracks:
 
     reason, message: why no pod of the stable version is ready, as its Ready condition says; empty when one is, and beside a
     canary, since the condition may then be about that. deploying: the service has never served the stable version.
-    stopped: it is to have no pods.
+    stopped: it is to have no pods. scoring: versions that a batch run in progress scores with.
     given_up: versions that it neither wants nor served after it gave them up, with when (RFC 3339) and why.
     """
 
@@ -40,15 +40,20 @@ class Tracks:
     deploying: bool = False
     stopped: bool = False
     given_up: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    scoring: frozenset[str] = frozenset()
 
     @property
     def versions(self) -> set[str]:
         """Versions that anything is said of here."""
-        return {name for name in (self.stable, self.canary, *self.given_up) if name is not None}
+        return {name for name in (self.stable, self.canary, *self.given_up, *self.scoring) if name is not None}
+
+    def serves(self, version: str) -> bool:
+        """Whether pods that serve the version are wanted, if only for a share of zero."""
+        return version in (self.stable, self.canary)
 
     def wants(self, version: str) -> bool:
-        """Whether pods of the version are wanted, if only for a share of zero."""
-        return version in (self.stable, self.canary)
+        """Whether pods of the version are wanted, to serve it or to score a prefix with it."""
+        return self.serves(version) or version in self.scoring
 
     def answers(self, version: str) -> bool:
         """Whether a pod of the version is ready."""
@@ -77,6 +82,7 @@ def read_tracks(service: Manifest) -> Tracks:
         deploying=status.get("phase") == "Deploying",
         stopped=status.get("phase") in STOPPED,
         given_up=_given_up(status, {_version(stable), _version(canary)}),
+        scoring=_scoring(status),
     )
     if tracks.stable is None or tracks.canary is not None or tracks.stable_ready:
         return tracks
@@ -87,6 +93,15 @@ def read_tracks(service: Manifest) -> Tracks:
     if ready.get("status") != FALSE:
         return tracks
     return replace(tracks, reason=str(ready.get("reason", "")), message=str(ready.get("message", "")))
+
+
+def _scoring(status: dict[str, Any]) -> frozenset[str]:
+    """Return the versions of batch runs that are not over."""
+    entries = status.get("batch")
+    runs = [_fields(entry).get("runs") for entry in entries] if isinstance(entries, list) else []
+    last = [_fields(of_entry[0]) for of_entry in runs if isinstance(of_entry, list) and of_entry]
+    names = (_version(run) for run in last if run.get("phase") in ("Pending", "Running"))
+    return frozenset(name for name in names if name is not None)
 
 
 def _given_up(status: dict[str, Any], wanted: set[str | None]) -> dict[str, tuple[str, str]]:

@@ -20,7 +20,7 @@ from modelmill.api.base import (
 from modelmill.api.data import Column, DataSchema, Window
 from modelmill.api.directions import direction_rules
 from modelmill.api.new_data import NewData
-from modelmill.api.pods import EnvVar, PodTemplate
+from modelmill.api.pods import EnvVar, ImageName, PodTemplate, variables
 from modelmill.api.schedule import Schedule
 from modelmill.api.tuning import SPEC_RULES, Tuning
 from modelmill.contracts.estimators import PATTERN
@@ -123,9 +123,7 @@ class SklearnTrain(Part):
 class ContainerTrain(Part):
     """Any image, unchanged: it reads MODELMILL_INPUT and leaves a model, or rows, in MODELMILL_OUTPUT."""
 
-    image: Annotated[str, Field(pattern=r"^[^\s]+$", min_length=1, max_length=512)] = Field(
-        description="Image of the container."
-    )
+    image: ImageName = Field(description="Image of the container.")
     command: list[Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=list, max_length=64, description="Entrypoint. Left out: the image's own."
     )
@@ -136,11 +134,7 @@ class ContainerTrain(Part):
         default_factory=list,
         max_length=64,
         description="Environment beside the MODELMILL_ variables of the contract.",
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["name"],
-            **rules(("self.all(e, !e.name.startsWith('MODELMILL_'))", "names that begin with MODELMILL_ are reserved")),
-        },
+        json_schema_extra=variables(),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 from typing import Any, Protocol
 
 from modelmill.engine.interface import Delete, Event, Patch, Plan, World
@@ -27,11 +28,13 @@ class Child:
     applied: True for level children (server-side apply, removed when no part wants them), False for those that run to
     completion (POST under a deterministic name).
     deleted: whether the part itself deletes some that run to completion.
+    suffix: end of the names of its level children, where another part has level children of the kind too.
     """
 
     resource: Resource
     applied: bool
     deleted: bool = False
+    suffix: str = ""
 
     @property
     def removed(self) -> bool:
@@ -98,10 +101,10 @@ class Composed:
             names = [name for part in parts for name in getattr(part, what)]
             if len(names) != len(set(names)) or _SHARED_FIELDS & set(names):
                 raise ValueError(f"{what} are owned twice: {sorted(names)}")
-        applied = [child.resource for part in parts for child in part.children if child.applied]
-        if len(applied) != len(set(applied)):
+        applied = [child for part in parts for child in part.children if child.applied]
+        if any(_overlap(one, other) for one, other in combinations(applied, 2)):
             raise ValueError(
-                f"kinds of level children are owned twice: {sorted(resource.kind for resource in applied)}"
+                f"kinds of level children are owned twice: {sorted(child.resource.kind for child in applied)}"
             )
         self._parts = tuple(parts)
 
@@ -136,10 +139,9 @@ def _check(part: Part, contribution: Contribution) -> None:
     foreign = set(contribution.status or ()) - set(part.fields)
     foreign |= {condition.type for condition in contribution.conditions} - set(part.conditions)
     foreign |= _kinds(contribution.create) - _declared(child for child in part.children if not child.applied)
-    foreign |= _kinds(contribution.apply or ()) - _declared(child for child in part.children if child.applied)
-    foreign |= {patch.resource.kind for patch in contribution.patch} - _declared(
-        child for child in part.children if child.applied
-    )
+    ours = [child for child in part.children if child.applied]
+    foreign |= {one["kind"] for one in contribution.apply or () if not any(_is_of(one, child) for child in ours)}
+    foreign |= {patch.resource.kind for patch in contribution.patch} - _declared(ours)
     removed = {delete.resource.kind for delete in contribution.delete}
     foreign |= removed - _declared(child for child in part.children if child.removed)
     if contribution.finalizer is not None and not part.finalizer:
@@ -150,6 +152,16 @@ def _check(part: Part, contribution: Contribution) -> None:
 
 def _kinds(manifests: Sequence[Manifest]) -> set[str]:
     return {manifest["kind"] for manifest in manifests}
+
+
+def _overlap(one: Child, other: Child) -> bool:
+    """Tell whether an object can be a child of both."""
+    return one.resource == other.resource and (one.suffix.endswith(other.suffix) or other.suffix.endswith(one.suffix))
+
+
+def _is_of(manifest: Manifest, child: Child) -> bool:
+    name: str = manifest["metadata"]["name"]
+    return manifest["kind"] == child.resource.kind and name.endswith(child.suffix)
 
 
 def _declared(children: Iterable[Child]) -> set[str]:
@@ -200,9 +212,11 @@ def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribu
     stay = {(child["kind"], child["metadata"]["name"]) for child in contribution.apply}
     stay |= {(resource.kind, name) for resource, name in contribution.keep}
     unwanted = []
-    for resource in (child.resource for child in part.children if child.applied):
+    for declared in (child for child in part.children if child.applied):
+        resource = declared.resource
         for child in world.owned(resource, parent["metadata"]["namespace"], parent["metadata"]["uid"]):
             meta = child["metadata"]
-            if (resource.kind, meta["name"]) not in stay and "deletionTimestamp" not in meta:
+            wanted = (resource.kind, meta["name"]) in stay or not meta["name"].endswith(declared.suffix)
+            if not wanted and "deletionTimestamp" not in meta:
                 unwanted.append(Delete(resource, meta["namespace"], meta["name"], meta["uid"]))
     return unwanted

@@ -6,8 +6,8 @@ import math
 import re
 from typing import TypeVar
 
-from modelmill.contracts import names
-from modelmill.measuring.samples import Sample
+from modelmill.contracts import names, shadow
+from modelmill.measuring.samples import COMPARED, DISAGREED, Sample
 
 MAX_LINES = 512
 MAX_PAGE_LINES = 100_000  # needed or not: looking at each costs time of the event loop
@@ -23,11 +23,13 @@ _SUMS = {
     f"{names.METRIC_ABSOLUTE_ERROR}_sum": "absolute",
     f"{names.METRIC_SQUARED_ERROR}_sum": "squared",
 }
+_OF_MIRROR = {shadow.METRIC_COMPARED: COMPARED, shadow.METRIC_DISAGREED: DISAGREED, shadow.METRIC_REQUESTS: ""}
+MAX_REVISION = 64
 _NEEDED = (f"{names.METRIC_REQUESTS}{{".encode(), f"{_BUCKET}{{".encode())
 # A class may have any name: a line that is too long is left out, and the page is read without it.
 _OF_VALUES = tuple(
     f"{name}{{".encode()
-    for name in (names.METRIC_PREDICTION_BIN, names.METRIC_PREDICTION_EDGE, names.METRIC_FEEDBACK, *_SUMS)
+    for name in (names.METRIC_PREDICTION_BIN, names.METRIC_PREDICTION_EDGE, names.METRIC_FEEDBACK, *_SUMS, *_OF_MIRROR)
 )
 # Prometheus, text-based exposition format 0.0.4. No text is matched twice (`*+`): a line costs what its length is.
 _LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*+)="([^"\\]*+(?:\\.[^"\\]*+)*+)"'
@@ -79,6 +81,7 @@ def parse(text: str) -> Sample:
     bins: dict[str, float] = {}
     edges: dict[str, float] = {}
     scores: dict[tuple[str, str], float] = {}
+    mirrored: dict[tuple[str, str], float] = {}
     for line in filter(None, text.split("\n")):
         name, labels, told = _series(line)
         version = labels.get("model_version", "")
@@ -86,6 +89,8 @@ def parse(text: str) -> Sample:
             edges[labels.get("bin", "")] = _edge(labels.get("bin", ""), told)
         elif name in _SUMS:
             _add(scores, (version, _SUMS[name]), _count(told, MAX_SUM))
+        elif name in _OF_MIRROR:
+            _add(mirrored, _mirrored(labels, _OF_MIRROR[name]), _count(told))
         elif name == names.METRIC_REQUESTS:
             _add(codes, _code(labels.get("code", "")), _count(told))
         elif name == names.METRIC_PREDICTION_BIN:
@@ -94,9 +99,9 @@ def parse(text: str) -> Sample:
             _add(scores, (version, labels.get("result", "")), _count(told))
         else:
             _add(buckets, _bound(labels.get("le", "")), _count(told))
-    if max(sum(codes.values()), *buckets.values(), sum(bins.values()), 0.0) > MAX_COUNT:
+    if max(sum(codes.values()), *buckets.values(), sum(bins.values()), sum(mirrored.values()), 0.0) > MAX_COUNT:
         raise ValueError(f"counters of more than {MAX_COUNT} in all")
-    return Sample(codes, buckets, bins, edges, scores)
+    return Sample(codes, buckets, bins, edges, scores, mirrored)
 
 
 def _series(line: str) -> tuple[str, dict[str, str], float]:
@@ -130,6 +135,14 @@ def _edge(name: str, value: float) -> float:
     if not (name.isdecimal() and len(name) < MAX_CODE and math.isfinite(value)):
         raise ValueError(f"an edge of a bin is {value}")
     return value
+
+
+def _mirrored(labels: dict[str, str], what: str) -> tuple[str, str]:
+    """Return the key of a counter of mirrored requests. Raises ValueError for a shadow or a result that there cannot be."""
+    revision, result = labels.get("shadow_revision", ""), what or labels.get("result", "")
+    if len(revision) > MAX_REVISION or (not what and result not in shadow.RESULTS):
+        raise ValueError("a shadow or a result of a mirrored request that there cannot be")
+    return revision, result
 
 
 def _bound(text: str) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
+COMPARED: Final = "compared"
+DISAGREED: Final = "disagreed"
 MAX_SERIES = 1024
 """Of one kind, of all pods together: what each of a thousand pods tells is bounded, and so is what they tell together."""
 
@@ -19,6 +21,8 @@ class Sample:
     codes: answers by HTTP code. buckets: cumulative histogram of durations by upper bound, s. bins: predicted rows by bin.
     edges: upper bounds of the bins of predicted numbers, which are no counters. scores: labels that came later, and the sums of
     their errors, by the version that predicted and by what: correct, wrong, scored, absolute, squared.
+    mirrored: requests that were mirrored, by the revision of the shadow and by what came of them (a result of
+    `contracts.shadow`, COMPARED, DISAGREED).
     """
 
     codes: Mapping[str, float] = field(default_factory=dict)
@@ -26,6 +30,7 @@ class Sample:
     bins: Mapping[str, float] = field(default_factory=dict)
     edges: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    mirrored: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def requests(self) -> float:
@@ -40,6 +45,7 @@ class Sample:
             _difference(self.bins, earlier.bins),
             self.edges,
             _difference(self.scores, earlier.scores),
+            _difference(self.mirrored, earlier.mirrored),
         )
 
     def plus(self, other: Sample) -> Sample:
@@ -50,6 +56,7 @@ class Sample:
             _sum(self.bins, other.bins),
             {**self.edges, **other.edges} if len(self.edges) < MAX_SERIES else self.edges,
             _sum(self.scores, other.scores),
+            _sum(self.mirrored, other.mirrored),
         )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakValueDictionary
@@ -19,14 +18,13 @@ import structlog
 
 from modelmill.contracts import names
 from modelmill.kube.objects import Key, Manifest
+from modelmill.measuring.asking import Questions, plain_session
 from modelmill.measuring.exposition import NeededLines, parse
 from modelmill.measuring.samples import Sample
 
-POD_TIMEOUT = aiohttp.ClientTimeout(total=2)
+POD_SECONDS = 2.0
 ALL_SECONDS = 10.0
 """Longest time that the pods of one object are asked; those that were not heard by then did not answer."""
-PATIENCE_SECONDS = 0.25
-"""Longest time that a caller waits for healthy pods, which answer in milliseconds."""
 MAX_BYTES = 4 * 1024 * 1024
 SLOTS = 8
 """Pods of one namespace that are asked at once."""
@@ -68,46 +66,22 @@ class Scraper:
         self._session: aiohttp.ClientSession | None = None
         self._parsers = ThreadPoolExecutor(PARSERS, thread_name_prefix="exposition")
         self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._asked: dict[Key, asyncio.Task[Counted]] = {}
-        self._late: Counter[str] = Counter()
+        self._questions: Questions[Counted] = Questions()
 
     async def counted(self, key: Key, pods: Sequence[Manifest]) -> Counted | None:
-        """Return what the pods of an object counted; None while some have not answered: call again with the same key.
-
-        A caller holds a worker that all tenants share. So it waits for PATIENCE_SECONDS at most, and not at all while
-        another question of its namespace is late.
-        """
-        asked = self._asked.get(key)
-        if asked is None:
-            asked = self._asked[key] = asyncio.create_task(self._all(key.namespace, pods))
-            if not self._late[key.namespace]:
-                await asyncio.wait([asked], timeout=PATIENCE_SECONDS)
-            if not asked.done():
-                self._late[key.namespace] += 1
-                asked.add_done_callback(lambda _: self._in_time(key.namespace))
-        if not asked.done():
-            return None
-        self._asked.pop(key, None)
-        return asked.result()
+        """Return what the pods of an object counted; None while some have not answered: call again with the same key."""
+        return await self._questions.answer(key, lambda: self._all(key.namespace, pods))
 
     def forget(self, key: Key) -> None:
         """Give a question up that nobody will come back for."""
-        asked = self._asked.pop(key, None)
-        if asked is not None:
-            asked.cancel()
+        self._questions.forget(key)
 
     async def close(self) -> None:
         """Give all questions up and close the connections."""
-        for key in list(self._asked):
-            self.forget(key)
+        self._questions.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-    def _in_time(self, namespace: str) -> None:
-        self._late[namespace] -= 1
-        if not self._late[namespace]:
-            del self._late[namespace]
 
     async def _all(self, namespace: str, pods: Sequence[Manifest]) -> Counted:
         slots = self._slots.get(namespace)
@@ -137,15 +111,7 @@ class Scraper:
     async def _needed(self, url: str) -> str:
         """Return the needed lines of the page. Raises ValueError for one that is not 200, compressed or too long."""
         if self._session is None:
-            # No proxy stands between the operator and a pod, and no pod is told what another one said.
-            self._session = aiohttp.ClientSession(
-                timeout=POD_TIMEOUT,
-                trust_env=False,
-                auto_decompress=False,
-                headers={"Accept-Encoding": "identity"},
-                cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, force_close=True),
-            )
+            self._session = plain_session(POD_SECONDS, MAX_CONNECTIONS)
         async with self._session.get(url, allow_redirects=False) as response:
             if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":
                 raise ValueError(f"status {response.status}")

@@ -26,7 +26,7 @@ from modelmill.kube.labels import RULES_LABEL
 from modelmill.kube.objects import Key, Manifest, ObjectInvalid, beside_status
 from modelmill.kube.resources import CONFIG_MAPS
 from modelmill.monitoring.alertmanager import DRIFT
-from modelmill.monitoring.rules import build_rules, rules_name
+from modelmill.monitoring.rules import RULES_SUFFIX, build_rules, rules_name
 
 FIELDS: Final = ("alerts", "monitoring", "drift")
 """Fields of the status that only this part decides (and the intake, which adds alerts)."""
@@ -67,7 +67,13 @@ def plan(service: InferenceService, job: Manifest | None = None) -> Contribution
     )
 
 
-PART: Final = Part("monitoring", contribute, FIELDS, ("DriftDetected", "MonitoringReady"), (Child(CONFIG_MAPS, True),))
+PART: Final = Part(
+    "monitoring",
+    contribute,
+    FIELDS,
+    ("DriftDetected", "MonitoringReady"),
+    (Child(CONFIG_MAPS, True, suffix=RULES_SUFFIX),),
+)
 
 
 def keys_of_training_job(job: Manifest, world: World) -> Iterable[Key]:

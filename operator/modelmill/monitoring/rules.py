@@ -76,10 +76,12 @@ PREDICTIONS = _Subject(
     "inferenceservice", "modelmill_prediction", names.METRIC_PREDICTION_BIN, names.METRIC_PREDICTION_REFERENCE, ()
 )
 
+RULES_SUFFIX = "-modelmill-rules"
+
 
 def rules_name(service: str) -> str:
     """Return the name of the ConfigMap with the rules of an InferenceService."""
-    return f"{service}-modelmill-rules"
+    return f"{service}{RULES_SUFFIX}"
 
 
 def build_rules(service: InferenceService) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ HELD = "DeletionHeld"
 OVERRIDDEN = "GateOverridden"
 VERIFIED = "Verified"
 GOES = "it will be deleted when another version has replaced it"
+GOES_AFTER = "it will be deleted when that is over"
 MAX_COLUMN = 64
 MAX_LISTED = 64
 MAX_NAMED = 8
@@ -67,7 +68,7 @@ class Use:
     """An InferenceService that wants pods of the version. share: of its traffic, in percent. answers: a pod is ready.
 
     reason, message: why none is, where the service's Ready condition is about this version. deploying: none ever was.
-    stopped: it is to have none.
+    stopped: it is to have none. scoring: it does not serve it, and scores a prefix with it.
     """
 
     service: str
@@ -76,7 +77,8 @@ class Use:
     reason: str
     message: str
     deploying: bool
-    stopped: bool
+    stopped: bool = False
+    scoring: bool = False
 
 
 def uses(view: View) -> list[Use]:
@@ -92,6 +94,8 @@ def uses(view: View) -> list[Use]:
             tracks.deploying,
             tracks.stopped,
         )
+        if tracks.serves(name)
+        else Use(tracks.service, 0, answers=False, reason="", message="", deploying=False, scoring=True)
         for tracks in view.services
         if tracks.wants(name)
     ]
@@ -106,7 +110,7 @@ def plan(view: View) -> Contribution:
     overridden = _overridden(version, view.approver)
     events = []
     if deleting and using and _before(version, "Deletable", HELD) is None:
-        text = f"not deleted yet: {_named(using)}; it goes when another version has replaced it"
+        text = f"not deleted yet: {_named(using)}; {_goes(using)}"
         events.append(Event("Warning", HELD, text))
     if overridden is not None and _before(version, OVERRIDDEN, OVERRIDDEN) is None:
         events.append(Event("Warning", OVERRIDDEN, overridden.message))
@@ -156,10 +160,11 @@ def _status(view: View, using: Sequence[Use]) -> ModelVersionStatus:
     version, claims, spec = view.version, view.claims, view.version.spec
     imported = view.step.imported if view.step is not None else None
     found = imported or spec.artifact
+    serving = [use for use in using if not use.scoring]
     return ModelVersionStatus(
         stage=_stage(version, using),
-        serving=f"{using[0].share}%" if using else "-",
-        served_by=tuple(f"{use.service} {use.share}%" for use in using[:MAX_LISTED]),
+        serving=f"{serving[0].share}%" if serving else "-",
+        served_by=tuple(f"{use.service} {use.share}%" for use in serving[:MAX_LISTED]),
         metric=_metric(spec),
         delta=_delta(spec),
         gates=_gates(spec),
@@ -179,7 +184,7 @@ def _stage(version: ModelVersion, using: Sequence[Use]) -> Stage:
     """Return STAGE: what holds it, how far its use is, or its approval; of a rejected one SERVING tells the use."""
     if version.metadata.deleting:
         return "Deleting"
-    if all(use.stopped for use in using) or version.spec.approval == REJECTED:
+    if all(use.stopped or use.scoring for use in using) or version.spec.approval == REJECTED:
         return version.spec.approval
     return "Serving" if any(use.answers for use in using) else "Deploying"
 
@@ -243,7 +248,7 @@ def _ready(view: View, using: Sequence[Use], unloadable: Condition | None, overr
     version = view.version
     if version.metadata.deleting:
         if using:
-            return Condition("Ready", TRUE, HELD, f"{_named(using)}; {GOES}")
+            return Condition("Ready", TRUE, HELD, f"{_named(using)}; {_goes(using)}")
         if view.removing is not None:
             return Condition("Ready", TRUE, BEING_DELETED, f"being deleted; {view.removing.message}")
         holders = fitted(", ".join(foreign_finalizers(version.metadata)), 1024)
@@ -254,7 +259,7 @@ def _ready(view: View, using: Sequence[Use], unloadable: Condition | None, overr
         return Condition("Ready", FALSE, view.step.verified.reason, view.step.verified.message)
     if overridden is not None:
         return Condition("Ready", TRUE, OVERRIDDEN, overridden.message)
-    if version.spec.approval == REJECTED and using:
+    if version.spec.approval == REJECTED and not all(use.scoring for use in using):
         text = f"rejected, and still used until another approved version replaces it: {_named(using)}"
         return Condition("Ready", TRUE, "StillServed", text)
     if version.spec.approval == REJECTED:
@@ -305,18 +310,29 @@ def _deletable(using: Sequence[Use], *, deleting: bool) -> Condition:
     if not using:
         return Condition("Deletable", TRUE, "NotServed", "no InferenceService serves it")
     if deleting:
-        return Condition("Deletable", FALSE, HELD, f"{_named(using)}; {GOES}")
+        return Condition("Deletable", FALSE, HELD, f"{_named(using)}; {_goes(using)}")
+    return Condition("Deletable", FALSE, _held_by(using), _named(using))
+
+
+def _held_by(using: Sequence[Use]) -> str:
+    """Return the reason why a version that is used cannot be deleted."""
     if any(use.answers for use in using):
-        return Condition("Deletable", FALSE, "Served", _named(using))
-    reason = "Kept" if all(use.stopped for use in using) else "Deploying"
-    return Condition("Deletable", FALSE, reason, _named(using))
+        return "Served"
+    if all(use.scoring for use in using):
+        return "Scoring"
+    return "Kept" if all(use.stopped or use.scoring for use in using) else "Deploying"
+
+
+def _goes(using: Sequence[Use]) -> str:
+    return GOES_AFTER if all(use.scoring for use in using) else GOES
 
 
 def _named(using: Sequence[Use]) -> str:
     """Return the services that serve it, with their shares, and those that deploy it."""
     serving = [f"{use.service} ({use.share}%)" for use in using if use.answers]
-    deploying = [use.service for use in using if not use.answers and not use.stopped]
-    stopped = [use.service for use in using if not use.answers and use.stopped]
+    deploying = [use.service for use in using if not (use.answers or use.stopped or use.scoring)]
+    stopped = [use.service for use in using if use.stopped and not use.answers]
+    scoring = [use.service for use in using if use.scoring]
     told = []
     if serving:
         told.append(f"InferenceService {_listed(serving)} {'serves' if len(serving) == 1 else 'serve'} it")
@@ -326,6 +342,10 @@ def _named(using: Sequence[Use]) -> str:
     if stopped:
         verb = "keeps" if len(stopped) == 1 else "keep"
         told.append(f"InferenceService {_listed(stopped)} {verb} it without pods until it is started again")
+    if scoring:
+        told.append(
+            f"InferenceService {_listed(scoring)} {'scores' if len(scoring) == 1 else 'score'} a prefix with it"
+        )
     return "; ".join(told)
 
 

@@ -19,6 +19,7 @@ from modelmill.serving.builders.deployment import (
     scaled,
 )
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
+from modelmill.serving.builders.shadow import build_shadow
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.target import template_now
 from modelmill.serving.traffic.gateway import build_traffic
@@ -44,7 +45,11 @@ def children(view: View, decision: Decision) -> Children | None:
     if not decision.replicas:
         return None
     around, patch = _traffic(view, decision)
-    others = (build_preview(view, decision.status), build_pod_disruption_budget(view))
+    others = (
+        build_preview(view, decision.status),
+        build_shadow(view, decision.status),
+        build_pod_disruption_budget(view),
+    )
     around += [one for one in others if one is not None]
     counting = autoscalers(view, decision)
     built = deployments(view, decision)

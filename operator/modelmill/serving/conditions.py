@@ -109,7 +109,7 @@ def _ready(
         if seen is None:
             return Condition("Ready", FALSE, "PodsNotReady", text)
         return Condition("Ready", FALSE, seen.reason, f"{text}: {seen.message}")
-    text = f"{stable.version} serves with {count}"
+    text = f"{stable.version} serves with {count}{_own_image(view)}"
     if decision.problem is not None:
         return Condition(
             "Ready", TRUE, decision.problem.reason, f"{text} and goes on serving: {decision.problem.message}"
@@ -120,6 +120,15 @@ def _ready(
     if phase == "RolledBack":
         return Condition("Ready", TRUE, "RolledBack", f"{text}; {_taken_back(decision.status)}")
     return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable) + _gone_back(decision.status))
+
+
+def _own_image(view: View) -> str:
+    """Return what is not known with an image of the user, where the spec names one."""
+    image = view.spec.runtime.image
+    if image is None:
+        return ""
+    lost = "whether it replays golden rows is not known, and drift and checks of a rollout go by the metrics that it serves"
+    return f"; its server is spec.runtime.image {image}: {lost}"
 
 
 def _taken_back(status: InferenceServiceStatus) -> str:
@@ -173,7 +182,7 @@ def _reconciling(
         return Condition("Reconciling", TRUE, RESUMING, text)
     if phase in ("RollingOut", "Paused") and canary is not None:
         at = position_of(view, canary)
-        lacking = at.lacks_data(canary)
+        lacking = canary.paused is None and at.lacks_data(canary)
         text = f"{canary.version}: {at.describe()}"
         if canary.paused is not None:
             text += (
@@ -188,13 +197,12 @@ def _reconciling(
             )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
-        if lacking and phase == "RollingOut":
+        if lacking:
             text += (
                 "; it goes on when there are more requests, when spec.rollout.analysis asks for fewer (minRequests), or when "
                 "it says what to do without them (onInsufficientData: Pass or Fail)"
             )
-        reason = "InsufficientData" if lacking and phase == "RollingOut" else phase
-        return Condition("Reconciling", TRUE, reason, text)
+        return Condition("Reconciling", TRUE, "InsufficientData" if lacking else phase, text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
         if view.route is not None:

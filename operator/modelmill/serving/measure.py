@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus
 from modelmill.kube.objects import Key, Manifest
+from modelmill.measuring.prometheus import Answers
 from modelmill.measuring.scrape import Counted
 from modelmill.measuring.windows import Window
 from modelmill.serving.rollout.analysis import CONCLUSIVE, judge
 from modelmill.serving.rollout.decide import measure_due
 from modelmill.serving.rollout.findings import INSUFFICIENT, Samples
 from modelmill.serving.rollout.position import Position, retry_seconds
+from modelmill.serving.rollout.queries import queries_of
+from modelmill.serving.rollout.shadow import as_mirrored
 from modelmill.serving.view import View
 
 ASK_AGAIN_SECONDS = 1.0
@@ -31,18 +35,30 @@ class Pods(Protocol):
         """Give the question up."""
 
 
+class Queries(Protocol):
+    """Asks a Prometheus server; see `measuring.prometheus.Prometheus`."""
+
+    async def answers(self, key: Key, queries: Sequence[str]) -> Answers | None:
+        """Return the answers by query, None while it is asked."""
+
+    def forget(self, key: Key) -> None:
+        """Give the question up."""
+
+
 @dataclass(slots=True)
 class _Memory:
     """What is remembered of one rollout. rollout: revision and start, so that a retry begins anew.
 
-    window: None until the stable pods were asked for the first time. asks: the pods are being asked. not_before: when they
-    may be asked again. seen: when the service was last looked at.
+    window: None until the stable pods were asked for the first time. asks: the pods, or Prometheus, are being asked.
+    answers: of Prometheus, for the measurement whose pods are still asked. not_before: when they may be asked again. seen: when
+    the service was last looked at.
     """
 
     rollout: tuple[str, str]
     seen: datetime
     window: Window | None = None
     asks: bool = False
+    answers: Answers | None = None
     not_before: datetime | None = None
 
 
@@ -53,8 +69,9 @@ class Measurer:
     a longer time than usual, but never wrong about the candidate.
     """
 
-    def __init__(self, pods: Pods) -> None:
+    def __init__(self, pods: Pods, queries: Queries) -> None:
         self._pods = pods
+        self._queries = queries
         self._memory: dict[Key, _Memory] = {}
 
     def asks(self, key: Key) -> bool:
@@ -79,18 +96,26 @@ class Measurer:
         memory.window.seen(candidate.last_measure_time)
         if not measure_due(view, candidate, at) or (memory.not_before is not None and view.now < memory.not_before):
             return view
+        queries = queries_of(view, stable, candidate, at.analysis)
+        answers = await self._answered(key, memory, list(queries.values()))
+        if answers is None:
+            return view
         old, new = view.ready_pods(stable.revision), view.ready_pods(candidate.revision)
         counted = await self._ask(key, memory, [*old, *new])
         if counted is None:
             return view
+        memory.answers = None
         samples = Samples(
             candidate=memory.window.since(counted, _uids(new)),
             stable=memory.window.since(counted, _uids(old)),
             pods=len(new),
             version=candidate.version,
             stable_version=stable.version,
+            answers={query: answers[asked] for query, asked in queries.items() if asked in answers},
             silent=sum(uid not in counted or not counted[uid].codes for uid in _uids(new)),
         )
+        if at.strategy == "Shadow" and not at.weight:
+            samples = as_mirrored(samples, candidate.revision)
         pause = float(at.analysis.interval_seconds)
         verdict = judge(at.analysis, samples).verdict
         if verdict == INSUFFICIENT:
@@ -132,6 +157,13 @@ class Measurer:
         """Forget what was counted for the service."""
         if self._memory.pop(key, None) is not None:
             self._pods.forget(key)
+            self._queries.forget(key)
+
+    async def _answered(self, key: Key, memory: _Memory, queries: Sequence[str]) -> Answers | None:
+        if memory.answers is None:
+            memory.answers = await self._queries.answers(key, queries)
+            memory.asks = memory.answers is None
+        return memory.answers
 
     async def _ask(self, key: Key, memory: _Memory, pods: list[Manifest]) -> Counted | None:
         counted = await self._pods.counted(key, pods)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from modelmill.api.base import Store
 from modelmill.api.objects import InferenceService, read_inference_service, readable_model_versions
@@ -11,7 +12,7 @@ from modelmill.api.resources import MODEL_VERSIONS
 from modelmill.contracts import names
 from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
-from modelmill.kube.labels import SERVICE_LABEL
+from modelmill.kube.labels import BATCH_LABEL, SERVICE_LABEL
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import DEPLOYMENTS, NETWORK_POLICIES
 from modelmill.serving.traffic.ports import speaks_grpc
@@ -19,7 +20,10 @@ from modelmill.workloads.network import Network, build_network_policy
 
 
 def network_part(network: Network) -> Part:
-    """Return the part: servers are reached on their ports, and reach names and the stores of the versions in the status."""
+    """Return the part: servers are reached on their ports, and reach names and the stores of the versions in the status.
+
+    Pods of batch runs are reached by nobody, and reach what they read and write besides.
+    """
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
         service = read_inference_service(parent)
@@ -30,9 +34,22 @@ def network_part(network: Network) -> Part:
         stores = list(_stores(service, world))
         deployments = world.owned(DEPLOYMENTS, service.namespace, service.uid)
         ports = [names.HTTP_PORT, *([names.GRPC_PORT] if speaks_grpc(service.spec, deployments) else [])]
-        return Contribution(apply=[build_network_policy(meta, selector, ports, stores, network)])
+        policies = [build_network_policy(meta, selector, ports, stores, network, _to_shadow(service))]
+        if service.spec.batch:
+            meta, selector = {**meta, "name": f"{service.name}-batch"}, {BATCH_LABEL: service.name}
+            scored = [one for entry in service.spec.batch for store in stores for one in entry.stores(store)]
+            policies.append(build_network_policy(meta, selector, (), [*stores, *scored], network))
+        return Contribution(apply=policies)
 
     return Part("network", contribute, children=[Child(NETWORK_POLICIES, applied=True)])
+
+
+def _to_shadow(service: InferenceService) -> list[dict[str, Any]]:
+    """Return the rule by which pods that mirror reach the shadow, which is of the same service."""
+    if service.spec.rollout.strategy != "Shadow":
+        return []
+    to = [{"podSelector": {"matchLabels": {SERVICE_LABEL: service.name}}}]
+    return [{"to": to, "ports": [{"protocol": "TCP", "port": names.HTTP_PORT}]}]
 
 
 def _stores(service: InferenceService, world: World) -> Iterator[Store]:

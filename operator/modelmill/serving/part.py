@@ -27,6 +27,7 @@ from modelmill.engine.table import Concern
 from modelmill.kube import labels
 from modelmill.kube.objects import Key, Manifest, beside_status
 from modelmill.kube.resources import (
+    CONFIG_MAPS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
     HTTP_ROUTES,
@@ -36,9 +37,10 @@ from modelmill.kube.resources import (
     SERVICES,
 )
 from modelmill.serving.autoscaled import as_counted
+from modelmill.serving.builders.shadow import SUFFIX
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
-from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods
+from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods, Queries
 from modelmill.serving.rollout.commands import MAX_TEXT
 from modelmill.serving.rollout.decide import decide
 from modelmill.serving.rollout.going_back import PREVIOUS, asked_version
@@ -57,6 +59,7 @@ FIELDS: Final = (
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
+    Child(CONFIG_MAPS, True, suffix=SUFFIX),
     Child(HTTP_ROUTES, True),
     Child(POD_DISRUPTION_BUDGETS, True),
     Child(HORIZONTAL_POD_AUTOSCALERS, True),
@@ -64,18 +67,21 @@ CHILDREN: Final = (
 )
 
 
-def serving_part(image: Image, pods: Pods, upgrades: Upgrades | None = None) -> Part:
-    """Return the part. image: the server of this release; pods: asks them what they counted."""
-    return Part("serving", Serving(image, pods, upgrades), FIELDS, CONDITIONS, CHILDREN)
+def serving_part(image: Image, pods: Pods, queries: Queries, upgrades: Upgrades | None = None) -> Part:
+    """Return the part. image: the server of this release; pods, queries: ask pods what they counted, and Prometheus.
+
+    upgrades: whose turn it is to take that server; nobody's without.
+    """
+    return Part("serving", Serving(image, pods, queries, upgrades), FIELDS, CONDITIONS, CHILDREN)
 
 
 class Serving:
     """Says what serving wants. Every decision is in the status; only counters of pods are kept in memory."""
 
-    def __init__(self, image: Image, pods: Pods, upgrades: Upgrades | None = None) -> None:
+    def __init__(self, image: Image, pods: Pods, queries: Queries, upgrades: Upgrades | None = None) -> None:
         self._image = image
         self._upgrades = upgrades or Upgrades(image.name, 0)
-        self.measurer = Measurer(pods)
+        self.measurer = Measurer(pods, queries)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
         """Return the contribution; see `engine.parts.Contribute`."""
@@ -97,7 +103,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = with_server(view, as_counted(view, with_problem(view, decide(view, at))))
+    decision = with_server(view, with_problem(view, as_counted(view, decide(view, at))))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)
@@ -141,8 +147,8 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         pods={revision: pods_of(one, world) for revision, one in deployments.items()},
         image=image,
         now=now,
-        autoscalers={one["metadata"]["name"].removeprefix(prefix): one for one in autoscalers},
         route=route_of(service, world),
+        autoscalers={one["metadata"]["name"].removeprefix(prefix): one for one in autoscalers},
     )
 
 

@@ -47,9 +47,9 @@ class View:
     now: datetime
     holder: str | None = None
     samples: Samples | None = None
-    autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
     turn: Turn = Turn()
     route: Route | None = None
+    autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:

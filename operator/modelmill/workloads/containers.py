@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from modelmill.api.base import Store
+from modelmill.api.base import StoreAccess
 from modelmill.api.payloads import SecretKeyRef
 from modelmill.api.pods import Resources
 from modelmill.workloads.security import container_security
@@ -46,7 +46,7 @@ class Container:
     args: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, SecretKeyRef] = field(default_factory=dict)
-    store: Store | None = None
+    store: StoreAccess | None = None
     folders: Mapping[str, str] = field(default_factory=dict)
     read_only_folders: frozenset[str] = frozenset()
     read_only_root: bool = True

@@ -19,8 +19,9 @@ UNSCHEDULABLE: Final = "Unschedulable"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A Job of one pod at a time.
+    """A Job of one pod at a time, or of `partitions`, each of which has its index and is one pod at a time.
 
+    parallelism: of the partitions, how many pods run at once. The first partition that fails for good ends the Job.
     tries_again: how often a failed pod is replaced; a disruption (a drained node, a preemption) is not counted.
     pod_annotations: of its pods.
     final_containers: those whose exit code EXIT_FINAL means that trying again would fail again, which ends the Job at once.
@@ -35,6 +36,8 @@ class Job:
     final_containers: Sequence[str] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    partitions: int | None = None
+    parallelism: int = 1
 
 
 def build_job(job: Job) -> dict[str, Any]:
@@ -54,8 +57,23 @@ def build_job(job: Job) -> dict[str, Any]:
             "activeDeadlineSeconds": job.deadline_seconds,
             "podFailurePolicy": {"rules": _failure_rules(job.final_containers)},
             "podReplacementPolicy": "Failed",
+            **_partitioned(job),
             "template": {"metadata": {name: given for name, given in pod.items() if given}, "spec": build_pod(job.pod)},
         },
+    }
+
+
+def _partitioned(job: Job) -> dict[str, Any]:
+    """Return the fields of a Job whose pods have indexes. Source: Kubernetes documentation, Jobs, backoff limit per index."""
+    if job.partitions is None:
+        return {}
+    return {
+        "completionMode": "Indexed",
+        "completions": job.partitions,
+        "parallelism": job.parallelism,
+        "backoffLimit": job.tries_again * job.partitions,
+        "backoffLimitPerIndex": job.tries_again,
+        "maxFailedIndexes": 0,
     }
 
 

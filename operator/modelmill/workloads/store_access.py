@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelmill.api.base import Store
+from modelmill.api.base import StoreAccess
 from modelmill.contracts import names
 
 
@@ -18,7 +18,7 @@ def of_secret(name: str, key: str) -> dict[str, Any]:
     return {"secretKeyRef": {"name": name, "key": key}}
 
 
-def store_environment(store: Store) -> list[dict[str, Any]]:
+def store_environment(store: StoreAccess) -> list[dict[str, Any]]:
     """Return the `env` entries of a container that uses the store."""
     env: list[dict[str, Any]] = [{"name": names.ENV_REGION, "value": store.region or "us-east-1"}]
     if store.endpoint:

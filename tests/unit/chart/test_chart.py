@@ -39,6 +39,9 @@ CHANGES: dict[str, Any] = {
     "serviceAccount.annotations": {"a": "b"},
     "alerts.tokenSecretName": "own",
     "admissionPolicy.enabled": False,
+    "analysis.prometheus.url": "http://prometheus.monitoring:9090",
+    "analysis.prometheus.namespaceParameter": "namespace",
+    "analysis.prometheus.ports": [8080],
     "networkPolicy.enabled": True,
     "networkPolicy.apiServerPorts": [8443],
     "networkPolicy.clientNamespaces": ["monitoring"],
@@ -59,6 +62,11 @@ NEEDS = {
     **{
         f"networkPolicy.{name}": {"networkPolicy": {"enabled": True}}
         for name in ("apiServerPorts", "clientNamespaces", "store.ports", "store.cidrs")
+    },
+    "analysis.prometheus.namespaceParameter": {"analysis": {"prometheus": {"url": "http://p:9090"}}},
+    "analysis.prometheus.ports": {
+        "networkPolicy": {"enabled": True},
+        "analysis": {"prometheus": {"url": "http://p:9090"}},
     },
     "metrics.serviceMonitor.interval": {"metrics": {"serviceMonitor": {"enabled": True}}},
     "metrics.serviceMonitor.additionalLabels": {"metrics": {"serviceMonitor": {"enabled": True}}},
@@ -114,6 +122,8 @@ def test_every_value_does_something(render: Render, path: str) -> None:
         "rbac.unknown",
         "serviceAccount.unknown",
         "alerts.unknown",
+        "analysis.unknown",
+        "analysis.prometheus.unknown",
         "metrics.unknown",
         "admissionPolicy.unknown",
         "networkPolicy.unknown",
@@ -140,6 +150,10 @@ def test_an_unknown_value_is_refused(render: Render, path: str) -> None:
         ("alerts.tokenSecretName", "../x"),
         ("podLabels", {"a": 1}),
         ("tolerations", [{"keys": "a"}]),
+        ("analysis.prometheus.url", "prometheus:9090"),
+        ("analysis.prometheus.url", "http://user:secret@prometheus:9090"),
+        ("analysis.prometheus.url", "http://prometheus:9090/?a=b"),
+        ("analysis.prometheus.namespaceParameter", "a&b"),
         ("networkPolicy.store.ports", [0]),
         ("networkPolicy.store.ports", ["443"]),
         ("networkPolicy.store.cidrs", ["10.0.0.1"]),

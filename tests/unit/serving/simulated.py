@@ -16,14 +16,16 @@ from modelmill.api.references import OF_VERSIONS
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.api.schema import structural
 from modelmill.contracts import result
-from modelmill.engine.interface import Plan
+from modelmill.contracts import shadow as contract
+from modelmill.engine.interface import Patch, Plan
 from modelmill.engine.parts import Composed
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
 from modelmill.kube.labels import REVISION_LABEL
 from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.resources import PODS, REPLICA_SETS
+from modelmill.measuring.prometheus import Prometheus, Server
 from modelmill.measuring.samples import Sample
-from modelmill.serving.measure import Measurer
+from modelmill.serving.measure import Measurer, Queries
 from modelmill.serving.part import Serving, serving_part, view_of
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.view import View
@@ -71,6 +73,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self.codes: dict[str, Counter[str]] = {}
+        self.mirrored: dict[str, Counter[tuple[str, str]]] = {}
         self.silent = False
         self.mute: set[str] = set()
         self.blank = False
@@ -89,13 +92,14 @@ class Traffic:
         if self.blank:
             return {pod["metadata"]["uid"]: Sample() for pod in pods}
         answering = [pod["metadata"]["uid"] for pod in pods if pod["metadata"]["uid"] not in self.mute]
-        return {uid: self._sample(self.codes.setdefault(uid, Counter())) for uid in answering}
+        return {uid: self._sample(uid) for uid in answering}
 
-    @staticmethod
-    def _sample(codes: Counter[str]) -> Sample:
+    def _sample(self, uid: str) -> Sample:
+        codes = self.codes.setdefault(uid, Counter())
         return Sample(
             {"200": 0.0, **{code: float(n) for code, n in codes.items()}},
             {0.1: float(codes.total()), INF: float(codes.total())},
+            mirrored={key: float(n) for key, n in self.mirrored.get(uid, Counter()).items()},
         )
 
 
@@ -103,7 +107,8 @@ class World:
     """One InferenceService. `run` is driven by events and timers only: a plan that forgets its timer hangs.
 
     broken: versions whose pods end with a message. slow: versions whose pods start but never become ready. errors: versions
-    that answer 500. rate: requests per second. room: pods that the nodes take.
+    that answer 500. hung: that never answer as a shadow. off: that answer otherwise than the others. rate: requests per second.
+    room: pods that the nodes take.
     """
 
     def __init__(self, replicas: int = 4, versions: tuple[str, ...] = ("cars-1",), **rollout: Any) -> None:
@@ -129,10 +134,13 @@ class World:
         self.broken: set[str] = set()
         self.slow: set[str] = set()
         self.errors: set[str] = set()
+        self.hung: set[str] = set()
+        self.off: set[str] = set()
         self.rate = 40
         self.room = 99
         self.refuse_status = False
         self.traffic = Traffic()
+        self.prometheus: Queries = Prometheus(Server())
         self.image = Image("server:1", "IfNotPresent")
         self.start_operator()
         self.events: list[str] = []
@@ -194,7 +202,7 @@ class World:
         self._wake = 0
 
     def start_operator(self) -> None:
-        part = serving_part(self.image, self.traffic)
+        part = serving_part(self.image, self.traffic, self.prometheus)
         assert isinstance(part.contribute, Serving)
         self.serving_code = part.contribute
         self.operator = Composed([part, *(other for other in SERVING.parts if other.name != part.name)])
@@ -260,6 +268,8 @@ class World:
         """Carry one plan out as the executor does: children, deletions, status, events."""
         made = now_of(self.operator(self.parent, self, o.later(self.time)))
         before = self.status
+        for patch in made.patch:
+            self.patch(patch)
         for child in made.apply:
             self._apply(child)
         for gone in made.delete:
@@ -299,6 +309,14 @@ class World:
         if old is not None and "replicas" not in child.get("spec", {}) and "replicas" in old.get("spec", {}):
             child = {**child, "spec": {**child["spec"], "replicas": old["spec"]["replicas"]}}
         home[name] = {**child, "metadata": {**kept, **child["metadata"]}, "status": (old or {}).get("status", {})}
+
+    def patch(self, patch: Patch) -> None:
+        """Change an object of somebody else."""
+        old = self.children[patch.resource][patch.name]
+        assert old["metadata"]["resourceVersion"] == patch.version
+        self.writes[patch.resource.kind] += 1
+        after = {name: {**old[name], **part} for name, part in patch.body.items()}
+        self.children[patch.resource][patch.name] = {**old, **after}
 
     def kubelet(self, limit: int = 99) -> bool:
         """Make the pods what their Deployments want, at most `limit` new ones; tell whether anything changed."""
@@ -362,6 +380,27 @@ class World:
             labels = (pod := pods[number % len(pods)])["metadata"]["labels"]
             code = "500" if labels["modelmill.dev/model-version"] in self.errors else "200"
             self.traffic.codes.setdefault(pod["metadata"]["uid"], Counter())[code] += 1
+            self._mirror(pod)
+
+    def _mirror(self, pod: dict[str, Any]) -> None:
+        """Do what a server does that was told of a shadow: every request is mirrored."""
+        told = self.children[KINDS["ConfigMap"]].get("cars-shadow")
+        volumes = self.deployments[pod_deployment(pod)]["spec"]["template"]["spec"]["volumes"]
+        if told is None or "shadow" not in [one["name"] for one in volumes]:
+            return
+        shadow = contract.decode(told["data"]["shadow.json"])
+        preview = self.children[KINDS["Service"]]["cars-preview"]["spec"]["selector"]["modelmill.dev/revision"]
+        asked = [one for one in self.pods if revision_of(one) == preview and is_ready(one)]
+        counts = self.traffic.mirrored.setdefault(pod["metadata"]["uid"], Counter())
+        if not asked:
+            counts[shadow.revision, "unreachable"] += 1
+        elif shadow.version in self.hung:
+            counts[shadow.revision, "timeout"] += 1
+        elif shadow.version in self.errors:
+            counts[shadow.revision, "5xx"] += 1
+        else:
+            counts.update([(shadow.revision, "2xx"), (shadow.revision, "compared")])
+            counts.update([(shadow.revision, "disagreed")] * (shadow.version in self.off))
 
     def check(self) -> None:
         """What must hold after every reconciliation."""
@@ -385,6 +424,8 @@ class World:
         assert only in (None, stable["revision"], *([canary["revision"]] if switched else []))
         if only is not None and ready.total():
             assert ready[only], "traffic goes to a revision without ready pods"
+        told = self.children[KINDS["ConfigMap"]].get("cars-shadow")
+        assert told is None or (canary is not None and canary["weight"] == 0 and only in (None, stable["revision"]))
         if "autoscaling" in spec:
             return
         if canary is None:
@@ -402,6 +443,11 @@ class World:
                 return
             share = ready[canary["revision"]] / max(1, ready[canary["revision"]] + ready[stable["revision"]])
             assert canary["actualWeight"] == round(100 * share)
+
+
+def pod_deployment(pod: dict[str, Any]) -> str:
+    """Return the name of the Deployment that a pod is of."""
+    return f"cars-{revision_of(pod)}"
 
 
 def set_ready(pod: dict[str, Any], ready: bool, time: int) -> None:

@@ -14,7 +14,7 @@ EVENTS = (
     "wait", "wait long", "one pod", "new version", "errors", "broken", "slow", "healthy", "reject", "retry", "restart",
     "refuse", "kill a pod", "little room", "delete a deployment", "scale", "quiet", "busy", "edit steps", "pin", "follow",
     "alias", "move the alias", "pause", "resume", "promote", "promote-full", "abort", "rollback", "blue green", "canary",
-    "steps that wait", "window", "scale to zero", "suspend", "start",
+    "steps that wait", "window", "scale to zero", "suspend", "start", "shadow",
 )  # fmt: skip
 
 
@@ -82,8 +82,13 @@ def change_spec(world: World, event: str) -> None:
     elif event == "blue green":
         spec["rollout"].pop("steps", None)
         spec["rollout"] |= {"strategy": "BlueGreen", "blueGreen": {"prePromotionSeconds": 2, "postPromotionSeconds": 9}}
+    elif event == "shadow":
+        for name in ("steps", "blueGreen"):
+            spec["rollout"].pop(name, None)
+        spec["rollout"] |= {"strategy": "Shadow", "shadow": {"seconds": 6, "replicas": 2}}
     elif event == "canary":
-        spec["rollout"].pop("blueGreen", None)
+        for name in ("blueGreen", "shadow"):
+            spec["rollout"].pop(name, None)
         spec["rollout"] |= {"strategy": "Canary", "steps": STEPS}
     elif event == "pin":
         spec["model"] = {"name": "cars", "version": "cars-1"}

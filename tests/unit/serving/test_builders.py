@@ -18,7 +18,7 @@ from modelmill.serving.target import Target, find_target
 from modelmill.serving.traffic.service import build_service
 from modelmill_server.settings import from_environment
 from tests.support import objects as o
-from tests.support.every_setting import EVERY_SETTING
+from tests.support.every_setting import EVERY_SETTING, RUNTIME
 from tests.unit.serving.simulated import World, condition
 
 
@@ -112,6 +112,63 @@ def test_every_setting_reaches_the_pod() -> None:
 
 
 LATER = {"feedback_key", "trusted_types", "allow_python", "shadow_url", "shadow_file"}
+
+
+def test_placement_reaches_the_pod_in_the_words_of_kubernetes() -> None:
+    world = World()
+    world.parent["spec"] |= EVERY_SETTING
+    pod, wanted = pod_spec(world), RUNTIME["podTemplate"]
+    spread = pod["topologySpreadConstraints"]
+    selector = {"matchLabels": {"modelmill.dev/inference-service": "cars", "modelmill.dev/revision": "abc"}}
+    assert spread == [{**one, "labelSelector": selector} for one in wanted["topologySpreadConstraints"]]
+    for name in wanted.keys() - {"topologySpreadConstraints"}:
+        assert pod[name] == wanted[name], name
+
+
+def test_the_account_of_the_store_is_that_of_the_pod_unless_another_is_named() -> None:
+    world = World()
+    world.versions[0]["spec"]["store"] = {"uri": "s3://models", "serviceAccountName": "reader"}
+    world.parent["spec"]["runtime"] = {"podTemplate": {"serviceAccountName": "server"}}
+    assert pod_spec(world)["serviceAccountName"] == "server"
+    world.parent["spec"]["runtime"] = {"podTemplate": {}}
+    assert pod_spec(world)["serviceAccountName"] == "reader"
+
+
+def test_variables_of_the_resource_are_taken_as_they_are_and_after_our_own() -> None:
+    world = World()
+    world.parent["spec"] |= EVERY_SETTING
+    (fetch,), (server,) = pod_spec(world)["initContainers"], pod_spec(world)["containers"]
+    assert environment(server)["TZ"] == "$$(HOME)"
+    assert "TZ" not in environment(fetch)
+    names = [one["name"] for one in server["env"]]
+    assert len(set(names)) == len(names)
+
+
+def test_an_image_of_the_user_serves_what_ours_fetched() -> None:
+    world = World()
+    world.parent["spec"]["runtime"] = {"image": "registry/mine:1", "env": [{"name": "LD_PRELOAD", "value": "x"}]}
+    pod = pod_spec(world)
+    (fetch,), (server,) = pod["initContainers"], pod["containers"]
+    assert (fetch["image"], fetch["imagePullPolicy"]) == ("server:1", "IfNotPresent")
+    assert (server["image"], "imagePullPolicy" in server, "args" in server) == ("registry/mine:1", False, False)
+    assert environment(server)["MODELMILL_MODEL_FOLDER"] == environment(fetch)["MODELMILL_MODEL_FOLDER"]
+    assert environment(server)["LD_PRELOAD"] == "x"
+    assert server["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not any(name.startswith("AWS_") for name in environment(server))
+    (usual,) = pod_spec()["containers"]
+    same = ("ports", "startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "volumeMounts")
+    assert {name: server[name] for name in same} == {name: usual[name] for name in same}
+
+
+def test_what_is_not_known_of_an_image_of_the_user_is_told() -> None:
+    world = World()
+    world.settle()
+    assert "spec.runtime.image" not in condition(world, "Ready")[2]
+    world = World()
+    world.parent["spec"]["runtime"] = {"image": "registry/mine:1"}
+    world.settle()
+    assert condition(world, "Ready")[0] == "True"
+    assert "its server is spec.runtime.image registry/mine:1" in condition(world, "Ready")[2]
 
 
 def test_keys_that_a_server_needs_are_seen_by_it_only() -> None:

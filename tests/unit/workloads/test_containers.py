@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from modelmill.api.pods import PodTemplate, Resources, Toleration
+from modelmill.api.placement import Toleration
+from modelmill.api.pods import PodTemplate, Resources
 from modelmill.workloads.containers import Container, Image, build_container, build_resources
 from modelmill.workloads.pods import Pod, build_pod
 

@@ -35,6 +35,7 @@ class Inputs:
     drift_features: int = 0
     payload_log: PayloadLog | None = None
     feedback: Feedback | None = None
+    mirrors: bool = False
 
     def hash(self) -> str:
         """Return the hash of what is not at its default."""
@@ -59,6 +60,7 @@ def inputs_of(service: InferenceService, version: ModelVersion) -> Inputs:
         drift_features=monitoring.drift.features if monitoring is not None else 0,
         payload_log=service.spec.payload_log,
         feedback=service.spec.feedback,
+        mirrors=service.spec.rollout.strategy == "Shadow",
     )
 
 

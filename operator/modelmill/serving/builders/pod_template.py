@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from modelmill.api.runtime import ServerTimeouts
 from modelmill.contracts import names
 from modelmill.kube import labels
+from modelmill.serving.builders import shadow
 from modelmill.serving.builders.inputs import Inputs
 from modelmill.serving.builders.settings import DRAIN_SECONDS, grace_seconds, settings_of
 from modelmill.workloads.containers import Container, Image
@@ -25,12 +27,18 @@ STEPS_OF_LOADING: Final = 3
 
 def build_template(inputs: Inputs, image: Image) -> dict[str, Any]:
     """Return the pod template. It does not have its revision, which is its own hash; see `deployment.build_deployment`."""
+    placement = inputs.runtime.pod_template
     pod = Pod(
         init=[_fetch(inputs, image)],
-        containers=[_server(inputs, image)],
-        service_account=inputs.store.service_account_name,
+        containers=[
+            _server(inputs, image) if inputs.runtime.image is None else _own_server(inputs, inputs.runtime.image)
+        ],
+        template=placement,
+        service_account=placement.service_account_name or inputs.store.service_account_name,
         grace_seconds=grace_seconds(inputs.runtime),
+        config_maps={shadow.VOLUME: [shadow.config_map_name(inputs.service)]} if inputs.mirrors else {},
         spread_over={labels.SERVICE_LABEL: inputs.service},
+        spread=placement.topology_spread_constraints,
     )
     annotations = {
         "prometheus.io/scrape": "true",
@@ -66,6 +74,12 @@ def _fetch(inputs: Inputs, image: Image) -> Container:
     )
 
 
+def _own_server(inputs: Inputs, image: str) -> Container:
+    """Return the server with an image of the user, which is told the folder by a variable: its arguments are its own."""
+    built = _server(inputs, Image(image))
+    return replace(built, args=(), env={**built.env, names.ENV_MODEL_FOLDER: FOLDER}, read_only_root=False)
+
+
 def _server(inputs: Inputs, image: Image) -> Container:
     runtime = inputs.runtime
     failures = STEPS_OF_LOADING * runtime.timeouts.load_seconds + START_SPARE_SECONDS
@@ -78,7 +92,8 @@ def _server(inputs: Inputs, image: Image) -> Container:
         env=settings_of(inputs),
         secrets={names.ENV_FEEDBACK_KEY: inputs.feedback.key_secret_ref} if inputs.feedback is not None else {},
         store=inputs.payload_log.store() if inputs.payload_log is not None else None,
-        folders={"model": FOLDER},
+        folders={"model": FOLDER, **({shadow.VOLUME: shadow.FOLDER} if inputs.mirrors else {})},
+        read_only_folders=frozenset({shadow.VOLUME}) if inputs.mirrors else frozenset(),
         server_fields={
             "ports": _ports(runtime.grpc.enabled),
             "startupProbe": _probe("/v2/health/ready", period=1, failures=failures),

@@ -8,6 +8,7 @@ from modelmill.api.runtime import Runtime
 from modelmill.contracts import names
 from modelmill.contracts.shutdown import ending_seconds
 from modelmill.serving.builders.inputs import Inputs
+from modelmill.serving.builders.shadow import mirror_environment
 from modelmill.workloads.store_access import verbatim
 
 DRAIN_SECONDS: Final = 5
@@ -17,7 +18,7 @@ BATCHING: Final = {"Auto": "auto", "Always": "on", "Never": "off"}
 
 
 def settings_of(inputs: Inputs) -> dict[str, str]:
-    """Return the variables of the server.
+    """Return the variables of the server, those of spec.runtime.env first.
 
     Those of the first releases are always there. Of the others only what is not as usual is: a variable more would be another
     template.
@@ -26,6 +27,7 @@ def settings_of(inputs: Inputs) -> dict[str, str]:
     more = {name: value for name, value in more_settings(runtime).items() if value != usual[name]}
     limits = runtime.limits
     return {
+        **{one.name: verbatim(one.value) for one in runtime.env},
         names.ENV_MODEL_NAME: inputs.model,
         names.ENV_MODEL_VERSION: inputs.version,
         names.ENV_ARTIFACT_DIGEST: inputs.artifact_digest,
@@ -35,6 +37,7 @@ def settings_of(inputs: Inputs) -> dict[str, str]:
         names.ENV_WARMUP_REQUESTS: str(runtime.warmup_requests),
         names.ENV_DRIFT_FEATURES: str(inputs.drift_features),
         **_payload_log(inputs),
+        **(mirror_environment(inputs.service) if inputs.mirrors else {}),
         **more,
     }
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelmill.api.analysis import Analysis
-from modelmill.serving.rollout.checks import judged
-from modelmill.serving.rollout.findings import FAIL, INSUFFICIENT, PASS, WORST, Finding, Samples, Word, worst_of
+from modelmill.serving.rollout.checks import NO_FIGURES, judged, silence
+from modelmill.serving.rollout.findings import FAIL, PASS, WORST, Finding, Samples, Word, worst_of
 
 CONCLUSIVE: Final = (PASS, FAIL)
 """Verdicts after which counting begins anew. With the others it goes on, so that more is known the next time."""
-NO_FIGURES: Final = "no figures from"
 DRY_RUN: Final = "dry run"
 
 
@@ -33,15 +32,12 @@ def aside_of(message: str) -> tuple[str, ...]:
 def judge(analysis: Analysis, samples: Samples) -> Verdict:
     """Return the verdict of all checks: that of the worst one, with the texts of all that agree with it."""
     requests = int(samples.candidate.requests)
-    silent = f"{NO_FIGURES} {samples.silent} of {samples.pods} pods at /metrics" if samples.silent else ""
-    if silent and samples.silent == samples.pods:
-        # Whether there were requests is not known: none of them was counted.
-        return Verdict(INSUFFICIENT, requests, silent)
     found, dry = _findings(analysis, samples, dry_run=False), _findings(analysis, samples, dry_run=True)
     worst = worst_of(found).verdict if found else PASS
-    texts = dict.fromkeys(one.text for one in found if one.verdict == worst)
-    told = dict.fromkeys(f"{DRY_RUN} {one.verdict}: {one.text}" for one in dry)
-    return Verdict(worst, requests, "; ".join(filter(None, (*texts, *told, silent))))
+    texts = [one.text for one in found if one.verdict == worst]
+    texts += [f"{DRY_RUN} {one.verdict}: {one.text}" for one in dry]
+    texts += [silence(samples)] if samples.silent else []
+    return Verdict(worst, requests, "; ".join(dict.fromkeys(texts)))
 
 
 def _findings(analysis: Analysis, samples: Samples, *, dry_run: bool) -> list[Finding]:

@@ -74,14 +74,23 @@ def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tupl
     if asked.says("resume"):
         if candidate.paused is None:
             return candidate, (_ignored("resume", f"the rollout of {candidate.version} is not paused"),)
-        resumed = replace(candidate, paused=None, pause_time=None, resumed=True)
+        resumed = replace(candidate, paused=None, pause_time=None, resumed=True, inconclusive=0)
         return resumed, (Event("Normal", "Resumed", f"{candidate.version} goes on from weight {at.weight}"),)
     return candidate, ()
 
 
 def entered(candidate: CanaryTrack, step: int, now: str) -> CanaryTrack:
     """Return the candidate at the beginning of a step. now: RFC 3339."""
-    return replace(candidate, step=step, step_time=now, paused=None, pause_time=None, resumed=False, routed_time=None)
+    return replace(
+        candidate,
+        step=step,
+        step_time=now,
+        paused=None,
+        pause_time=None,
+        resumed=False,
+        routed_time=None,
+        inconclusive=0,
+    )
 
 
 def paused_by_step(view: View, candidate: CanaryTrack) -> tuple[CanaryTrack, tuple[Event, ...]]:

@@ -26,7 +26,8 @@ from modelmill.serving.rollout.commands import Asked, asked_of, entered, obey, p
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import INSUFFICIENT
 from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before
-from modelmill.serving.rollout.measured import end_of, measured
+from modelmill.serving.rollout.measured import end_of, measured, paused_by_analysis
+from modelmill.serving.rollout.mirroring import makes_mirror, mirrored_first
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
@@ -39,6 +40,7 @@ from modelmill.serving.view import View
 _WHY_FAST = {
     "Person": f"promoted by a person, {PROMOTE_FULL_ANNOTATION}",
     "Rollback": f"it served before, and a person asked for it, {ROLLBACK_ANNOTATION}",
+    "Mirror": "the same version, with pods that can mirror requests for strategy Shadow",
     "RollbackWindow": "it served before, within spec.rollout.rollbackWindow",
 }
 
@@ -56,7 +58,7 @@ def decide(view: View, at: Position | None) -> Decision:
 
 
 def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision:
-    target = aim.target
+    target = mirrored_first(view, aim)
     problem = target if isinstance(target, Problem) else None
     stable, candidate = view.status.stable, view.status.canary
     if stable is None:
@@ -167,7 +169,7 @@ def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> 
         step=0,
         step_time=now,
         start_time=now,
-        skips_steps=_skips(view, target, wished=wished),
+        skips_steps="Mirror" if makes_mirror(view, stable, target) else _skips(view, target, wished=wished),
     )
     at = position_of(view, candidate)
     decision = tracks(view, stable, candidate, at)
@@ -205,11 +207,12 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     reason = end_of(candidate, at, verdict)
     if reason:
         return _fail(view, stable, candidate, reason)
+    candidate, held = paused_by_analysis(view, candidate, at)
     candidate, told = obey(view, candidate, at, asked)
     candidate, paused = paused_by_step(view, candidate)
     at = position_of(view, candidate)
     decision = _step(view, stable, candidate, at)
-    return replace(decision, events=(*told, *paused, *decision.events))
+    return replace(decision, events=(*held, *told, *paused, *decision.events))
 
 
 def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:

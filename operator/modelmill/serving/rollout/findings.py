@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from modelmill.measuring.prometheus import Answers
 from modelmill.measuring.samples import Sample
 
 Word = Literal["Pass", "Insufficient", "Inconclusive", "Error", "Fail"]
@@ -31,6 +32,7 @@ class Samples:
     """Both tracks over the same time.
 
     pods: ready pods of the candidate; silent: those of them that gave no figures. version, stable_version: whose labels count.
+    answers: of Prometheus, by the query as the check has it.
     """
 
     candidate: Sample
@@ -39,6 +41,7 @@ class Samples:
     silent: int = 0
     version: str = ""
     stable_version: str = ""
+    answers: Answers = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

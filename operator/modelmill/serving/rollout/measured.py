@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from modelmill.api.analysis import Analysis
 from modelmill.api.inference_service_status import CanaryTrack, Measurement
+from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
+from modelmill.kube.labels import ABORT_ANNOTATION, PROMOTE_ANNOTATION, RESUME_ANNOTATION
 from modelmill.serving.history import MAX_TEXT
 from modelmill.serving.rollout.analysis import CONCLUSIVE, Verdict, aside_of, judge
-from modelmill.serving.rollout.findings import ERROR, FAIL, INSUFFICIENT, PASS
+from modelmill.serving.rollout.findings import ERROR, FAIL, INCONCLUSIVE, INSUFFICIENT, PASS
 from modelmill.serving.rollout.position import Position, was_measured
 from modelmill.serving.view import View
 
@@ -28,6 +30,7 @@ def measured(view: View, candidate: CanaryTrack, at: Position) -> tuple[CanaryTr
     counted = replace(
         candidate,
         failures=candidate.failures + (verdict.verdict == FAIL),
+        inconclusive=_inconclusive(at.analysis, candidate, verdict),
         consecutive_errors=candidate.consecutive_errors + 1 if verdict.verdict == ERROR else 0,
         passes=_passes(at.analysis, candidate, verdict),
     )
@@ -54,6 +57,34 @@ def end_of(candidate: CanaryTrack, at: Position, verdict: Verdict | None) -> str
     if candidate.consecutive_errors > at.analysis.consecutive_error_limit:
         return f"AnalysisError: {verdict.message}"
     return ""
+
+
+def paused_by_analysis(view: View, candidate: CanaryTrack, at: Position) -> tuple[CanaryTrack, tuple[Event, ...]]:
+    """Return the candidate, paused for a person where its measurements stay inconclusive, and what is told."""
+    if at.analysis is None or candidate.paused is not None:
+        return candidate, ()
+    if candidate.inconclusive <= at.analysis.inconclusive_limit:
+        return candidate, ()
+    grounds = candidate.analysis[0].message if candidate.analysis else ""
+    text = (
+        f"{candidate.version} waits for a person, since its measurements stay inconclusive: {grounds}. Set the annotation "
+        f"{RESUME_ANNOTATION} to measure on, {PROMOTE_ANNOTATION} to end the step, or {ABORT_ANNOTATION}, to a new text"
+    )
+    event = Event("Warning", "Paused", text[:MAX_TEXT])
+    return replace(candidate, paused="Inconclusive", pause_time=timestamp(view.now)), (event,)
+
+
+def _inconclusive(analysis: Analysis, candidate: CanaryTrack, verdict: Verdict) -> int:
+    """Return how many measurements were inconclusive in a row, at most one more than are tolerated.
+
+    Where no more requests come, no more are counted: waiting alone decides nothing.
+    """
+    so_far = candidate.inconclusive
+    if verdict.verdict in CONCLUSIVE:
+        return 0
+    if verdict.verdict != INCONCLUSIVE or so_far > analysis.inconclusive_limit:
+        return so_far
+    return so_far + (verdict.requests >= (so_far + 1) * analysis.min_requests)
 
 
 def _passes(analysis: Analysis, candidate: CanaryTrack, verdict: Verdict) -> int:

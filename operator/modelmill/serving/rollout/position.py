@@ -51,8 +51,8 @@ class Position:
 
     @property
     def measures(self) -> bool:
-        """Whether the candidate gets requests to be measured by: its share of them, or those to its preview."""
-        return self.analysis is not None and (self.weight > 0 or self.strategy == "BlueGreen")
+        """Whether the candidate gets requests to be measured by: its share, those to its preview, or mirrored ones."""
+        return self.analysis is not None and (self.weight > 0 or self.strategy in ("BlueGreen", "Shadow"))
 
     @property
     def step(self) -> Step:

@@ -41,6 +41,9 @@ def step_state(at: Position, samples: Samples | None) -> StepState:
         return StepState(done=True)
     if short and at.analysis.on_insufficient_data == "Fail":
         seconds = int((at.ends - at.began).total_seconds())
-        text = f"InsufficientData: fewer than {at.analysis.min_requests} requests to the new version in {seconds} s"
+        needed = f"fewer than {at.analysis.min_requests} requests to the new version"
+        if samples is not None and samples.candidate.requests >= at.analysis.min_requests:
+            needed = "too few rows or labels to judge the new version by"
+        text = f"InsufficientData: {needed} in {seconds} s"
         return StepState(failed=text)
     return StepState(again=at.measure_again)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 
 from modelmill.api.inference_service_status import EffectiveRollout
 from modelmill.api.rollout import Rollout
-from modelmill.serving.rollout import blue_green, canary, direct
+from modelmill.serving.rollout import blue_green, canary, direct, shadow
 
 STRATEGIES: Mapping[str, Callable[[Rollout], EffectiveRollout]] = {
     "BlueGreen": blue_green.effective,
     "Canary": canary.effective,
     "Direct": direct.effective,
+    "Shadow": shadow.effective,
 }
 
 

@@ -39,7 +39,10 @@ def hold(view: View, stable: StableTrack, problem: Problem | None) -> Decision:
 def drain(
     view: View, stable: StableTrack, candidate: CanaryTrack, problem: Problem | None = None, why: str = ""
 ) -> Decision:
-    """No traffic to the candidate; it goes when the stable track is whole, after DRAIN_SECONDS, or without ready pods."""
+    """No traffic to the candidate; it goes when the stable track is whole, after DRAIN_SECONDS, or without ready pods.
+
+    Never before the gateways have taken its weight away, however long they need: they may send by what they knew.
+    """
     held = hold(view, stable, problem)
     if why and view.status.phase in ("RollingOut", "Paused"):
         text = f"{candidate.version} is taken away, {stable.version} serves: {why}"
@@ -55,7 +58,7 @@ def drain(
         held,
         status=replace(held.status, phase="RollingBack", canary=kept),
         replicas={**held.replicas, candidate.revision: candidate.replicas},
-        again=left,
+        again=left if left > 0 else None,
     )
 
 

@@ -8,14 +8,10 @@ from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.kube import labels
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.traffic.ports import service_ports, speaks_grpc
+from modelmill.serving.traffic.preview import preview_name
 from modelmill.serving.view import View
 
 PORT: Final = 80
-
-
-def preview_name(service: str) -> str:
-    """Return the name of the Service in front of a version that has no traffic yet."""
-    return f"{service}-preview"
 
 
 def build_preview(view: View, status: InferenceServiceStatus) -> dict[str, Any] | None:

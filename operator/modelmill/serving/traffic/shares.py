@@ -9,11 +9,15 @@ from modelmill.serving.view import View
 
 def actual_weight(view: View, candidate: CanaryTrack, weight: int) -> int:
     """Return the candidate's share in percent; 0 without a weight, whatever is ready."""
-    stable, candidate_ready = view.status.stable, view.ready(candidate.revision)
+    if not weight:
+        return 0
     if view.route is not None:
-        return view.route.share if weight and view.route.taken and view.route.canary == candidate.revision else 0
+        # While a gateway has not said what it does with a change, what it did before is the best that is known.
+        share = view.route.share if view.route.taken else candidate.actual_weight
+        return share if view.route.canary == candidate.revision else 0
+    stable, candidate_ready = view.status.stable, view.ready(candidate.revision)
     stable_ready = view.ready(stable.revision) if stable is not None else 0
-    return round(FULL * candidate_ready / (candidate_ready + stable_ready)) if weight and candidate_ready else 0
+    return round(FULL * candidate_ready / (candidate_ready + stable_ready)) if candidate_ready else 0
 
 
 def only_revision(view: View, revision: str) -> str | None:

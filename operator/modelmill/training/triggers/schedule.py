@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from modelmill.api.cron import next_time
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.kube.conditions import parse_timestamp, timestamp
-from modelmill.training.triggers.cron import next_time
 from modelmill.training.triggers.reason import Reason
 from modelmill.training.view import View
 

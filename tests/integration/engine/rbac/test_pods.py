@@ -26,13 +26,11 @@ OF_THE_POD: dict[str, Any] = {
     "nodeName": "control-plane",
     "serviceAccountName": "cluster-admin",
     "automountServiceAccountToken": True,
-    "priorityClassName": "system-node-critical",
     "runtimeClassName": "unconfined",
     "schedulerName": "mine",
     "shareProcessNamespace": True,
     "dnsConfig": {"nameservers": ["192.0.2.1"]},
-    "affinity": {"nodeAffinity": {}},
-    "imagePullSecrets": [{"name": "other"}],
+    "volumeClaimTemplates": [],
     "readinessGates": [{"conditionType": "x"}],
     "overhead": {"cpu": "1"},
     "securityContext": {"runAsUser": 0, "sysctls": [{"name": "kernel.msgmax", "value": "1"}]},
@@ -56,10 +54,34 @@ OF_THE_CONTAINER: dict[str, Any] = {
     "workingDir": "/proc",
     "imagePullPolicy": "Never",
 }
+TERMS = "requiredDuringSchedulingIgnoredDuringExecution"
+GIVEN: dict[str, Any] = {
+    "env": [{"name": "TZ"}],
+    "imagePullSecrets": [{"name": "own"}],
+    "payloadLog": {"uri": "s3://logs"},
+    "secretRef": {"name": "own"},
+    "keySecretRef": {"name": "own"},
+    TERMS: [{"labelSelector": {}, "topologyKey": "kubernetes.io/hostname"}],
+}
+"""What is around a field, where the object does not have it."""
 PLACES = [
     *(("trainingjobs", f"spec.podTemplate.{name}", value) for name, value in OF_THE_POD.items()),
     *(("trainingjobs", f"spec.train.container.{name}", value) for name, value in OF_THE_CONTAINER.items()),
     *(("inferenceservices", f"spec.runtime.{name}", value) for name, value in OF_THE_POD.items()),
+    *(
+        ("inferenceservices", f"spec.runtime.podTemplate.{name}", value)
+        for name, value in OF_THE_POD.items()
+        if name != "serviceAccountName"
+    ),
+    *(
+        (kind, f"{path}.affinity.podAntiAffinity.{TERMS}[0].{name}", value)
+        for kind, path in (("trainingjobs", "spec.podTemplate"), ("inferenceservices", "spec.runtime.podTemplate"))
+        for name, value in (("namespaces", ["theirs"]), ("namespaceSelector", {}))
+    ),
+    ("inferenceservices", "spec.runtime.podTemplate.imagePullSecrets[0].namespace", "kube-system"),
+    ("inferenceservices", "spec.payloadLog.secretRef.namespace", "kube-system"),
+    ("inferenceservices", "spec.feedback.keySecretRef.namespace", "kube-system"),
+    ("inferenceservices", "spec.runtime.env[0].valueFrom", {"secretKeyRef": {"name": "other", "key": "x"}}),
     ("trainingjobs", "spec.store.secretRef.namespace", "kube-system"),
     ("trainingjobs", "spec.train.container.env[0].valueFrom", {"secretKeyRef": {"name": "other", "key": "x"}}),
 ]
@@ -79,7 +101,7 @@ def made(kind: str, path: str, value: Any) -> dict[str, Any]:
     *above, last = path.replace("[0]", ".0").split(".")
     place: Any = body
     for name in above:
-        place = place[int(name)] if name.isdigit() else place.setdefault(name, {})
+        place = place[int(name)] if name.isdigit() else place.setdefault(name, copy.deepcopy(GIVEN.get(name, {})))
     place[last] = value
     return body
 

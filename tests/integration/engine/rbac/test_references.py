@@ -230,7 +230,17 @@ def signed(secret: str) -> Body:
     return {"feedback": {"keySecretRef": {"name": secret}}}
 
 
+def pulled(secret: str) -> Body:
+    return {"runtime": {"podTemplate": {"imagePullSecrets": [{"name": secret}]}}}
+
+
+def run_as(account: str) -> Body:
+    return {"runtime": {"podTemplate": {"serviceAccountName": "trainer" if account == "own" else "store"}}}
+
+
 OF_SERVICES = [
+    (pulled, "spec.runtime.podTemplate.imagePullSecrets"),
+    (run_as, "spec.runtime.podTemplate.serviceAccountName"),
     (logged, "spec.payloadLog.secretRef.name"),
     (signed, "spec.feedback.keySecretRef.name"),
 ]
@@ -244,10 +254,23 @@ def test_what_a_person_may_not_use_cannot_be_named_for_servers(
     answer = asking.ask(who, "POST", path, inference_service(naming("other")))
     assert answer.code == 403
     assert f"{field}: {who.user} may not" in answer.message
-    assert "name one that you may" in answer.message
+    assert "that you may" in answer.message
     assert asking.ask(who, "POST", path, inference_service(naming("own"))).code == 201
     assert asking.ask(who, "POST", path, inference_service({})).code == 201
     assert asking.ask(SUBJECTS["editor"], "POST", path, inference_service(naming("other"))).code == 201
+
+
+def test_what_a_person_may_not_use_cannot_be_named_for_runs(asking: Asking) -> None:
+    def job(secret: str) -> Body:
+        body = training_job(store("own"))
+        return {**body, "spec": {**body["spec"], "podTemplate": {"imagePullSecrets": [{"name": secret}]}}}
+
+    path, who = PATHS["trainingjobs"], SUBJECTS["scientist"]
+    answer = asking.ask(who, "POST", path, job("other"))
+    assert answer.code == 403
+    assert f"spec.podTemplate.imagePullSecrets: {who.user} may not get each Secret of other" in answer.message
+    assert asking.ask(who, "POST", path, job("own")).code == 201
+    assert asking.ask(SUBJECTS["editor"], "POST", path, job("other")).code == 201
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ GROUPS = {
     "networkpolicies": "apis/networking.k8s.io/v1",
     "poddisruptionbudgets": "apis/policy/v1",
     "horizontalpodautoscalers": "apis/autoscaling/v2",
+    "httproutes": "apis/gateway.networking.k8s.io/v1",
+    "gateways": "apis/gateway.networking.k8s.io/v1",
     "leases": "apis/coordination.k8s.io/v1",
     "customresourcedefinitions": "apis/apiextensions.k8s.io/v1",
     "validatingadmissionpolicies": "apis/admissionregistration.k8s.io/v1",
@@ -115,6 +117,9 @@ replicasets create
 poddisruptionbudgets/x update
 horizontalpodautoscalers/x update
 horizontalpodautoscalers/x/status patch
+httproutes/x update
+httproutes/x/status update patch
+gateways list create
 roles create list
 roles/x get update delete
 rolebindings create list

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelmill.api.cron import next_time, parse
 from modelmill.api.schedule import ZONE_PATTERN
 from modelmill.kube.conditions import timestamp
-from modelmill.training.triggers.cron import next_time, parse
 
 NEW_YORK, BERLIN, LORD_HOWE, APIA = "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia"
 
