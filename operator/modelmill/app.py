@@ -50,6 +50,7 @@ class Config:
     report_url: where trials of searches report, as their pods reach it.
     network: what NetworkPolicies of the pods are made from; None for none. prometheus: where queries of analyses go.
     max_concurrent_rollouts: services that take the server's image of a new release at a time by themselves; 0 for none.
+    model_code: namespaces in which models may run code of their own in their servers; `*` for all.
     """
 
     trainer_image: str
@@ -58,6 +59,7 @@ class Config:
     alert_token_file: str | None
     report_url: str
     network: Network | None
+    model_code: Sequence[str]
     prometheus: prometheus.Server
     settings: Settings
     max_concurrent_rollouts: int = 1
@@ -85,6 +87,7 @@ def config_from(environment: Mapping[str, str]) -> Config:
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
         report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
+        model_code=_listed(environment, "MODELMILL_MODEL_CODE_NAMESPACES"),
         prometheus=_prometheus(environment),
         settings=settings,
         max_concurrent_rollouts=int(environment.get("MODELMILL_MAX_CONCURRENT_ROLLOUTS", "1")),
@@ -186,7 +189,9 @@ def controllers(
             INFERENCE_SERVICES,
             [
                 *of_servers,
-                serving.serving_part(server, Scraper(), prometheus.Prometheus(config.prometheus), upgrades),
+                serving.serving_part(
+                    server, Scraper(), prometheus.Prometheus(config.prometheus), config.model_code, upgrades
+                ),
                 monitoring.PART,
                 batch.batch_part(server),
             ],

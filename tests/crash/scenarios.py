@@ -359,6 +359,21 @@ async def monitoring_taken_away(world: World) -> None:
     await world.until(lambda: not world.api.of(CONFIG_MAPS), "the rules are gone")
 
 
+async def shadowed(world: World) -> None:
+    """A version is compared and promoted, the next one is compared and taken back."""
+    rollout = {"strategy": "Shadow", "shadow": {"seconds": 40}}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout=rollout))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(lambda: world.api.find(CONFIG_MAPS, "cars-shadow"), "the second version is compared")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    world.surroundings.off = {"cars-3"}
+    asked_for(world, "third")
+    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars").get("failedRevision"), "it is taken back")
+    await world.until(lambda: not world.api.find(CONFIG_MAPS, "cars-shadow"), "nothing is mirrored")
+
+
 async def canary_replaced(world: World) -> None:
     """A candidate that makes way for a newer version half-way serves no more. The scenario ends in the next canary."""
     steps = [{"weight": 50}, {"pauseSeconds": 86_400}]
@@ -392,6 +407,23 @@ async def by_persons_words(world: World) -> None:
         lambda: world.status(INFERENCE_SERVICES, "cars")["phase"] == "RolledBack", "the third version is taken back"
     )
     assert world.status(INFERENCE_SERVICES, "cars")["stable"]["version"] == "cars-1"
+
+
+async def chance_may_explain_it(world: World) -> None:
+    """A canary whose measurements stay inconclusive waits for a person, who promotes it."""
+    half = {"metric": "ErrorRatio", "maximum": "0.5"}
+    analysis = {**ANALYSIS, "checks": [half], "inconclusiveLimit": 2}
+    world.surroundings.doubtful.add("cars-2")
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(
+        INFERENCE_SERVICES, inference_service(rollout={"strategy": "Canary", "steps": STEPS, "analysis": analysis})
+    )
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(partial(paused_at, world, "cars-2"), "the second version waits")
+    assert world.status(INFERENCE_SERVICES, "cars")["canary"]["paused"] == "Inconclusive"
+    say(world, labels.PROMOTE_FULL_ANNOTATION, "it is good")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
 
 
 def paused_at(world: World, version: str) -> bool:
@@ -470,7 +502,12 @@ def looks_find(job: Object, pod: int) -> Ending:
     return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
 
 
-SCORES = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+SCORES = {
+    "name": "new",
+    "input": {"uri": "s3://data/new", "format": "csv"},
+    "output": {"uri": "s3://data/scored"},
+    "store": {"endpoint": "http://s3:7070", "secretRef": {"name": "keys"}},
+}
 
 
 def batch_ends(job: Object, pod: int) -> Ending:
@@ -594,7 +631,9 @@ SCENARIOS = (
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
     Scenario("stopped and started", stopped_and_started, publishes, 200),
     Scenario("persons' words", by_persons_words, publishes, 160),
+    Scenario("chance may explain it", chance_may_explain_it, publishes, 160),
     Scenario("autoscaled", autoscaled, publishes, 120),
+    Scenario("shadowed", shadowed, publishes, 300),
     Scenario("traffic by routes", traffic_by_routes, publishes, 150),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),

@@ -64,7 +64,7 @@ class Operator:
         self.reports = Reports(CONFIG.report_url, loop_time)
         rows = app.controllers(config, self.client, InProcess(), self.reports)
         upgrades = Upgrades(server.name, world.most_upgrades)
-        serving = serving_part(server, world.surroundings, Prometheus(Server()), upgrades)  # type: ignore[arg-type]
+        serving = serving_part(server, world.surroundings, Prometheus(Server()), upgrades=upgrades)  # type: ignore[arg-type]
         table = [_with_serving(row, serving) for row in rows]
         watches = app.watches(table)
         cache = Cache(

@@ -210,6 +210,7 @@ def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
 
 def scoring(**more: Any) -> Body:
     entry = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+    entry["store"] = {"endpoint": "http://s3.store:7070"}
     return service({"batch": [{**entry, **more}]})
 
 

@@ -26,14 +26,14 @@ Metric = Literal[
 
 
 QUERY_FIELDS: Final = ("namespace", "service", "version", "revision", "stableVersion", "stableRevision", "window")
-_UNKNOWN_FIELD = "self.query" + "".join(f".replace('$({field})', '')" for field in QUERY_FIELDS) + ".contains('$(')"
+_KNOWN_FIELDS = f"self.query.matches('^([^$]|[$][^(]|[$][(]({'|'.join(QUERY_FIELDS)})[)])*[$]?$')"
 
 
 class PrometheusQuery(Part):
     """A query whose one number is checked."""
 
     model_config = Part.model_config | {
-        "json_schema_extra": rules((f"!{_UNKNOWN_FIELD}", f"in $( ) a query may have {', '.join(QUERY_FIELDS)}"))
+        "json_schema_extra": rules((_KNOWN_FIELDS, f"in $( ) a query may have {', '.join(QUERY_FIELDS)}"))
     }
     query: str = Field(
         min_length=1,

@@ -37,7 +37,7 @@ def network_part(network: Network) -> Part:
         policies = [build_network_policy(meta, selector, ports, stores, network, _to_shadow(service))]
         if service.spec.batch:
             meta, selector = {**meta, "name": f"{service.name}-batch"}, {BATCH_LABEL: service.name}
-            scored = [one for entry in service.spec.batch for store in stores for one in entry.stores(store)]
+            scored = [one for entry in service.spec.batch for one in entry.stores()]
             policies.append(build_network_policy(meta, selector, (), [*stores, *scored], network))
         return Contribution(apply=policies)
 

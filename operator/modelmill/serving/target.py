@@ -44,9 +44,12 @@ def find_target(view: View) -> Target | Problem:
             return Problem("AliasNotFound", text)
         return named_target(view, view.holder, f"the alias {model.alias} is {view.holder}")
     if view.newest is None:
+        if view.awaited is not None:
+            text = f"{view.awaited} is the newest approved version of {model.name}: {view.imports[view.awaited]}"
+            return Problem("NoApprovedVersion", text)
         text = f"no ModelVersion labelled {MODEL_LABEL}={model.name} is approved; approve one, or run its TrainingJob"
         return Problem("NoApprovedVersion", text)
-    return target_of(view, view.newest)
+    return _permitted(view, view.newest)
 
 
 def named_target(view: View, name: str, named: str) -> Target | Problem:
@@ -61,8 +64,27 @@ def named_target(view: View, name: str, named: str) -> Target | Problem:
         mend = "name another version" if model.alias is None else f"give the alias {model.alias} to another version"
         return Problem("VersionRejected", f"{name} is rejected; approve it or {mend}")
     if version.spec.artifact is None:
-        return Problem("VersionNotImported", f"{named}, whose source is not imported yet; its conditions say why")
-    return target_of(view, version)
+        return Problem("VersionNotImported", f"{named}: {view.imports.get(name, 'it has no artifact')}")
+    return _permitted(view, version)
+
+
+def _permitted(view: View, version: ModelVersion) -> Target | Problem:
+    """Return the target that is this version, unless the spec lets its model run code and no administrator does."""
+    asked = model_code(view)
+    if not asked or view.model_code:
+        return target_of(view, version)
+    text = (
+        f"{' and '.join(asked)} would let models run code of their own, and modelmill's administrator does not permit that in "
+        f"namespace {view.namespace}: have it added to modelCode.namespaces of the chart, or remove the field"
+    )
+    return Problem("ModelCodeNotPermitted", text)
+
+
+def model_code(view: View) -> list[str]:
+    """Return the fields of the spec by which a model runs code of its own in the server."""
+    runtime = view.spec.runtime
+    asked = {"spec.runtime.allowPython": runtime.allow_python, "spec.runtime.trustedTypes": bool(runtime.trusted_types)}
+    return [field for field, given in asked.items() if given]
 
 
 def target_of(view: View, version: ModelVersion) -> Target:
@@ -124,9 +146,12 @@ def refresh_text(view: View) -> str | None:
 
 
 def template_now(view: View, track: StableTrack | CanaryTrack | PreviousTrack) -> Template | None:
-    """Return the template that the track's version gets with the spec of now and the track's own image, if there is one."""
+    """Return the template that the track's version gets with the spec of now and the track's own image.
+
+    None where there is no such version, or the spec asks for what no administrator permits.
+    """
     version = view.versions.get(track.version)
-    if version is None or version.spec.artifact is None:
+    if version is None or version.spec.artifact is None or (model_code(view) and not view.model_code):
         return None
     image = track.server_image or view.image.name
     return template_of(build_template(inputs_of(view.service, version), replace(view.image, name=image)))

@@ -34,6 +34,8 @@ class View:
     alias of the spec, None when none has, or the spec names none. versions: those that the spec or the status name, by name.
     deployments, autoscalers: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
     turn: whether its pods are to get that image.
+    model_code: whether an administrator permits models of this namespace to run code. awaited: where none is approved that
+    could be served, the newest approved one whose source is not imported. imports: what is said of such sources, by version.
     route: the HTTPRoute that shares the requests out, None where replica counts do.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
@@ -49,6 +51,9 @@ class View:
     samples: Samples | None = None
     turn: Turn = Turn()
     route: Route | None = None
+    model_code: bool = False
+    awaited: str | None = None
+    imports: Mapping[str, str] = field(default_factory=dict)
     autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 

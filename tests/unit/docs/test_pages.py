@@ -151,6 +151,8 @@ def settings_of_the_server() -> dict[str, str]:
 def test_the_page_of_the_server_says_which_settings_an_inference_service_sets() -> None:
     world = World()
     world.parent["spec"] |= EVERY_SETTING
+    world.model_code = ("ml",)
+    world.start_operator()
     world.settle()
     (deployment,) = world.deployments.values()
     pod = deployment["spec"]["template"]["spec"]

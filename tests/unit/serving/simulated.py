@@ -142,6 +142,7 @@ class World:
         self.traffic = Traffic()
         self.prometheus: Queries = Prometheus(Server())
         self.image = Image("server:1", "IfNotPresent")
+        self.model_code: tuple[str, ...] = ()
         self.start_operator()
         self.events: list[str] = []
         self.messages: list[str] = []
@@ -202,7 +203,7 @@ class World:
         self._wake = 0
 
     def start_operator(self) -> None:
-        part = serving_part(self.image, self.traffic, self.prometheus)
+        part = serving_part(self.image, self.traffic, self.prometheus, self.model_code)
         assert isinstance(part.contribute, Serving)
         self.serving_code = part.contribute
         self.operator = Composed([part, *(other for other in SERVING.parts if other.name != part.name)])
@@ -237,7 +238,7 @@ class World:
             return [{"metadata": {"name": uid, "uid": uid}}]
         if resource == PODS:
             return [pod for pod in self.pods if pod["owner"] == uid]
-        return list(self.children[resource].values())
+        return list(self.children.get(resource, {}).values())
 
     def run(self, seconds: int) -> None:
         """Let the time pass, second by second; the operator wakes for changes and for its own timers."""
