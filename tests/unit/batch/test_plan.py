@@ -274,6 +274,15 @@ def test_a_result_that_is_lost_is_looked_for_and_the_manifest_named() -> None:
     assert "rows" not in played.run()
 
 
+def test_a_job_that_is_complete_without_a_manifest_has_failed() -> None:
+    played = Played({})
+    played.ask("nightly")
+    played.step(3)
+    played.end(result=BatchResult(0, 3, 900, 0))
+    played.step()
+    assert played.run()["message"].startswith("ManifestMissing")
+
+
 def test_jobs_go_when_their_time_is_over_and_with_their_entry() -> None:
     played = Played({"ttlSecondsAfterFinished": 60})
     played.ask("nightly")
