@@ -65,4 +65,5 @@ EVERY_SETTING: dict[str, Any] = {
         "secretRef": {"name": "log-keys"},
     },
     "feedback": {"keySecretRef": {"name": "feedback-key"}},
+    "rollout": {"strategy": "Shadow"},
 }

@@ -112,7 +112,7 @@ def test_every_setting_reaches_the_pod() -> None:
     assert server["startupProbe"]["failureThreshold"] >= 3 * 200
 
 
-OF_NO_SETTING = {"feedback_key", "shadow_url", "shadow_file"}
+OF_NO_SETTING = {"feedback_key"}
 
 
 def test_placement_reaches_the_pod_in_the_words_of_kubernetes() -> None:
