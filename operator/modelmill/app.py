@@ -49,7 +49,6 @@ class Config:
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     report_url: where trials of searches report, as their pods reach it.
     network: what NetworkPolicies of the pods are made from; None for none. prometheus: where queries of analyses go.
-    max_concurrent_rollouts: services that take the server's image of a new release at a time by themselves; 0 for none.
     model_code: namespaces in which models may run code of their own in their servers; `*` for all.
     max_concurrent_rollouts: services that take the server's image of a new release at a time by themselves; 0 for none.
     """
