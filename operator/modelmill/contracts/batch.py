@@ -32,6 +32,9 @@ MAX_DOCUMENT: Final = 64 << 20
 MAX_TOLD: Final = 100
 """Rows of a run that are told one by one; all are counted."""
 
+PREDICTION: Final = "(prediction)"
+"""What stands for the prediction among the features whose bins are counted."""
+
 PLAN_FILE: Final = "plan.json"
 ROWS: Final = "rows"
 OBJECTS: Final = "objects"

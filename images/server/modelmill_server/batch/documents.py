@@ -15,6 +15,7 @@ from modelmill.contracts.batch import (
     MAX_TOLD,
     PARTITIONS,
     PLAN_FILE,
+    PREDICTION,
     BatchPlan,
     BatchSpec,
     PlannedObject,
@@ -134,8 +135,6 @@ def committed(run: Folder, plan: BatchPlan, profile: Profile, say: Say) -> Docum
 
 
 def _drift(bins: Mapping[str, Mapping[str, int]], profile: Profile) -> Document:
-    from modelmill_server.batch.scoring import PREDICTION
-
     references = {**profile.features, **({PREDICTION: profile.prediction} if profile.prediction else {})}
     return {
         name: {"psi": _rounded(psi(references[name].bins(), counts)), "bins": dict(counts)}

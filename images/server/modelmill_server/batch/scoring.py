@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from modelmill.contracts import names
 from modelmill.contracts.artifact import category_text
-from modelmill.contracts.batch import FAIL, MAX_TOLD, BatchSpec, decode_spec
+from modelmill.contracts.batch import FAIL, MAX_TOLD, PREDICTION, BatchSpec, decode_spec
 from modelmill_server.batch.checking import Refusal, checked, chosen, refusal_of
 from modelmill_server.batch.rows import Block, RowFile, Wanted, open_rows
 from modelmill_server.core.loading import load_model
@@ -29,9 +29,6 @@ from modelmill_server.queries.query import Query
 from modelmill_server.settings import Settings, from_environment
 from modelmill_server.supervisor import die_with_parent
 from modelmill_server.telemetry.bins import BinCounter
-
-PREDICTION: Final = "(prediction)"
-"""What stands for the prediction among the features whose bins are counted."""
 
 
 @dataclass(slots=True)
