@@ -250,6 +250,7 @@ OWNER = {"ownerReferences": [{"kind": "InferenceService", "name": "vans", "uid":
         (route({"backendRefs": [{**one, "namespace": "other"} for one in backends()]}), "BackendsMissing", "add both"),
         (route({"backendRefs": backends(1, 1, {"name": "vans", "port": 80})}), "BackendsMixed", "rule 0"),
         (route({"backendRefs": backends(1, 1, {"name": "cars", "port": 80})}), "BackendsMixed", "each once"),
+        ({**route(), "spec": {"rules": [{"backendRefs": backends()}]}}, "ParentsMissing", "add the Gateway"),
         (route({"backendRefs": backends()}, **OWNER), "RouteOfAnother", "InferenceService vans"),
     ],
 )
