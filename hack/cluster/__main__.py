@@ -16,6 +16,7 @@ from binaries import KUBERNETES_TOOLS, PROGRAMS, bin_folder, build
 from gateway import gateway_down, gateway_up
 from imagebuild import PRODUCT, RECIPES, build_images, recorded_images
 from imageload import load_by_hook, load_into_node
+from metrics import metrics_down, metrics_up
 from progress import Failed, say
 from services import services_down, services_up
 from settings import DEFAULT_NAME, Layout, chosen_cluster
@@ -57,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     services.add_argument("action", choices=["up", "down"])
     gateway = add("gateway", _gateway, "a gateway of the Gateway API in the cluster: Contour and Envoy")
     gateway.add_argument("action", choices=["up", "down"])
+    metrics = add("metrics", _metrics, "metrics-server beside the node: CPU and memory of pods, for autoscalers")
+    metrics.add_argument("action", choices=["up", "down"])
     light = add("apiserver", _apiserver, "a light cluster: etcd and API server on loopback ports, no nodes")
     light.add_argument("action", choices=["up", "down", "status", "kubeconfig"])
     light.add_argument("--port", type=int, default=0, help="port of the API server (default: any free one)")
@@ -143,6 +146,12 @@ def _gateway(arguments: argparse.Namespace) -> None:
     image = build_images(["gateway"])["gateway"]
     _load(argparse.Namespace(image=image, name=arguments.name))
     gateway_up(kubeconfig, image)
+
+
+def _metrics(arguments: argparse.Namespace) -> None:
+    if _is_current():
+        raise Failed("your own cluster keeps the metrics-server that it has")
+    (metrics_up if arguments.action == "up" else metrics_down)(Layout(arguments.name))
 
 
 def _apiserver(arguments: argparse.Namespace) -> int:

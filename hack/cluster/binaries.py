@@ -45,6 +45,7 @@ PROGRAMS = {
     ),
     "coredns": GoProgram("github.com/coredns/coredns", "v1.15.0"),
     "helm": GoProgram("helm.sh/helm/v3/cmd/helm", "v3.22.0"),
+    "metrics-server": GoProgram("sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0"),
     "versitygw": GoProgram("github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
 }
 

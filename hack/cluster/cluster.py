@@ -81,7 +81,7 @@ def down(name: str) -> None:
         raise Failed(f"{name} is a light cluster; end it with `apiserver down --name {name}`")
     with locked(state_root() / "node.lock"), step(f"ending cluster {name}"):
         processes = _processes(layout)
-        for component in reversed(COMPONENTS[1:]):
+        for component in ("metrics-server", *reversed(COMPONENTS[1:])):
             processes.stop(component)
         stop_pods(layout, processes)
         processes.stop("containerd")

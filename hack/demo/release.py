@@ -37,19 +37,22 @@ metadata: {{name: modelmill-alert-token, namespace: {SYSTEM}}}
 stringData: {{token: "{token}"}}
 """
     kube.run("kubectl", "apply", "-f", "-", text=secret)
-    kube.run(*helm_command(images))
+    kube.run(*helm_command(images, kube.status["prometheus"]))
     kube.run("kubectl", "rollout", "status", "deployment/modelmill-operator", "-n", SYSTEM, "--timeout=120s")
     say(f"helm upgrade --install {RELEASE} charts/modelmill: the operator is available")
 
 
-def helm_command(images: dict[str, str]) -> list[str]:
-    """Return the command that installs the chart with these images."""
+def helm_command(images: dict[str, str], prometheus: str) -> list[str]:
+    """Return the command that installs the chart with these images. prometheus: URL that analyses may query."""
     values = {
         "images.operator": images["operator"],
         "images.trainer": images["trainer"],
         "images.server": images["server"],
         "alerts.tokenSecretName": "modelmill-alert-token",
         "networkPolicy.enabled": "true",
+        # Everything that an administrator may permit: the cluster is there to try it.
+        "modelCode.namespaces": "{*}",
+        "analysis.prometheus.url": prometheus,
     }
     settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     return ["helm", "upgrade", "--install", RELEASE, "charts/modelmill", "-n", SYSTEM, "--create-namespace", *settings]

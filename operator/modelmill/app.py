@@ -31,6 +31,7 @@ from modelmill.monitoring.intake import AlertIntake
 from modelmill.registry import part as registry
 from modelmill.serving import network as serving_network
 from modelmill.serving import part as serving
+from modelmill.serving.upgrade import Upgrades
 from modelmill.training import network as training_network
 from modelmill.training import part as training
 from modelmill.training.search import intake as reporting
@@ -48,6 +49,8 @@ class Config:
     alert_token_file: file with the bearer token of POST /alerts; without one there is no such endpoint.
     report_url: where trials of searches report, as their pods reach it.
     network: what NetworkPolicies of the pods are made from; None for none. prometheus: where queries of analyses go.
+    model_code: namespaces in which models may run code of their own in their servers; `*` for all.
+    max_concurrent_rollouts: services that take the server's image of a new release at a time by themselves; 0 for none.
     """
 
     trainer_image: str
@@ -56,8 +59,10 @@ class Config:
     alert_token_file: str | None
     report_url: str
     network: Network | None
+    model_code: Sequence[str]
     prometheus: prometheus.Server
     settings: Settings
+    max_concurrent_rollouts: int = 1
 
 
 def config_from(environment: Mapping[str, str]) -> Config:
@@ -82,8 +87,10 @@ def config_from(environment: Mapping[str, str]) -> Config:
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
         report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
         network=network,
+        model_code=_listed(environment, "MODELMILL_MODEL_CODE_NAMESPACES"),
         prometheus=_prometheus(environment),
         settings=settings,
+        max_concurrent_rollouts=int(environment.get("MODELMILL_MAX_CONCURRENT_ROLLOUTS", "1")),
     )
 
 
@@ -149,6 +156,8 @@ def controllers(
     reads = reads or NothingThere()
     reports = reports or Reports(config.report_url)
     server = Image(config.server_image, config.image_pull_policy)
+    upgrades = Upgrades(server.name, config.max_concurrent_rollouts)
+    queries = prometheus.Prometheus(config.prometheus)
     trainer = Image(config.trainer_image, config.image_pull_policy)
     operator = config.settings.lease_namespace
     of_runs = [training_network.network_part(config.network, operator)] if config.network is not None else []
@@ -181,7 +190,7 @@ def controllers(
             INFERENCE_SERVICES,
             [
                 *of_servers,
-                serving.serving_part(server, Scraper(), prometheus.Prometheus(config.prometheus)),
+                serving.serving_part(server, Scraper(), queries, config.model_code, upgrades),
                 monitoring.PART,
                 batch.batch_part(server),
             ],
@@ -192,6 +201,7 @@ def controllers(
                 HTTP_ROUTES: Concern(serving.keys_of_route),
                 MODEL_VERSIONS: serving.VERSIONS,
                 TRAINING_JOBS: monitoring.RETRAINING,
+                INFERENCE_SERVICES: upgrades.concern(),
             },
         ),
     ]

@@ -161,6 +161,7 @@ def _lower_ascii(text: str) -> str:
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "isSorted": _is_sorted,
     "lowerAscii": _lower_ascii,
+    "replace": lambda text, old, new: str(text).replace(str(old), str(new)),
 }
 
 

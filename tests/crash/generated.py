@@ -76,9 +76,12 @@ TABLE: Mapping[str, Sequence[str]] = {
     r"^([1-9][0-9]{0,8}(\.[0-9]{1,9})?|0\.0{0,7}[1-9][0-9]?)[smhdw]?$": ("30d", "5", "999999999.999999999", "0.00000001"),
     LABEL_KEY: ("app", "a", "kubernetes.io/hostname", "a..b/c", "A_b.c-d", "x" * 63, "a" * 253 + "/" + "b" * 63),
     LABEL_VALUE: ("", "a", "fast", "7", "A_b.c-d", "x" * 63),
+    r"^[A-Za-z_][A-Za-z0-9_.]*$": ("numpy.ndarray", "a", "_", "a..b", "x" * 256),
     r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": (
         "cars.example.com", "*.example.com", "a", "0.0", "a" * 253, "a--b.c",
     ),
+    r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$": ("x-canary", "X", "!", "a" * 256, "%2f"),
+    r"^[!-~]([ -~]*[!-~])?$": ("yes", "a b", '"', "~" * 1024, "$(HOME)"),
     r"^[A-Z][A-Za-z]*$": ("Spec", "Manual", "Alert", "Z", "X" * 32),
 }  # fmt: skip
 """Texts by pattern: a pattern that a schema gets later must have its row."""

@@ -359,6 +359,21 @@ async def monitoring_taken_away(world: World) -> None:
     await world.until(lambda: not world.api.of(CONFIG_MAPS), "the rules are gone")
 
 
+async def shadowed(world: World) -> None:
+    """A version is compared and promoted, the next one is compared and taken back."""
+    rollout = {"strategy": "Shadow", "shadow": {"seconds": 40}}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout=rollout))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(lambda: world.api.find(CONFIG_MAPS, "cars-shadow"), "the second version is compared")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    world.surroundings.off = {"cars-3"}
+    asked_for(world, "third")
+    await world.until(lambda: world.status(INFERENCE_SERVICES, "cars").get("failedRevision"), "it is taken back")
+    await world.until(lambda: not world.api.find(CONFIG_MAPS, "cars-shadow"), "nothing is mirrored")
+
+
 async def canary_replaced(world: World) -> None:
     """A candidate that makes way for a newer version half-way serves no more. The scenario ends in the next canary."""
     steps = [{"weight": 50}, {"pauseSeconds": 86_400}]
@@ -487,7 +502,12 @@ def looks_find(job: Object, pod: int) -> Ending:
     return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
 
 
-SCORES = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+SCORES = {
+    "name": "new",
+    "input": {"uri": "s3://data/new", "format": "csv"},
+    "output": {"uri": "s3://data/scored"},
+    "store": {"endpoint": "http://s3:7070", "secretRef": {"name": "keys"}},
+}
 
 
 def batch_ends(job: Object, pod: int) -> Ending:
@@ -613,6 +633,7 @@ SCENARIOS = (
     Scenario("persons' words", by_persons_words, publishes, 160),
     Scenario("chance may explain it", chance_may_explain_it, publishes, 160),
     Scenario("autoscaled", autoscaled, publishes, 120),
+    Scenario("shadowed", shadowed, publishes, 300),
     Scenario("traffic by routes", traffic_by_routes, publishes, 150),
     Scenario("canary replaced", canary_replaced, publishes, 55),
     Scenario("search", search, trials_end, 40, keeps=frozenset({CONFIG_MAPS})),

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from modelmill.contracts import names
+from modelmill.contracts import names, shadow
 from modelmill.contracts.result import StageResult, encode
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Key, Manifest
 from modelmill.kube.resources import (
+    CONFIG_MAPS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
     HTTP_ROUTES,
@@ -24,7 +25,8 @@ from modelmill.kube.resources import (
     REPLICA_SETS,
     SERVICES,
 )
-from modelmill.measuring.samples import Sample
+from modelmill.measuring.samples import COMPARED, DISAGREED, Sample
+from modelmill.serving.builders.shadow import FILE, SUFFIX
 from modelmill.workloads.pod_status import is_ready
 from tests.crash.memory_api import MemoryApi, Object
 
@@ -50,8 +52,8 @@ class Ending:
 class Surroundings:
     """Steps once a second. endings: how the n-th pod (from 0) of a Job ends.
 
-    errors: versions that answer 500. doubtful: of whose answers one more than half are 500. broken: versions whose pods
-    end with a message. rate: requests a second and pod.
+    errors: versions that answer 500. doubtful: of whose answers one more than half are 500. off: versions that answer
+    otherwise than the others, as a shadow. broken: versions whose pods end with a message. rate: requests a second and pod.
     load: how many pods the requests keep busy, for autoscalers.
     silent_store: whether the store answers no removal of an artifact. stage_seconds: how long a stage of training takes.
     """
@@ -62,14 +64,17 @@ class Surroundings:
     errors: set[str] = field(default_factory=set)
     doubtful: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
+    off: set[str] = field(default_factory=set)
     rate: int = 20
     load: int = 0
     silent_store: bool = False
     stage_seconds: int = STAGE_SECONDS
     codes: dict[str, Counter[str]] = field(default_factory=dict)
+    mirrored: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
     _changed: tuple[int, datetime] | None = None
     _asked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
+    _mirroring: list[tuple[str, shadow.Shadow]] = field(default_factory=list)
 
     def step(self) -> None:
         """Let everybody do what is due. Where nothing has changed for `AGES` seconds nothing is, which saves the looking."""
@@ -83,6 +88,10 @@ class Surroundings:
                 counted[code] += self.rate // len(codes)
             if len(codes) > 1 and counted["500"] == counted["200"]:
                 counted["500"] += 1
+        for uid, told in self._mirroring:
+            counts = self.mirrored.setdefault(uid, Counter())
+            for what in ("2xx", COMPARED, *([DISAGREED] if told.version in self.off else [])):
+                counts[told.revision, what] += self.rate
 
     def _work(self) -> None:
         self._collect_garbage()
@@ -102,6 +111,7 @@ class Surroundings:
             else:
                 self._training_pod(pod)
         self._asked = list(self._traffic())
+        self._mirroring = list(self._mirrors())
 
     async def counted(self, key: Key, pods: Sequence[Manifest]) -> Mapping[str, Sample]:
         """Stand in the place of the scraper."""
@@ -113,7 +123,9 @@ class Surroundings:
     def _sample(self, uid: str) -> Sample:
         codes = self.codes.get(uid, Counter())
         total = float(codes.total())
-        return Sample({code: float(count) for code, count in codes.items()}, {0.1: total, INFINITE: total})
+        mirrored = {key: float(count) for key, count in self.mirrored.get(uid, Counter()).items()}
+        counted = {code: float(count) for code, count in codes.items()}
+        return Sample(counted, {0.1: total, INFINITE: total}, mirrored=mirrored)
 
     def _collect_garbage(self) -> None:
         """Delete whose owners are all gone, and then what those have owned."""
@@ -299,6 +311,19 @@ class Surroundings:
                         ("500", "200") if version in self.doubtful else ("500",) if version in self.errors else ("200",)
                     )
                     yield pod["metadata"]["uid"], codes
+
+    def _mirrors(self) -> Iterator[tuple[str, shadow.Shadow]]:
+        """Yield who mirrors every request, and to which shadow."""
+        for config_map in self.api.of(CONFIG_MAPS):
+            service, suffix, _ = config_map["metadata"]["name"].partition(SUFFIX)
+            if not suffix:
+                continue
+            told = shadow.decode(config_map["data"][FILE])
+            for pod in self.api.of(PODS):
+                of = pod["metadata"]["labels"]
+                other = of.get(labels.SERVICE_LABEL) == service and of.get(labels.REVISION_LABEL) != told.revision
+                if other and is_ready(pod):
+                    yield pod["metadata"]["uid"], told
 
 
 def stages_of(pod: Manifest) -> tuple[str, ...]:

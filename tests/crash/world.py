@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from modelmill.engine.cache import Cache
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Requests
+from modelmill.engine.parts import Part
 from modelmill.engine.runtime import ControlLoop
 from modelmill.engine.table import Controller
 from modelmill.kube import labels
@@ -22,6 +24,7 @@ from modelmill.kube.objects import Resource
 from modelmill.kube.resources import JOBS
 from modelmill.measuring.prometheus import Prometheus, Server
 from modelmill.serving.part import serving_part
+from modelmill.serving.upgrade import Upgrades
 from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import InProcess
 from modelmill.workloads.containers import Image
@@ -56,10 +59,13 @@ class Operator:
         self.client = FaultyClient(world.api, world.strike, self.kill, world.count)
         self.client.behind = since
         client = self.fenced(self.client)
-        server = Image("server:1", "IfNotPresent")
+        config = replace(CONFIG, server_image=world.server_image, max_concurrent_rollouts=world.most_upgrades)
+        server = Image(config.server_image, "IfNotPresent")
         self.reports = Reports(CONFIG.report_url, loop_time)
-        rows = app.controllers(CONFIG, self.client, InProcess(), self.reports)
-        table = [_with_pods(row, server, world.surroundings) for row in rows]
+        rows = app.controllers(config, self.client, InProcess(), self.reports)
+        upgrades = Upgrades(server.name, world.most_upgrades)
+        serving = serving_part(server, world.surroundings, Prometheus(Server()), upgrades=upgrades)  # type: ignore[arg-type]
+        table = [_with_serving(row, serving) for row in rows]
         watches = app.watches(table)
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
@@ -117,7 +123,8 @@ class Operator:
 class World:
     """The cluster. strike: which writes are struck by what. endings: how training pods end.
 
-    delivery: how watch events come. skew: seconds that the operator's clock is ahead. quiet: seconds without a write that
+    delivery: how watch events come. skew: seconds that the operator's clock is ahead. server_image, most_upgrades: the
+    release that an operator is of, from its next start on. quiet: seconds without a write that
     are a rest. patience: seconds after which a person waits no longer. behind: seconds by which an operator that starts after
     a death sees the world of before. make_operator: starts a process. log: everything that operators wrote, in order.
     jobs_made: how many Jobs, by `made_for`; those of a search that somebody deletes are made again, and not counted.
@@ -128,6 +135,7 @@ class World:
         self.strike = strike
         self.delivery = Delivery()
         self.skew = 0.0
+        self.server_image, self.most_upgrades = "server:1", 1
         self.quiet = QUIET_SECONDS
         self.patience = PATIENCE_SECONDS
         self.behind: float | None = None
@@ -262,9 +270,9 @@ def made_for(job: Object) -> tuple[str, str]:
     )
 
 
-def _with_pods(row: Controller, server: Image, pods: Surroundings) -> Controller:
+def _with_serving(row: Controller, serving: Part) -> Controller:
     """Return the row of the operator's table, but the counters of pods are those of the world."""
     if row.resource != INFERENCE_SERVICES:
         return row
-    parts = [serving_part(server, pods, Prometheus(Server())) if part.name == "serving" else part for part in row.parts]  # type: ignore[arg-type]
+    parts = [serving if part.name == serving.name else part for part in row.parts]
     return Controller(row.name, row.resource, parts, row.concerns)

@@ -86,3 +86,17 @@ def read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     return pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
+
+
+def peak_mib(artifact: Path, *arguments: str) -> float:
+    """Run `modelmill-server batch` to its end; return the largest resident set of its processes."""
+    measure = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)\n"
+    )
+    command = [sys.executable, "-c", measure, sys.executable, "-m", "modelmill_server", "batch", str(artifact)]
+    done = subprocess.run(
+        [*command, *arguments], env=server_environment(), capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+    return float(done.stdout)

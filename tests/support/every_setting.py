@@ -21,6 +21,8 @@ RUNTIME: dict[str, Any] = {
     "warmupRequests": 3,
     "grpc": {"enabled": True},
     "batching": "Never",
+    "trustedTypes": ["mine.Model"],
+    "allowPython": True,
     "env": [{"name": "TZ", "value": "$(HOME)"}],
     "podTemplate": {
         "nodeSelector": {"disk": "fast"},
@@ -63,4 +65,5 @@ EVERY_SETTING: dict[str, Any] = {
         "secretRef": {"name": "log-keys"},
     },
     "feedback": {"keySecretRef": {"name": "feedback-key"}},
+    "rollout": {"strategy": "Shadow"},
 }

@@ -210,6 +210,7 @@ def service(spec: Mapping[str, Any], name: str = "cars") -> Body:
 
 def scoring(**more: Any) -> Body:
     entry = {"name": "new", "input": {"uri": "s3://data/new", "format": "csv"}, "output": {"uri": "s3://data/scored"}}
+    entry["store"] = {"endpoint": "http://s3.store:7070"}
     return service({"batch": [{**entry, **more}]})
 
 
@@ -322,6 +323,12 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         {"rollout": {"traffic": {"parentRefs": [{"name": "gateway"}]}}}
     ),
     "mode GatewayAPI takes either parentRefs": lambda: service({"rollout": {"traffic": {"mode": "GatewayAPI"}}}),
+    "minimumSurge is for mode Replicas": lambda: service(
+        {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "minimumSurge": 1}}}
+    ),
+    "headerRoute needs traffic.parentRefs": lambda: service(
+        {"rollout": {"steps": [{"headerRoute": {"name": "x-canary", "value": "yes"}}, {"weight": 50}]}}
+    ),
     "hostnames are those of the route that is made": lambda: service(
         {"rollout": {"traffic": {"mode": "GatewayAPI", "routeRef": {"name": "front"}, "hostnames": ["a.example.com"]}}}
     ),

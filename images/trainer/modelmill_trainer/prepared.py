@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from modelmill.contracts import artifact, names
+from modelmill.contracts.data import is_mark
 from modelmill.contracts.result import DataFacts
 from modelmill.contracts.snapshot import SnapshotObject
 from modelmill.contracts.stage import StageSpec
@@ -25,7 +26,7 @@ from modelmill_trainer.facts import Facts
 from modelmill_trainer.failure import StageError, rejected
 from modelmill_trainer.fetch import Rows, divide_rows, source
 from modelmill_trainer.folders import Folders
-from modelmill_trainer.snapshot import Fetched, data_digest, is_mark, pinned, require_room
+from modelmill_trainer.snapshot import Fetched, data_digest, pinned, require_room
 
 RAW_FILE: Final = "raw.json"
 OUTPUT: Final = names.ENV_OUTPUT

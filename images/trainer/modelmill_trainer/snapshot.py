@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelmill.contracts.artifact import digest
+from modelmill.contracts.data import is_mark
 from modelmill.contracts.snapshot import Snapshot, SnapshotObject
 from modelmill.store.transfer import PAUSES
 from modelmill_trainer.confinement import available_memory
@@ -120,11 +121,6 @@ def data_digest(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> str:
 def pinned(train: Sequence[Fetched], holdout: Sequence[Fetched]) -> Snapshot:
     """Return what pins the objects."""
     return Snapshot(tuple(item.facts() for item in train), tuple(item.facts() for item in holdout))
-
-
-def is_mark(name: str) -> bool:
-    """Tell whether a file is a mark of another program: one of its parts begins with `_` or `.`."""
-    return any(part.startswith(("_", ".")) for part in name.split("/"))
 
 
 def _download(folder: Folder, entry: Entry, path: Path) -> Fetched:

@@ -34,7 +34,10 @@ EntryName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min
 class BatchInput(Part):
     """What is scored."""
 
-    uri: Uri = Field(description="s3://BUCKET/PREFIX: every object below it is scored. One that is empty has no rows.")
+    uri: Uri = Field(
+        description="s3://BUCKET/PREFIX: every object below it is scored, but for empty ones and those whose name has a part "
+        "that begins with _ or a dot."
+    )
     format: Literal["csv", "parquet", "jsonl"] = Field(
         description="Format of the objects, and of the results. Names in a csv's header, of the columns of parquet and in each "
         "object of JSON lines are the model's inputs; other columns are passed on."
@@ -77,8 +80,9 @@ class Batch(Part):
     suspend: bool = Field(default=False, description="Whether no run begins. One that has begun goes on.")
     input: BatchInput = Field(description="What is scored.")
     output: BatchOutput = Field(description="Where results go.")
-    store: StoreAccess | None = Field(
-        default=None, description="How input and output are reached. Left out: as the store of the version is."
+    store: StoreAccess = Field(
+        description="How input and output are reached. The keys list and read the one, and list, read, write and delete below "
+        "the other."
     )
     on_bad_row: Literal["Fail", "Skip"] = Field(
         default="Fail",
@@ -109,10 +113,9 @@ class Batch(Part):
         description="How long the Job of a run stays, with its pods' logs, once it is over.",
     )
 
-    def stores(self, default: StoreAccess) -> list[Store]:
-        """Return where a run reads and writes. default: how the store of the version is reached."""
-        access = (self.store or default).model_dump(include=set(StoreAccess.model_fields))
-        return [Store(uri=uri, **access) for uri in (self.input.uri, self.output.uri)]
+    def stores(self) -> list[Store]:
+        """Return where a run reads and writes."""
+        return [Store(uri=uri, **self.store.model_dump()) for uri in (self.input.uri, self.output.uri)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

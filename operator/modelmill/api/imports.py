@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from modelmill.api.base import Digest, Part, StatusPart, Uri
 from modelmill.kube.objects import Manifest
+from modelmill.kube.texts import fitted
 
 PUBLISHED_FIELDS = ("artifact", "format", "bytes")
 """What the import finds out of the fields that the spec of another version has."""
@@ -44,6 +45,9 @@ class Imported(StatusPart):
     ] = ""
 
 
+IMPORT_CONDITION: Final = "Verified"
+"""The condition that says whether what is imported was read, checked and published."""
+MAX_TOLD: Final = 2000
 _IMPORTED = TypeAdapter(Imported)
 
 
@@ -70,6 +74,18 @@ def published(version: Manifest) -> dict[str, Any]:
         return {}
     artifact = {name: imported[name] for name in ("uri", "digest")}
     return {"artifact": artifact, "format": imported["format"], "bytes": imported.get("bytes", 0)}
+
+
+def import_told(version: Manifest) -> str | None:
+    """Return what is said of the import of a ModelVersion; None for one that has no source, or whose source is imported."""
+    spec, status = version.get("spec"), version.get("status")
+    if not isinstance(spec, Mapping) or spec.get("source") is None or published(version):
+        return None
+    conditions = status.get("conditions") if isinstance(status, Mapping) else None
+    for one in conditions if isinstance(conditions, list) else ():
+        if isinstance(one, Mapping) and one.get("type") == IMPORT_CONDITION:
+            return f"its source is not imported: {one.get('reason')}: {fitted(str(one.get('message')), MAX_TOLD)}"
+    return "its source is not imported yet"
 
 
 def with_published(version: Manifest) -> Manifest:

@@ -249,6 +249,14 @@ class InferenceServiceStatus(StatusPart):
         Annotated[str, Field(max_length=256)] | None,
         Field(description="Value of modelmill.dev/retry that was last answered."),
     ] = None
+    server: Annotated[
+        Literal["Current", "Older"] | None,
+        Field(description="Whether the stable track has the server's image of the operator's release."),
+    ] = None
+    refreshed_annotation: Annotated[
+        Annotated[str, Field(max_length=256)] | None,
+        Field(description="Value of modelmill.dev/refresh that was last answered."),
+    ] = None
     answered: Annotated[
         Answered | None, Field(description="Annotations by which persons asked for something, as last answered.")
     ] = None
@@ -321,6 +329,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Step", "type": "string", "jsonPath": ".status.step", "priority": 1},
         {"name": "Batch", "type": "string", "jsonPath": ".status.scoring", "priority": 1},
+        {"name": "Server", "type": "string", "jsonPath": ".status.server", "priority": 1},
         {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
         {"name": "Message", "type": "string", "jsonPath": f"{ready}.message", "priority": 1},
     ]

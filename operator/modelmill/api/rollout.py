@@ -9,18 +9,19 @@ from pydantic import Field
 from modelmill.api.analysis import Analysis
 from modelmill.api.base import Part, rules
 from modelmill.api.shadow import Shadow
-from modelmill.api.traffic import Traffic
+from modelmill.api.traffic import HeaderRoute, Traffic
 
 
 class Step(Part):
-    """One step of a rollout: a weight, a time to stay, a person's word to wait for, or pods without traffic."""
+    """One step of a rollout: a weight, a time to stay, a person's word to wait for, pods without traffic, or a header."""
 
     model_config = Part.model_config | {
         "json_schema_extra": rules(
             (
-                "[has(self.weight), has(self.pauseSeconds), has(self.pause), has(self.setCanaryReplicas)]"
+                "[has(self.weight), has(self.pauseSeconds), has(self.pause), has(self.setCanaryReplicas),"
+                " has(self.headerRoute)]"
                 ".filter(given, given).size() == 1",
-                "a step has exactly one of weight, pauseSeconds, pause and setCanaryReplicas",
+                "a step has exactly one of weight, pauseSeconds, pause, setCanaryReplicas and headerRoute",
             )
         )
     }
@@ -35,6 +36,10 @@ class Step(Part):
         ge=1,
         le=1000,
         description="Pods of the new version that are made before it gets traffic, behind the Service NAME-preview.",
+    )
+    header_route: HeaderRoute | None = Field(
+        default=None,
+        description="Requests with this header go to the new version, whatever its weight, until the rollout is over.",
     )
 
 
@@ -120,6 +125,11 @@ class Rollout(Part):
                 "setCanaryReplicas is the first step, once: with a weight the number of pods is what makes it",
             ),
             (
+                "!has(self.steps) || !self.steps.exists(step, has(step.headerRoute))"
+                " || has(self.traffic) && has(self.traffic.parentRefs)",
+                "headerRoute needs traffic.parentRefs: a route is made for them; in a route of yours only weights are changed",
+            ),
+            (
                 "!has(self.steps) || self.steps.filter(step, has(step.weight)).map(step, step.weight).isSorted()",
                 "the weights of the steps must not become smaller",
             ),
@@ -135,8 +145,8 @@ class Rollout(Part):
         default_factory=list,
         max_length=32,
         description="Weights and pauses, in order; a last step of weight 100 is implied. Left out: weights 10 and 50 with a "
-        "pause of 60 s each, and an analysis if none is given. Weights are met by replica "
-        "counts, so that the actual weight is a multiple of 1/replicas; status.canary.actualWeight tells it. With an analysis "
+        "pause of 60 s each, and an analysis if none is given. Weights are made as "
+        "traffic says; status.canary.actualWeight tells what is given. With an analysis "
         "a step below 100 ends only with a measurement that passes: in its pause, or in one interval when no pause follows.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

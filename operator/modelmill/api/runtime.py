@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -123,6 +123,18 @@ class Runtime(Part):
                 f"{', '.join(OWN_VARIABLES)} are said by payloadLog",
             )
         ),
+    )
+    trusted_types: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$", max_length=256)]] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Types that a skops file may hold beside the usual ones, by their full names. To trust a type is to say "
+        "that building one from a file does no harm. An administrator must permit it for the namespace.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    allow_python: bool = Field(
+        default=False,
+        description="Whether versions of the format python may be executed, with all that the server's container may do. An "
+        "administrator must permit it for the namespace.",
     )
     pod_template: ServerPlacement = Field(
         default_factory=ServerPlacement, description="Where the pods run, and as whom."

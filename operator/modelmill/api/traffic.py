@@ -15,6 +15,17 @@ Hostname = Annotated[
 """A host name, its first label perhaps `*` (Gateway API, Hostname)."""
 
 
+class HeaderRoute(Part):
+    """Requests by a header that they carry."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", max_length=256)] = Field(
+        description="Name of the header, in any case."
+    )
+    value: Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=1024)] = Field(
+        description="Its value, exactly."
+    )
+
+
 class ParentRef(Part):
     """A Gateway, or one of its listeners."""
 
@@ -47,6 +58,10 @@ class Traffic(Part):
                 "mode GatewayAPI takes either parentRefs, for which a route is made, or routeRef, a route of yours",
             ),
             (
+                "self.mode == 'Replicas' || !has(self.minimumSurge)",
+                "minimumSurge is for mode Replicas: with GatewayAPI weights are exact; remove it",
+            ),
+            (
                 "!has(self.hostnames) || !has(self.routeRef)",
                 "hostnames are those of the route that is made for parentRefs: write them into the route that routeRef names",
             ),
@@ -56,6 +71,13 @@ class Traffic(Part):
         default="Replicas",
         description="Replicas: by the numbers of ready pods behind one Service. GatewayAPI: by the weights of an HTTPRoute, "
         "exactly, for requests that come through the gateway; the stable version keeps all its pods meanwhile.",
+    )
+    minimum_surge: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Most pods that a step may add so that the share of the new version's pods comes near its weight; as few "
+        "are as bring it nearest. Left out: 0, and 10 percent of two pods are one of two.",
     )
     parent_refs: list[ParentRef] | None = Field(
         default=None,

@@ -37,7 +37,6 @@ def build_job(
     """Return the Job of a run of this entry with this version, which has an artifact."""
     artifact, store = version.spec.artifact, version.spec.store
     assert artifact is not None, "a version that serves has one"
-    access = entry.store or store
     told = BatchSpec(
         run=run.name,
         input=entry.input.uri,
@@ -53,12 +52,17 @@ def build_job(
         names.ENV_ARTIFACT_DIGEST: artifact.digest,
         names.ENV_MODEL_FOLDER: FOLDER,
     }
+    times = service.spec.runtime.timeouts
     fetch = Container(
         name=FETCH,
         image=image,
         requests={"cpu": "50m", "memory": "128Mi"},
         args=["fetch"],
-        env={**identity, names.ENV_ARTIFACT_URI: verbatim(artifact.uri)},
+        env={
+            **identity,
+            names.ENV_ARTIFACT_URI: verbatim(artifact.uri),
+            names.ENV_FETCH_SECONDS: str(times.fetch_seconds),
+        },
         store=store,
         folders={"model": FOLDER},
     )
@@ -68,8 +72,14 @@ def build_job(
         requests=REQUESTS,
         resources=entry.resources,
         args=[names.STAGE_BATCH],
-        env={**identity, names.ENV_BATCH: verbatim(encode_spec(told)), "HOME": TMP},
-        store=access,
+        env={
+            **identity,
+            names.ENV_BATCH: verbatim(encode_spec(told)),
+            names.ENV_LOAD_SECONDS: str(times.load_seconds),
+            names.ENV_ROW_SECONDS: str(times.row_seconds),
+            "HOME": TMP,
+        },
+        store=entry.store,
         folders={"model": FOLDER},
         read_only_folders=frozenset({"model"}),
     )
@@ -93,7 +103,7 @@ def build_job(
             pod=Pod(
                 init=[fetch],
                 containers=[score],
-                service_account=access.service_account_name,
+                service_account=entry.store.service_account_name,
                 restart_policy="Never",
             ),
         )

@@ -126,12 +126,25 @@ def _until(status: BatchStatus, now: datetime) -> Iterator[float]:
 
 
 def _unwanted(view: View, told: Sequence[BatchStatus]) -> Iterator[Delete]:
-    """Yield the Jobs that nobody needs: of runs that were over long enough, and of entries that are no more."""
+    """Yield the Jobs that nobody needs: of runs that were over long enough, and of entries that are no more.
+
+    Jobs are deleted before the status is written: a result that is not on record yet keeps its Job.
+    """
+    recorded = {run.name for one in view.service.status.batch for run in one.runs if run.over}
     ttl = {entry.name: timedelta(seconds=entry.ttl_seconds_after_finished) for entry in view.entries}
-    kept = {run.name for one in told for run in one.runs if not _expired(run, ttl[one.name], view.now)}
+    kept = {
+        run.name
+        for one in told
+        for run in one.runs
+        if run.name not in recorded or not _expired(run, ttl[one.name], view.now)
+    }
     for name, job in view.jobs.items():
-        if name not in kept and "deletionTimestamp" not in job["metadata"]:
+        if name not in kept and _stands(job):
             yield Delete(JOBS, view.service.namespace, name, job["metadata"]["uid"])
+
+
+def _stands(job: Manifest | None) -> bool:
+    return job is not None and "deletionTimestamp" not in job["metadata"]
 
 
 def _expired(run: BatchRun, ttl: timedelta, now: datetime) -> bool:
@@ -145,9 +158,9 @@ def _expiries(view: View, told: Sequence[BatchStatus]) -> list[float]:
         (parse_timestamp(run.end_time) + ttl[one.name] - view.now).total_seconds()
         for one in told
         for run in one.runs
-        if run.over and run.end_time is not None and run.name in view.jobs
+        if run.over and run.end_time is not None and _stands(view.jobs.get(run.name))
     ]
-    return [left for left in ends if left > 0]
+    return [max(left, SOON) for left in ends]
 
 
 def _column(told: Sequence[BatchStatus]) -> str | None:

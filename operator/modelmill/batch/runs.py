@@ -70,7 +70,11 @@ def _begun(view: View, entry: Batch, run: BatchRun) -> Step:
 
 
 def _completed(view: View, run: BatchRun, seen: jobs.Complete, pods: Sequence[Manifest]) -> Step:
-    told = next((one for one in _results(pods) if one.manifest), None)
+    results = list(_results(pods))
+    told = next((one for one in results if one.manifest), None)
+    if told is None and len({one.partition for one in results}) >= run.partitions:
+        words = f"ManifestMissing: every pod is done, and none wrote {manifest_uri(run.output)}: begin another run"
+        return _failed(view, run, words)
     over = replace(run, phase="Succeeded", end_time=timestamp(seen.finished), manifest=manifest_uri(run.output))
     if told is None:
         left = (seen.finished + timedelta(seconds=RESULT_SECONDS) - view.now).total_seconds()

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from modelmill.contracts.artifact import canonical, digest
 from modelmill.contracts.names import MANIFEST_FILE
+from modelmill.contracts.result import MAX_BYTES
 
 BATCH_VERSION: Final = 1
 FORMATS: Final = ("csv", "parquet", "jsonl")
@@ -150,7 +151,7 @@ def decode_spec(text: str) -> BatchSpec:
         return _spec(json.loads(text))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it lacks or has a wrong {error}") from None
 
 
@@ -164,15 +165,31 @@ def parse_plan(content: bytes) -> BatchPlan:
         return BatchPlan(_spec(raw["spec"]), str(raw["version"]), str(raw["artifact"]), objects)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it lacks or has a wrong {error}") from None
 
 
 def encode_result(told: BatchResult) -> str:
-    """Return the termination message of a pod whose partition is done, 3,072 bytes at most."""
-    raw = asdict(told)
-    raw["rejections"] = [text[:300] for text in told.rejections[:3]]
-    return json.dumps({"v": BATCH_VERSION, "batch": raw}, separators=(",", ":"))
+    """Return the termination message of a pod whose partition is done, MAX_BYTES at most: long texts are cut."""
+    text = ""
+    for keep in (300, 100, 0):
+        shorter = {
+            "manifest": _shown(told.manifest, 1024),
+            "feature": _shown(told.feature, 128),
+            "rejections": [_shown(one, keep) for one in told.rejections[:3]] if keep else [],
+        }
+        text = json.dumps(
+            {"v": BATCH_VERSION, "batch": {**asdict(told), **shorter}}, separators=(",", ":"), ensure_ascii=False
+        )
+        if len(text.encode()) <= MAX_BYTES:
+            break
+    return text
+
+
+def _shown(text: str, keep: int) -> str:
+    # A column's name may hold half a surrogate pair, which UTF-8 has no form for.
+    text = text.encode(errors="replace").decode()
+    return text if len(text) <= keep else text[:keep] + "…"
 
 
 def decode_result(text: str) -> BatchResult | None:

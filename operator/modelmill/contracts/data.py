@@ -41,6 +41,11 @@ def span(text: str) -> tuple[float, bool]:
     return (float(text), False) if seconds is None else (float(text[:-1]) * seconds, True)
 
 
+def is_mark(name: str) -> bool:
+    """Tell whether an object holds no rows but is a mark of another program: a part of its name begins with `_` or `.`."""
+    return any(part.startswith(("_", ".")) for part in name.split("/"))
+
+
 @dataclass(frozen=True, slots=True)
 class SchemaColumn:
     """What a column must be. type: number, boolean, text or date; the bounds are of numbers, max_missing_ratio of rows."""

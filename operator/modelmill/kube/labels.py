@@ -32,6 +32,7 @@ PROMOTE_FULL_ANNOTATION: Final = f"{GROUP}/promote-full"
 ABORT_ANNOTATION: Final = f"{GROUP}/abort"
 ROLLBACK_ANNOTATION: Final = f"{GROUP}/rollback"
 BATCH_ANNOTATION: Final = f"{GROUP}/batch"
+REFRESH_ANNOTATION: Final = f"{GROUP}/refresh"
 POD_TEMPLATE_ANNOTATION: Final = f"{GROUP}/pod-template"
 SPEC_HASH_ANNOTATION: Final = f"{GROUP}/spec-hash"
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelmill.api.fingerprint import short_hash
-from modelmill.api.imports import Imported, Source, imported_from
+from modelmill.api.imports import IMPORT_CONDITION, Imported, Source, imported_from
 from modelmill.api.objects import ModelVersion
 from modelmill.contracts import imports, names, result
 from modelmill.engine.interface import Delete, Event
@@ -28,7 +28,7 @@ from modelmill.workloads.pod_status import ended
 from modelmill.workloads.pods import Pod
 from modelmill.workloads.store_access import verbatim
 
-VERIFIED: Final = "Verified"
+VERIFIED: Final = IMPORT_CONDITION
 IMPORTED: Final = "Imported"
 IMPORTING: Final = "Importing"
 FAILED: Final = "ImportFailed"

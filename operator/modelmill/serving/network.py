@@ -37,8 +37,10 @@ def network_part(network: Network) -> Part:
         policies = [build_network_policy(meta, selector, ports, stores, network, _to_shadow(service))]
         if service.spec.batch:
             meta, selector = {**meta, "name": f"{service.name}-batch"}, {BATCH_LABEL: service.name}
-            scored = [one for entry in service.spec.batch for store in stores for one in entry.stores(store)]
-            policies.append(build_network_policy(meta, selector, (), [*stores, *scored], network))
+            scored = [one for entry in service.spec.batch for one in entry.stores()]
+            pinned = {run.version for one in service.status.batch if (run := one.running) is not None}
+            artifacts = _of_versions(service, world, *sorted(pinned))
+            policies.append(build_network_policy(meta, selector, (), [*stores, *artifacts, *scored], network))
         return Contribution(apply=policies)
 
     return Part("network", contribute, children=[Child(NETWORK_POLICIES, applied=True)])
@@ -59,7 +61,12 @@ def _stores(service: InferenceService, world: World) -> Iterator[Store]:
     """
     if service.spec.payload_log is not None:
         yield service.spec.payload_log.store()
-    for track in (service.status.stable, service.status.canary):
-        version = world.get(MODEL_VERSIONS, service.namespace, track.version) if track is not None else None
-        for readable in readable_model_versions([version] if version is not None else []):
-            yield readable.spec.store
+    tracks = (service.status.stable, service.status.canary)
+    yield from _of_versions(service, world, *(track.version for track in tracks if track is not None))
+
+
+def _of_versions(service: InferenceService, world: World, *names: str) -> Iterator[Store]:
+    """Yield the stores of the versions of these names that can be read."""
+    found = (world.get(MODEL_VERSIONS, service.namespace, name) for name in names)
+    for readable in readable_model_versions(one for one in found if one is not None):
+        yield readable.spec.store

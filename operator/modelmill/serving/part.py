@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from modelmill.api.claims import claims_of, holder
-from modelmill.api.imports import published
+from modelmill.api.imports import import_told, published
 from modelmill.api.inference_service import ModelRef
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.objects import (
@@ -20,7 +20,7 @@ from modelmill.api.objects import (
 )
 from modelmill.api.references import MODEL, ROUTE, VERSION, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
-from modelmill.api.versions import newest_approved
+from modelmill.api.versions import APPROVED, newest_approved
 from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
@@ -48,12 +48,14 @@ from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.tracks import SOON
 from modelmill.serving.traffic.gateway import with_problem
 from modelmill.serving.traffic.route import route_of
+from modelmill.serving.upgrade import Upgrades, with_server
 from modelmill.serving.view import View
 from modelmill.workloads.containers import Image
 
 FIELDS: Final = (
-    "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "effective",
-    "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered", "rollback", "previous",
+    "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "server",
+    "refreshedAnnotation", "effective", "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered",
+    "rollback", "previous",
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),
@@ -65,16 +67,31 @@ CHILDREN: Final = (
 )
 
 
-def serving_part(image: Image, pods: Pods, queries: Queries) -> Part:
-    """Return the part. image: the server of this release; pods, queries: ask pods what they counted, and Prometheus."""
-    return Part("serving", Serving(image, pods, queries), FIELDS, CONDITIONS, CHILDREN)
+def serving_part(
+    image: Image, pods: Pods, queries: Queries, model_code: Collection[str] = (), upgrades: Upgrades | None = None
+) -> Part:
+    """Return the part. image: the server of this release; pods, queries: ask pods what they counted, and Prometheus.
+
+    model_code: namespaces in which models may run code of their own; `*` for all. upgrades: who takes the image, and when;
+    left out, nobody by itself.
+    """
+    return Part("serving", Serving(image, pods, queries, model_code, upgrades), FIELDS, CONDITIONS, CHILDREN)
 
 
 class Serving:
     """Says what serving wants. Every decision is in the status; only counters of pods are kept in memory."""
 
-    def __init__(self, image: Image, pods: Pods, queries: Queries) -> None:
+    def __init__(
+        self,
+        image: Image,
+        pods: Pods,
+        queries: Queries,
+        model_code: Collection[str] = (),
+        upgrades: Upgrades | None = None,
+    ) -> None:
         self._image = image
+        self._model_code = frozenset(model_code)
+        self._upgrades = upgrades or Upgrades(image.name, 0)
         self.measurer = Measurer(pods, queries)
 
     async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
@@ -84,7 +101,9 @@ class Serving:
         if service.metadata.deleting:
             self.measurer.forget(key)
             return UNCHANGED
-        view = view_of(service, world, self._image, now)
+        permitted = not self._model_code.isdisjoint({service.namespace, "*"})
+        turn = self._upgrades.turn(parent, world, now)
+        view = replace(view_of(service, world, self._image, now), model_code=permitted, turn=turn)
         candidate = view.status.canary
         at = position_of(view, candidate) if candidate is not None else None
         view = await self.measurer.measured(view, at)
@@ -97,7 +116,7 @@ class Serving:
 
 def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServiceStatus]:
     """Return what the InferenceService needs now, and the status in it. `at`: where its candidate is. Pure."""
-    decision = with_problem(view, as_counted(view, decide(view, at)))
+    decision = with_server(view, with_problem(view, as_counted(view, decide(view, at))))
     status = status_of(view, decision)
     made = children(view, decision)
     told = status_manifest(status)
@@ -130,8 +149,11 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
     named = (model.version, aliased, *(one.version for one in tracks if one is not None), *_gone_back_to(service))
     names = {name for name in named if name}
     versions = {one.name: one for one in (newest,) if one is not None}
-    others = (world.get(MODEL_VERSIONS, service.namespace, name) for name in names - versions.keys())
-    versions |= {one.name: one for one in readable_model_versions(one for one in others if one is not None)}
+    others = [world.get(MODEL_VERSIONS, service.namespace, name) for name in names - versions.keys()]
+    found = [one for one in others if one is not None]
+    versions |= {one.name: one for one in readable_model_versions(found)}
+    awaited = _awaited(labelled, model.name) if model.follow is not None and newest is None else None
+    imports = {one["metadata"]["name"]: import_told(one) for one in (*found, *([awaited] if awaited else []))}
     return View(
         service=service,
         newest=newest,
@@ -142,6 +164,8 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         image=image,
         now=now,
         route=route_of(service, world),
+        awaited=awaited["metadata"]["name"] if awaited is not None else None,
+        imports={name: told for name, told in imports.items() if told is not None},
         autoscalers={one["metadata"]["name"].removeprefix(prefix): one for one in autoscalers},
     )
 
@@ -184,6 +208,19 @@ def _newest(candidates: Sequence[Manifest], model: str) -> ModelVersion | None:
     return None
 
 
+def _awaited(candidates: Sequence[Manifest], model: str) -> Manifest | None:
+    """Return the newest approved version whose source is not imported, of those that can be read."""
+    waiting = [
+        one
+        for one in candidates
+        if import_told(one) is not None
+        and (one["spec"].get("model"), one["spec"].get("approval")) == (model, APPROVED)
+        and "deletionTimestamp" not in one["metadata"]
+        and readable_model_versions([one])
+    ]
+    return max(waiting, key=lambda one: one["metadata"]["creationTimestamp"], default=None)
+
+
 def keys_of_pod(pod: Manifest, world: World) -> Iterable[Key]:
     """Return the InferenceService that the labels of a pod or ReplicaSet name; whose it is, is told by owners."""
     name = (pod["metadata"].get("labels") or {}).get(labels.SERVICE_LABEL)
@@ -205,10 +242,12 @@ def keys_of_version(version: Manifest, world: World) -> Iterable[Key]:
     return [Key(namespace, service["metadata"]["name"]) for service in (*following, *naming)]
 
 
-VERSIONS: Final = Concern(keys_of_version, reads=lambda one: (beside_status(one), claims_of(one), published(one)))
+VERSIONS: Final = Concern(
+    keys_of_version, reads=lambda one: (beside_status(one), claims_of(one), published(one), import_told(one))
+)
 """Who serves a version, and how well, is in its status; its services know that without being told.
 
-Not so who claims an alias, and what an import published.
+Not so who claims an alias, what an import published, and what becomes of it before.
 """
 REPLICA_SETS_OF_PODS: Final = Concern(
     keys_of_pod, reads=lambda one: (one["metadata"]["uid"], one["metadata"].get("ownerReferences"))

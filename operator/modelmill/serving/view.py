@@ -19,12 +19,23 @@ from modelmill.workloads.pod_status import is_ready
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether the service is to take the image of this release by itself now. again: seconds until that may change by time."""
+
+    has: bool = False
+    again: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One InferenceService and its world.
 
     newest: the newest approved version of its model, for a service that follows it. holder: name of the version that has the
     alias of the spec, None when none has, or the spec names none. versions: those that the spec or the status name, by name.
     deployments, autoscalers: those that it owns, by revision. pods: theirs, by revision. image: the server of this release.
+    model_code: whether an administrator permits models of this namespace to run code. awaited: where none is approved that
+    could be served, the newest approved one whose source is not imported. imports: what is said of such sources, by version.
+    turn: whether its pods are to get that image.
     route: the HTTPRoute that shares the requests out, None where replica counts do.
     samples: what was counted since the last conclusive measurement, when one was taken for this plan; else None.
     """
@@ -38,7 +49,11 @@ class View:
     now: datetime
     holder: str | None = None
     samples: Samples | None = None
+    turn: Turn = Turn()
     route: Route | None = None
+    model_code: bool = False
+    awaited: str | None = None
+    imports: Mapping[str, str] = field(default_factory=dict)
     autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
     _ready: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 
@@ -77,6 +92,11 @@ class View:
         counted = self.has(stable.revision) or stable.replicas if stable is not None else 0
         size = self.spec.autoscaling.within(counted or self.spec.replicas)
         return max(size, canary.size or 0) if canary is not None else size
+
+    @property
+    def surge(self) -> int:
+        """Most pods that may be added so that shares by pods come near their weights."""
+        return self.spec.rollout.traffic.minimum_surge or 0
 
     @property
     def needed(self) -> int:

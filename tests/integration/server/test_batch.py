@@ -13,7 +13,7 @@ from hack.artifacts import write_artifact
 from modelmill.contracts.batch import decode_result
 from modelmill.contracts.result import decode
 from tests.support import stages
-from tests.support.batch_runs import batch, manifest, write
+from tests.support.batch_runs import batch, manifest, peak_mib, write
 from tests.support.fitted import cars, on_columns
 
 gateway, store = stages.gateway, stages.store
@@ -94,3 +94,16 @@ def test_the_process_of_the_model_gets_no_keys(artifact: Path, tmp_path: Path) -
     assert b"MODELMILL_BATCH=" in seen
     assert b"tell-nobody" not in seen
     assert b"nor-this" not in seen
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_memory_does_not_grow_with_the_input(form: str, artifact: Path, tmp_path: Path) -> None:
+    """A text of 40 MB, which as a frame with its texts takes several times as much, adds less than its own size."""
+    peaks = []
+    for name, times in (("small", 1), ("large", 32)):
+        frame = pd.concat([cars()[0].assign(id="x" * 200)] * 5 * times, ignore_index=True)
+        frame["id"] += frame.index.astype(str)
+        write(pd.concat([frame] * 6, ignore_index=True), tmp_path / name / f"a.{form}")
+        uris = ("--input", (tmp_path / name).as_uri(), "--output", (tmp_path / f"{name}-out").as_uri())
+        peaks.append(peak_mib(artifact, *uris, "--format", form))
+    assert peaks[1] - peaks[0] < 40, peaks

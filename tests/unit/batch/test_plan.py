@@ -23,6 +23,7 @@ ENTRY: dict[str, Any] = {
     "name": "nightly",
     "input": {"uri": "s3://data/new/", "format": "csv"},
     "output": {"uri": "s3://data/scored"},
+    "store": {"endpoint": "http://s3:7070", "secretRef": {"name": "data-keys"}},
 }
 HOURLY = {"schedule": {"cron": "0 * * * *"}}
 DONE = BatchResult(0, 3, 900, 0, "s3://data/scored/x/manifest.json", "hp", 0.31)
@@ -273,6 +274,15 @@ def test_a_result_that_is_lost_is_looked_for_and_the_manifest_named() -> None:
     assert "rows" not in played.run()
 
 
+def test_a_job_that_is_complete_without_a_manifest_has_failed() -> None:
+    played = Played({})
+    played.ask("nightly")
+    played.step(3)
+    played.end(result=BatchResult(0, 3, 900, 0))
+    played.step()
+    assert played.run()["message"].startswith("ManifestMissing")
+
+
 def test_jobs_go_when_their_time_is_over_and_with_their_entry() -> None:
     played = Played({"ttlSecondsAfterFinished": 60})
     played.ask("nightly")
@@ -290,6 +300,19 @@ def test_jobs_go_when_their_time_is_over_and_with_their_entry() -> None:
     played.step()
     assert not played.jobs
     assert "batch" not in played.status
+
+
+def test_a_job_goes_only_when_its_result_is_on_record() -> None:
+    """Jobs are deleted before the status is written, which the API server may refuse."""
+    played = Played({"ttlSecondsAfterFinished": 0})
+    played.ask("nightly")
+    played.step(3)
+    played.end()
+    made = played.step()
+    assert played.run()["phase"] == "Succeeded"
+    assert not made.delete
+    assert made.requeue_after == 0.1
+    assert len(played.step().delete) == 1
 
 
 def test_five_runs_are_told() -> None:

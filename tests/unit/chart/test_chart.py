@@ -23,6 +23,7 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 CHANGES: dict[str, Any] = {
     "fullnameOverride": "other",
     "replicas": 3,
+    "maxConcurrentRollouts": 4,
     "images.operator": "example.test/operator@sha256:00",
     "images.trainer": "example.test/trainer:1",
     "images.server": "example.test/server:1",
@@ -38,6 +39,7 @@ CHANGES: dict[str, Any] = {
     "serviceAccount.annotations": {"a": "b"},
     "alerts.tokenSecretName": "own",
     "admissionPolicy.enabled": False,
+    "modelCode.namespaces": ["*", "research"],
     "analysis.prometheus.url": "http://prometheus.monitoring:9090",
     "analysis.prometheus.namespaceParameter": "namespace",
     "analysis.prometheus.ports": [8080],
@@ -149,6 +151,7 @@ def test_an_unknown_value_is_refused(render: Render, path: str) -> None:
         ("alerts.tokenSecretName", "../x"),
         ("podLabels", {"a": 1}),
         ("tolerations", [{"keys": "a"}]),
+        ("modelCode.namespaces", ["A"]),
         ("analysis.prometheus.url", "prometheus:9090"),
         ("analysis.prometheus.url", "http://user:secret@prometheus:9090"),
         ("analysis.prometheus.url", "http://prometheus:9090/?a=b"),

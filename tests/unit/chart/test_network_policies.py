@@ -215,3 +215,32 @@ def test_the_operator_is_reached_by_those_who_are_named(render: Any) -> None:
 def test_nothing_else_is_made_unless_the_chart_says_so() -> None:
     installed = [one for one in yaml.safe_load_all((ROOT / "manifests" / "install.yaml").read_text()) if one]
     assert not [one for one in installed if one["kind"] == "NetworkPolicy"]
+
+
+def test_pods_of_batch_runs_reach_what_they_read_and_write_and_are_reached_by_nobody() -> None:
+    cache = Cache()
+    for name, port in (("cars-1", 7070), ("cars-2", 7072)):
+        version = o.model_version(name)
+        where = {**KEYS, "endpoint": f"http://s3:{port}"}
+        cache.put(MODEL_VERSIONS, {**version, "spec": {**version["spec"], "store": where}})
+    entry = {
+        "name": "new",
+        "input": {"uri": "s3://new", "format": "csv"},
+        "output": {"uri": "s3://scored"},
+        "store": {"endpoint": "http://data:9000", "secretRef": {"name": "keys"}},
+    }
+    run = {
+        "name": "new-1", "trigger": "Manual", "phase": "Running", "version": "cars-1", "digest": o.DIGEST, "partitions": 1,
+        "output": "s3://scored/new-1", "startTime": "2026-01-02T03:04:05Z",
+    }  # fmt: skip
+    stable = {"version": "cars-2", "digest": o.DIGEST, "revision": "abc", "replicas": 1, "ready": 1}
+    service = o.with_status(
+        o.inference_service(batch=[entry]), {"stable": stable, "batch": [{"name": "new", "runs": [run]}]}
+    )
+    of_servers, of_runs = value_of(serving_part(Network()).contribute(service, cache, o.NOW)).apply
+    pod = Peer("10.244.0.9", "ml", {**OURS, "modelmill.dev/scores-for": "cars"})
+    assert of_runs["spec"]["ingress"] == []
+    assert of_runs["spec"]["podSelector"]["matchLabels"].items() <= pod.labels.items()
+    assert not of_servers["spec"]["podSelector"]["matchLabels"].items() <= pod.labels.items()
+    ports = {port["port"] for rule in of_runs["spec"]["egress"] for port in rule["ports"]}
+    assert {7070, 7072, 9000} <= ports, "of the version that the run began with, of the stable one, of the data"

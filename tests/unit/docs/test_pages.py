@@ -41,7 +41,8 @@ VERBS = {
     "scale",
     "logs",
 }
-ANNOTATIONS = {labels.RUN_ANNOTATION, labels.RETRY_ANNOTATION, labels.REPRODUCE_ANNOTATION}
+WRITTEN_BY_US = {labels.POD_TEMPLATE_ANNOTATION, labels.SPEC_HASH_ANNOTATION}
+ANNOTATIONS = {text for name, text in vars(labels).items() if name.endswith("_ANNOTATION")} - WRITTEN_BY_US
 SERVER = ROOT / "docs" / "reference" / "server.md"
 STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
 DRIFT = ROOT / "docs" / "how-to" / "choose-a-drift-threshold.md"
@@ -151,6 +152,8 @@ def settings_of_the_server() -> dict[str, str]:
 def test_the_page_of_the_server_says_which_settings_an_inference_service_sets() -> None:
     world = World()
     world.parent["spec"] |= EVERY_SETTING
+    world.model_code = ("ml",)
+    world.start_operator()
     world.settle()
     (deployment,) = world.deployments.values()
     pod = deployment["spec"]["template"]["spec"]

@@ -89,6 +89,28 @@ def test_two_parts_cannot_own_the_same(declared: dict[str, Any], message: str) -
         Composed([part("a", **declared), part("b", **declared)])
 
 
+def test_two_parts_own_the_same_kind_under_different_names() -> None:
+    services = (Child(SERVICES, applied=True, suffix="-one"), Child(SERVICES, applied=True, suffix="-two"))
+    cache = cached((SERVICES, "a-one"), (SERVICES, "b-one"), (SERVICES, "c-two"), (SERVICES, "d-other"))
+    one = part("one", children=[services[0]], wants=Contribution(apply=[manifest(SERVICES, "a-one")]))
+    plan = compose([one, part("two", children=[services[1]], wants=Contribution())], parent(), cache)
+    assert {delete.name for delete in plan.delete} == {"b-one", "c-two"}
+    assert [child["metadata"]["name"] for child in plan.apply] == ["a-one"]
+
+
+@pytest.mark.parametrize("suffix", ["", "-one", "-the-one"])
+def test_names_of_two_parts_must_differ(suffix: str) -> None:
+    mine = [Child(SERVICES, applied=True, suffix="-one")]
+    with pytest.raises(ValueError, match="owned twice"):
+        Composed([part("a", children=mine), part("b", children=[Child(SERVICES, applied=True, suffix=suffix)])])
+
+
+def test_part_that_writes_a_name_of_another_part_is_a_mistake() -> None:
+    wants = Contribution(apply=[manifest(SERVICES, "a-two")])
+    with pytest.raises(ValueError, match="does not own: Service"):
+        compose([part("one", children=[Child(SERVICES, applied=True, suffix="-one")], wants=wants)], parent())
+
+
 @pytest.mark.parametrize("field", ["conditions", "observedGeneration"])
 def test_no_part_owns_what_the_engine_writes(field: str) -> None:
     with pytest.raises(ValueError, match="owned twice"):

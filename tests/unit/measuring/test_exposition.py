@@ -34,6 +34,20 @@ def test_counters_are_read() -> None:
     assert sample.buckets == {0.1: 6.0, INF: 8.0}
 
 
+def test_counters_of_mirrored_requests_are_read_by_shadow() -> None:
+    page = """
+modelmill_shadow_requests_total{model_name="m",model_version="1",shadow_version="2",shadow_revision="r",result="2xx"} 7.0
+modelmill_shadow_requests_total{model_name="m",model_version="1",shadow_version="2",shadow_revision="r",result="timeout"} 2.0
+modelmill_shadow_compared_total{model_name="m",model_version="1",shadow_version="2",shadow_revision="r"} 7.0
+modelmill_shadow_disagreed_total{shadow_revision="r",reason="value"} 2.0
+modelmill_shadow_disagreed_total{shadow_revision="r",reason="status"} 1.0
+modelmill_shadow_compared_total{shadow_revision="q"} 5.0
+modelmill_shadow_dropped_total{shadow_revision="r",reason="queue_full"} 9.0
+"""
+    told = {("r", "2xx"): 7, ("r", "timeout"): 2, ("r", "compared"): 7, ("r", "disagreed"): 3, ("q", "compared"): 5}
+    assert read(page.encode()).mirrored == told
+
+
 def test_page_without_requests_counts_nothing() -> None:
     assert read(b"").requests == 0
 
@@ -81,6 +95,10 @@ def test_last_line_needs_no_end() -> None:
         'modelmill_request_duration_seconds_bucket{le="0.1"} NaN',
         'modelmill_request_duration_seconds_bucket{le="0.1"} 1e300',
         f'modelmill_requests_total{{model_name="{"m" * MAX_LINE}",code="200"}} 1',
+        'modelmill_shadow_requests_total{shadow_revision="r",result="better"} 1',
+        'modelmill_shadow_requests_total{shadow_revision="r"} 1',
+        f'modelmill_shadow_compared_total{{shadow_revision="{"r" * 65}"}} 1',
+        'modelmill_shadow_compared_total{shadow_revision="r"} -1',
     ],
 )
 def test_line_that_no_server_tells_refuses_the_page(line: str) -> None:

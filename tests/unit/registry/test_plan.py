@@ -258,6 +258,27 @@ def test_more_services_than_the_list_holds_are_counted() -> None:
     assert deletable["message"].endswith(" and 92 more serve it")
 
 
+def test_a_version_that_a_batch_run_scores_with_is_held_until_that_is_over() -> None:
+    scoring = service("cars-2")
+    run = {"version": "cars-1", "phase": "Running"}
+    scoring["status"]["batch"] = [{"name": "nightly", "runs": [run, {"version": "cars-0", "phase": "Succeeded"}]}]
+    made = planned(deleted(o.model_version("cars-1"), IN_USE_FINALIZER), scoring)
+    assert made.finalizer is not False
+    assert made.status is not None
+    deletable = find(made.status, "Deletable")
+    assert deletable is not None
+    assert (deletable["status"], deletable["reason"]) == ("False", "DeletionHeld")
+    assert deletable["message"] == (
+        "InferenceService svc scores a prefix with it; it will be deleted when that is over"
+    )
+    told = planned(o.model_version("cars-1"), scoring).status
+    assert told is not None
+    assert (told["stage"], told["serving"]) == ("Approved", "-")
+    assert (find(told, "Deletable") or {})["reason"] == "Scoring"
+    run["phase"] = "Failed"
+    assert planned(deleted(o.model_version("cars-1"), IN_USE_FINALIZER), scoring).finalizer is False
+
+
 def test_a_name_that_no_label_can_carry_is_told_and_not_served() -> None:
     version = o.model_version("c" * 64)
     told = planned(version).status

@@ -186,3 +186,12 @@ def test_the_folder_of_another_run_is_left_alone(served: Any, tmp_path: Path) ->
     with pytest.raises(StartError, match="is of another run") as failed:
         run(served, tmp_path, "csv", on_bad_row="Skip")
     assert failed.value.reason == "OutputTaken"
+
+
+def test_marks_of_other_programs_and_empty_objects_are_no_data(served: Any, tmp_path: Path) -> None:
+    write(served[2], tmp_path / "in" / "a.csv")
+    for name in ("_SUCCESS", "empty.csv", ".hidden/b.csv"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text("" if name != ".hidden/b.csv" else "x")
+    assert run(served, tmp_path, "csv").objects == 1
+    assert sorted(path.name for path in (tmp_path / "out" / "rows").iterdir()) == ["a.csv"]

@@ -38,7 +38,8 @@ def route(*rules: Any, name: str = "front", **meta: Any) -> dict[str, Any]:
 class Gatewayed(World):
     """lag: seconds that the gateway takes. installed: whether there are HTTPRoutes at all. refuses: words of a refusal.
 
-    got: requests by revision in the last second. given: the weights that the gateway sends by.
+    got: requests by version in the last second. tested: versions that answer those with the header.
+    given: the weights that the gateway sends by.
     """
 
     def __init__(self, traffic: dict[str, Any] = OWN, **more: Any) -> None:
@@ -47,6 +48,7 @@ class Gatewayed(World):
         self.installed = True
         self.refuses = ""
         self.got: Counter[str] = Counter()
+        self.tested: set[str] = set()
         self.given = (100, 0)
         self._told = False
         self._changed: dict[str, tuple[Any, int]] = {}
@@ -114,8 +116,15 @@ class Gatewayed(World):
         only = selector.get(REVISION_LABEL)
         return [pod for pod in self.pods if is_ready(pod) and only in (None, revision_of(pod))]
 
+    def _with_header(self) -> list[dict[str, Any]]:
+        """Return the pods that answer requests with the header x-canary."""
+        rules = self.routes["cars"]["spec"]["rules"] if "cars" in self.routes else []
+        (backend,) = rules[0]["backendRefs"] if len(rules) == 2 else [{"name": "cars"}]
+        return self.behind(backend["name"])
+
     def _serve(self) -> None:
         self.got = Counter()
+        self.tested = {pod["metadata"]["labels"]["modelmill.dev/model-version"] for pod in self._with_header()}
         stable, canary = self.given
         for number in range(self.rate):
             to_canary = (number * canary) // (stable + canary) != ((number + 1) * canary) // (stable + canary)

@@ -142,6 +142,7 @@ class World:
         self.traffic = Traffic()
         self.prometheus: Queries = Prometheus(Server())
         self.image = Image("server:1", "IfNotPresent")
+        self.model_code: tuple[str, ...] = ()
         self.start_operator()
         self.events: list[str] = []
         self.messages: list[str] = []
@@ -202,7 +203,7 @@ class World:
         self._wake = 0
 
     def start_operator(self) -> None:
-        part = serving_part(self.image, self.traffic, self.prometheus)
+        part = serving_part(self.image, self.traffic, self.prometheus, self.model_code)
         assert isinstance(part.contribute, Serving)
         self.serving_code = part.contribute
         self.operator = Composed([part, *(other for other in SERVING.parts if other.name != part.name)])
@@ -442,7 +443,8 @@ class World:
                 assert canary["actualWeight"] == (100 if only == canary["revision"] else 0)
                 return
             share = ready[canary["revision"]] / max(1, ready[canary["revision"]] + ready[stable["revision"]])
-            assert canary["actualWeight"] == round(100 * share)
+            # Nothing before the pods that spec.rollout.traffic.minimumSurge adds to the stable version are ready.
+            assert canary["actualWeight"] == (round(100 * share) if only is None else 0)
 
 
 def pod_deployment(pod: dict[str, Any]) -> str:

@@ -106,12 +106,13 @@ def test_every_setting_reaches_the_pod() -> None:
     assert (told.request_seconds, told.body_seconds, told.idle_seconds, told.drain_seconds) == (120, 11, 75, 20)
     assert (told.load_seconds, told.row_seconds) == (200, 6)
     assert (told.grpc_port, told.batching) == (8081, "off")
+    assert (told.trusted_types, told.allow_python) == (("mine.Model",), True)
     same = {one.name for one in fields(told) if getattr(told, one.name) == getattr(usual, one.name)}
-    assert same == {"folder", "host", "port", "held_bytes", "threads"} | LATER
+    assert same == {"folder", "host", "port", "held_bytes", "threads"} | OF_NO_SETTING
     assert server["startupProbe"]["failureThreshold"] >= 3 * 200
 
 
-LATER = {"feedback_key", "trusted_types", "allow_python", "shadow_url", "shadow_file"}
+OF_NO_SETTING = {"feedback_key"}
 
 
 def test_placement_reaches_the_pod_in_the_words_of_kubernetes() -> None:

@@ -64,7 +64,7 @@ def test_the_clock_of_a_step_starts_when_the_gateway_has_taken_its_weight() -> N
     world.run(5)
     assert world.weights == (80, 20)
     assert "routedTime" not in world.status["canary"]
-    assert "waits until the gateways give weight 20" in condition(world, "Reconciling")[2]
+    assert "weight 20: waits until the gateways give" in condition(world, "Reconciling")[2]
     assert world.status["canary"]["actualWeight"] == 0
     world.run(5)
     canary = world.status["canary"]
@@ -168,6 +168,32 @@ def test_the_mode_can_be_changed_in_the_middle_of_a_rollout() -> None:
     assert world.status["canary"]["weight"] == 25
 
 
+def test_requests_with_the_header_reach_the_candidate_before_it_has_a_weight() -> None:
+    header = {"name": "x-canary", "value": "yes"}
+    steps = [{"headerRoute": header}, {"pause": "Manual"}, {"weight": 10}, {"pauseSeconds": 10}]
+    world = gatewayed(steps=steps).serving()
+    assert isinstance(world, Gatewayed)
+    world.lag = 2
+    world.add("cars-2")
+    world.run(8)
+    assert world.status["canary"]["step"] == 1
+    assert (world.status["canary"]["weight"], world.status["canary"]["replicas"]) == (0, 1)
+    assert (world.got, world.tested) == ({"cars-1": 40}, {"cars-2"})
+    first, second = world.routes["cars"]["spec"]["rules"]
+    assert first["matches"] == [{"headers": [{"type": "Exact", **header}]}]
+    assert second["backendRefs"] == backends(100, 0)
+    world.parent["metadata"]["annotations"] = {"modelmill.dev/resume": "go on"}
+    world._wake = world.time
+    world.run(8)
+    assert world.got == {"cars-1": 36, "cars-2": 4}
+    assert world.tested == {"cars-2"}
+    world.run(60)
+    assert world.status["stable"]["version"] == "cars-2"
+    (only,) = world.routes["cars"]["spec"]["rules"]
+    assert only == {"backendRefs": backends(100, 0)}
+    assert world.lost == 0
+
+
 def test_the_route_is_the_users_wish() -> None:
     world = gatewayed().serving()
     assert isinstance(world, Gatewayed)
@@ -186,25 +212,29 @@ def test_of_a_route_of_the_users_only_the_two_weights_change() -> None:
         "matches": [{"path": {"type": "PathPrefix", "value": "/other"}}],
         "backendRefs": [{"name": "other", "port": 1}],
     }
+    by_header = {
+        "matches": [{"headers": [{"name": "x", "value": "y"}]}],
+        "backendRefs": [{"name": "cars-canary", "port": 80}],
+    }
     named = {"name": "mine", "timeouts": {"request": "3s"}, "backendRefs": [*reversed(backends())]}
-    world.routes["front"] = route(other, named)
+    world.routes["front"] = route(other, by_header, named)
     world.run(5)
     assert world.status["phase"] == "Stable"
     spec = world.routes["front"]["spec"]
-    assert spec["rules"] == [other, {**named, "backendRefs": [*reversed(backends(100, 0))]}]
+    assert spec["rules"] == [other, by_header, {**named, "backendRefs": [*reversed(backends(100, 0))]}]
     assert set(world.routes) == {"front"}
     world.add("cars-2")
     world.run(8)
     assert world.status["canary"]["actualWeight"] == 10
-    assert world.routes["front"]["spec"]["rules"][1]["backendRefs"] == [*reversed(backends(90, 10))]
+    assert world.routes["front"]["spec"]["rules"][2]["backendRefs"] == [*reversed(backends(90, 10))]
     front = world.routes["front"]
-    world.routes["front"] = {**front, "spec": {**front["spec"], "rules": [other, named]}}
+    world.routes["front"] = {**front, "spec": {**front["spec"], "rules": [other, by_header, named]}}
     world._wake = world.time
     world.run(1)
-    assert world.routes["front"]["spec"]["rules"][1]["backendRefs"] == [*reversed(backends(90, 10))]
+    assert world.routes["front"]["spec"]["rules"][2]["backendRefs"] == [*reversed(backends(90, 10))]
     world.run(60)
     assert world.status["stable"]["version"] == "cars-2"
-    assert world.routes["front"]["spec"]["rules"][1]["backendRefs"] == [*reversed(backends(100, 0))]
+    assert world.routes["front"]["spec"]["rules"][2]["backendRefs"] == [*reversed(backends(100, 0))]
     assert world.lost == 0
 
 
@@ -220,6 +250,7 @@ OWNER = {"ownerReferences": [{"kind": "InferenceService", "name": "vans", "uid":
         (route({"backendRefs": [{**one, "namespace": "other"} for one in backends()]}), "BackendsMissing", "add both"),
         (route({"backendRefs": backends(1, 1, {"name": "vans", "port": 80})}), "BackendsMixed", "rule 0"),
         (route({"backendRefs": backends(1, 1, {"name": "cars", "port": 80})}), "BackendsMixed", "each once"),
+        ({**route(), "spec": {"rules": [{"backendRefs": backends()}]}}, "ParentsMissing", "add the Gateway"),
         (route({"backendRefs": backends()}, **OWNER), "RouteOfAnother", "InferenceService vans"),
     ],
 )

@@ -109,8 +109,8 @@ def test_release_of_the_operator_changes_nothing_at_rest(monkeypatch: pytest.Mon
     other_builder(monkeypatch)
     world.restart_operator(image="server:3")
     world.run(20)
-    assert world.status == before
-    assert dict(world.writes) == writes
+    assert world.status == before | {"server": "Older"}
+    assert dict(world.writes) == writes | {"status": writes["status"] + 1}
     assert pods(world) == kept
     assert next(iter(world.deployments.values())) == deployment
 
@@ -191,6 +191,7 @@ def test_deployment_without_its_template_is_scaled_as_it_is(monkeypatch: pytest.
     world.restart_operator(image="server:2")
     (deployment,) = world.deployments.values()
     deployment["metadata"]["annotations"] = {"modelmill.dev/pod-template": '{"spec":{"containers":[]}}'}
+    world.reconcile()
     template, writes = deployment["spec"]["template"], dict(world.writes)
     world.reconcile()
     assert dict(world.writes) == writes
@@ -199,3 +200,67 @@ def test_deployment_without_its_template_is_scaled_as_it_is(monkeypatch: pytest.
     world.run(3)
     (after,) = world.deployments.values()
     assert (after["spec"]["replicas"], after["spec"]["template"]) == (2, template)
+
+
+def asked(world: World, text: str) -> None:
+    world.parent["metadata"]["annotations"] = {"modelmill.dev/refresh": text}
+    world.reconcile()
+
+
+def test_a_person_may_ask_for_the_image_of_the_release() -> None:
+    world = World().serving()
+    asked(world, "early")
+    world.run(5)
+    assert world.status["phase"] == "Stable", "it has that image already"
+    world.restart_operator(image="server:2")
+    world.run(5)
+    assert (world.status["phase"], world.status["server"]) == ("Stable", "Older"), "the old word is answered"
+    asked(world, "now")
+    assert (world.status["canary"]["version"], world.status["canary"]["serverImage"]) == ("cars-1", "server:2")
+    world.run(60)
+    assert (world.status["stable"]["serverImage"], world.status["server"]) == ("server:2", "Current")
+    assert world.events.count("RolloutStarted") == 1
+    assert world.lost == 0
+
+
+def test_an_image_that_fails_is_taken_back_and_tried_again_by_a_word_only() -> None:
+    world = World().serving()
+    world.restart_operator(image="server:2")
+    world.errors = {"cars-1"}
+    asked(world, "now")
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["serverImage"]) == ("RolledBack", "server:1")
+    world.errors = set()
+    world.restart_operator()
+    world.run(60)
+    assert world.events.count("RolloutStarted") == 1
+    asked(world, "again")
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["serverImage"]) == ("Stable", "server:2")
+
+
+def test_another_release_takes_the_place_of_an_image_that_failed() -> None:
+    world = World().serving()
+    world.restart_operator(image="server:2")
+    world.errors = {"cars-1"}
+    asked(world, "now")
+    world.run(60)
+    assert world.status["phase"] == "RolledBack"
+    world.errors = set()
+    world.restart_operator(image="server:3")
+    world.run(5)
+    assert (world.status["phase"], world.status["server"]) == ("Stable", "Older")
+    asked(world, "server 3")
+    world.run(60)
+    assert world.status["stable"]["serverImage"] == "server:3"
+
+
+def test_a_release_in_the_middle_of_an_exchange_lets_it_end() -> None:
+    world = World().serving()
+    world.restart_operator(image="server:2")
+    asked(world, "now")
+    world.run(3)
+    world.restart_operator(image="server:3")
+    world.run(60)
+    assert world.events.count("RolloutStarted") == 1
+    assert (world.status["stable"]["serverImage"], world.status["server"]) == ("server:2", "Older")

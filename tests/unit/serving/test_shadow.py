@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from modelmill.contracts import shadow as contract
 from modelmill.kube.conditions import find
+from modelmill.serving.network import network_part
+from modelmill.workloads.network import Network
+from modelmill_server.settings import from_environment
+from tests.support import objects as o
 from tests.unit.serving.simulated import KINDS, STEPS, World, condition
 
 CHECKS = [{"metric": "ErrorRatio", "maximum": "0.01"}, {"metric": "Disagreement", "maximum": "0.1"}]
@@ -124,6 +129,34 @@ def test_another_strategy_does_not_change_the_pods_of_a_service_that_never_mirro
     assert "shadow" not in [one["name"] for one in spec["volumes"]]
     (server,) = spec["containers"]
     assert not [one for one in server["env"] if "SHADOW" in one["name"]]
+
+
+def test_pod_mirrors_to_the_preview_when_the_config_map_says_so() -> None:
+    world = world_of()
+    (deployment,) = world.deployments.values()
+    spec = deployment["spec"]["template"]["spec"]
+    (server,) = spec["containers"]
+    settings = from_environment({one["name"]: one.get("value", "") for one in server["env"]}, "/a", "::", 8080)
+    assert settings.shadow_url == "http://cars-preview"
+    assert settings.shadow_file is not None
+    (mount,) = [one for one in server["volumeMounts"] if one["mountPath"] == str(settings.shadow_file.parent)]
+    (volume,) = [one for one in spec["volumes"] if one["name"] == mount["name"]]
+    assert volume["projected"] == {"sources": [{"configMap": {"name": "cars-shadow", "optional": True}}]}
+    assert mount["readOnly"] is True
+    assert "cars-preview" in world.children[KINDS["Service"]]
+    world.add("cars-2")
+    world.run(10)
+    assert settings.shadow_file.name in world.children[KINDS["ConfigMap"]]["cars-shadow"]["data"]
+
+
+@pytest.mark.parametrize("strategy", ["Canary", "Shadow"])
+def test_only_pods_that_mirror_may_reach_others_of_their_service(strategy: str) -> None:
+    parent = o.inference_service(rollout={"strategy": strategy})
+    part = network_part(Network())
+    (policy,) = asyncio.run(part.contribute(parent, World(), o.NOW)).apply or ()
+    to = [rule["to"] for rule in policy["spec"]["egress"] if "to" in rule]
+    own = [{"podSelector": {"matchLabels": {"modelmill.dev/inference-service": "cars"}}}]
+    assert (own in to) == (strategy == "Shadow")
 
 
 def test_failed_replacement_of_pods_keeps_no_version_from_its_turn() -> None:

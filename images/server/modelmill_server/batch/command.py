@@ -98,7 +98,12 @@ class Run:
         enter(Phase("scoring objects"))
         mine = documents.partition_document(self.plan, self._done())
         content = canonical(mine)
-        repeat(lambda: self._results.create(partition_file(self._partition), content), _say)
+        done = partition_file(self._partition)
+        repeat(lambda: self._results.create(done, content), _say)
+        if repeat(lambda: self._results.size(done), _say) is None:
+            # The last partition to be done writes the manifest, and would be none.
+            words = f"the store lost {self._results.uri}/{done} after it was written"
+            raise errors.StoreError(errors.UPLOAD_FAILED, words, final=False)
         enter(Phase("writing the manifest"))
         whole = documents.committed(self._results, self.plan, self._artifact.profile, _say)
         return self._result(mine if whole is None else whole, "" if whole is None else manifest_uri(self._spec.output))

@@ -76,7 +76,7 @@ class CsvFile:
         """Write those of the rows."""
         told = [values.tolist() for values in answers.values()]
         chosen = rows if len(places) == len(rows) else [rows[place] for place in places]
-        if len(self._passed) == len(self.names or ()):
+        if self._passed == list(range(len(self.names or ()))):
             lines: Any = (row + list(answer) for row, answer in zip(chosen, zip(*told, strict=True), strict=True))
         else:
             passed = self._passed

@@ -21,6 +21,7 @@ from modelmill.contracts.batch import (
     parse_plan,
     partition_file,
 )
+from modelmill.contracts.data import is_mark
 from modelmill.contracts.drift import psi
 from modelmill.contracts.names import MANIFEST_FILE
 from modelmill.store.errors import OBJECT_NOT_FOUND, StoreError
@@ -39,7 +40,7 @@ def planned(source: Folder, run: Folder, spec: BatchSpec, version: str, artifact
     """
     known = _plan_in(run, say)
     if known is None:
-        entries = repeat(source.entries, say)
+        entries = [one for one in repeat(source.entries, say) if one.size and not is_mark(one.name)]
         if not entries:
             raise StartError(
                 "NoObjects", f"there is no object at {spec.input}: correct input.uri, or bring the data there"

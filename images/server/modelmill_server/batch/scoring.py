@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from modelmill.contracts import names
+from modelmill.contracts.artifact import category_text
 from modelmill.contracts.batch import FAIL, MAX_TOLD, BatchSpec, decode_spec
 from modelmill_server.batch.checking import Refusal, checked, chosen, refusal_of
 from modelmill_server.batch.rows import Block, RowFile, Wanted, open_rows
@@ -130,8 +131,8 @@ class Scoring:
                 continue
             matrix = output.array.reshape(len(output.array), -1)
             classes = self._model.classes(output.name) or tuple(range(matrix.shape[1]))
-            for place in range(matrix.shape[1]):
-                columns[f"{output.name}_{classes[place] if place < len(classes) else place}"] = matrix[:, place]
+            for place, label in zip(range(matrix.shape[1]), classes, strict=True):
+                columns[f"{output.name}_{category_text(label)}"] = matrix[:, place]
         return columns
 
     def _counters(self) -> list[tuple[str, int, BinCounter]]:

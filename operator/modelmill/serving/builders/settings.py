@@ -55,6 +55,8 @@ def more_settings(runtime: Runtime) -> dict[str, str]:
         names.ENV_DRAIN_SECONDS: str(timeouts.drain_seconds),
         names.ENV_GRPC_PORT: str(names.GRPC_PORT if runtime.grpc.enabled else 0),
         names.ENV_BATCHING: BATCHING[runtime.batching],
+        names.ENV_SKOPS_TRUSTED: ",".join(runtime.trusted_types),
+        names.ENV_ALLOW_PYTHON: "1" if runtime.allow_python else "0",
     }
 
 

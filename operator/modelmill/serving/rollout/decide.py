@@ -177,7 +177,8 @@ def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> 
     status = _without_failure(decision.status)
     if token:
         status = replace(status, retried_annotation=token[:256])
-    text = f"rolling out {target.version} over {stable.version}, first weight {at.weight}"
+    text = f"rolling out {target.version} over {stable.version}, first {at.weighed}"
+    text += f", with the server {target.server_image}" if target.inputs == stable.inputs else ""
     event = Event("Normal", "RolloutStarted", text)
     state = step_state(at, None)
     again = soonest(SOON if state.done else state.again)
@@ -222,7 +223,7 @@ def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position)
     if state.failed:
         return _fail(view, stable, candidate, state.failed)
     if state.done and at.last:
-        return _promote(view, stable, candidate)
+        return _promote(view, stable, candidate, at)
     if not state.done:
         decision = tracks(view, stable, candidate, at)
         return replace(decision, again=soonest(state.again, at.measure_again))
@@ -230,7 +231,7 @@ def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position)
     candidate, paused = paused_by_step(view, entered(candidate, at.index + 1, timestamp(view.now)))
     at = position_of(view, candidate)
     if at.step.weight is not None:
-        text = f"{candidate.version}: weight {at.weight}, step {at.index + 1} of {len(at.steps)}"
+        text = f"{candidate.version}: {at.weighed}, step {at.index + 1} of {len(at.steps)}"
         events = (Event("Normal", "WeightSet", text),)
     state = step_state(at, view.samples)
     again = soonest(SOON if state.done else state.again, at.measure_again)
@@ -263,7 +264,7 @@ def _fail(view: View, stable: StableTrack, candidate: CanaryTrack, why: str) -> 
     return replace(decision, status=status, events=(Event("Warning", "RolledBack", text[:MAX_TEXT]),))
 
 
-def _promote(view: View, stable: StableTrack, candidate: CanaryTrack) -> Decision:
+def _promote(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
     """The candidate's pods are the stable track now."""
     track = StableTrack(
         version=candidate.version,
@@ -275,7 +276,9 @@ def _promote(view: View, stable: StableTrack, candidate: CanaryTrack) -> Decisio
         ready=candidate.ready,
     )
     held = hold(view, track, None)
-    last = next(iter(candidate.analysis), None)
+    # While a weight of 100 is waited for, there is nothing to judge by: the steps before it have decided.
+    counted = [one for one in candidate.analysis if at.step.weight is None or one.time <= candidate.step_time]
+    last = next(iter(counted), None)
     grounds = f"not judged by requests: {last.message}" if last is not None and last.verdict == INSUFFICIENT else ""
     grounds = _WHY_FAST[candidate.skips_steps] if candidate.skips_steps is not None else grounds
     history = with_served(view, track, replaces=stable, grounds=grounds)

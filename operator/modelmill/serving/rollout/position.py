@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from modelmill.api.analysis import Analysis
 from modelmill.api.inference_service_status import CanaryTrack
 from modelmill.api.rollout import Step
+from modelmill.api.traffic import HeaderRoute
 from modelmill.kube.conditions import find, parse_timestamp, timestamp
-from modelmill.serving.capacity import FULL, candidate_pods
+from modelmill.serving.capacity import FULL, candidate_pods, divided, share
 from modelmill.serving.rollout.findings import INSUFFICIENT, PASS
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.view import View
@@ -27,7 +28,9 @@ class Position:
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
     passed: as many measurements in a row as are asked for passed in this step. resumed: a person let it go on in this
-    step. paused: why it waits for a person. routed: the gateways give the weight; true where there are none.
+    step. paused: why it waits for a person.
+    routed: the gateways give the weight; without them, the stable track has the pods that were added for it.
+    share: by pods what comes nearest to the weight, percent; None where it is met exactly.
     """
 
     strategy: str
@@ -48,6 +51,7 @@ class Position:
     resumed: bool
     paused: str | None
     routed: bool
+    share: int | None
 
     @property
     def measures(self) -> bool:
@@ -86,10 +90,15 @@ class Position:
         held = last is not None and last.verdict == INSUFFICIENT and last.time > candidate.step_time
         return held and self.deadline_left is None
 
+    @property
+    def weighed(self) -> str:
+        """The weight in words, with how near to it the numbers of pods come."""
+        return f"weight {self.weight}" + (f" (by pods {self.share} %)" if self.share is not None else "")
+
     def describe(self) -> str:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
         if not self.routed and self.ready >= self.wanted:
-            waits = f"waits until the gateways give weight {self.weight}"
+            waits = "waits until the gateways give the weight, or the stable version has the pods for it"
         elif self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
@@ -102,7 +111,7 @@ class Position:
         if self.analysis is not None and self.ends is not None and self.measures and not self.passed:
             waits += f", {_needed(self.analysis)}"
         then = "promotion" if self.last else _name(self.steps[self.index + 1])
-        return f"step {self.index + 1} of {len(self.steps)}, weight {self.weight}: {waits}; then {then}"
+        return f"step {self.index + 1} of {len(self.steps)}, {self.weighed}: {waits}; then {then}"
 
 
 def position_of(view: View, candidate: CanaryTrack) -> Position:
@@ -113,7 +122,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         steps, analysis = (Step(weight=FULL),), None
     index = min(candidate.step, len(steps) - 1)
     weight = weight_at(steps, index)
-    wanted, ready = _wanted(view, rollout.strategy, steps, weight), view.ready(candidate.revision)
+    wanted, ready = _wanted(view, rollout.strategy, steps, index), view.ready(candidate.revision)
     ends = _end(view, candidate, steps, index, analysis)
     return Position(
         strategy=rollout.strategy,
@@ -132,20 +141,50 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         passed=analysis is not None and enough_passed(candidate, analysis),
         resumed=candidate.resumed,
         paused=candidate.paused,
-        routed=view.route is None or view.route.carries(weight, candidate.revision),
+        routed=_routed(view, candidate, rollout.strategy, weight, header_at(steps, index)),
+        share=_share(view, rollout.strategy, weight),
     )
 
 
-def _wanted(view: View, strategy: str, steps: Sequence[Step], weight: int) -> int:
+def divides(view: View, strategy: str, weight: int) -> bool:
+    """Tell whether the numbers of pods are what makes the weight."""
+    return view.route is None and strategy != "BlueGreen" and 0 < weight < FULL
+
+
+def _routed(view: View, candidate: CanaryTrack, strategy: str, weight: int, header: HeaderRoute | None) -> bool:
+    if view.route is not None:
+        return view.route.carries(weight, candidate.revision, header)
+    if not divides(view, strategy, weight) or not view.surge or view.status.stable is None:
+        return True
+    _, stable = divided(view.replicas, weight, view.surge)
+    return candidate.actual_weight > 0 or view.ready(view.status.stable.revision) >= stable
+
+
+def _share(view: View, strategy: str, weight: int) -> int | None:
+    if not divides(view, strategy, weight) or not view.replicas:
+        return None
+    actual = share(*divided(view.replicas, weight, view.surge))
+    return round(actual) if actual != weight else None
+
+
+def _wanted(view: View, strategy: str, steps: Sequence[Step], index: int) -> int:
     """Return the candidate's pods: those of its weight, or those that are made before it has one."""
     if strategy == "BlueGreen":
         return view.replicas
-    return candidate_pods(view.replicas, weight) if weight else steps[0].set_canary_replicas or 0
+    weight = weight_at(steps, index)
+    if weight:
+        return candidate_pods(view.replicas, weight, view.surge)
+    return steps[0].set_canary_replicas or (1 if header_at(steps, index) is not None else 0)
 
 
 def weight_at(steps: Sequence[Step], index: int) -> int:
     """Return the weight in a step: a pause keeps that of the step before, 0 in the beginning."""
     return next((step.weight for step in reversed(steps[: index + 1]) if step.weight is not None), 0)
+
+
+def header_at(steps: Sequence[Step], index: int) -> HeaderRoute | None:
+    """Return the header by which requests reach the candidate in a step, whatever its weight."""
+    return next((step.header_route for step in reversed(steps[: index + 1]) if step.header_route is not None), None)
 
 
 def was_measured(candidate: CanaryTrack, verdict: str) -> bool:
@@ -191,13 +230,14 @@ def _end(
 ) -> datetime | None:
     """A weight that no pause follows is measured for one interval from when its pods are ready."""
     step, began = steps[index], parse_timestamp(candidate.step_time)
-    if step.pause is not None or step.set_canary_replicas is not None:
+    if step.pause is not None or step.set_canary_replicas is not None or step.header_route is not None:
         return None
     if step.weight is None:
         # Pods that stand beside the stable ones are made in the first step, and measured from when they are ready.
         since = view.ready_since(candidate.revision) if index == 0 else None
         return max(began, since or began) + timedelta(seconds=step.pause_seconds or 0)
-    pause_follows = index + 1 < len(steps) and steps[index + 1].weight is None
+    following = steps[index + 1] if index + 1 < len(steps) else step
+    pause_follows = following.pause_seconds is not None or following.pause is not None
     if analysis is None or step.weight == FULL or pause_follows:
         return None
     since = max(began, view.ready_since(candidate.revision) or began)
@@ -220,4 +260,6 @@ def _name(step: Step) -> str:
         return f"weight {step.weight}"
     if step.set_canary_replicas is not None:
         return f"{step.set_canary_replicas} pods without traffic"
+    if step.header_route is not None:
+        return f"requests with the header {step.header_route.name}"
     return f"a pause of {step.pause_seconds} s" if step.pause_seconds is not None else "a pause until a person resumes"

@@ -65,13 +65,16 @@ def drain(
 def tracks(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
     """Return the pods of both tracks, and whose the traffic is."""
     whole = at.weight == 0 or at.strategy == "BlueGreen"
-    keep = stable_pods(view.replicas, at.weight, candidate_ready=at.ready, has=stable.replicas)
+    keep = stable_pods(view.replicas, at.weight, view.surge, candidate_ready=at.ready, has=stable.replicas)
     keep = view.replicas if whole or view.route is not None else keep
     only = None
     if whole and view.route is None:
         switched = candidate.actual_weight == FULL and at.ready > 0
         mine = at.weight == FULL and (at.ready >= at.wanted or switched)
         only = only_revision(view, candidate.revision if mine else stable.revision)
+    elif not at.routed and view.route is None:
+        # Not before the stable track has grown: a candidate that is ready sooner would get more than its share.
+        only = only_revision(view, stable.revision)
     status = replace(
         view.status,
         phase="Paused" if candidate.paused is not None else "RollingOut",

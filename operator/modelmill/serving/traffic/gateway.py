@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modelmill.api.base import Part
+from modelmill.api.traffic import HeaderRoute
 from modelmill.engine.interface import Patch
 from modelmill.kube import labels
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import HTTP_ROUTES
 from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.position import header_at
+from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.target import Problem
 from modelmill.serving.traffic.route import FULL, Route, canary_service, paired_rules, service_of
 from modelmill.serving.traffic.service import PORT, build_service
@@ -26,10 +29,14 @@ from modelmill.serving.view import View
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """weight: the canary Service's share of the requests, percent. canary: the revision that it selects."""
+    """weight: the canary Service's share of the requests, percent. canary: the revision that it selects.
+
+    header: requests that carry it go to the canary Service.
+    """
 
     weight: int
     canary: str
+    header: HeaderRoute | None = None
 
 
 def routing(view: View, route: Route, decision: Decision) -> Routing:
@@ -48,10 +55,13 @@ def routing(view: View, route: Route, decision: Decision) -> Routing:
     if status.phase == "RollingBack" or not candidate.ready:
         return Routing(0, stable.revision)
     there = route.canary == candidate.revision
+    header = None
+    if candidate.skips_steps is None:
+        header = header_at(effective(view.spec.rollout).steps, candidate.step)
     if candidate.ready >= candidate.replicas:
         may = there or (route.taken and route.share <= candidate.weight)
-        return Routing(candidate.weight, candidate.revision if may else stable.revision)
-    return Routing(min(candidate.weight, route.share), candidate.revision if there else stable.revision)
+        return Routing(candidate.weight, candidate.revision if may else stable.revision, header)
+    return Routing(min(candidate.weight, route.share), candidate.revision if there else stable.revision, header)
 
 
 def build_traffic(view: View, route: Route, decision: Decision) -> tuple[list[dict[str, Any]], Sequence[Patch]]:
@@ -68,7 +78,7 @@ def build_traffic(view: View, route: Route, decision: Decision) -> tuple[list[di
     spec = {
         "parentRefs": [_plain(one) for one in traffic.parent_refs],
         **({"hostnames": traffic.hostnames} if traffic.hostnames is not None else {}),
-        "rules": [{"backendRefs": _backends(view.name, wanted.weight)}],
+        "rules": [*_by_header(view.name, wanted.header), {"backendRefs": _backends(view.name, wanted.weight)}],
     }
     made = {
         "apiVersion": HTTP_ROUTES.api_version,
@@ -90,6 +100,13 @@ def routed_away(view: View) -> bool:
     """Tell whether nothing reaches the candidate any more, as far as the gateways say; they are not waited for when nothing
     can be set."""
     return view.route is None or bool(view.route.reason) or view.route.carries(0, "")
+
+
+def _by_header(service: str, header: HeaderRoute | None) -> list[dict[str, Any]]:
+    if header is None:
+        return []
+    match = {"headers": [{"type": "Exact", "name": header.name, "value": header.value}]}
+    return [{"matches": [match], "backendRefs": [{"name": canary_service(service), "port": PORT}]}]
 
 
 def _backends(service: str, weight: int) -> list[dict[str, Any]]:

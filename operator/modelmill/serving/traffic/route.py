@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from modelmill.api.objects import InferenceService
+from modelmill.api.traffic import HeaderRoute
 from modelmill.engine.interface import World
 from modelmill.kube.conditions import TRUE, find
 from modelmill.kube.labels import REVISION_LABEL
@@ -26,12 +27,14 @@ _MAX_WORDS: Final = 500
 class Route:
     """What a rollout asks of its HTTPRoute.
 
-    weights: those of the stable and of the canary Service, in each rule that has both. taken: whether every parent of the
-    route has taken it as it is. canary: revision that the canary Service selects, empty when there is none yet.
+    header: by which a rule of a route that was made sends requests to the canary Service alone. weights: those of the stable
+    and of the canary Service, in each rule that has both. taken: whether every parent of the route has taken it as it is.
+    canary: revision that the canary Service selects, empty when there is none yet.
     reason, message: what a person must mend before weights can be set, empty when nothing. theirs: the route of the user's.
     """
 
     weights: Sequence[tuple[int, int]] = ()
+    header: HeaderRoute | None = None
     taken: bool = False
     canary: str = ""
     reason: str = ""
@@ -44,10 +47,11 @@ class Route:
         shares = [-(-FULL * canary // (stable + canary)) for stable, canary in self.weights if canary > 0]
         return max(shares, default=0)
 
-    def carries(self, weight: int, revision: str) -> bool:
-        """Tell whether the gateways give this share, percent, to this revision, and the rest to the stable one."""
+    def carries(self, weight: int, revision: str, header: HeaderRoute | None = None) -> bool:
+        """Tell whether the gateways give this revision its share, percent, and what has the header; the stable one the rest."""
+        idle = weight == 0 and header is None
         exact = bool(self.weights) and all(one == (FULL - weight, weight) for one in self.weights)
-        return self.taken and exact and not self.reason and (weight == 0 or self.canary == revision)
+        return self.taken and exact and not self.reason and self.header == header and (idle or self.canary == revision)
 
 
 def canary_service(service: str) -> str:
@@ -77,7 +81,13 @@ def route_of(service: InferenceService, world: World) -> Route | None:
         reason, message = _refused(found)
     taken = found is not None and all(_taken(found, one) for one in _parents(found)) and bool(_parents(found))
     return Route(
-        weights, taken, canary, reason, message, theirs if not message or reason == "RouteNotAccepted" else None
+        weights,
+        _header(service.name, found if theirs is None else None),
+        taken,
+        canary,
+        reason,
+        message,
+        theirs if not message or reason == "RouteNotAccepted" else None,
     )
 
 
@@ -89,6 +99,17 @@ def paired_rules(service: str, route: Manifest) -> Iterator[tuple[int, tuple[int
         }
         if {service, canary_service(service)} <= weights.keys():
             yield number, (weights[service], weights[canary_service(service)])
+
+
+def _header(service: str, route: Manifest | None) -> HeaderRoute | None:
+    """Return the header of the rule that sends requests to the canary Service alone."""
+    if route is None:
+        return None
+    for rule in route["spec"].get("rules") or ():
+        if [service_of(one, route) for one in rule.get("backendRefs") or ()] == [canary_service(service)]:
+            headers = [header for match in rule.get("matches") or () for header in match.get("headers") or ()]
+            return HeaderRoute(name=headers[0]["name"], value=headers[0]["value"]) if len(headers) == 1 else None
+    return None
 
 
 def service_of(backend: Mapping[str, Any], route: Manifest) -> str | None:
@@ -125,6 +146,8 @@ def _unfit(service: InferenceService, name: str, route: Manifest | None) -> tupl
                 "BackendsMixed",
                 f"{others}, so that weights of these two are no shares; remove the others from the rule",
             )
+    if not _parents(route):
+        return "ParentsMissing", f"HTTPRoute {name} has no parentRefs, so that no gateway sends by it; add the Gateway"
     return "", ""
 
 

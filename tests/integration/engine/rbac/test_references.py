@@ -238,7 +238,22 @@ def run_as(account: str) -> Body:
     return {"runtime": {"podTemplate": {"serviceAccountName": "trainer" if account == "own" else "store"}}}
 
 
+def scoring(where: Body) -> Body:
+    entry = {"name": "new", "input": {"uri": "s3://new", "format": "csv"}, "output": {"uri": "s3://scored"}}
+    return {"batch": [{**entry, "name": "first", "store": {}}, {**entry, "store": where}]}
+
+
+def scored_with(secret: str) -> Body:
+    return scoring({"secretRef": {"name": secret}})
+
+
+def scored_as(account: str) -> Body:
+    return scoring({"serviceAccountName": "trainer" if account == "own" else "store"})
+
+
 OF_SERVICES = [
+    (scored_with, "spec.batch[].store.secretRef.name"),
+    (scored_as, "spec.batch[].store.serviceAccountName"),
     (pulled, "spec.runtime.podTemplate.imagePullSecrets"),
     (run_as, "spec.runtime.podTemplate.serviceAccountName"),
     (logged, "spec.payloadLog.secretRef.name"),
@@ -291,8 +306,9 @@ def foreign_service(asking: Asking) -> Iterator[str]:
         {"feedback": {"keySecretRef": {"key": "another"}}},
         {"runtime": {"warmupRequests": 1}},
         {"model": {"follow": None, "version": "cars-of-mine"}},
+        scoring({}),
     ],
-    ids=["uri", "endpoint", "key", "runtime", "version"],
+    ids=["uri", "endpoint", "key", "runtime", "version", "batch"],
 )
 def test_what_servers_do_with_keys_of_others_cannot_be_changed(
     asking: Asking, foreign_service: str, change: Body
