@@ -64,7 +64,7 @@ def rate_ratio_tail(
     """
     if not errors:
         return 1.0
-    weighted = ratio * requests
+    weighted = max(ratio, 0.0) * requests
     return binomial_tail(errors, errors + stable_errors, weighted / (weighted + stable_requests))
 
 
