@@ -21,6 +21,10 @@ UNUSED_PARTS = (
     "onnxruntime/tools",
     "onnxruntime/quantization",
     "onnxruntime/capi/libonnxruntime.so.*",
+    # A protocol between servers.
+    "pyarrow/_flight*",
+    "pyarrow/libarrow_flight.so*",
+    "pyarrow/libarrow_python_flight.so*",
 )
 # The only services of the AWS client that this project talks to, and what signing in needs.
 AWS_SERVICES = {"s3", "sts", "sso", "sso-oidc", "signin"}
