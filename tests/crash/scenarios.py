@@ -22,6 +22,7 @@ from tests.crash.memory_api import Object
 from tests.crash.surroundings import Ending
 from tests.crash.world import World
 from tests.support import objects as o
+from tests.support.every_setting import EVERY_SETTING, RUNTIME
 
 ANALYSIS = {"intervalSeconds": 5, "minRequests": 20, "checks": [{"metric": "ErrorRatio", "maximum": "0.01"}]}
 STEPS = [{"weight": 50}, {"pauseSeconds": 10}]
@@ -334,6 +335,25 @@ async def _stopped(world: World, spec: Mapping[str, Any], phase: str) -> None:
 
 def serving_pods(world: World) -> list[Object]:
     return [pod for pod in world.api.of(PODS) if labels.SERVICE_LABEL in pod["metadata"]["labels"]]
+
+
+async def settings_changed(world: World) -> None:
+    """Every setting that nobody must permit, then one that is not permitted, then none."""
+    settings = {name: value for name, value in RUNTIME.items() if name not in ("allowPython", "trustedTypes")}
+    direct = {"strategy": "Direct"}
+    world.api.create(TRAINING_JOBS, training_job())
+    told = {name: EVERY_SETTING[name] for name in ("payloadLog", "feedback")}
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout=direct, runtime=settings, **told))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"runtime": {"allowPython": True}}})
+
+    def refused() -> bool:
+        told = world.status(INFERENCE_SERVICES, "cars").get("conditions") or ()
+        return any(one["reason"] == "ModelCodeNotPermitted" for one in told)
+
+    await world.until(refused, "the word that an administrator did not say")
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"runtime": None, "payloadLog": None, "feedback": None}})
+    await world.until(lambda: not refused() and serves(world, "cars-1"), "it serves as usual")
 
 
 async def autoscaled(world: World) -> None:
@@ -649,6 +669,7 @@ SCENARIOS = (
     Scenario("alias moved", alias_moved, publishes, 90),
     Scenario("old versions removed", old_versions_removed, publishes, 60),
     Scenario("foreign model", foreign_model, imports_end, 120, hasty=True),
+    Scenario("settings changed", settings_changed, publishes, 60),
     Scenario("by the clock", by_the_clock, publishes, 700),
     Scenario("data prepared", data_prepared, prepare_fails_once, 40),
     Scenario("script mended", script_mended, library_missing_at_first, 40),

@@ -30,7 +30,7 @@ def aligned(mine: Sample, other: Sample) -> tuple[list[float], list[float]]:
         )
     edges = [other.edges[name] for name in _in_order(other)]
     below = [_rows_below(mine, edge) for edge in edges]
-    mine_counts = [after - before for before, after in zip([0.0, *below], [*below, _rows(mine)], strict=True)]
+    mine_counts = [max(after - before, 0.0) for before, after in zip([0.0, *below], [*below, _rows(mine)], strict=True)]
     return [*mine_counts, mine.bins.get(BIN_MISSING, 0.0)], [*_counts(other), other.bins.get(BIN_MISSING, 0.0)]
 
 

@@ -64,7 +64,7 @@ def rate_ratio_tail(
     """
     if not errors:
         return 1.0
-    weighted = ratio * requests
+    weighted = max(ratio, 0.0) * requests
     return binomial_tail(errors, errors + stable_errors, weighted / (weighted + stable_requests))
 
 
@@ -109,20 +109,25 @@ def lower_share_tail(right: float, count: float, right_stable: float, count_stab
 
 
 def mean_tail(sums: Errors, bound: float) -> float:
-    """Return the p-value of "the mean is at most `bound`", of values with these sums, by the normal distribution."""
-    return _beyond(sums.mean - bound, sums.variance / sums.count)
+    """Return the p-value of "the mean is at most `bound`", of values with these sums (Student's test)."""
+    return _beyond(sums.mean - bound, sums.variance / sums.count, sums.count - 1)
 
 
 def mean_ratio_tail(sums: Errors, stable: Errors, ratio: float) -> float:
-    """Return the p-value of "the mean is at most `ratio` times that of the stable version" (Welch's test, normal)."""
+    """Return the p-value of "the mean is at most `ratio` times that of the stable version".
+
+    Welch's test; its degrees of freedom are taken as those of the smaller sample, which claims less.
+    """
     variance = sums.variance / sums.count + ratio * ratio * stable.variance / stable.count
-    return _beyond(sums.mean - ratio * stable.mean, variance)
+    return _beyond(sums.mean - ratio * stable.mean, variance, min(sums.count, stable.count) - 1)
 
 
-def _beyond(difference: float, variance: float) -> float:
-    if variance > 0:
-        return normal_tail(difference / math.sqrt(variance))
-    return 0.0 if difference > 0 else 1.0
+def _beyond(difference: float, variance: float, degrees: float) -> float:
+    """Return P(T >= difference / sqrt(variance)) by Student's distribution (Abramowitz and Stegun 1964, 26.7.8)."""
+    if variance > 0 and degrees > 0:
+        t = difference / math.sqrt(variance)
+        return normal_tail(t * (1 - 1 / (4 * degrees)) / math.sqrt(1 + t * t / (2 * degrees)))
+    return 0.0 if difference > 0 and degrees > 0 else 1.0
 
 
 def psi(counts: Sequence[float], stable: Sequence[float], level: float) -> tuple[float, float]:

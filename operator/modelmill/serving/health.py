@@ -23,6 +23,7 @@ from modelmill.workloads.pod_status import (
 
 HOPELESS_RESTARTS = 3
 PODS_REFUSED = "PodsRefused"
+UNSCHEDULABLE = "Unschedulable"
 MAX_TEXT = 1000
 
 
@@ -81,7 +82,7 @@ def _of_pod(view: View, pod: Manifest) -> list[Trouble]:
         troubles.append(Trouble(stuck.reason, stuck.message + _mend(view, stuck.message)))
     no_node = unschedulable(pod)
     if no_node is not None:
-        troubles.append(Trouble("Unschedulable", f"no node takes the pod: {no_node}"))
+        troubles.append(Trouble(UNSCHEDULABLE, f"no node takes the pod: {no_node}"))
     return troubles
 
 

@@ -44,6 +44,8 @@ VERBS = {
 WRITTEN_BY_US = {labels.POD_TEMPLATE_ANNOTATION, labels.SPEC_HASH_ANNOTATION}
 ANNOTATIONS = {text for name, text in vars(labels).items() if name.endswith("_ANNOTATION")} - WRITTEN_BY_US
 SERVER = ROOT / "docs" / "reference" / "server.md"
+SHADOW = {"MODELMILL_SHADOW_URL", "MODELMILL_SHADOW_FILE"}
+"""Of a rollout with a shadow, while it is under way."""
 STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
 DRIFT = ROOT / "docs" / "how-to" / "choose-a-drift-threshold.md"
 
@@ -160,7 +162,7 @@ def test_the_page_of_the_server_says_which_settings_an_inference_service_sets() 
     made = {one["name"] for container in [*pod["initContainers"], *pod["containers"]] for one in container["env"]}
     told = settings_of_the_server()
     assert len(told) > 25
-    assert {name for name, sets in told.items() if not re.match("no(,|$)", sets)} - made <= STORE
+    assert {name for name, sets in told.items() if not re.match("no(,|$)", sets)} - made <= STORE | SHADOW
     assert {name for name, sets in told.items() if re.match("no(,|$)", sets)} & made == set()
     service = next(one for one in definitions() if one["spec"]["names"]["kind"] == "InferenceService")
     schema = service["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

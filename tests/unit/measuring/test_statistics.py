@@ -13,9 +13,12 @@ from scipy import stats
 
 from modelmill.measuring.statistics import (
     MOST_RANKED,
+    Errors,
     binomial_tail,
     exceedance_tail,
     lower_share_tail,
+    mean_ratio_tail,
+    mean_tail,
     normal_tail,
     psi,
     rate_ratio_tail,
@@ -71,6 +74,22 @@ def test_errors_of_equal_rates_are_no_evidence_and_five_of_ten_against_none_are(
     assert rate_ratio_tail(1, 100, 9, 900, 1) > 0.5
     assert rate_ratio_tail(5, 10, 0, 90, 3) == pytest.approx(0.25**5)
     assert rate_ratio_tail(0, 10, 0, 90, 3) == 1
+
+
+@pytest.mark.parametrize("count", [15, 25, 400])
+@pytest.mark.parametrize("t", [-1.0, 0.5, 2.0, 4.0])
+def test_mean_tail_is_students(count: int, t: float) -> None:
+    sums = Errors(count, 3.0 * count, (9 + 2 * (count - 1) / count) * count)
+    assert sums.variance == pytest.approx(2)
+    bound = 3 - t * math.sqrt(2 / count)
+    assert mean_tail(sums, bound) == pytest.approx(stats.t.sf(t, count - 1), rel=0.3, abs=3e-4)
+    assert mean_ratio_tail(sums, sums, 1) == pytest.approx(0.5)
+
+
+def test_one_value_or_no_spread_is_told_apart() -> None:
+    assert mean_tail(Errors(1, 5, 25), 1) == 1
+    assert mean_tail(Errors(50, 100, 200), 1.9) == 0
+    assert mean_tail(Errors(50, 100, 200), 2.1) == 1
 
 
 def test_share_that_is_much_lower_is_evidence() -> None:

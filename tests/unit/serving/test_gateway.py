@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from modelmill.kube.resources import SERVICES
 from modelmill.workloads.pod_status import is_ready
+from tests.unit.serving.events import EVENTS, happen
 from tests.unit.serving.gatewayed import OWN, PARENT, THEIRS, Gatewayed, backends, route
 from tests.unit.serving.simulated import condition, revision_of, seconds_between
-from tests.unit.serving.test_any_order import EVENTS, happen
 
 STEPS = [{"weight": 10}, {"pauseSeconds": 10}, {"weight": 50}, {"pauseSeconds": 10}]
 
@@ -250,6 +250,7 @@ OWNER = {"ownerReferences": [{"kind": "InferenceService", "name": "vans", "uid":
         (route({"backendRefs": [{**one, "namespace": "other"} for one in backends()]}), "BackendsMissing", "add both"),
         (route({"backendRefs": backends(1, 1, {"name": "vans", "port": 80})}), "BackendsMixed", "rule 0"),
         (route({"backendRefs": backends(1, 1, {"name": "cars", "port": 80})}), "BackendsMixed", "each once"),
+        ({**route(), "spec": {"rules": [{"backendRefs": backends()}]}}, "ParentsMissing", "add the Gateway"),
         (route({"backendRefs": backends()}, **OWNER), "RouteOfAnother", "InferenceService vans"),
     ],
 )

@@ -130,6 +130,21 @@ def test_pods_that_cannot_come_back_make_way_for_a_version_that_can() -> None:
     assert world.status["stable"]["version"] == "cars-2"
 
 
+def test_pods_without_room_are_waited_for() -> None:
+    world = World().serving()
+    change(world, suspend=True)
+    world.run(5)
+    world.add("cars-2")
+    world.room = 2
+    start(world)
+    world.run(20)
+    assert (world.status["phase"], len(world.deployments)) == ("Resuming", 1)
+    assert condition(world, "Ready")[:2] == ("False", "Unschedulable")
+    world.room = 99
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("Stable", "cars-2")
+
+
 def test_deletion_of_a_failing_deployment_while_stopped_loses_nothing() -> None:
     world = World().serving()
     change(world, replicas=0)

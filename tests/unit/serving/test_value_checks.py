@@ -6,11 +6,14 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelmill.api.analysis import Analysis
 from modelmill.measuring.samples import Sample
 from modelmill.serving.rollout.analysis import judge
-from modelmill.serving.rollout.findings import Samples
+from modelmill.serving.rollout.checks import CHECKS
+from modelmill.serving.rollout.findings import WORST, Samples
 from tests.unit.serving.simulated import ANALYSIS, World, condition
 
 
@@ -157,3 +160,28 @@ def test_figures_that_cannot_be_had_take_the_version_back_after_the_limit() -> N
     world.run(30)
     assert world.status["phase"] == "RolledBack"
     assert condition(world, "RolledBack")[2].startswith("AnalysisError: PredictionPSI: the new version tells no bins")
+
+
+COUNTS = st.sampled_from([0.0, 0.5, 1.0, 7.0, 1e6, 1e15, 1e103]) | st.floats(0, 1e103)
+WORDS = ["correct", "wrong", "scored", "absolute", "squared"]
+SAMPLES = st.builds(
+    Sample,
+    st.dictionaries(st.sampled_from(["200", "500", ""]), st.floats(0, 1e15)),
+    st.dictionaries(st.sampled_from([0.1, 1.0, 1e9, float("inf")]), st.floats(0, 1e15)),
+    st.dictionaries(st.sampled_from(["0", "1", "9", "a", "missing", "other"]), st.floats(0, 1e15)),
+    st.dictionaries(st.sampled_from(["0", "1", "9"]), st.floats(allow_nan=False, allow_infinity=False)),
+    st.dictionaries(st.tuples(st.sampled_from(["cars-1", "cars-2"]), st.sampled_from(WORDS)), COUNTS),
+)
+BOUNDS = st.sampled_from(["0", "-1", "1", "0.01", "1e99", "1e-99", "999999999999999e99"])
+
+
+@given(SAMPLES, SAMPLES, st.sampled_from([*CHECKS]), BOUNDS, BOUNDS, st.integers(1, 100))
+def test_whatever_pods_tell_there_is_a_verdict(
+    candidate: Sample, stable: Sample, metric: str, bound: str, ratio: str, least: int
+) -> None:
+    names = ("minimum", "minRatioToStable") if metric == "Accuracy" else ("maximum", "maxRatioToStable")
+    check = {"metric": metric, **dict(zip(names, (bound, ratio), strict=True)), "minSamples": least}
+    verdict, message = said(check, candidate, stable)
+    assert verdict in WORST
+    assert message.isprintable()
+    assert len(message) < 300

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from modelmill.api.tracks import STOPPED
 from modelmill.engine.interface import Event
-from modelmill.serving.health import trouble
+from modelmill.serving.health import UNSCHEDULABLE, trouble
 from modelmill.serving.history import with_superseded
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.tracks import SOON
@@ -57,6 +57,8 @@ def resumed(view: View, held: Decision) -> Decision:
     stable = held.status.stable
     if stable is None:
         return held
-    if view.ready(stable.revision) < view.replicas and trouble(view, stable.revision) is None:
+    seen = trouble(view, stable.revision)
+    # Where there is no room for its pods, there is none for those of a candidate.
+    if view.ready(stable.revision) < view.replicas and (seen is None or seen.refused or seen.reason == UNSCHEDULABLE):
         return replace(held, status=replace(held.status, phase=RESUMING))
     return replace(held, again=SOON)

@@ -39,6 +39,8 @@ def of_drift(check: Check, samples: Samples, least: int) -> Finding:
         rows = sum(sample.bins.values())
         if rows < least:
             return Finding(INSUFFICIENT, f"{PREDICTION_PSI}: {int(rows)} of {least} predicted rows of {track} needed")
+        if sample.requests < 1:
+            return Finding(INSUFFICIENT, f"{PREDICTION_PSI}: no request to {track} was counted")
     try:
         mine, other = aligned(_by_request(samples.candidate), _by_request(samples.stable))
     except ValueError as error:

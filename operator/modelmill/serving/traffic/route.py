@@ -146,6 +146,8 @@ def _unfit(service: InferenceService, name: str, route: Manifest | None) -> tupl
                 "BackendsMixed",
                 f"{others}, so that weights of these two are no shares; remove the others from the rule",
             )
+    if not _parents(route):
+        return "ParentsMissing", f"HTTPRoute {name} has no parentRefs, so that no gateway sends by it; add the Gateway"
     return "", ""
 
 
