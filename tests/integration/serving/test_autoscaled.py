@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hack.bench import load
-from tests.integration.serving.test_rollout import NAME, release
+from tests.integration.serving.released import NAME, release
 from tests.support.api_server import LEASE, Cluster, Start
 
 pytestmark = pytest.mark.integration

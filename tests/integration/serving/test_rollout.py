@@ -10,11 +10,11 @@ import pytest
 
 from hack.bench import load
 from hack.bench.operator_process import OperatorProcess
+from tests.integration.serving.released import NAME, release
 from tests.support.api_server import LEASE, Cluster, Start
 
 pytestmark = pytest.mark.integration
 
-NAME = "cars"
 ROLLOUT = {"steps": [{"weight": 50}, {"pauseSeconds": 2}], "progressDeadlineSeconds": 120}
 CHECK = {"metric": "ErrorRatio", "maximum": "0.01"}
 CORRUPT = json.dumps(
@@ -118,13 +118,6 @@ class Pods:
 def owner_of(child: dict[str, Any]) -> str:
     """Return the uid of the object that the child belongs to."""
     return str(child["metadata"]["ownerReferences"][0]["uid"])
-
-
-def release(cluster: Cluster, namespace: str, number: int) -> None:
-    version = load.model_version(namespace, NAME)
-    version["metadata"]["name"] = f"{NAME}-{number}"
-    version["spec"]["artifact"]["digest"] = "sha256:" + f"{number:x}" * 64
-    cluster.apply(version)
 
 
 @pytest.fixture

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-PLUGIN = Path(__file__).parents[3] / "cli" / "kubectl-modelmill"
+from tests.support.plugin import load_plugin
+
 HISTORY = [
     {"version": "cars-3", "startTime": "2026-11-18T08:00:00Z", "outcome": "Serving"},
     {
@@ -27,11 +25,7 @@ HISTORY = [
 @pytest.fixture
 def plugin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the program; kubectl is asked nothing, but what it would be asked is kept in `asked`."""
-    loader = importlib.machinery.SourceFileLoader("kubectl_modelmill", str(PLUGIN))
-    spec = importlib.util.spec_from_loader("kubectl_modelmill", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
+    module = load_plugin()
     asked: list[tuple[str, ...]] = []
 
     def kubectl(options: Any, *words: str) -> str:
