@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -41,6 +42,7 @@ ENVIRONMENT = {
     "MODELMILL_STORE_PORTS": "9000",
 }
 CONFIG = app.config_from(ENVIRONMENT)
+RUN_TIME = re.compile(r"(?<=-)\d{8}t\d{6}z")
 BEGIN = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
 RESTART_SECONDS = 2.0
 QUIET_SECONDS = 60
@@ -159,7 +161,8 @@ class World:
         return BEGIN + timedelta(seconds=loop_time() - 1000)
 
     def count(self, verb: str, resource: Resource, name: str) -> Write:
-        """Note a write that an operator begins, and return it."""
+        """Note a write that an operator begins, and return it. Names of batch runs have the second in which they began."""
+        name = RUN_TIME.sub("at", name)
         self._times[verb, resource.kind, name] += 1
         self.log.append(Write(verb, resource.kind, name, self._times[verb, resource.kind, name]))
         return self.log[-1]

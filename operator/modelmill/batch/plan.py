@@ -128,8 +128,10 @@ def _until(status: BatchStatus, now: datetime) -> Iterator[float]:
 def _unwanted(view: View, told: Sequence[BatchStatus]) -> Iterator[Delete]:
     """Yield the Jobs that nobody needs: of runs that were over long enough, and of entries that are no more.
 
-    Jobs are deleted before the status is written: a result that is not on record yet keeps its Job.
+    Jobs are deleted before the status is written: a result that is not on record yet keeps its Job. So does a run that the
+    status does not know: it was put on record before its Job was made, and the status that is looked at is an older one.
     """
+    known = {run.name for one in view.service.status.batch for run in one.runs}
     recorded = {run.name for one in view.service.status.batch for run in one.runs if run.over}
     ttl = {entry.name: timedelta(seconds=entry.ttl_seconds_after_finished) for entry in view.entries}
     kept = {
@@ -139,7 +141,7 @@ def _unwanted(view: View, told: Sequence[BatchStatus]) -> Iterator[Delete]:
         if run.name not in recorded or not _expired(run, ttl[one.name], view.now)
     }
     for name, job in view.jobs.items():
-        if name not in kept and _stands(job):
+        if name in known and name not in kept and _stands(job):
             yield Delete(JOBS, view.service.namespace, name, job["metadata"]["uid"])
 
 
