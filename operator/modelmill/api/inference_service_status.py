@@ -73,6 +73,8 @@ class CanaryTrack(StatusPart):
             description="Share of traffic that it gets, percent: by ready pods, or by the weights that gateways have taken.",
         ),
     ]
+    greatest_weight: Annotated[int, Field(ge=0, le=100, description="Greatest share that it had so far, percent.")] = 0
+    whole_time: Annotated[Timestamp | None, Field(description="Since when it has all the traffic.")] = None
     step: Annotated[int, Field(ge=0, description="Step of status.effective.steps that is being done, from 0.")]
     step_time: Annotated[Timestamp, Field(description="When the step began.")]
     routed_time: Annotated[
@@ -177,6 +179,9 @@ class Served(StatusPart):
         Literal["Serving", "Replaced", "RolledBack", "Superseded"],
         Field(description="How it ended; Superseded: something else was to serve before its rollout was over."),
     ]
+    weight: Annotated[
+        int | None, Field(ge=0, le=100, description="Greatest share of one that did not come to serve.")
+    ] = None
     message: Annotated[Text | None, Field(description="Why it ended, or on what grounds it serves.")] = None
 
 

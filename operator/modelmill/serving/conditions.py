@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
 from modelmill.api.tracks import STOPPED
+from modelmill.api.versions import REJECTED
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import FALSE, TRUE, Condition, find
 from modelmill.kube.labels import (
     ABORT_ANNOTATION,
+    PROMOTE_ANNOTATION,
     PROMOTE_FULL_ANNOTATION,
     RESUME_ANNOTATION,
     RETRY_ANNOTATION,
@@ -26,6 +28,7 @@ from modelmill.serving.rollout.position import position_of
 from modelmill.serving.rollout.stopped import RESUMING, stopped_message
 from modelmill.serving.rollout.strategies import effective
 from modelmill.serving.traffic.ports import speaks_grpc
+from modelmill.serving.traffic.preview import preview_name
 from modelmill.serving.view import View
 
 CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack", "ScalingActive")
@@ -118,8 +121,10 @@ def _ready(
         doing = "is being rolled out" if phase == "RollingOut" else "waits for a person"
         return Condition("Ready", TRUE, phase, f"{text}; {canary.version} {doing}")
     if phase == "RolledBack":
-        return Condition("Ready", TRUE, "RolledBack", f"{text}; {_taken_back(decision.status)}")
-    return Condition("Ready", TRUE, phase, text + _grounds(decision.status, stable) + _gone_back(decision.status))
+        text += f"; {_taken_back(decision.status)}{_rejected(view, stable)}{_gone_back(decision.status)}"
+        return Condition("Ready", TRUE, "RolledBack", text)
+    text += _rejected(view, stable) + _grounds(decision.status, stable) + _gone_back(decision.status)
+    return Condition("Ready", TRUE, phase, text)
 
 
 def _own_image(view: View) -> str:
@@ -143,6 +148,16 @@ def _grounds(status: InferenceServiceStatus, stable: StableTrack) -> str:
     served = next((one for one in status.history if one.outcome == "Serving"), None)
     told = served is not None and served.revision == stable.revision and served.message
     return f"; {served.message}" if served is not None and told else ""
+
+
+def _rejected(view: View, stable: StableTrack) -> str:
+    """Return that the version that serves was rejected, if it was: nothing that may serve has taken its place."""
+    version = view.versions.get(stable.version)
+    if version is None or version.spec.approval != REJECTED:
+        return ""
+    return (
+        f"; {stable.version} is rejected and serves until another version does: approve one, or set {RETRY_ANNOTATION}"
+    )
 
 
 def _gone_back(status: InferenceServiceStatus) -> str:
@@ -187,7 +202,7 @@ def _reconciling(
         if canary.paused is not None:
             text += (
                 f"; paused since {canary.pause_time} ({canary.paused}): set the annotation {RESUME_ANNOTATION}, "
-                f"{PROMOTE_FULL_ANNOTATION} or {ABORT_ANNOTATION} to a new text"
+                f"{PROMOTE_ANNOTATION}, {PROMOTE_FULL_ANNOTATION} or {ABORT_ANNOTATION} to a new text"
             )
         last = next(iter(canary.analysis), None)
         if last is not None:
@@ -197,17 +212,23 @@ def _reconciling(
             )
         if canary.ready < canary.replicas and seen is not None:
             text += f"; {seen.message}"
+        if view.route is not None:
+            text += view.route.waits
         if lacking:
+            where = "" if at.weight or at.strategy != "BlueGreen" else f" to the Service {preview_name(view.name)}"
             text += (
-                "; it goes on when there are more requests, when spec.rollout.analysis asks for fewer (minRequests), or when "
+                f"; it goes on when there are more requests{where}, when a person sets {PROMOTE_ANNOTATION}, when "
+                "spec.rollout.analysis asks for fewer (minRequests), or when "
                 "it says what to do without them (onInsufficientData: Pass or Fail)"
             )
         return Condition("Reconciling", TRUE, "InsufficientData" if lacking else phase, text)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
         if view.route is not None:
-            text += " and the gateways have taken the weights"
+            text += f" and the gateways have taken the weights{view.route.waits}"
         return Condition("Reconciling", TRUE, "RollingBack", text)
+    if view.route is not None and view.route.waits:
+        return Condition("Reconciling", TRUE, "RouteNotAnswered", f"the route is made{view.route.waits}")
     return Condition("Reconciling", FALSE, "Settled", "nothing is being changed")
 
 

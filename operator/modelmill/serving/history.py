@@ -24,12 +24,19 @@ def was_whole(view: View, track: StableTrack) -> bool:
     return any(entry.revision == track.revision and entry.outcome == "Serving" for entry in view.status.history)
 
 
-def with_served(view: View, track: StableTrack, replaces: StableTrack | None = None, grounds: str = "") -> Entries:
-    """Return the history in which `track` serves from now on, in the place of `replaces`. grounds: why it may, if told."""
-    now = timestamp(view.now)
+def with_served(
+    view: View, track: StableTrack, replaces: StableTrack | None = None, grounds: str = "", why: str = ""
+) -> Entries:
+    """Return the history in which `track` serves, in the place of `replaces`: from now on, or from when it had all traffic.
+
+    grounds: why it may, if told. why: why the other one ends; left out, that it is replaced.
+    """
+    canary = view.status.canary
+    since = canary.whole_time if canary is not None and canary.revision == track.revision else None
+    now = since or timestamp(view.now)
     ended = replaces.revision if replaces is not None else None
     entries = [
-        replace(entry, end_time=now, outcome="Replaced", message=f"replaced by {track.version}")
+        replace(entry, end_time=now, outcome="Replaced", message=why[:MAX_TEXT] or f"replaced by {track.version}")
         if entry.revision == ended and entry.outcome == "Serving"
         else entry
         for entry in view.status.history
@@ -52,6 +59,7 @@ def with_rolled_back(view: View, candidate: CanaryTrack, why: str) -> Entries:
         start_time=candidate.start_time,
         end_time=timestamp(view.now),
         outcome="RolledBack",
+        weight=candidate.greatest_weight,
         message=why[:MAX_TEXT],
     )
     return _bounded([new, *view.status.history])
@@ -69,6 +77,7 @@ def with_superseded(view: View, track: CanaryTrack | StableTrack, why: str) -> E
         start_time=start,
         end_time=now,
         outcome="Superseded",
+        weight=track.greatest_weight if isinstance(track, CanaryTrack) else 0,
         message=why[:MAX_TEXT],
     )
     return _bounded([new, *view.status.history])

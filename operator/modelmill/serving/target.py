@@ -128,10 +128,15 @@ def may_be_tried(view: View, target: Target) -> bool:
     return asks_to_retry(view) or asks_to_refresh(view)
 
 
+def retry_text(view: View) -> str | None:
+    """Return the text of the annotation by which a person asks to try again, as far as it is remembered; None without one."""
+    return (view.service.metadata.annotations.get(RETRY_ANNOTATION) or "")[:256] or None
+
+
 def asks_to_retry(view: View) -> bool:
     """Tell whether a person asks to try again: the annotation has a new text."""
-    token = view.service.metadata.annotations.get(RETRY_ANNOTATION)
-    return token is not None and token[:256] not in ("", view.status.retried_annotation)
+    text = retry_text(view)
+    return text is not None and text != view.status.retried_annotation
 
 
 def asks_to_refresh(view: View) -> bool:

@@ -19,6 +19,14 @@ HISTORY = [
         "outcome": "Replaced",
         "message": "replaced by cars-3",
     },
+    {
+        "version": "cars-1",
+        "startTime": "2026-11-17T02:30:00Z",
+        "endTime": "2026-11-17T04:00:00Z",
+        "outcome": "RolledBack",
+        "weight": 0,
+        "message": "Aborted",
+    },
 ]
 
 

@@ -114,3 +114,27 @@ def test_pods_without_traffic_stand_before_the_first_weight() -> None:
     world.run(60)
     assert (world.status["phase"], world.status["stable"]["version"]) == ("Stable", "cars-2")
     assert world.lost == 0
+
+
+def test_history_goes_by_the_switch_and_not_by_the_promotion() -> None:
+    world = world_of(postPromotionSeconds=30)
+    world.add("cars-2")
+    world.run(4)
+    switched = world.status["canary"]["wholeTime"]
+    world.run(60)
+    new, old = world.status["history"][:2]
+    assert (new["version"], new["startTime"], old["endTime"]) == ("cars-2", switched, switched)
+
+
+def test_version_that_was_taken_back_tells_how_much_of_the_traffic_it_had() -> None:
+    world = world_of(postPromotionSeconds=60)
+    world.errors = {"cars-2"}
+    world.add("cars-2")
+    world.run(60)
+    assert (world.status["history"][0]["outcome"], world.status["history"][0]["weight"]) == ("RolledBack", 100)
+    world = world_of(autoPromotion=False)
+    world.add("cars-2")
+    world.run(20)
+    world.say("abort")
+    world.run(10)
+    assert (world.status["history"][0]["outcome"], world.status["history"][0]["weight"]) == ("RolledBack", 0)

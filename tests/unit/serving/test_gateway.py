@@ -83,9 +83,23 @@ def test_a_gateway_that_takes_nothing_holds_the_rollout_for_ever_and_harms_nobod
     assert world.status["phase"] == "RollingOut"
     assert world.got == {"cars-1": 40}
     assert condition(world, "Ready")[0] == "True"
+    assert "has not answered about it yet" in condition(world, "Reconciling")[2]
     world.lag = 0
     world.run(60)
     assert world.status["stable"]["version"] == "cars-2"
+
+
+def test_a_gateway_that_does_not_exist_is_told_of_a_service_at_rest() -> None:
+    world = gatewayed()
+    assert isinstance(world, Gatewayed)
+    world.lag = 10**9
+    world.serving()
+    assert condition(world, "Reconciling")[:2] == ("True", "RouteNotAnswered")
+    assert "does it exist" in condition(world, "Reconciling")[2]
+    world.lag = 0
+    world.reconcile()
+    world.run(3)
+    assert condition(world, "Reconciling")[:2] == ("False", "Settled")
 
 
 def test_a_rollback_takes_the_weights_waits_for_the_gateway_and_then_the_pods() -> None:

@@ -151,3 +151,38 @@ def test_window_skips_the_steps_of_what_served_before() -> None:
     world.say("pause", "once more")
     world.run(8)
     assert world.status["phase"] == "RollingOut"
+
+
+def test_going_back_counts_before_trying_again() -> None:
+    world = third()
+    world.add("cars-4")
+    world.run(5)
+    world.say("rollback", "previous")
+    world.say("retry")
+    world.say("pause")
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("Stable", "cars-3")
+    assert world.status["rollback"]["left"] == ["cars-4"]
+    assert any("counts first" in message for message in world.messages)
+
+
+def test_aborted_way_back_leaves_the_version_that_serves() -> None:
+    world = third()
+    world.slow = {"cars-1"}
+    world.say("rollback", "cars-1")
+    world.run(3)
+    assert world.status["canary"]["version"] == "cars-1"
+    world.say("abort", "wrong one")
+    world.run(20)
+    assert world.status["stable"]["version"] == "cars-3"
+    assert "rollback" not in world.status, "what serves is what the spec says"
+
+
+def test_a_persons_words_are_in_the_history() -> None:
+    world = third()
+    world.say("rollback", "previous mae is worse")
+    world.run(10)
+    new, old = world.status["history"][:2]
+    assert (old["version"], old["outcome"]) == ("cars-3", "Replaced")
+    assert old["message"].endswith("previous mae is worse")
+    assert new["message"].endswith("previous mae is worse")

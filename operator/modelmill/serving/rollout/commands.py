@@ -59,23 +59,28 @@ def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tupl
         if candidate.paused is not None:
             return candidate, (_ignored("pause", f"the rollout of {candidate.version} is paused already"),)
         paused = replace(candidate, paused="Person", pause_time=now)
-        return paused, (Event("Normal", "Paused", f"{candidate.version} is paused at weight {at.weight} by a person"),)
+        text = f"{candidate.version} is paused at weight {at.weight} by a person: {asked.new['pause']}"
+        return paused, (Event("Normal", "Paused", text),)
     if asked.says("promote_full"):
         fast = replace(candidate, skips_steps="Person", step=0, step_time=now, paused=None, pause_time=None)
         text = f"{candidate.version} is promoted as soon as its pods are ready, without further steps and measurements"
+        text += f": {asked.new['promote_full']}"
         return fast, (Event("Normal", "PromotedByPerson", text),)
     if asked.says("promote"):
         if at.last:
             text = f"{candidate.version} is in its last step, which only waits for its pods or its time"
             return candidate, (_ignored("promote", text),)
         moved = entered(candidate, at.index + 1, now)
-        text = f"{candidate.version}: step {at.index + 1} of {len(at.steps)} is ended by a person"
+        text = (
+            f"{candidate.version}: step {at.index + 1} of {len(at.steps)} is ended by a person: {asked.new['promote']}"
+        )
         return moved, (Event("Normal", "PromotedByPerson", text),)
     if asked.says("resume"):
         if candidate.paused is None:
             return candidate, (_ignored("resume", f"the rollout of {candidate.version} is not paused"),)
         resumed = replace(candidate, paused=None, pause_time=None, resumed=True, inconclusive=0)
-        return resumed, (Event("Normal", "Resumed", f"{candidate.version} goes on from weight {at.weight}"),)
+        text = f"{candidate.version} goes on from weight {at.weight}: {asked.new['resume']}"
+        return resumed, (Event("Normal", "Resumed", text),)
     return candidate, ()
 
 
@@ -95,18 +100,18 @@ def entered(candidate: CanaryTrack, step: int, now: str) -> CanaryTrack:
 
 def paused_by_step(view: View, candidate: CanaryTrack) -> tuple[CanaryTrack, tuple[Event, ...]]:
     """Return the candidate, paused where its step waits for a person's word that was not said."""
-    step = position_of(view, candidate).step
-    if step.pause is None or candidate.resumed or candidate.paused is not None:
+    at = position_of(view, candidate)
+    if at.step.pause is None or candidate.resumed or candidate.paused is not None or at.ready < at.wanted:
         return candidate, ()
     text = f"{candidate.version} waits for a person: kubectl annotate --overwrite inferenceservices.modelmill.dev {view.name}"
     event = Event("Normal", "Paused", f"{text} {labels.RESUME_ANNOTATION}=TEXT, or {labels.ABORT_ANNOTATION}=TEXT")
     return replace(candidate, paused="Manual", pause_time=timestamp(view.now)), (event,)
 
 
-def unheard(asked: Asked) -> tuple[Event, ...]:
-    """Return what is told of commands about a rollout while there is none."""
+def unheard(asked: Asked, why: str) -> tuple[Event, ...]:
+    """Return what is told of commands about a rollout that are not followed. why: what is in their way."""
     named = [name for name in ("pause", "resume", "promote", "promote_full", "abort") if asked.says(name)]
-    return tuple(_ignored(name, "no rollout is going on") for name in named)
+    return tuple(_ignored(name, why) for name in named)
 
 
 def _ignored(name: str, why: str) -> Event:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack
+from modelmill.api.inference_service_status import Answered, CanaryTrack, InferenceServiceStatus, StableTrack
 from modelmill.api.versions import REJECTED
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import (
     ABORT_ANNOTATION,
     PROMOTE_FULL_ANNOTATION,
-    RETRY_ANNOTATION,
     ROLLBACK_ANNOTATION,
 )
 from modelmill.serving.health import trouble
@@ -25,7 +24,7 @@ from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, wit
 from modelmill.serving.rollout.commands import Asked, asked_of, entered, obey, paused_by_step, unheard
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import INSUFFICIENT
-from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before
+from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before, stayed
 from modelmill.serving.rollout.measured import end_of, measured, paused_by_analysis
 from modelmill.serving.rollout.mirroring import makes_mirror, mirrored_first
 from modelmill.serving.rollout.position import Position, position_of
@@ -33,7 +32,7 @@ from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
 from modelmill.serving.rollout.stopped import resumed, stopped, was_stopped
 from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks
-from modelmill.serving.target import Problem, Target, may_be_tried
+from modelmill.serving.target import Problem, Target, may_be_tried, retry_text
 from modelmill.serving.traffic.shares import only_revision
 from modelmill.serving.view import View
 
@@ -50,10 +49,17 @@ def decide(view: View, at: Position | None) -> Decision:
     asked = asked_of(view)
     aim = aim_of(view, asked.new.get("rollback"))
     status = replace(view.status, answered=asked.answered, rollback=aim.back)
-    view = view.with_status(_without_failure(status) if aim.accepted else status)
+    if aim.accepted:
+        # Whoever asks to go back and to try again in one breath goes back: that harms nobody.
+        status = replace(_without_failure(status), retried_annotation=retry_text(view) or status.retried_annotation)
+    view = view.with_status(status)
     decision = _decide(view, at, aim, asked)
-    heard = view.status.phase in ("RollingOut", "Paused")
-    events = (*aim.events, *decision.events, *(() if heard else unheard(asked)))
+    ignored = ""
+    if aim.accepted:
+        ignored = f"{ROLLBACK_ANNOTATION} was set besides, and counts first"
+    elif view.status.phase not in ("RollingOut", "Paused"):
+        ignored = "no rollout is going on"
+    events = (*aim.events, *decision.events, *(unheard(asked, ignored) if ignored else ()))
     return with_previous(view, replace(decision, events=events))
 
 
@@ -173,10 +179,10 @@ def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> 
     )
     at = position_of(view, candidate)
     decision = tracks(view, stable, candidate, at)
-    token = view.service.metadata.annotations.get(RETRY_ANNOTATION)
+    token = retry_text(view)
     status = _without_failure(decision.status)
     if token:
-        status = replace(status, retried_annotation=token[:256])
+        status = replace(status, retried_annotation=token)
     text = f"rolling out {target.version} over {stable.version}, first {at.weighed}"
     text += f", with the server {target.server_image}" if target.inputs == stable.inputs else ""
     event = Event("Normal", "RolloutStarted", text)
@@ -254,6 +260,7 @@ def _fail(view: View, stable: StableTrack, candidate: CanaryTrack, why: str) -> 
     decision = drain(view, stable, candidate)
     status = replace(
         decision.status,
+        rollback=stayed(view.status.rollback, stable, candidate),
         phase="RolledBack" if decision.status.canary is None else "RollingBack",
         failed_revision=candidate.revision,
         failed_inputs=candidate.inputs,
@@ -280,8 +287,8 @@ def _promote(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     counted = [one for one in candidate.analysis if at.step.weight is None or one.time <= candidate.step_time]
     last = next(iter(counted), None)
     grounds = f"not judged by requests: {last.message}" if last is not None and last.verdict == INSUFFICIENT else ""
-    grounds = _WHY_FAST[candidate.skips_steps] if candidate.skips_steps is not None else grounds
-    history = with_served(view, track, replaces=stable, grounds=grounds)
+    grounds = _fast(view, candidate) or grounds
+    history = with_served(view, track, replaces=stable, grounds=grounds, why=_left(view, track))
     status = replace(held.status, history=history, previous=kept_for_a_while(view, stable))
     kept = status.previous
     text = f"{candidate.version} serves all traffic, {stable.version} is "
@@ -289,6 +296,21 @@ def _promote(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     if grounds:
         text += f"; {grounds}"
     return replace(held, status=status, events=(Event("Normal", "Promoted", text),), again=SOON)
+
+
+def _fast(view: View, candidate: CanaryTrack) -> str:
+    """Return why the candidate took no steps, with what the person said; empty when it took them."""
+    answered = view.status.answered or Answered()
+    said = {"Person": answered.promote_full, "Rollback": answered.rollback}.get(candidate.skips_steps or "")
+    return ": ".join(filter(None, (_WHY_FAST.get(candidate.skips_steps or ""), said)))
+
+
+def _left(view: View, track: StableTrack) -> str:
+    """Return why a person had the version left that is replaced; empty when nobody did."""
+    back, answered = view.status.rollback, view.status.answered or Answered()
+    if back is None or back.version != track.version:
+        return ""
+    return f"left for {track.version}, {ROLLBACK_ANNOTATION}: {answered.rollback or back.version}"
 
 
 def _kept(stable: StableTrack, target: Target | Problem) -> StableTrack:

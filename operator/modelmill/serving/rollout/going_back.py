@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from modelmill.api.inference_service_status import CanaryTrack, Served, WentBack
+from modelmill.api.inference_service_status import CanaryTrack, Served, StableTrack, WentBack
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import RETRY_ANNOTATION, ROLLBACK_ANNOTATION
@@ -58,12 +58,20 @@ def in_window(view: View, revision: str) -> bool:
     return revision in list(dict.fromkeys(before))[: window.revisions]
 
 
+def stayed(back: WentBack | None, stable: StableTrack, candidate: CanaryTrack) -> WentBack | None:
+    """Return the record after a candidate was taken back: of one that was gone back to, that the stable version stays."""
+    if back is None or back.version != candidate.version:
+        return back
+    left = tuple(one for one in back.left if one != stable.version)
+    return replace(back, version=stable.version, left=left) if left else None
+
+
 def _served(entry: Served) -> bool:
     return entry.outcome in ("Serving", "Replaced")
 
 
 def _target(view: View, version: str) -> Target | Problem:
-    return named_target(view, version, f"the annotation {ROLLBACK_ANNOTATION} names {version}")
+    return named_target(view, version, f"it names {version}")
 
 
 def _over(view: View, wanted: Target | Problem, back: WentBack) -> str:

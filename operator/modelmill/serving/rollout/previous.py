@@ -32,6 +32,9 @@ def with_previous(view: View, decision: Decision) -> Decision:
     if previous is None:
         return decision
     left = (parse_timestamp(previous.until) - view.now).total_seconds()
+    # A record that says more than the spec allows was not made by this function from this spec.
+    if left > scale_down_delay(view.spec.rollout) or previous.replicas > view.replicas:
+        return replace(decision, status=replace(decision.status, previous=None))
     if left <= 0 or not decision.replicas or previous.revision in decision.replicas:
         return replace(decision, status=replace(decision.status, previous=None))
     again = left if decision.again is None else min(decision.again, left)

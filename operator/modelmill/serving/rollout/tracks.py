@@ -98,4 +98,8 @@ def _candidate(view: View, candidate: CanaryTrack, weight: int, only: str | None
     ready, actual = view.ready(candidate.revision), actual_weight(view, candidate, weight)
     if only is not None:
         actual = FULL if only == candidate.revision else 0
-    return replace(candidate, ready=ready, weight=weight, actual_weight=actual)
+    whole = candidate.whole_time or timestamp(view.now) if actual == FULL else None
+    greatest = max(candidate.greatest_weight, actual)
+    return replace(
+        candidate, ready=ready, weight=weight, actual_weight=actual, greatest_weight=greatest, whole_time=whole
+    )

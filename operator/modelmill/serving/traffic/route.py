@@ -30,6 +30,7 @@ class Route:
     header: by which a rule of a route that was made sends requests to the canary Service alone. weights: those of the stable
     and of the canary Service, in each rule that has both. taken: whether every parent of the route has taken it as it is.
     canary: revision that the canary Service selects, empty when there is none yet.
+    silent: parents that have not said yet what they make of it as it is.
     reason, message: what a person must mend before weights can be set, empty when nothing. theirs: the route of the user's.
     """
 
@@ -39,7 +40,15 @@ class Route:
     canary: str = ""
     reason: str = ""
     message: str = ""
+    silent: Sequence[str] = ()
     theirs: Manifest | None = field(default=None, compare=False)
+
+    @property
+    def waits(self) -> str:
+        """Which gateways have not answered, as words that follow others; empty when all have."""
+        if not self.silent or self.reason:
+            return ""
+        return f"; {', '.join(self.silent)} has not answered about it yet: does it exist, and does its controller run?"
 
     @property
     def share(self) -> int:
@@ -87,6 +96,7 @@ def route_of(service: InferenceService, world: World) -> Route | None:
         canary,
         reason,
         message,
+        [_named(one) for one in _parents(found) if not _answered(found, one)] if found is not None else (),
         theirs if not message or reason == "RouteNotAccepted" else None,
     )
 
@@ -174,6 +184,19 @@ def _taken(route: Manifest, parent: Mapping[str, Any]) -> bool:
         )
         for one in (route.get("status") or {}).get("parents") or ()
     )
+
+
+def _answered(route: Manifest, parent: Mapping[str, Any]) -> bool:
+    """Tell whether the parent has said what it makes of the route as it is."""
+    return any(
+        _same(one["parentRef"], parent, route) and (said := find(one, "Accepted")) is not None and _current(said, route)
+        for one in (route.get("status") or {}).get("parents") or ()
+    )
+
+
+def _named(parent: Mapping[str, Any]) -> str:
+    where = f"{parent['namespace']}/" if "namespace" in parent else ""
+    return f"{parent.get('kind', 'Gateway')} {where}{parent['name']}"
 
 
 def _parents(route: Manifest) -> Sequence[Mapping[str, Any]]:

@@ -275,6 +275,25 @@ def test_what_a_person_may_not_use_cannot_be_named_for_servers(
     assert asking.ask(SUBJECTS["editor"], "POST", path, inference_service(naming("other"))).code == 201
 
 
+def test_as_many_names_as_there_may_be_are_asked_about(asking: Asking) -> None:
+    """The API server bounds what an expression costs, of which a question to the authorizer takes a third."""
+
+    def full(last: str) -> Body:
+        secrets = [*(["own"] * 4), *(f"secret-{number}" for number in range(5)), last]
+        entry = scoring({})["batch"][0]
+        batch = [
+            {**entry, "name": f"entry-{number}", "store": {"secretRef": {"name": secret}, "serviceAccountName": secret}}
+            for number, secret in enumerate(secrets)
+        ]
+        pulls = [{"name": f"pull-{number}"} for number in range(8)]
+        return inference_service({"batch": batch, "runtime": {"podTemplate": {"imagePullSecrets": pulls}}})
+
+    path = PATHS["inferenceservices"]
+    answer = asking.ask(SUBJECTS["editor"], "POST", path, full("other"))
+    assert answer.code == 201, answer.message
+    assert asking.ask(SUBJECTS["scientist"], "POST", path, full("other")).code == 403
+
+
 def test_what_a_person_may_not_use_cannot_be_named_for_runs(asking: Asking) -> None:
     def job(secret: str) -> Body:
         body = training_job(store("own"))
@@ -283,7 +302,7 @@ def test_what_a_person_may_not_use_cannot_be_named_for_runs(asking: Asking) -> N
     path, who = PATHS["trainingjobs"], SUBJECTS["scientist"]
     answer = asking.ask(who, "POST", path, job("other"))
     assert answer.code == 403
-    assert f"spec.podTemplate.imagePullSecrets: {who.user} may not get each Secret of other" in answer.message
+    assert f"spec.podTemplate.imagePullSecrets: {who.user} may not get Secret other" in answer.message
     assert asking.ask(who, "POST", path, job("own")).code == 201
     assert asking.ask(SUBJECTS["editor"], "POST", path, job("other")).code == 201
 
