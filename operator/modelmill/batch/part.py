@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from modelmill.api.objects import InferenceService, ModelVersion, read_inference_service, readable_model_versions
 from modelmill.api.resources import MODEL_VERSIONS
 from modelmill.batch.plan import FIELDS, plan
 from modelmill.batch.view import View
-from modelmill.engine.interface import World
+from modelmill.engine.errors import NotFound
+from modelmill.engine.interface import Reads, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.kube.labels import BATCH_LABEL
 from modelmill.kube.objects import Key, Manifest
@@ -17,17 +21,51 @@ from modelmill.kube.resources import CORE_EVENTS, JOBS, PODS
 from modelmill.workloads import refusals
 from modelmill.workloads.containers import Image
 
+READ_AGAIN_SECONDS: Final = 5.0
 
-def batch_part(image: Image) -> Part:
-    """Return the part. image: the server of this release, which the pods of runs have."""
+
+def batch_part(image: Image, reads: Reads) -> Part:
+    """Return the part. image: the server of this release, which the pods of runs have. reads: the API server."""
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
         service = read_inference_service(parent)
         if service.metadata.deleting:
             return UNCHANGED
-        return plan(view_of(service, world, image, now))
+        view = view_of(service, world, image, now)
+        if await _behind(view, reads):
+            return replace(UNCHANGED, requeue_after=READ_AGAIN_SECONDS)
+        return plan(view)
 
     return Part("batch", contribute, FIELDS, children=[Child(JOBS, applied=False, deleted=True)])
+
+
+async def _behind(view: View, reads: Reads) -> bool:
+    """Tell whether the cache lacks the Job, or the version, of a run in progress: it is not recorded as lost then.
+
+    Raises ApiError when the API server cannot be asked: then nothing is decided.
+    """
+    for one in view.service.status.batch:
+        run = one.running
+        if run is None or run.name in view.jobs:
+            continue
+        if run.phase == "Pending":
+            if run.version not in view.versions and await _is_there(view, reads, run.version):
+                return True
+            continue
+        with suppress(NotFound):
+            job = await reads.get(JOBS, view.service.namespace, run.name)
+            owners = job["metadata"].get("ownerReferences") or ()
+            if any(owner["uid"] == view.service.uid for owner in owners):
+                return True
+    return False
+
+
+async def _is_there(view: View, reads: Reads, version: str) -> bool:
+    try:
+        await reads.get(MODEL_VERSIONS, view.service.namespace, version)
+    except NotFound:
+        return False
+    return True
 
 
 def view_of(service: InferenceService, world: World, image: Image, now: datetime) -> View:
