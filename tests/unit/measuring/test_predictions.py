@@ -76,3 +76,11 @@ def test_no_row_is_lost_whatever_the_edges_are(
 def test_what_cannot_be_compared_is_told(other: Sample) -> None:
     with pytest.raises(ValueError, match="one version"):
         aligned(numbers([1], [2]), other)
+
+
+def test_one_edge_parts_two_bins() -> None:
+    """A model of two values has one edge between them, and bins without a width."""
+    same = aligned(numbers([0] * 3 + [5] * 7, [1.0]), numbers([0] * 6 + [5] * 14, [1.0]))
+    assert same == ([3, 7, 0], [6, 14, 0])
+    moved = aligned(numbers([0] * 10, [1.0]), numbers([5] * 10, [1.0]))
+    assert moved == ([10, 0, 0], [0, 10, 0])
