@@ -54,11 +54,11 @@ def _rows_below(sample: Sample, value: float) -> float:
     first, last = (edges[1] - edges[0], edges[-1] - edges[-2]) if len(edges) > 1 else (0.0, 0.0)
     bounds: Sequence[float] = [edges[0] - first, *edges, edges[-1] + last]
     below = 0.0
-    for low, high, count in zip(bounds, bounds[1:], _counts(sample), strict=False):
+    for number, (low, high, count) in enumerate(zip(bounds, bounds[1:], _counts(sample), strict=False)):
         if value < high:
             return below + (count * (value - low) / (high - low) if value > low else 0.0)
         # With one edge the open bins have no width: what is above the edge is not below it.
-        if low == edges[-1] and value <= low:
+        if number == len(edges) and value <= low:
             return below
         below += count
     return below
