@@ -144,5 +144,5 @@ def test_last_months_version_is_made_again_after_its_data_were_deleted(versions:
     told(versions, REPRODUCE, "annotate", {"digits-3": "digits-1"})
     said = versions.wait("what was made again", lambda: told(versions, REPRODUCE, "lastRun.reproduced").decode(), 200)
     found = json.loads(said)
-    assert (found["version"], found["bytes"]) == ("digits-1", "Same")
+    assert (found["version"], found["bytes"]) == ("digits-1", "Same"), found
     assert len(versions.list("ModelVersion")) == 3

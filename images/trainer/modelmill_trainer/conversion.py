@@ -128,6 +128,10 @@ def _converted(model: SklearnModel, kinds: dict[str, str], matrix: bool) -> byte
             del made.graph.output[1:]  # scores, which no client asks for
         elif averages_votes(last):
             settle_ties(made.graph, model.classes)
+    # They come out of a set: in another order in each process.
+    operators = sorted(made.opset_import, key=lambda one: one.domain)
+    del made.opset_import[:]
+    made.opset_import.extend(operators)
     content: bytes = made.SerializeToString()
     return content
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pandas as pd
 import pytest
@@ -183,3 +184,12 @@ def test_a_conversion_that_would_take_minutes_is_not_begun() -> None:
     found, _ = converted(make_pipeline(QuantileTransformer(n_quantiles=200), Ridge()))
     assert found.content is None
     assert "600 quantiles are too many" in found.reason
+
+
+def test_the_same_model_has_the_same_bytes_in_every_process() -> None:
+    """Operator sets come out of a set of the converter: their order was the process's."""
+    found, _ = converted(GaussianNB(), FRAME, (TARGET > 2).astype(int))
+    assert found.content is not None, found.reason
+    domains = [one.domain for one in onnx.load_from_string(found.content).opset_import]
+    assert len(domains) > 1
+    assert domains == sorted(domains)
