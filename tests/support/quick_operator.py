@@ -17,13 +17,13 @@ import aiohttp
 from modelmill import app
 from modelmill.engine import client, runtime
 from modelmill.measuring import scrape
-from modelmill.serving.rollout import decide
+from modelmill.serving.rollout import tracks
 
 SHORTER = (
     (runtime, "BACKOFF_LAST", 4.0),
     (runtime, "BACKOFF_PASSING", 4.0),
     (client, "TIMEOUT", aiohttp.ClientTimeout(total=5, sock_connect=5)),
-    (decide, "DRAIN_SECONDS", 2),
+    (tracks, "DRAIN_SECONDS", 2),
 )
 """Module, constant, value."""
 
