@@ -161,8 +161,8 @@ GUARDS = (
     Guard(
         "a service hears of a claim of its alias",
         "serving/part.py",
-        "claims_of(one), published(one))",
-        "published(one))",
+        "claims_of(one), published(one), import_told(one))",
+        "published(one), import_told(one))",
     ),
     Guard(
         "a version whose artifact cannot be removed goes all the same",
@@ -173,8 +173,8 @@ GUARDS = (
     Guard(
         "a service hears that a version was imported",
         "serving/part.py",
-        "claims_of(one), published(one))",
-        "claims_of(one))",
+        "claims_of(one), published(one), import_told(one))",
+        "claims_of(one), import_told(one))",
     ),
     Guard(
         "what was imported stays on record when its Job has gone",
@@ -191,8 +191,8 @@ GUARDS = (
     Guard(
         "what was taken back is not rolled out again",
         "serving/target.py",
-        "    if target.revision != status.failed_revision and target.inputs != status.failed_inputs:",
-        "    if True:",
+        "    return asks_to_retry(view) or asks_to_refresh(view)\n\n\ndef retry_text",
+        "    return True\n\n\ndef retry_text",
     ),
     Guard(
         "a run that goes on keeps its start",

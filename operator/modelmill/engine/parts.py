@@ -191,7 +191,7 @@ def _plan(parent: Manifest, world: World, wanted: Sequence[tuple[Part, Contribut
     waits = [said.requeue_after for said in contributions if said.requeue_after is not None]
     finalizers = [said.finalizer for said in contributions if said.finalizer is not None]
     return Plan(
-        patch=[patch for said in contributions for patch in said.patch],
+        patch=tuple(patch for said in contributions for patch in said.patch),
         create=[child for said in contributions for child in said.create],
         apply=[child for said in contributions for child in said.apply or ()],
         delete=[

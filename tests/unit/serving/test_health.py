@@ -24,6 +24,7 @@ def seen(
     spec: dict[str, Any] | None = None,
 ) -> Trouble | None:
     world = World()
+    world.model_code = True
     world.parent["spec"] |= spec or {}
     world.settle()
     pod = world.pods[0]
