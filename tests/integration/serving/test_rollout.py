@@ -192,17 +192,19 @@ def test_scaling_by_the_subresource(cluster: Cluster, namespace: str, pods: Pods
         assert len(cluster.items("poddisruptionbudgets", namespace)) == budgets
 
 
-def test_release_of_the_operator_with_another_server_image_writes_nothing(
+def test_release_of_the_operator_with_another_server_image_changes_no_pod_by_itself(
     cluster: Cluster, namespace: str, pods: Pods, operator: OperatorProcess, start: Start
 ) -> None:
     before = uids_of(cluster, namespace, "cars-1")
     operator.kill()
     cluster.kubectl("delete", *LEASE)
     cluster.audit.mark()
-    second = start("second", server_image="localhost/modelmill-server:next")
-    looked = 'modelmill_reconcile_total{controller="inferenceservice",result="success"}'
-    cluster.eventually(lambda: second.metrics().get(looked), "the service was looked at")
-    assert not cluster.audit.write_lines(), cluster.audit.write_lines()
+    nobody = {"MODELMILL_MAX_CONCURRENT_ROLLOUTS": "0"}
+    start("second", server_image="localhost/modelmill-server:next", settings=nobody)
+    older = "the service says that its server is of an older release"
+    cluster.eventually(lambda: cluster.status("inferenceservices", namespace, NAME).get("server") == "Older", older)
+    written = cluster.audit.write_lines()
+    assert all(f"/inferenceservices/{NAME}/status" in line for line in written), written
     cluster.kubectl("scale", f"inferenceservices.modelmill.dev/{NAME}", "-n", namespace, "--replicas=3")
     cluster.eventually(lambda: pods.play().get("readyReplicas") == "3/3", "three pods")
     images = {pod["spec"]["containers"][0]["image"] for pod in cluster.items("pods", namespace)}

@@ -24,7 +24,8 @@ def seen(
     spec: dict[str, Any] | None = None,
 ) -> Trouble | None:
     world = World()
-    world.model_code = True
+    world.model_code = ("*",)
+    world.restart_operator()
     world.parent["spec"] |= spec or {}
     world.settle()
     pod = world.pods[0]
