@@ -91,7 +91,7 @@ class Gatewayed(World):
             spec, since = self._changed.get(name, (None, self.time))
             generation = one["metadata"].get("generation", 0)
             if spec != one["spec"]:
-                generation, since = generation + 1, self.time
+                generation, since, changed = generation + 1, self.time, True
                 self._changed[name] = (one["spec"], since)
                 self.routes[name] = {**one, "metadata": {**one["metadata"], "generation": generation}}
             if self.time - since < self.lag:
