@@ -108,34 +108,52 @@ def test_a_version_whose_weight_no_gateway_takes_in_time_is_taken_back(rollout: 
     assert world.status["stable"]["version"] == "cars-2"
 
 
+def test_promotion_by_a_person_waits_for_its_own_weight_and_not_for_that_of_the_step_before() -> None:
+    world = gatewayed(steps=[{"weight": 20}, {"pause": "Manual"}], progressDeadlineSeconds=60).serving()
+    assert isinstance(world, Gatewayed)
+    world.add("cars-2")
+    world.run(30)
+    assert world.status["canary"]["routedTime"]
+    world.lag = 10**9
+    world.say("promote-full")
+    world.run(5)
+    assert (world.status["canary"]["weight"], world.status["canary"]["actualWeight"]) == (100, 20)
+    assert "routedTime" not in world.status["canary"]
+    world.run(120)
+    assert "have not taken weight 100 after 60 s" in world.status["failedMessage"]
+
+
+def test_a_step_that_has_its_weight_when_it_begins_says_so_at_once() -> None:
+    world = gatewayed(steps=[{"weight": 20}, {"pauseSeconds": 30}], analysis=None).serving()
+    assert isinstance(world, Gatewayed)
+    world.add("cars-2")
+    world.run(5)
+    canary = world.status["canary"]
+    assert (canary["step"], canary["routedTime"]) == (1, canary["stepTime"])
+
+
 def test_a_weight_that_was_given_once_in_a_step_has_no_deadline_again() -> None:
     world = gatewayed(steps=[{"weight": 20}, {"pause": "Manual"}], progressDeadlineSeconds=60).serving()
     assert isinstance(world, Gatewayed)
     world.add("cars-2")
-    world.run(600)
+    world.run(80)
     assert world.status["phase"] == "Paused"
     world.lag = 5
     spec = world.parent["spec"]["rollout"]["traffic"]
     world.parent["spec"]["rollout"]["traffic"] = {**spec, "hostnames": ["vans.example.com"]}
     world.reconcile()
-    world.run(600)
+    world.run(80)
     assert (world.status["phase"], world.status["canary"]["actualWeight"]) == ("Paused", 20)
 
 
-def test_a_route_that_is_refused_in_the_middle_of_a_rollout_ends_it_with_the_words_of_the_refusal() -> None:
+def test_a_weight_that_is_refused_ends_the_rollout_with_the_words_of_the_refusal() -> None:
     world = gatewayed(progressDeadlineSeconds=60).serving()
     assert isinstance(world, Gatewayed)
-    world.refuses = "no listener fits the hostnames"
-    world._told |= world.control()
     world.add("cars-2")
-    world.run(3)
-    assert "canary" not in world.status, "none begins"
-    world.refuses = ""
-    world._wake = world.time
-    world.run(4)
+    world.reconcile()
     assert world.status["canary"]["version"] == "cars-2"
     world.refuses = "no listener fits the hostnames"
-    world.run(120)
+    world.run(100)
     assert world.status["phase"] == "RolledBack"
     assert "no listener fits the hostnames" in world.status["failedMessage"]
     assert world.lost == 0
@@ -346,7 +364,7 @@ def test_a_route_that_the_gateway_refuses_is_told_with_its_words() -> None:
     assert condition(world, "Stalled")[0] == "False"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=24, deadline=None)
 @given(
     st.integers(1, 4),
     st.booleans(),
@@ -379,7 +397,7 @@ def test_any_order_of_events_with_a_gateway(replicas: int, own: bool, events: li
     assert world.weights == (100, 0)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.integers(1, 4),
     st.integers(0, 9),

@@ -210,8 +210,7 @@ def _skips(view: View, target: Target, *, wished: bool) -> Literal["Rollback", "
 
 def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position, asked: Asked) -> Decision:
     """Measure, then go on, wait, take back or promote."""
-    if at.routed and view.route is not None and candidate.routed_time is None:
-        candidate = replace(candidate, routed_time=timestamp(view.now))
+    candidate = _noted(view, candidate, at)
     reason = _failure(view, stable, candidate, at)
     if reason is None and asked.says("abort"):
         reason = f"Aborted: by a person, {ABORT_ANNOTATION}={asked.new['abort']}"
@@ -244,12 +243,20 @@ def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position)
     events: tuple[Event, ...] = ()
     candidate, paused = paused_by_step(view, entered(candidate, at.index + 1, timestamp(view.now)))
     at = position_of(view, candidate)
+    candidate = _noted(view, candidate, at)
     if at.step.weight is not None:
         text = f"{candidate.version}: {at.weighed}, step {at.index + 1} of {len(at.steps)}"
         events = (Event("Normal", "WeightSet", text),)
     state = step_state(at, view.samples)
     again = soonest(SOON if state.done else state.again, at.measure_again)
     return replace(tracks(view, stable, candidate, at), events=(*events, *paused), again=again)
+
+
+def _noted(view: View, candidate: CanaryTrack, at: Position) -> CanaryTrack:
+    """Return the candidate with the time at which the gateways were first seen to give the weight of the step."""
+    if not at.routed or view.route is None or candidate.routed_time is not None:
+        return candidate
+    return replace(candidate, routed_time=timestamp(view.now))
 
 
 def _failure(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> str | None:
