@@ -14,7 +14,7 @@ from modelmill.batch.clock import answered, clock
 from modelmill.batch.job import run_name
 from modelmill.batch.runs import Step, followed
 from modelmill.batch.view import View
-from modelmill.engine.interface import Delete, Event
+from modelmill.engine.interface import Aside, Delete, Event
 from modelmill.engine.parts import Contribution
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.labels import BATCH_ANNOTATION
@@ -64,7 +64,7 @@ def plan(view: View) -> Contribution:
     fields = InferenceServiceStatus(batch=tuple(told), batch_annotation=handled, scoring=_column(told))
     manifest = status_manifest(fields)
     return Contribution(
-        create=create,
+        aside=[Aside(create=[job]) for job in create],
         delete=delete,
         status={name: manifest[name] for name in FIELDS if name in manifest},
         events=events,

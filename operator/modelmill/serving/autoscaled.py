@@ -26,6 +26,7 @@ from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.view import View
 
 UNKNOWN = "Unknown"
+SCALING_ACTIVE = "ScalingActive"
 
 
 def owned_by_autoscaler(view: View, decision: Decision) -> dict[str, tuple[int, int]]:
@@ -87,12 +88,11 @@ def scaling_active(view: View, decision: Decision) -> list[Condition]:
     stable, autoscaling = decision.status.stable, view.spec.autoscaling
     if autoscaling is None or stable is None or not view.replicas:
         return []
-    name = "ScalingActive"
-    told = find((view.autoscalers.get(stable.revision) or {}).get("status") or {}, name)
+    told = find((view.autoscalers.get(stable.revision) or {}).get("status") or {}, SCALING_ACTIVE)
     if told is None:
-        return [Condition(name, UNKNOWN, "Pending", "its HorizontalPodAutoscaler has not looked at the pods yet")]
+        return [Condition(SCALING_ACTIVE, UNKNOWN, "Pending", "its HorizontalPodAutoscaler has not looked at the pods yet")]
     if told.get("status") == TRUE:
         text = f"from {autoscaling.min_replicas} to {autoscaling.max_replicas} pods by their load"
-        return [Condition(name, TRUE, word(str(told.get("reason", "")), "ValidMetricFound"), text)]
+        return [Condition(SCALING_ACTIVE, TRUE, word(str(told.get("reason", "")), "ValidMetricFound"), text)]
     text = f"{told.get('message', '')}; the number of pods stays within its bounds and follows no load until that is mended"
-    return [Condition(name, FALSE, word(str(told.get("reason", "")), "NoMetrics"), fitted(text, 1000))]
+    return [Condition(SCALING_ACTIVE, FALSE, word(str(told.get("reason", "")), "NoMetrics"), fitted(text, 1000))]

@@ -18,6 +18,7 @@ from modelmill.engine.parts import Contribution
 from modelmill.kube.conditions import timestamp
 from modelmill.workloads.containers import Image
 from tests.support import objects as o
+from tests.support.made_aside import created
 
 ENTRY: dict[str, Any] = {
     "name": "nightly",
@@ -62,7 +63,7 @@ class Played:
             )
             made = self.last = plan(view)
             self.status = json.loads(json.dumps(made.status))
-            for body in made.create:
+            for body in created(made):
                 self.jobs[body["metadata"]["name"]] = o.job(body)
             for gone in made.delete:
                 del self.jobs[gone.name]
@@ -102,7 +103,7 @@ def test_a_word_begins_one_run_with_the_version_that_serves() -> None:
     played = Played({})
     played.ask("nightly")
     first = played.step()
-    assert not first.create, "the run is put on record before its Job is made"
+    assert not created(first), "the run is put on record before its Job is made"
     assert (played.run()["phase"], played.run()["version"]) == ("Pending", "cars-1")
     played.stable = {**(played.stable or {}), "version": "cars-2"}
     played.step(3)
@@ -358,6 +359,6 @@ def test_twice_is_the_same() -> None:
     before = played.status
     made = played.step()
     assert played.status == before
-    assert not made.create
+    assert not created(made)
     assert not made.events
     assert timestamp(played.now) == timestamp(o.NOW)
