@@ -17,7 +17,7 @@ import structlog
 from modelmill.engine.errors import EngineError
 from modelmill.engine.interface import Aside, Event
 from modelmill.engine.queue import backoff, bounds
-from modelmill.engine.refusals import MENDED_BY_A_PERSON
+from modelmill.engine.refusals import MENDED_BY_A_PERSON, unforeseen
 from modelmill.kube.objects import Manifest, Resource
 
 Child = tuple[Resource, str, str]
@@ -102,7 +102,12 @@ class Asides:
                 return replace(before, aside=aside, tried=False)
             try:
                 await write(parent, manifest)
-            except EngineError as error:
+            except Exception as failure:
+                # What is raised after the status was written would be told in the place of what that says, and be overwritten
+                # by it again: two writes without end.
+                if not isinstance(failure, EngineError):
+                    log.exception("child not made", child=manifest["metadata"]["name"])
+                error = failure if isinstance(failure, EngineError) else unforeseen(failure)
                 failures = before.failures + 1 if before is not None else 0
                 refused = Refused(aside, child, error, wanted, failures, _time() + _delay(failures, error))
                 self._told(parent, refused)

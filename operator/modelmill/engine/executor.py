@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+import structlog
 
 from modelmill.engine.aside import Asides, Child, Refused
 from modelmill.engine.cache import Cache
@@ -26,9 +27,11 @@ from modelmill.engine.errors import AlreadyExists, Conflict, EngineError, Invali
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.interface import Delete, Event, Patch, Plan, Requests
 from modelmill.engine.ownership import lost_fields
-from modelmill.engine.refusals import still_told, told_beside
+from modelmill.engine.refusals import MENDED_BY_A_PERSON, still_told, told_beside
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
 from modelmill.kube.objects import Key, Manifest, Resource
+
+log = structlog.get_logger(__name__)
 
 OnWritten = Callable[[Resource, Manifest | None, Manifest, Manifest], None]
 """Told of every object that was written: its kind, the object as it was cached and as it is, the parent whose plan it was."""
@@ -82,8 +85,15 @@ class Executor:
         refused = await self._asides.make(parent, plan.aside if not gone else ())
         told = [(one.aside, one.error) for one in refused]
         if not gone:
-            await self._status(resource, parent, told_beside(plan, parent, told, now))
+            await self._tell_beside(resource, parent, told_beside(plan, parent, told, now))
         return refused
+
+    async def _tell_beside(self, resource: Resource, parent: Manifest, status: Manifest | None) -> None:
+        """Write what is refused beside what the plan says; where that is refused itself, the plan's words stay."""
+        try:
+            await self._status(resource, parent, status)
+        except MENDED_BY_A_PERSON as failure:
+            log.warning("refusal not told", parent=parent["metadata"]["name"], error=str(failure))
 
     async def _status(self, resource: Resource, parent: Manifest, status: Manifest | None) -> Manifest:
         if status is None or status == parent.get("status", {}):

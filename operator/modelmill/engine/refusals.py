@@ -27,6 +27,7 @@ from modelmill.engine.errors import (
 from modelmill.engine.interface import Aside, Plan
 from modelmill.kube.conditions import FALSE, TRUE, Condition, merge
 from modelmill.kube.objects import Manifest
+from modelmill.kube.texts import fitted
 
 MENDED_BY_A_PERSON = (Forbidden, Invalid, NameConflict, InternalError)
 """A quota, missing permissions, an admission policy, a name that is taken, an error of ours: Stalled, and an Event besides."""
@@ -39,6 +40,13 @@ TOLD = (*MENDED_BY_A_PERSON, ChildTerminating)
 
 CHILD_REFUSED = "ChildRefused"
 """Type of the condition that is there, and True, while a child that comes after the status is refused."""
+
+
+def unforeseen(error: Exception) -> InternalError:
+    """Return what a person reads of an error of ours: one line, bounded."""
+    words = fitted(f"{type(error).__name__}: {error}", 300)
+    told = f"an error of the operator, whose log has the trace: {words}; nothing is changed until the object can be planned"
+    return InternalError(told)
 
 
 def refused(parent: Manifest, error: EngineError, now: datetime) -> dict[str, Any]:

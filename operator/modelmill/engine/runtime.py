@@ -17,7 +17,6 @@ from modelmill.engine.errors import (
     ApiError,
     Conflict,
     EngineError,
-    InternalError,
     NotFound,
     TooManyRequests,
 )
@@ -26,11 +25,10 @@ from modelmill.engine.interface import Event, Requests
 from modelmill.engine.known import Known
 from modelmill.engine.listing import ABSENT_SECONDS, check_forward
 from modelmill.engine.queue import WorkQueue, bounds
-from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
+from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused, unforeseen
 from modelmill.engine.table import Concern, Controller
 from modelmill.engine.unwatched import Place
 from modelmill.kube.objects import Key, Manifest, Resource
-from modelmill.kube.texts import fitted
 
 WORKERS = 16
 LOOK_AGAIN_SECONDS = 600.0
@@ -206,7 +204,7 @@ class ControlLoop:
         except Exception as error:
             result = "error"
             log.exception("reconciliation failed", controller=controller.name, object=str(key))
-            await self._tell(controller, parent, InternalError(_unforeseen(error)), now)
+            await self._tell(controller, parent, unforeseen(error), now)
             self._failed(controller, queue, key, error)
         finally:
             metrics.ACTIVE_WORKERS.labels(controller.name).dec()
@@ -369,9 +367,3 @@ _FACTS: Mapping[str, Callable[[Manifest], tuple[Any, ...]]] = {
     "Pod": _pod_facts,
     "HorizontalPodAutoscaler": _autoscaler_facts,
 }
-
-
-def _unforeseen(error: Exception) -> str:
-    """Return what a person reads of an error of ours: one line, bounded."""
-    words = fitted(f"{type(error).__name__}: {error}", 300)
-    return f"an error of the operator, whose log has the trace: {words}; nothing is changed until the object can be planned"

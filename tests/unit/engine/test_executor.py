@@ -10,7 +10,15 @@ import pytest
 from modelmill.engine.aside import Refused
 from modelmill.engine.cache import Cache
 from modelmill.engine.children import NEVER
-from modelmill.engine.errors import ChildTerminating, Conflict, Forbidden, Invalid, NameConflict, ServerFailure
+from modelmill.engine.errors import (
+    ApiError,
+    ChildTerminating,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NameConflict,
+    ServerFailure,
+)
 from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Aside, Delete, Event, Patch, Plan
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
@@ -543,3 +551,30 @@ async def test_a_parent_that_goes_makes_nothing_aside(world: World) -> None:
     world.cache.put(WIDGETS, world.api.put(WIDGETS, {**world.parent, "metadata": gone}))
     made = await world.execute(Plan(finalizer=False, status={"phase": "x"}, aside=[Aside(create=[JOB])]))
     assert made == ["PATCH widgets/w"]
+
+
+async def test_an_error_of_ours_at_a_child_aside_is_told_as_its_refusal(world: World) -> None:
+    """Told as that of the whole plan, it and the plan's own status would overwrite each other for ever."""
+    plan = Plan(
+        status={"phase": "x"}, aside=[Aside(apply=[{**level(), "metadata": {**TAKEN, "namespace": "ml", "labels": 7}}])]
+    )
+    await world.execute(plan)
+    condition = told(world)
+    assert condition is not None
+    assert condition["reason"] == "InternalError"
+    assert await world.execute(plan) == []
+
+
+async def test_a_refusal_that_may_not_be_told_leaves_the_plan_as_it_is_written(world: World) -> None:
+    """E.g. by a CustomResourceDefinition of an older release, which takes no more conditions."""
+    world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
+    puts: list[str] = []
+
+    def second(request: str) -> ApiError | None:
+        if request.startswith("PUT"):
+            puts.append(request)
+        return Invalid(422, "Invalid", "status.conditions: Too many") if len(puts) > 1 else None
+
+    world.api.before = second
+    await world.execute(Plan(status={"phase": "x"}, aside=[Aside(apply=[level()])]))
+    assert world.api.find(WIDGETS, "w")["status"] == {"phase": "x"}
