@@ -85,6 +85,25 @@ def test_what_is_taken_back_is_recorded_though_a_name_is_taken(
         assert (conditions[about]["status"], conditions[about]["reason"]) == ("False", "NameConflict")
 
 
+async def autoscaled_by_nobody(world: World) -> None:
+    steps = [{"weight": 25}, {"pauseSeconds": 10}, {"weight": 50}, {"pauseSeconds": 10}]
+    rollout = {"strategy": "Canary", "steps": steps}
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(autoscaling=BOUNDS, replicas=4, rollout=rollout))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    assert len(serving_pods(world)) == 4
+
+
+def test_a_rollout_has_its_pods_though_no_autoscaler_can_be_made() -> None:
+    strangers = Strangers([(HORIZONTAL_POD_AUTOSCALERS.kind, "cars-.*")])
+    outcome = play(Scenario("no autoscaler", autoscaled_by_nobody, publishes, 200), strangers.strike)
+    assert len(strangers.taken) == 2
+    again = f"left undone until a restart: apply {HORIZONTAL_POD_AUTOSCALERS.kind} "
+    assert [one for one in outcome.problems if not one.startswith(again)] == []
+
+
 async def shadow_without_its_service(world: World) -> None:
     rollout = {"strategy": "Shadow", "shadow": {"seconds": 40}}
     world.api.create(SERVICES, {"metadata": {"name": "cars-preview", "namespace": "ml"}, **BODIES[SERVICES]})

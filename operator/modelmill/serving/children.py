@@ -10,7 +10,13 @@ from modelmill.api.inference_service_status import CanaryTrack, PreviousTrack, S
 from modelmill.engine.interface import Aside, Patch
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
-from modelmill.serving.autoscaled import SCALING_ACTIVE, autoscalers, left_to_autoscaler, owned_by_autoscaler
+from modelmill.serving.autoscaled import (
+    SCALING_ACTIVE,
+    autoscalers,
+    is_counted,
+    left_to_autoscaler,
+    owned_by_autoscaler,
+)
 from modelmill.serving.builders.deployment import (
     Template,
     build_deployment,
@@ -92,10 +98,10 @@ def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | No
         name = deployment_name(view.name, track.revision)
         if template is not None:
             made = build_deployment(view, track.revision, template, replicas)
-            built[name] = left_to_autoscaler(made, existing) if track.revision in counted else made
+            built[name] = left_to_autoscaler(view, track.revision, made) if track.revision in counted else made
         elif existing is not None:
             same = existing["spec"].get("replicas") == replicas
-            left = same or (track.revision in counted and view.has(track.revision) > 0)
+            left = same or (track.revision in counted and is_counted(view, track.revision, replicas))
             built[name] = None if left else scaled(existing, replicas)
     return built
 
