@@ -9,11 +9,12 @@ from typing import Final, Literal
 
 from modelmill.api.batch import Batch, BatchRun
 from modelmill.batch.job import build_job
-from modelmill.batch.view import View
+from modelmill.batch.view import View, not_done
 from modelmill.contracts import names
 from modelmill.contracts.batch import BatchResult, decode_result, manifest_uri
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
+from modelmill.kube.labels import BATCH_ANNOTATION
 from modelmill.kube.objects import Manifest
 from modelmill.kube.texts import fitted
 from modelmill.workloads import jobs
@@ -24,6 +25,9 @@ RESULT_SECONDS: Final = 30
 LOOK_AGAIN_SECONDS: Final = 5.0
 MIN_ROWS: Final = 500
 """Fewest rows whose drift is told, where spec.monitoring says nothing: fewer drift by chance."""
+MEND: Final = (
+    f"it goes on by itself when that is mended; where the spec was wrong, correct it and ask for another run by {BATCH_ANNOTATION}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +40,29 @@ class Step:
     again: float | None = None
 
 
-def followed(view: View, entry: Batch, run: BatchRun) -> Step:
-    """Return what is next of a run that is not over."""
+def followed(view: View, entry: Batch, run: BatchRun, *, asked_again: bool) -> Step:
+    """Return what is next of a run that is not over. asked_again: a person wants another one."""
     job = view.jobs.get(run.name)
     if job is None:
         return _begun(view, entry, run) if run.phase == "Pending" else _failed(view, run, _deleted(run))
     pods = view.pods.get(run.name, ())
-    # Those of other partitions that have ended well say nothing of what is in the way.
-    going = [pod for pod in pods if (pod.get("status") or {}).get("phase") != "Succeeded"]
+    going = not_done(pods)
     seen = jobs.observe(job, going, view.now, view.refusals.get(run.name))
     done = min(_count(job), run.partitions)
     if isinstance(seen, jobs.Complete):
         return _completed(view, replace(run, partitions_done=run.partitions), seen, pods)
     if isinstance(seen, jobs.Failed):
         return _failed(view, replace(run, partitions_done=done), _why(entry, seen))
+    run = replace(run, phase="Running", partitions_done=done)
+    if seen.obstacle:
+        works = any((pod.get("status") or {}).get("phase") == "Running" for pod in going)
+        if asked_again and not works:
+            return _failed(view, run, f"Replaced: another run was asked for; {seen.obstacle}: {seen.message}")
+        return Step(replace(run, message=fitted(f"{seen.obstacle}: {fitted(seen.message, 1500)}; {MEND}", 2000)))
     message = seen.message
     if not message and seen.previous is not None:
         message = f"trying again: {seen.previous.describe()}"
-    told = fitted(f"{seen.obstacle}: {message}" if seen.obstacle else message, 2000) or None
-    return Step(replace(run, phase="Running", partitions_done=done, message=told))
+    return Step(replace(run, message=fitted(message, 2000) or None))
 
 
 def _begun(view: View, entry: Batch, run: BatchRun) -> Step:
@@ -66,7 +74,7 @@ def _begun(view: View, entry: Batch, run: BatchRun) -> Step:
     if version is None or artifact is None or artifact.digest != run.digest:
         words = f"VersionNotFound: {run.version} with the artifact {run.digest[:19]} is gone: begin another run"
         return _failed(view, run, words)
-    return Step(run, create=(build_job(view.service, entry, run, version, view.image),))
+    return Step(run, create=(build_job(view.service, entry, run, version, view.image, model_code=view.model_code),))
 
 
 def _completed(view: View, run: BatchRun, seen: jobs.Complete, pods: Sequence[Manifest]) -> Step:
