@@ -48,6 +48,8 @@ Alias = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length
 ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=44)]
 DeletionPolicy = Literal["Retain", "Delete"]
 Uri = Annotated[str, Field(pattern=r"^(s3|file)://[^\s?#]+$", min_length=6, max_length=1024)]
+S3Uri = Annotated[str, Field(pattern=r"^s3://[^\s?#]+$", min_length=6, max_length=1024)]
+"""Where a pod of ours reads or writes what must be there when it is gone: it has no folder of its own that stays."""
 Word = Annotated[str, Field(max_length=64)]
 Text = Annotated[str, Field(max_length=1024)]
 Message = Annotated[str, Field(max_length=4096)]

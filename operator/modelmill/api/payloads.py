@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from modelmill.api.base import Decimal, Endpoint, ObjectName, Part, Region, SecretRef, Store, rules
+from modelmill.api.base import Decimal, Endpoint, ObjectName, Part, Region, S3Uri, SecretRef, Store, rules
 
 
 class PayloadLog(Part):
@@ -20,7 +20,7 @@ class PayloadLog(Part):
             )
         )
     }
-    uri: Annotated[str, Field(pattern=r"^s3://[^\s?#]+$", min_length=6, max_length=1024)] = Field(
+    uri: S3Uri = Field(
         description="Where to: s3://BUCKET/PREFIX. Files are written below MODEL/VERSION/YYYY/MM/DD/HH/."
     )
     sample_ratio: Decimal = Field(

@@ -316,7 +316,9 @@ def test_the_model_is_the_one_that_answers_requests() -> None:
         (job,) = played.jobs.values()
         built[permitted] = job["spec"]["template"]["spec"]
     pod = built[True]
-    told, untold = ({one["name"]: one.get("value") for one in built[one]["containers"][0]["env"]} for one in (True, False))
+    told, untold = (
+        {one["name"]: one.get("value") for one in built[one]["containers"][0]["env"]} for one in (True, False)
+    )
     assert (told["TZ"], told["MODELMILL_SKOPS_TRUSTED"]) == ("Asia/Seoul", "mine.Model,mine.Scaler")
     assert told["MODELMILL_ALLOW_PYTHON"] == "1"
     assert told.keys() - untold.keys() == {"MODELMILL_SKOPS_TRUSTED", "MODELMILL_ALLOW_PYTHON"}
