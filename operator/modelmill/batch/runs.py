@@ -25,7 +25,10 @@ RESULT_SECONDS: Final = 30
 LOOK_AGAIN_SECONDS: Final = 5.0
 MIN_ROWS: Final = 500
 """Fewest rows whose drift is told, where spec.monitoring says nothing: fewer drift by chance."""
-MEND: Final = f"it goes on by itself when that is mended; where the spec was wrong, correct it and ask for another run by {BATCH_ANNOTATION}"
+MEND: Final = (
+    "it goes on by itself when that is mended; where the spec was wrong, correct it, and ask for another run by "
+    f"{BATCH_ANNOTATION}"
+)
 
 
 @dataclass(frozen=True, slots=True)
