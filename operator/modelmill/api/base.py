@@ -82,8 +82,8 @@ class SecretRef(Part):
     )
 
 
-class StoreAccess(Part):
-    """How an S3-compatible store is reached, and with which credentials."""
+class StoreKeys(Part):
+    """How an S3-compatible store is reached, and with which credentials of a Secret."""
 
     endpoint: Endpoint | None = Field(
         default=None, description="URL of the S3-compatible service. Left out: Amazon S3."
@@ -93,6 +93,11 @@ class StoreAccess(Part):
         default=None,
         description="Secret with the credentials. Left out: the identity of the pod's service account is used.",
     )
+
+
+class StoreAccess(StoreKeys):
+    """How an S3-compatible store is reached, and with which credentials."""
+
     # Objects from before the pattern may have an empty name, which Kubernetes takes for default.
     service_account_name: Annotated[ObjectName | None, BeforeValidator(lambda name: name or None)] = Field(
         default=None, description="Service account of the pods that use the store. Left out: default."

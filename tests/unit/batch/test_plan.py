@@ -232,6 +232,10 @@ def test_a_failure_is_told_with_its_reason(failure: dict[str, Any], words: str) 
     played.step(3)
     played.end("Failed", **failure)
     played.step()
+    if failure == {"reason": "BackoffLimitExceeded"}:
+        assert (played.run()["phase"], played.last.requeue_after) == ("Running", 5.0), "its pod may still tell why"
+        played.wait(31)
+        played.step()
     assert played.run()["phase"] == "Failed"
     assert played.run()["message"].startswith(words)
     assert played.events[-1] == "BatchFailed"
