@@ -192,7 +192,7 @@ def controllers(
                 *of_servers,
                 serving.serving_part(server, Scraper(), queries, config.model_code, upgrades),
                 monitoring.PART,
-                batch.batch_part(server, reads),
+                batch.batch_part(server, reads, config.model_code),
             ],
             concerns={
                 PODS: Concern(lambda pod, world: (*serving.keys_of_pod(pod, world), *batch.keys_of_pod(pod, world))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 from modelmill import app
 from modelmill.kube.objects import Resource
-from modelmill.kube.resources import PODS
+from modelmill.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from tests.crash.deeds import ByHand, Deed, deeds, deeds_to_parents
 from tests.crash.faults import (
     GONE_BEFORE_ANSWER,
@@ -25,6 +26,7 @@ from tests.crash.faults import (
 )
 from tests.crash.oracles import MADE_TWICE, Outcome, compared, play
 from tests.crash.scenarios import SCENARIOS, Scenario
+from tests.crash.taken import Strangers, is_aside
 from tests.crash.two_leaders import TwoLeaders
 from tests.crash.watching import Delivery
 from tests.crash.world import CONFIG, World
@@ -33,6 +35,7 @@ from tests.support.virtual_time import now as loop_time
 REFUSED_SECONDS = 600
 REFUSED_TIMES = 10
 TOLD_SECONDS = 30
+TAKEN_SECONDS = 100
 LONGEST_WAIT = 400
 """Seconds: longer than any back-off."""
 TOLD = ("403", "422")
@@ -43,6 +46,8 @@ MOMENTS = 5
 """At how many writes of a scenario something is done that is not done at each."""
 KILL_LOOPS = 5
 KILL_LOOP_SECONDS = 120
+COUNTED = (DEPLOYMENTS, REPLICA_SETS, PODS)
+"""Kinds by whose objects there are more or fewer pods for a while, and so other shares of the requests."""
 BEHIND = (4.0, 20.0)
 """Seconds by which the API server is behind that a new operator lists from."""
 
@@ -201,10 +206,31 @@ class Happening:
         heals = self.deed.heals and not lost
         patience = {} if heals else {"patience": PATIENCE_SECONDS}
         outcome = play(self.scenario, strike, may_stop=not heals, at_rest=at_rest, **patience)
-        problems = compared(clean(self.scenario), outcome) if heals else outcome.problems
+        # A candidate has all requests while only its pods are ready, and that is recorded.
+        shares = self.deed.resource not in COUNTED
+        problems = compared(clean(self.scenario), outcome, shares=shares) if heals else outcome.problems
         if self.write is not None and not done:
             problems.append("the write never came")
         return problems
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A stranger's object has the name of a child on which nothing depends, and goes."""
+
+    scenario: Scenario
+    write: Write
+    fault: str = "F15"
+
+    def __str__(self) -> str:
+        return f"{self.scenario.name}: {self.write}: its name is a stranger's for {TAKEN_SECONDS} s"
+
+    def problems(self) -> list[str]:
+        """Carry it out and return what is wrong: what waits for it waits no longer than that, and nothing else waits."""
+        strangers = Strangers([(self.write.kind, re.escape(self.write.name))], TAKEN_SECONDS)
+        outcome = play(self.scenario, strangers.strike, quiet=LONGEST_WAIT)
+        problems = compared(clean(self.scenario), outcome, most_writes=None)
+        return problems if strangers.taken else [*problems, "the write never came"]
 
 
 @dataclass(frozen=True)
@@ -317,7 +343,13 @@ def leaders(scenario: Scenario) -> Iterator[KillLoop | TwoLeaders]:
             yield TwoLeaders(scenario, write, mode, clean(scenario))
 
 
-FAMILIES: Sequence[Callable[[Scenario], Iterator[Plan]]] = (strikes, refusals, happenings, leaders)
+def names_taken(scenario: Scenario) -> Iterator[Taken]:
+    """Yield each child on which nothing depends whose name is a stranger's when it is first made."""
+    places = {(one.kind, one.name): one for one in reversed(clean(scenario).writes) if is_aside(one)}
+    yield from (Taken(scenario, one) for _, one in sorted(places.items()))
+
+
+FAMILIES: Sequence[Callable[[Scenario], Iterator[Plan]]] = (strikes, refusals, happenings, leaders, names_taken)
 
 
 def plans_of(scenario: Scenario) -> list[Plan]:

@@ -316,7 +316,7 @@ class Surroundings:
         """Yield who mirrors every request, and to which shadow."""
         for config_map in self.api.of(CONFIG_MAPS):
             service, suffix, _ = config_map["metadata"]["name"].partition(SUFFIX)
-            if not suffix:
+            if not suffix or FILE not in config_map["data"]:
                 continue
             told = shadow.decode(config_map["data"][FILE])
             for pod in self.api.of(PODS):

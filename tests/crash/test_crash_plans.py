@@ -23,7 +23,8 @@ SEED = int(os.environ.get("MODELMILL_CRASH_SEED", "1"))
 
 def chosen(scenario: Scenario, plans: Sequence[Plan]) -> list[Plan]:
     """Return the share of the plans of a scenario that is played this time."""
-    numbers = random.Random(f"{SEED} {scenario.name}").sample(range(len(plans)), max(1, round(len(plans) * SHARE)))
+    count = min(len(plans), max(1, round(len(plans) * SHARE)))
+    numbers = random.Random(f"{SEED} {scenario.name}").sample(range(len(plans)), count)
     return [plans[number] for number in sorted(numbers)]
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import aiohttp
 
 from modelmill import app
-from modelmill.engine import client, runtime
+from modelmill.engine import client, queue
 from modelmill.measuring import scrape
 from modelmill.serving.rollout import tracks
 
 SHORTER = (
-    (runtime, "BACKOFF_LAST", 4.0),
-    (runtime, "BACKOFF_PASSING", 4.0),
+    (queue, "BACKOFF_LAST", 4.0),
+    (queue, "BACKOFF_PASSING", 4.0),
     (client, "TIMEOUT", aiohttp.ClientTimeout(total=5, sock_connect=5)),
     (tracks, "DRAIN_SECONDS", 2),
 )

@@ -147,6 +147,19 @@ SERVING: dict[str, tuple[Change, str]] = {
     "unknown check": ({"rollout.analysis": {"checks": [{"metric": "Luck", "maximum": "1"}]}}, "checks[0].metric"),
     "threshold a number": ({"monitoring.drift.psiThreshold": 0.2}, "spec.monitoring.drift.psiThreshold"),
     "payload log in a folder": ({"payloadLog": {"uri": "file:///logs"}}, "spec.payloadLog.uri"),
+    "prefix in a folder": (
+        {
+            "batch": [
+                {
+                    "name": "new",
+                    "input": {"uri": "file:///data", "format": "csv"},
+                    "output": {"uri": "s3://data/scored"},
+                    "store": {},
+                }
+            ]
+        },
+        "spec.batch[0].input.uri",
+    ),
     "sampled beyond everything": ({"payloadLog": {"uri": "s3://logs", "sampleRatio": "2"}}, "sampleRatio must be"),
     "feedback without key": ({"feedback": {}}, "spec.feedback.keySecretRef"),
     "unknown batching": ({"runtime.batching": "Sometimes"}, "spec.runtime.batching"),

@@ -48,6 +48,8 @@ Alias = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length
 ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=44)]
 DeletionPolicy = Literal["Retain", "Delete"]
 Uri = Annotated[str, Field(pattern=r"^(s3|file)://[^\s?#]+$", min_length=6, max_length=1024)]
+S3Uri = Annotated[str, Field(pattern=r"^s3://[^\s?#]+$", min_length=6, max_length=1024)]
+"""Where a pod of ours reads or writes what must be there when it is gone: it has no folder of its own that stays."""
 Word = Annotated[str, Field(max_length=64)]
 Text = Annotated[str, Field(max_length=1024)]
 Message = Annotated[str, Field(max_length=4096)]
@@ -80,8 +82,8 @@ class SecretRef(Part):
     )
 
 
-class StoreAccess(Part):
-    """How an S3-compatible store is reached, and with which credentials."""
+class StoreKeys(Part):
+    """How an S3-compatible store is reached, and with which credentials of a Secret."""
 
     endpoint: Endpoint | None = Field(
         default=None, description="URL of the S3-compatible service. Left out: Amazon S3."
@@ -91,6 +93,11 @@ class StoreAccess(Part):
         default=None,
         description="Secret with the credentials. Left out: the identity of the pod's service account is used.",
     )
+
+
+class StoreAccess(StoreKeys):
+    """How an S3-compatible store is reached, and with which credentials."""
+
     # Objects from before the pattern may have an empty name, which Kubernetes takes for default.
     service_account_name: Annotated[ObjectName | None, BeforeValidator(lambda name: name or None)] = Field(
         default=None, description="Service account of the pods that use the store. Left out: default."

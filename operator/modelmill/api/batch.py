@@ -11,11 +11,11 @@ from modelmill.api.base import (
     Digest,
     Message,
     Part,
+    S3Uri,
     StatusPart,
     Store,
     StoreAccess,
     Timestamp,
-    Uri,
     Word,
     rules,
 )
@@ -34,7 +34,7 @@ EntryName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min
 class BatchInput(Part):
     """What is scored."""
 
-    uri: Uri = Field(
+    uri: S3Uri = Field(
         description="s3://BUCKET/PREFIX: every object below it is scored, but for empty ones and those whose name has a part "
         "that begins with _ or a dot."
     )
@@ -47,7 +47,7 @@ class BatchInput(Part):
 class BatchOutput(Part):
     """Where results go."""
 
-    uri: Uri = Field(
+    uri: S3Uri = Field(
         description="s3://BUCKET/PREFIX: each run has a folder of its own below it, with rows/ and, last, manifest.json."
     )
     columns: list[Column] | None = Field(

@@ -224,8 +224,9 @@ class InferenceServiceStatus(StatusPart):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            max_length=8,
-            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady, ScalingActive.",
+            max_length=16,
+            description="Ready, Available, Reconciling, Stalled, RolledBack, DriftDetected, MonitoringReady, ScalingActive, "
+            "ChildRefused.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

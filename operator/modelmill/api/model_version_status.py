@@ -30,7 +30,7 @@ class ModelVersionStatus(StatusPart):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            max_length=8,
+            max_length=16,
             description="Ready, Verified, Approved, GateOverridden, AliasesHeld, Deletable, ArtifactRemoved.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

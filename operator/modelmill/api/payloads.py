@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from modelmill.api.base import Decimal, Endpoint, ObjectName, Part, Region, SecretRef, Store, rules
+from modelmill.api.base import Decimal, ObjectName, Part, S3Uri, SecretRef, Store, StoreKeys, rules
 
 
-class PayloadLog(Part):
+class PayloadLog(StoreKeys):
     """Where a sample of the answered requests is written, with their answers, and with which credentials."""
 
-    model_config = Part.model_config | {
+    model_config = StoreKeys.model_config | {
         "json_schema_extra": rules(
             (
                 "double(self.sampleRatio) > 0.0 && double(self.sampleRatio) <= 1.0",
@@ -20,16 +20,12 @@ class PayloadLog(Part):
             )
         )
     }
-    uri: Annotated[str, Field(pattern=r"^s3://[^\s?#]+$", min_length=6, max_length=1024)] = Field(
+    uri: S3Uri = Field(
         description="Where to: s3://BUCKET/PREFIX. Files are written below MODEL/VERSION/YYYY/MM/DD/HH/."
     )
     sample_ratio: Decimal = Field(
         default="1", description="Share of the answered requests that are logged, above 0 and at most 1."
     )
-    endpoint: Endpoint | None = Field(
-        default=None, description="URL of the S3-compatible service. Left out: Amazon S3."
-    )
-    region: Region | None = Field(default=None, description="Region of the bucket. Left out: us-east-1.")
     secret_ref: SecretRef | None = Field(
         default=None,
         description="Secret with the credentials, which the container that serves then has: let them write below uri and do "

@@ -195,8 +195,8 @@ class TrainingJobStatus(StatusPart):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            max_length=8,
-            description="Ready, Running, Finished, DataValid, Stalled, Suspended, RetrainSuspended.",
+            max_length=16,
+            description="Ready, Running, Finished, DataValid, Stalled, Suspended, RetrainSuspended, ChildRefused.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

@@ -8,6 +8,8 @@ from typing import Any, Final
 from modelmill.api.batch import Batch, BatchRun
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.objects import InferenceService, ModelVersion
+from modelmill.api.placement import Affinity, Placement
+from modelmill.api.runtime import Runtime
 from modelmill.contracts import names
 from modelmill.contracts.batch import BatchSpec, encode_spec
 from modelmill.kube import labels
@@ -32,9 +34,12 @@ def run_name(service: InferenceService, entry: Batch, now: datetime) -> str:
 
 
 def build_job(
-    service: InferenceService, entry: Batch, run: BatchRun, version: ModelVersion, image: Image
+    service: InferenceService, entry: Batch, run: BatchRun, version: ModelVersion, image: Image, *, model_code: bool
 ) -> dict[str, Any]:
-    """Return the Job of a run of this entry with this version, which has an artifact."""
+    """Return the Job of a run of this entry with this version, which has an artifact.
+
+    model_code: whether an administrator permits models of this namespace to run code.
+    """
     artifact, store = version.spec.artifact, version.spec.store
     assert artifact is not None, "a version that serves has one"
     told = BatchSpec(
@@ -52,7 +57,8 @@ def build_job(
         names.ENV_ARTIFACT_DIGEST: artifact.digest,
         names.ENV_MODEL_FOLDER: FOLDER,
     }
-    times = service.spec.runtime.timeouts
+    runtime = service.spec.runtime
+    times = runtime.timeouts
     fetch = Container(
         name=FETCH,
         image=image,
@@ -73,6 +79,7 @@ def build_job(
         resources=entry.resources,
         args=[names.STAGE_BATCH],
         env={
+            **_as_served(runtime, model_code=model_code),
             **identity,
             names.ENV_BATCH: verbatim(encode_spec(told)),
             names.ENV_LOAD_SECONDS: str(times.load_seconds),
@@ -103,8 +110,34 @@ def build_job(
             pod=Pod(
                 init=[fetch],
                 containers=[score],
+                template=_placement(runtime),
                 service_account=entry.store.service_account_name,
                 restart_policy="Never",
             ),
         )
+    )
+
+
+def _as_served(runtime: Runtime, *, model_code: bool) -> dict[str, str]:
+    """Return the variables by which the model is the one that answers requests. Those of another image are none of ours."""
+    env = {one.name: verbatim(one.value) for one in runtime.env} if runtime.image is None else {}
+    if model_code and runtime.trusted_types:
+        env[names.ENV_SKOPS_TRUSTED] = ",".join(runtime.trusted_types)
+    if model_code and runtime.allow_python:
+        env[names.ENV_ALLOW_PYTHON] = "1"
+    return env
+
+
+def _placement(runtime: Runtime) -> Placement:
+    """Return where the pods run: on the servers' nodes. What is said about pods and priority is for servers alone.
+
+    Servers that keep away from each other would else keep these pods from every node.
+    """
+    said = runtime.pod_template
+    nodes = said.affinity.node_affinity if said.affinity is not None else None
+    return Placement(
+        node_selector=said.node_selector,
+        tolerations=said.tolerations,
+        affinity=Affinity(node_affinity=nodes) if nodes is not None else None,
+        image_pull_secrets=said.image_pull_secrets,
     )

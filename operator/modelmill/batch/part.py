@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Final
 from modelmill.api.objects import InferenceService, ModelVersion, read_inference_service, readable_model_versions
 from modelmill.api.resources import MODEL_VERSIONS
 from modelmill.batch.plan import FIELDS, plan
-from modelmill.batch.view import View
+from modelmill.batch.view import View, not_done
 from modelmill.engine.errors import NotFound
 from modelmill.engine.interface import Reads, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
@@ -24,14 +24,20 @@ from modelmill.workloads.containers import Image
 READ_AGAIN_SECONDS: Final = 5.0
 
 
-def batch_part(image: Image, reads: Reads) -> Part:
-    """Return the part. image: the server of this release, which the pods of runs have. reads: the API server."""
+def batch_part(image: Image, reads: Reads, model_code: Collection[str] = ()) -> Part:
+    """Return the part. image: the server of this release, which the pods of runs have. reads: the API server.
+
+    model_code: namespaces in which models may run code of their own; `*` for all.
+    """
+    permitted = frozenset(model_code)
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
         service = read_inference_service(parent)
         if service.metadata.deleting:
             return UNCHANGED
-        view = view_of(service, world, image, now)
+        view = replace(
+            view_of(service, world, image, now), model_code=not permitted.isdisjoint({service.namespace, "*"})
+        )
         if await _behind(view, reads):
             return replace(UNCHANGED, requeue_after=READ_AGAIN_SECONDS)
         return plan(view)
@@ -100,9 +106,9 @@ def _versions(service: InferenceService, world: World) -> Iterator[ModelVersion]
     yield from readable_model_versions(one for one in found if one is not None)
 
 
-def _refusal(job: Manifest, pods: Iterable[Manifest], world: World, now: datetime) -> str | None:
+def _refusal(job: Manifest, pods: Sequence[Manifest], world: World, now: datetime) -> str | None:
     """Return why the API server refuses pods of the Job, once that has lasted."""
-    seen, meta = list(pods), job["metadata"]
+    seen, meta = not_done(pods), job["metadata"]
     waited = refusals.waiting_for_pod(job, seen, now)
     if waited is None or waited < refusals.PATIENCE:
         return None

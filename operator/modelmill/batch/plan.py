@@ -14,9 +14,9 @@ from modelmill.batch.clock import answered, clock
 from modelmill.batch.job import run_name
 from modelmill.batch.runs import Step, followed
 from modelmill.batch.view import View
-from modelmill.engine.interface import Delete, Event
+from modelmill.engine.interface import Aside, Delete, Event
 from modelmill.engine.parts import Contribution
-from modelmill.kube.conditions import parse_timestamp, timestamp
+from modelmill.kube.conditions import is_true, parse_timestamp, timestamp
 from modelmill.kube.labels import BATCH_ANNOTATION
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import JOBS
@@ -64,7 +64,7 @@ def plan(view: View) -> Contribution:
     fields = InferenceServiceStatus(batch=tuple(told), batch_annotation=handled, scoring=_column(told))
     manifest = status_manifest(fields)
     return Contribution(
-        create=create,
+        aside=[Aside(create=[job]) for job in create],
         delete=delete,
         status={name: manifest[name] for name in FIELDS if name in manifest},
         events=events,
@@ -85,7 +85,7 @@ def _advanced(view: View, entry: Batch, known: BatchStatus, *, by_hand: bool) ->
     status = replace(known, next_time=at.next_time, schedule_hash=at.schedule_hash, message=at.problem or None)
     running = known.running
     if running is not None:
-        step = followed(view, entry, running)
+        step = followed(view, entry, running, asked_again=by_hand and not entry.suspend)
         status = replace(status, runs=(step.run, *known.runs[1:]))
         # Whoever waits for its end begins when that is written.
         return status, replace(step, again=SOON) if step.run.over and (by_hand or at.due) else step
@@ -93,7 +93,7 @@ def _advanced(view: View, entry: Batch, known: BatchStatus, *, by_hand: bool) ->
         return status, None
     stable = view.service.status.stable
     if entry.suspend or stable is None:
-        why = "it is suspended" if entry.suspend else "no version serves yet"
+        why = "it is suspended" if entry.suspend else _nothing_serves(view)
         return replace(status, message=f"a run waits: {why}"), None
     name = run_name(view.service, entry, view.now)
     if known.runs and known.runs[0].name == name:
@@ -117,6 +117,13 @@ def _advanced(view: View, entry: Batch, known: BatchStatus, *, by_hand: bool) ->
     return status, Step(run, events=(Event("Normal", "BatchStarted", fitted(words, 1000)),), again=SOON)
 
 
+def _nothing_serves(view: View) -> str:
+    spec = view.service.spec
+    if spec.suspend or spec.replicas == 0:
+        return "no version has served yet, and the service has no pods: give it some until one does"
+    return "no version serves yet"
+
+
 def _until(status: BatchStatus, now: datetime) -> Iterator[float]:
     """Yield the seconds until the schedule begins a run."""
     if status.next_time is not None:
@@ -126,7 +133,7 @@ def _until(status: BatchStatus, now: datetime) -> Iterator[float]:
 
 
 def _unwanted(view: View, told: Sequence[BatchStatus]) -> Iterator[Delete]:
-    """Yield the Jobs that nobody needs: of runs that were over long enough, and of entries that are no more.
+    """Yield the Jobs that nobody needs: of runs that were over long enough, or given up, and of entries that are no more.
 
     Jobs are deleted before the status is written: a result that is not on record yet keeps its Job. So does a run that the
     status does not know: it was put on record before its Job was made, and the status that is looked at is an older one.
@@ -138,11 +145,16 @@ def _unwanted(view: View, told: Sequence[BatchStatus]) -> Iterator[Delete]:
         run.name
         for one in told
         for run in one.runs
-        if run.name not in recorded or not _expired(run, ttl[one.name], view.now)
+        if run.name not in recorded or (_ended(view.jobs.get(run.name)) and not _expired(run, ttl[one.name], view.now))
     }
     for name, job in view.jobs.items():
         if name in known and name not in kept and _stands(job):
             yield Delete(JOBS, view.service.namespace, name, job["metadata"]["uid"])
+
+
+def _ended(job: Manifest | None) -> bool:
+    status = (job or {}).get("status") or {}
+    return is_true(status, "Complete") or is_true(status, "Failed")
 
 
 def _stands(job: Manifest | None) -> bool:

@@ -9,21 +9,28 @@ from typing import Final, Literal
 
 from modelmill.api.batch import Batch, BatchRun
 from modelmill.batch.job import build_job
-from modelmill.batch.view import View
+from modelmill.batch.view import View, not_done
 from modelmill.contracts import names
 from modelmill.contracts.batch import BatchResult, decode_result, manifest_uri
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
+from modelmill.kube.labels import BATCH_ANNOTATION
 from modelmill.kube.objects import Manifest
 from modelmill.kube.texts import fitted
 from modelmill.workloads import jobs
 from modelmill.workloads.pod_status import OOM_KILLED, ended
 
 RESULT_SECONDS: Final = 30
-"""Time for the pod of a Job that is complete to be seen with its result."""
+"""Time for the pods of a Job that has ended to be seen with what they told."""
 LOOK_AGAIN_SECONDS: Final = 5.0
 MIN_ROWS: Final = 500
 """Fewest rows whose drift is told, where spec.monitoring says nothing: fewer drift by chance."""
+DEADLINE: Final = "DeadlineExceeded"
+"""Why a Job failed whose pods were deleted for that."""
+MEND: Final = (
+    "it goes on by itself when that is mended; where the spec was wrong, correct it, and ask for another run by "
+    f"{BATCH_ANNOTATION}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +43,30 @@ class Step:
     again: float | None = None
 
 
-def followed(view: View, entry: Batch, run: BatchRun) -> Step:
-    """Return what is next of a run that is not over."""
+def followed(view: View, entry: Batch, run: BatchRun, *, asked_again: bool) -> Step:
+    """Return what is next of a run that is not over. asked_again: a person wants another one."""
     job = view.jobs.get(run.name)
     if job is None:
         return _begun(view, entry, run) if run.phase == "Pending" else _failed(view, run, _deleted(run))
     pods = view.pods.get(run.name, ())
-    # Those of other partitions that have ended well say nothing of what is in the way.
-    going = [pod for pod in pods if (pod.get("status") or {}).get("phase") != "Succeeded"]
+    going = not_done(pods)
     seen = jobs.observe(job, going, view.now, view.refusals.get(run.name))
     done = min(_count(job), run.partitions)
     if isinstance(seen, jobs.Complete):
         return _completed(view, replace(run, partitions_done=run.partitions), seen, pods)
+    run = replace(run, phase="Running", partitions_done=done)
     if isinstance(seen, jobs.Failed):
-        return _failed(view, replace(run, partitions_done=done), _why(entry, seen))
+        awaited = None if seen.failure is not None or seen.reason == DEADLINE else _awaited(view, run, seen)
+        return awaited or _failed(view, run, _why(entry, seen))
+    if seen.obstacle:
+        works = any((pod.get("status") or {}).get("phase") == "Running" for pod in going)
+        if asked_again and not works:
+            return _failed(view, run, f"Replaced: another run was asked for; {seen.obstacle}: {seen.message}")
+        return Step(replace(run, message=fitted(f"{seen.obstacle}: {fitted(seen.message, 1500)}; {MEND}", 2000)))
     message = seen.message
     if not message and seen.previous is not None:
         message = f"trying again: {seen.previous.describe()}"
-    told = fitted(f"{seen.obstacle}: {message}" if seen.obstacle else message, 2000) or None
-    return Step(replace(run, phase="Running", partitions_done=done, message=told))
+    return Step(replace(run, message=fitted(message, 2000) or None))
 
 
 def _begun(view: View, entry: Batch, run: BatchRun) -> Step:
@@ -66,7 +78,7 @@ def _begun(view: View, entry: Batch, run: BatchRun) -> Step:
     if version is None or artifact is None or artifact.digest != run.digest:
         words = f"VersionNotFound: {run.version} with the artifact {run.digest[:19]} is gone: begin another run"
         return _failed(view, run, words)
-    return Step(run, create=(build_job(view.service, entry, run, version, view.image),))
+    return Step(run, create=(build_job(view.service, entry, run, version, view.image, model_code=view.model_code),))
 
 
 def _completed(view: View, run: BatchRun, seen: jobs.Complete, pods: Sequence[Manifest]) -> Step:
@@ -77,10 +89,9 @@ def _completed(view: View, run: BatchRun, seen: jobs.Complete, pods: Sequence[Ma
         return _failed(view, run, words)
     over = replace(run, phase="Succeeded", end_time=timestamp(seen.finished), manifest=manifest_uri(run.output))
     if told is None:
-        left = (seen.finished + timedelta(seconds=RESULT_SECONDS) - view.now).total_seconds()
-        if left > 0:
-            words = "its pods are done; what they told is awaited"
-            return Step(replace(run, phase="Running", message=words), again=min(left, LOOK_AGAIN_SECONDS))
+        awaited = _awaited(view, run, seen)
+        if awaited is not None:
+            return awaited
         words = "its pods are gone and with them its counts: the manifest has them"
         return Step(replace(over, message=words), events=(_event(over, "Normal", "BatchSucceeded", words),))
     left_out = f"{told.rejected} rows were left out: {'; '.join(told.rejections)}" if told.rejected else ""
@@ -97,6 +108,15 @@ def _completed(view: View, run: BatchRun, seen: jobs.Complete, pods: Sequence[Ma
         over = replace(over, drifted_feature=fitted(told.feature, 128) or None, psi=f"{told.psi:.4g}")
         events += _drift(view, over, told)
     return Step(over, events=tuple(events))
+
+
+def _awaited(view: View, run: BatchRun, seen: jobs.Complete | jobs.Failed) -> Step | None:
+    """Return the run that waits for its pods to be seen as they ended, which a watch of its own tells; None after a time."""
+    left = (seen.finished + timedelta(seconds=RESULT_SECONDS) - view.now).total_seconds()
+    if left <= 0:
+        return None
+    words = "its Job has ended; what its pods told is awaited"
+    return Step(replace(run, phase="Running", message=words), again=min(left, LOOK_AGAIN_SECONDS))
 
 
 def _min_rows(view: View) -> int:
@@ -118,7 +138,7 @@ def _drift(view: View, run: BatchRun, told: BatchResult) -> Iterator[Event]:
 
 def _why(entry: Batch, seen: jobs.Failed) -> str:
     """Return why a Job failed, beginning with one word."""
-    if seen.reason == "DeadlineExceeded":
+    if seen.reason == DEADLINE:
         field = f"spec.batch[{entry.name}].activeDeadlineSeconds"
         return (
             f"DeadlineExceeded: it took longer than {field}, {entry.active_deadline_seconds}: raise it, or partitions"

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from modelmill.contracts.documents import read_fields, reading
 from modelmill.contracts.names import BIN_MISSING, BIN_OTHER, ONNX_FILE, REPORT_FILE, SKOPS_FILE
 
 MANIFEST_VERSION: Final = 1
@@ -240,11 +241,11 @@ def digest(content: bytes) -> str:
 def parse_manifest(content: bytes) -> Manifest:
     """Return the manifest. Raises ValueError naming the field when it is not one of this version."""
     raw = _document(content, "manifest.json")
-    try:
+    with reading("manifest.json"):
         signature = raw["signature"]
         return Manifest(
             format=raw["format"],
-            files=tuple(_known(File, item) for item in raw["files"]),
+            files=tuple(read_fields(File, item) for item in raw["files"]),
             signature=Signature(
                 task=signature["task"],
                 inputs=tuple(_tensor(item) for item in signature["inputs"]),
@@ -257,47 +258,34 @@ def parse_manifest(content: bytes) -> Manifest:
             model=raw["model"],
             version=raw["version"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"manifest.json lacks or has a wrong {error}") from None
 
 
 def parse_profile(content: bytes) -> Profile:
     """Return the profile. Raises ValueError naming the field when it is not one of this version."""
     raw = _document(content, "profile.json")
-    try:
+    with reading("profile.json"):
         features = {name: _feature(item, f"features[{name[:100]!r}]") for name, item in raw["features"].items()}
         prediction = None if raw["prediction"] is None else _feature(raw["prediction"], "prediction")
         return Profile(features=features, prediction=prediction, rows=raw["rows"], target=_range(raw.get("target")))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"profile.json lacks or has a wrong {error}") from None
 
 
 def parse_golden(content: bytes) -> Golden:
     """Return the golden rows. Raises ValueError naming the field when it is not one of this version."""
     raw = _document(content, "golden.json")
-    try:
+    with reading("golden.json"):
         return Golden(raw["inputs"], raw["outputs"], raw["absolute"], raw["relative"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"golden.json lacks or has a wrong {error}") from None
 
 
 def _document(content: bytes, name: str) -> dict[str, Any]:
-    try:
+    with reading(name):
         raw = json.loads(content)
-    except RecursionError:
-        raise ValueError(f"{name} is nested too deeply") from None
     if not isinstance(raw, dict) or raw.get("v") != MANIFEST_VERSION:
         raise ValueError(f"{name} is not version {MANIFEST_VERSION}")
     return raw
 
 
-def _known(cls: type[Any], raw: dict[str, Any]) -> Any:
-    return cls(**{name: raw[name] for name in cls.__dataclass_fields__ if name in raw})
-
-
 def _tensor(raw: dict[str, Any]) -> Tensor:
-    tensor: Tensor = _known(Tensor, {**raw, "shape": tuple(raw["shape"]), "classes": tuple(raw.get("classes") or ())})
-    return tensor
+    return read_fields(Tensor, {**raw, "shape": tuple(raw["shape"]), "classes": tuple(raw.get("classes") or ())})
 
 
 def _range(raw: Any) -> tuple[float, float] | None:
@@ -315,7 +303,7 @@ def _range(raw: Any) -> tuple[float, float] | None:
 def _feature(raw: dict[str, Any], place: str) -> FeatureProfile:
     """Return the profile of one feature. Raises ValueError when its values could not be counted by it."""
     tuples = {name: tuple(raw.get(name) or ()) for name in ("ratios", "edges", "categories")}
-    feature: FeatureProfile = _known(FeatureProfile, {**raw, **tuples})
+    feature = read_fields(FeatureProfile, {**raw, **tuples})
     place = f"profile.json: {place}"
     if feature.kind not in (NUMERIC, CATEGORICAL):
         raise ValueError(f"{place}.kind must be {NUMERIC} or {CATEGORICAL}")

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from modelmill.contracts.artifact import canonical, digest
+from modelmill.contracts.documents import reading, shown
 from modelmill.contracts.names import MANIFEST_FILE
 from modelmill.contracts.result import MAX_BYTES
 
@@ -150,26 +151,18 @@ def encode_spec(spec: BatchSpec) -> str:
 
 def decode_spec(text: str) -> BatchSpec:
     """Return the spec. Raises ValueError naming what is wrong."""
-    try:
+    with reading():
         return _spec(json.loads(text))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it lacks or has a wrong {error}") from None
 
 
 def parse_plan(content: bytes) -> BatchPlan:
     """Return the plan in a document. Raises ValueError when it is none."""
-    try:
+    with reading():
         raw = json.loads(content)
         if raw["v"] != BATCH_VERSION:
             raise ValueError(f"it is not of version {BATCH_VERSION}")
         objects = tuple(PlannedObject(str(one["name"]), int(one["size"]), str(one["etag"])) for one in raw["objects"])
         return BatchPlan(_spec(raw["spec"]), str(raw["version"]), str(raw["artifact"]), objects)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it lacks or has a wrong {error}") from None
 
 
 def encode_result(told: BatchResult) -> str:
@@ -177,9 +170,9 @@ def encode_result(told: BatchResult) -> str:
     text = ""
     for keep in (300, 100, 0):
         shorter = {
-            "manifest": _shown(told.manifest, 1024),
-            "feature": _shown(told.feature, 128),
-            "rejections": [_shown(one, keep) for one in told.rejections[:3]] if keep else [],
+            "manifest": shown(told.manifest, 1024),
+            "feature": shown(told.feature, 128),
+            "rejections": [shown(one, keep) for one in told.rejections[:3]] if keep else [],
         }
         text = json.dumps(
             {"v": BATCH_VERSION, "batch": {**asdict(told), **shorter}}, separators=(",", ":"), ensure_ascii=False
@@ -187,12 +180,6 @@ def encode_result(told: BatchResult) -> str:
         if len(text.encode()) <= MAX_BYTES:
             break
     return text
-
-
-def _shown(text: str, keep: int) -> str:
-    # A column's name may hold half a surrogate pair, which UTF-8 has no form for.
-    text = text.encode(errors="replace").decode()
-    return text if len(text) <= keep else text[:keep] + "…"
 
 
 def decode_result(text: str) -> BatchResult | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from modelmill.contracts.documents import read_fields
+
 SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
@@ -26,7 +28,7 @@ def window_of(raw: Any) -> Window | None:
     """Return the window of a decoded JSON value. Raises TypeError for no object, ValueError unless it has one measure."""
     if not raw:
         return None
-    window = Window(**{name: raw[name] for name in Window.__dataclass_fields__ if name in raw})
+    window = read_fields(Window, raw)
     if sum(measure is not None for measure in (window.last, window.rows, window.objects_newer_than)) != 1:
         raise ValueError("data.window has not exactly one of last, rows and objects_newer_than")
     return window
@@ -75,9 +77,9 @@ def schema_of(raw: Any) -> Schema | None:
     """Return the schema of a decoded JSON value; None without one. Raises TypeError or KeyError when it is of another form."""
     if not raw:
         return None
-    columns = []
-    for one in raw.get("columns") or ():
-        known = {name: one[name] for name in SchemaColumn.__dataclass_fields__ if name in one}
-        columns.append(SchemaColumn(**{**known, "categories": tuple(one.get("categories") or ())}))
+    columns = [
+        read_fields(SchemaColumn, {**one, "categories": tuple(one.get("categories") or ())})
+        for one in raw.get("columns") or ()
+    ]
     plain = {name: raw[name] for name in ("unexpected", "on_violation") if name in raw}
     return Schema(tuple(columns), **plain)

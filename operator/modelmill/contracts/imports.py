@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from modelmill.contracts.documents import read_fields
+
 IMPORT_VERSION: Final = 1
 MLFLOW: Final = "mlflow"
 IMPORT_FORMATS: Final = ("onnx", "skops", "xgboost", "lightgbm", MLFLOW)
@@ -42,7 +44,7 @@ def decode(text: str) -> ImportSpec:
     if not isinstance(raw, dict) or raw.get("v") != IMPORT_VERSION:
         raise ValueError(f"it is no import of version {IMPORT_VERSION}")
     try:
-        spec = ImportSpec(**{name: raw[name] for name in ImportSpec.__dataclass_fields__ if name in raw})
+        spec = read_fields(ImportSpec, raw)
     except TypeError as error:
         raise ValueError(str(error)) from None
     if not all(isinstance(getattr(spec, name), str) for name in ImportSpec.__dataclass_fields__ if name != "v"):

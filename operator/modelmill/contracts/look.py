@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from modelmill.contracts.artifact import canonical
 from modelmill.contracts.artifact import digest as digest_of
+from modelmill.contracts.documents import reading
 
 LISTINGS: Final = "data/listings"
 MAX_LISTING: Final = 64 << 20
@@ -69,12 +70,8 @@ def listing_document(objects: Sequence[ListedObject]) -> tuple[str, bytes]:
 
 def parse_listing(content: bytes) -> list[ListedObject]:
     """Return the objects of a document. Raises ValueError when it is none: anybody who may write to the store can have."""
-    try:
+    with reading():
         return [_object(item) for item in json.loads(content)["objects"]]
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it lacks or has a wrong {error}") from None
 
 
 def listing_digest(objects: Sequence[ListedObject]) -> str:

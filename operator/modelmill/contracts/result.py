@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+from modelmill.contracts.documents import read_fields, shown
+
 RESULT_VERSION: Final = 1
 CONTAINERS: Final = 4
 """Containers of a training pod, which share what the kubelet keeps of their messages."""
@@ -188,7 +190,7 @@ def encode(result: StageResult, limit: int = MAX_BYTES) -> str:
             ("gates", kept),
         ):
             if name in raw:
-                raw[name] = [_shown(text, keep) for text in getattr(result, name)[:16]]
+                raw[name] = [shown(text, keep) for text in getattr(result, name)[:16]]
         if not kept_of_notes:
             raw.pop("notes", None)
         text = json.dumps(raw, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -206,7 +208,7 @@ def _encoded_trials(trials: Sequence[TrialResult]) -> str:
             replace(
                 one,
                 metrics=dict(list(one.metrics.items())[: count or 1]),
-                message=_shown(one.message, keep),
+                message=shown(one.message, keep),
                 model=one.model if count else "",
             )
             for one in trials
@@ -241,8 +243,8 @@ def decode(text: str) -> StageResult:
             outcome=raw["outcome"],
             reason=str(raw.get("reason", "")),
             reasons=tuple(str(text) for text in raw.get("reasons", ())),
-            artifact=_known(Artifact, raw.get("artifact")),
-            data=_known(DataFacts, raw.get("data")),
+            artifact=None if raw.get("artifact") is None else read_fields(Artifact, raw["artifact"]),
+            data=None if raw.get("data") is None else read_fields(DataFacts, raw["data"]),
             metrics=_metrics(raw),
             champion=_champion(raw.get("champion")),
             gates=tuple(str(text) for text in raw.get("gates", ())),
@@ -277,22 +279,9 @@ def decode_data(text: str) -> DataFacts | None:
     """Return the data that a termination message of `encode_data` tells; None when it is another message."""
     try:
         raw = json.loads(text)
-        data: DataFacts | None = _known(DataFacts, raw["data"]) if raw["v"] == RESULT_VERSION else None
+        return read_fields(DataFacts, raw["data"]) if raw["v"] == RESULT_VERSION else None
     except (ValueError, RecursionError, TypeError, KeyError):
         return None
-    return data
-
-
-def _known(cls: type[Any], raw: Any) -> Any:
-    if raw is None:
-        return None
-    return cls(**{name: raw[name] for name in cls.__dataclass_fields__ if name in raw})
-
-
-def _shown(text: str, keep: int) -> str:
-    # A column's name may hold half a surrogate pair, which UTF-8 has no form for.
-    text = text.encode(errors="replace").decode()
-    return text if len(text) <= keep else text[:keep] + "…"
 
 
 def _champion(raw: Any) -> ChampionFacts | None:

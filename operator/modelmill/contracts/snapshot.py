@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from modelmill.contracts.artifact import canonical
+from modelmill.contracts.documents import reading
 
 OBJECTS: Final = "data/objects"
 SNAPSHOTS: Final = "data/snapshots"
@@ -61,13 +62,9 @@ def document_key(digest: str) -> str:
 
 def parse_document(content: bytes) -> Snapshot:
     """Return the snapshot in a document. Raises ValueError when it is none."""
-    try:
+    with reading():
         raw = json.loads(content)
         train, holdout = (tuple(_object(item) for item in raw[side]) for side in _SIDES)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it lacks or has a wrong {error}") from None
     if not train:
         raise ValueError("it has no object to train on")
     return Snapshot(train, holdout)

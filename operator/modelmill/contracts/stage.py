@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from modelmill.contracts.data import Schema, Window, schema_of, window_of
+from modelmill.contracts.documents import read_fields
 
 STAGE_VERSION = 1
 CHOICE: Final = "estimator"
@@ -274,36 +275,36 @@ def decode(text: str) -> StageSpec:
         run_uid=raw["run_uid"],
         model=raw["model"],
         version=raw["version"],
-        store=_known(Store, raw["store"]),
+        store=read_fields(Store, raw["store"]),
         data=Data(
             uri=data["uri"],
             format=data["format"],
             target=data["target"],
             exclude=tuple(data.get("exclude") or ()),
-            holdout=_known(Holdout, data.get("holdout") or {}),
+            holdout=read_fields(Holdout, data.get("holdout") or {}),
             window=window_of(data.get("window")),
             schema=schema_of(data.get("schema")),
             copy=bool(data.get("copy")),
             snapshot=data.get("snapshot"),
-            without=_known(Holdout, data["without"]) if data.get("without") else None,
+            without=read_fields(Holdout, data["without"]) if data.get("without") else None,
         ),
-        estimator=_known(Estimator, raw["estimator"]) if raw.get("estimator") else None,
+        estimator=read_fields(Estimator, raw["estimator"]) if raw.get("estimator") else None,
         primary_metric=raw.get("primary_metric"),
         primary_direction=raw.get("primary_direction", "Maximize"),
-        gates=tuple(_known(Gate, gate) for gate in raw.get("gates") or ()),
-        champion=_known(Champion, raw["champion"]) if raw.get("champion") else None,
+        gates=tuple(read_fields(Gate, gate) for gate in raw.get("gates") or ()),
+        champion=read_fields(Champion, raw["champion"]) if raw.get("champion") else None,
         seed=int(raw.get("seed", 0)),
         train_image=raw.get("train_image", ""),
-        script=_known(Script, raw["script"]) if raw.get("script") else None,
+        script=read_fields(Script, raw["script"]) if raw.get("script") else None,
         prepare_image=str(raw.get("prepare_image") or ""),
         description=str(raw.get("description") or ""),
         unless_digest=raw.get("unless_digest"),
         trial=_trial(raw["trial"]) if raw.get("trial") else None,
         search=_search(raw["search"]) if raw.get("search") else None,
-        reproduces=_known(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
+        reproduces=read_fields(Origin, raw["reproduces"]) if raw.get("reproduces") else None,
         warm_start=bool(raw.get("warm_start")),
         listed=bool(raw.get("listed")),
-        look=_known(Look, raw["look"]) if raw.get("look") else None,
+        look=read_fields(Look, raw["look"]) if raw.get("look") else None,
     )
 
 
@@ -316,17 +317,10 @@ def alone(spec: StageSpec, one: PodTrial) -> StageSpec:
 
 
 def _trial(raw: dict[str, Any]) -> Trial:
-    pod = tuple(_known(PodTrial, item) for item in raw.get("pod") or ())
-    trial: Trial = _known(Trial, {**raw, "pod": pod})
-    return trial
+    pod = tuple(read_fields(PodTrial, item) for item in raw.get("pod") or ())
+    return read_fields(Trial, {**raw, "pod": pod})
 
 
 def _search(raw: dict[str, Any]) -> Search:
-    best = tuple(_known(RankedTrial, item) for item in raw.get("best") or ())
-    search: Search = _known(Search, {**raw, "best": best})
-    return search
-
-
-def _known(cls: type[Any], raw: dict[str, Any]) -> Any:
-    """Build the dataclass from the fields it knows; others come from a newer writer."""
-    return cls(**{name: raw[name] for name in cls.__dataclass_fields__ if name in raw})
+    best = tuple(read_fields(RankedTrial, item) for item in raw.get("best") or ())
+    return read_fields(Search, {**raw, "best": best})

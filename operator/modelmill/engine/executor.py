@@ -1,15 +1,18 @@
-"""Carries a plan out: patch, apply, create, delete, finalizer, status, events, in this order, and nothing without a change."""
+"""Carries a plan out, and writes nothing without a change: patch, apply, create, delete, finalizer, status, events, aside."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
+import structlog
 
+from modelmill.engine.aside import Asides, Child, Refused
 from modelmill.engine.cache import Cache
 from modelmill.engine.children import (
     check_applied,
@@ -20,14 +23,15 @@ from modelmill.engine.children import (
     only_new,
 )
 from modelmill.engine.client import FIELD_MANAGER
-from modelmill.engine.errors import AlreadyExists, Conflict, Invalid, NotFound
+from modelmill.engine.errors import AlreadyExists, Conflict, EngineError, Invalid, NotFound
 from modelmill.engine.events import EventRecorder
 from modelmill.engine.interface import Delete, Event, Patch, Plan, Requests
 from modelmill.engine.ownership import lost_fields
+from modelmill.engine.refusals import MENDED_BY_A_PERSON, still_told, told_beside
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
-from modelmill.kube.objects import Manifest, Resource
+from modelmill.kube.objects import Key, Manifest, Resource
 
-_Child = tuple[Resource, str, str]
+log = structlog.get_logger(__name__)
 
 OnWritten = Callable[[Resource, Manifest | None, Manifest, Manifest], None]
 """Told of every object that was written: its kind, the object as it was cached and as it is, the parent whose plan it was."""
@@ -54,10 +58,12 @@ class Executor:
         self._cache = cache
         self._events = events
         self._resources = {(resource.api_version, resource.kind): resource for resource in resources}
-        self._seen: dict[_Child, _Seen] = {}
+        self._seen: dict[Child, _Seen] = {}
+        self._asides = Asides(self._apply, self._create, self.tell, self._child, _sketch)
+        self._waiting: dict[Child, set[tuple[Resource, Key]]] = {}
 
-    async def execute(self, resource: Resource, parent: Manifest, plan: Plan) -> None:
-        """Do what the plan says.
+    async def execute(self, resource: Resource, parent: Manifest, plan: Plan, now: datetime) -> Sequence[Refused]:
+        """Do what the plan says; return the children aside that are refused.
 
         Raises ApiError, NameConflict or ChildTerminating; what was done before stays done and is found next time.
         """
@@ -72,11 +78,29 @@ class Executor:
         if plan.finalizer is not None:
             parent = await self._finalizer(resource, parent, wanted=plan.finalizer)
         gone = "deletionTimestamp" in parent["metadata"] and not parent["metadata"].get("finalizers")
-        if plan.status is not None and plan.status != parent.get("status", {}) and not gone:
-            written = await self._client.replace_status(resource, {**parent, "status": plan.status})
-            self._take(resource, written, parent)
+        if not gone:
+            parent = await self._status(resource, parent, still_told(plan, parent))
         for event in plan.events:
             self.tell(parent, event)
+        refused = await self._asides.make(parent, plan.aside if not gone else ())
+        told = [(one.aside, one.error) for one in refused]
+        if not gone:
+            await self._tell_beside(resource, parent, told_beside(plan, parent, told, now))
+        return refused
+
+    async def _tell_beside(self, resource: Resource, parent: Manifest, status: Manifest | None) -> None:
+        """Write what is refused beside what the plan says; where that is refused itself, the plan's words stay."""
+        try:
+            await self._status(resource, parent, status)
+        except MENDED_BY_A_PERSON as failure:
+            log.warning("refusal not told", parent=parent["metadata"]["name"], error=str(failure))
+
+    async def _status(self, resource: Resource, parent: Manifest, status: Manifest | None) -> Manifest:
+        if status is None or status == parent.get("status", {}):
+            return parent
+        written = await self._client.replace_status(resource, {**parent, "status": status})
+        self._take(resource, written, parent)
+        return written
 
     def tell(self, parent: Manifest, event: Event) -> None:
         """Post an Event about the parent, in the background."""
@@ -93,13 +117,13 @@ class Executor:
         meta = body["metadata"]
         cached = self._cache.get(resource, meta["namespace"], meta["name"])
         if cached is not None:
-            check_created(parent, cached)
+            self._check(check_created, parent, resource, cached)
             return
         try:
             created = await self._client.create(resource, body)
         except AlreadyExists:
             created = await self._client.get(resource, meta["namespace"], meta["name"])
-            check_created(parent, created)
+            self._check(check_created, parent, resource, created)
         self._take(resource, created, parent)
 
     def _steps(self, manifests: Sequence[Manifest]) -> list[list[Manifest]]:
@@ -135,11 +159,11 @@ class Executor:
 
     async def _apply(self, parent: Manifest, manifest: Manifest) -> None:
         resource = self._resource(manifest)
-        child: _Child = (resource, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        child = self._child(manifest)
         wanted = _sketch(manifest)
         cached = self._cache.get(*child)
         if cached is not None:
-            check_applied(parent, cached)
+            self._check(check_applied, parent, resource, cached)
             seen = self._seen.get(child)
             if seen is not None and (seen.version, seen.wanted) == (cached["metadata"]["resourceVersion"], wanted):
                 return
@@ -173,10 +197,10 @@ class Executor:
             if cached is not None:
                 self._cache.drop(resource, cached)
             return only_new(body)
-        check_applied(parent, actual)
+        self._check(check_applied, parent, resource, actual)
         return only_existing(body, actual)
 
-    def _as_wanted(self, child: _Child, cached: Manifest, body: Manifest, fingerprint: str, wanted: int) -> bool:
+    def _as_wanted(self, child: Child, cached: Manifest, body: Manifest, fingerprint: str, wanted: int) -> bool:
         """Tell whether the child was applied with this body and nobody has changed what we applied."""
         if (cached["metadata"].get("annotations") or {}).get(SPEC_HASH_ANNOTATION) != fingerprint:
             return False
@@ -187,9 +211,28 @@ class Executor:
         self._seen[child] = _Seen(cached["metadata"]["resourceVersion"], lost, wanted)
         return True
 
+    def _check(
+        self, check: Callable[[Manifest, Manifest], None], parent: Manifest, resource: Resource, child: Manifest
+    ) -> None:
+        """Raise what the check does when the child is not the parent's, who is then told of the next change of it."""
+        try:
+            check(parent, child)
+        except EngineError:
+            place = (resource, child["metadata"]["namespace"], child["metadata"]["name"])
+            key = Key(parent["metadata"]["namespace"], parent["metadata"]["name"])
+            self._waiting.setdefault(place, set()).add((self._resource(parent), key))
+            raise
+
     def forget(self, resource: Resource, child: Manifest) -> None:
-        """Forget a deleted child."""
+        """Forget a deleted child, or a deleted parent."""
+        self._asides.forget_parent(child)
         self._seen.pop((resource, child["metadata"].get("namespace", ""), child["metadata"]["name"]), None)
+
+    def waiting_for(self, resource: Resource, changed: Manifest) -> Iterator[tuple[Resource, Key]]:
+        """Yield the parents that could not have the name of an object that has changed, and are to try again."""
+        child = (resource, changed["metadata"].get("namespace", ""), changed["metadata"]["name"])
+        self._asides.forget(child)
+        yield from self._waiting.pop(child, ())
 
     async def _delete(self, delete: Delete) -> None:
         try:
@@ -233,6 +276,9 @@ class Executor:
 
     def _resource(self, manifest: Manifest) -> Resource:
         return self._resources[manifest["apiVersion"], manifest["kind"]]
+
+    def _child(self, manifest: Manifest) -> Child:
+        return self._resource(manifest), manifest["metadata"]["namespace"], manifest["metadata"]["name"]
 
 
 def _sketch(manifest: Manifest) -> int:

@@ -49,6 +49,19 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """Children on which no traffic, no pod's safety and no decision depends.
+
+    apply, create: as in `Plan`, one after the other: one that is refused keeps those behind it from being made, and no others.
+    condition: type of the condition that says whether they work, which is False while one of them is refused; empty for none.
+    """
+
+    apply: Sequence[Manifest] = ()
+    create: Sequence[Manifest] = ()
+    condition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything one reconciliation wants done, in the order in which the executor does it.
 
@@ -60,9 +73,11 @@ class Plan:
         ownerReference is compared by its `modelmill.dev/owner-uid` label instead.
     delete: children that must not exist.
     finalizer: True adds the operator's finalizer to the parent, False removes it, None leaves it.
-    status: the whole status of the parent, or None to leave it. Written last and only when it differs, with the
-        resourceVersion that was planned on, so that a stale plan is refused by the API server (409) and made again.
+    status: the whole status of the parent, or None to leave it. Written when all of that is done and only when it differs,
+        with the resourceVersion that was planned on, so that a stale plan is refused by the API server (409) and made again.
     events: posted after the status was written; an event whose status write was refused is not posted.
+    aside: children that come after the status, each by itself. What is refused of them is told in the status beside what the
+        plan says, and tried again after a back-off of its own.
     requeue_after: seconds until this key should be looked at again without an event, or None.
     """
 
@@ -73,6 +88,7 @@ class Plan:
     finalizer: bool | None = None
     status: Manifest | None = None
     events: Sequence[Event] = ()
+    aside: Sequence[Aside] = ()
     requeue_after: float | None = None
 
     def with_requeue(self, seconds: float | None) -> Plan:

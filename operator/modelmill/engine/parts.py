@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import combinations
 from typing import Any, Protocol
 
-from modelmill.engine.interface import Delete, Event, Patch, Plan, World
+from modelmill.engine.interface import Aside, Delete, Event, Patch, Plan, World
 from modelmill.engine.refusals import not_ready
 from modelmill.kube.conditions import Condition, merge
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
@@ -46,7 +46,7 @@ class Child:
 class Contribution:
     """What one part wants for one object.
 
-    create, delete, patch, events, finalizer, requeue_after: as in `Plan`.
+    create, delete, patch, events, aside, finalizer, requeue_after: as in `Plan`.
     apply: the level children that must exist, in the order of their writes; None leaves all of this part's as they are.
     keep: (kind, name) of level children that may stay as they are although they are not in `apply`.
     status: the part's fields in manifest form; one that is not there is removed. None leaves them and the conditions.
@@ -62,7 +62,18 @@ class Contribution:
     status: Mapping[str, Any] | None = None
     conditions: Sequence[Condition] = ()
     events: Sequence[Event] = ()
+    aside: Sequence[Aside] = ()
     requeue_after: float | None = None
+
+    @property
+    def applied(self) -> Sequence[Manifest]:
+        """All level children that it wants."""
+        return [*(self.apply or ()), *(child for aside in self.aside for child in aside.apply)]
+
+    @property
+    def created(self) -> Sequence[Manifest]:
+        """All children that run to completion that it wants made."""
+        return [*self.create, *(child for aside in self.aside for child in aside.create)]
 
 
 UNCHANGED = Contribution(apply=None)
@@ -138,9 +149,10 @@ def _check(part: Part, contribution: Contribution) -> None:
     """Raise ValueError for what the part has not said that it writes: nobody would have been asked to permit it."""
     foreign = set(contribution.status or ()) - set(part.fields)
     foreign |= {condition.type for condition in contribution.conditions} - set(part.conditions)
-    foreign |= _kinds(contribution.create) - _declared(child for child in part.children if not child.applied)
+    foreign |= {aside.condition for aside in contribution.aside if aside.condition} - set(part.conditions)
+    foreign |= _kinds(contribution.created) - _declared(child for child in part.children if not child.applied)
     ours = [child for child in part.children if child.applied]
-    foreign |= {one["kind"] for one in contribution.apply or () if not any(_is_of(one, child) for child in ours)}
+    foreign |= {one["kind"] for one in contribution.applied if not any(_is_of(one, child) for child in ours)}
     foreign |= {patch.resource.kind for patch in contribution.patch} - _declared(ours)
     removed = {delete.resource.kind for delete in contribution.delete}
     foreign |= removed - _declared(child for child in part.children if child.removed)
@@ -201,6 +213,7 @@ def _plan(parent: Manifest, world: World, wanted: Sequence[tuple[Part, Contribut
         finalizer=any(finalizers) if finalizers else None,
         status=status,
         events=[event for said in contributions for event in said.events],
+        aside=[aside for said in contributions for aside in said.aside],
         requeue_after=min(waits) if waits else None,
     )
 
@@ -209,7 +222,7 @@ def _unwanted(parent: Manifest, world: World, part: Part, contribution: Contribu
     """Return the level children of the part that it does not want any more."""
     if contribution.apply is None:
         return []
-    stay = {(child["kind"], child["metadata"]["name"]) for child in contribution.apply}
+    stay = {(child["kind"], child["metadata"]["name"]) for child in contribution.applied}
     stay |= {(resource.kind, name) for resource, name in contribution.keep}
     unwanted = []
     for declared in (child for child in part.children if child.applied):

@@ -9,11 +9,28 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from modelmill.engine import metrics
+from modelmill.engine.errors import PASSES_BY_ITSELF, ApiError
 
 K = TypeVar("K", bound=Hashable)
 
 BACKOFF_FIRST = 1.0
 BACKOFF_LAST = 300.0
+BACKOFF_PASSING = 30.0
+"""Longest wait in seconds after an error of `errors.PASSES_BY_ITSELF`: an API server that comes back is used soon."""
+
+
+def backoff(failures: int, at_least: float = 0.0, at_most: float = BACKOFF_LAST, jitter: float = 0.0) -> float:
+    """Return the seconds to wait after so many failures in a row before this one.
+
+    1 s, doubled with each up to `at_most`, shortened by up to a half (jitter: from 0 to 1), and no less than `at_least`.
+    """
+    return max(min(BACKOFF_FIRST * 2.0 ** min(failures, 20), at_most) * (1 - jitter / 2), at_least)
+
+
+def bounds(error: Exception) -> tuple[float, float]:
+    """Return the shortest and the longest wait in seconds after an error."""
+    at_least = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
+    return at_least, BACKOFF_PASSING if isinstance(error, PASSES_BY_ITSELF) else BACKOFF_LAST
 
 
 class WorkQueue(Generic[K]):
@@ -75,13 +92,11 @@ class WorkQueue(Generic[K]):
     def retry(self, key: K, at_least: float = 0.0, at_most: float = BACKOFF_LAST, pause: float = 0.0) -> float:
         """Let a key that failed be worked on again after its backoff; return the seconds.
 
-        1 s, doubled with each failure in a row up to `at_most` seconds, each shortened at random by up to a half. pause: for
-        how many seconds it is not worked on even when it is added.
+        See `backoff`. pause: for how many seconds it is not worked on even when it is added.
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 20), at_most) * (1 - self._jitter() / 2)
-        delay = max(delay, at_least)
+        delay = backoff(failures, at_least, at_most, self._jitter())
         self._retries.inc()
         self.add_after(key, delay)
         if pause > 0:

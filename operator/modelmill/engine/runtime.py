@@ -14,11 +14,9 @@ import structlog
 from modelmill.engine import metrics
 from modelmill.engine.cache import Cache, version_number, version_of
 from modelmill.engine.errors import (
-    PASSES_BY_ITSELF,
     ApiError,
     Conflict,
     EngineError,
-    InternalError,
     NotFound,
     TooManyRequests,
 )
@@ -26,17 +24,14 @@ from modelmill.engine.executor import Executor
 from modelmill.engine.interface import Event, Requests
 from modelmill.engine.known import Known
 from modelmill.engine.listing import ABSENT_SECONDS, check_forward
-from modelmill.engine.queue import BACKOFF_LAST, WorkQueue
-from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused
+from modelmill.engine.queue import WorkQueue, bounds
+from modelmill.engine.refusals import MENDED_BY_A_PERSON, TOLD, refused, unforeseen
 from modelmill.engine.table import Concern, Controller
 from modelmill.engine.unwatched import Place
 from modelmill.kube.objects import Key, Manifest, Resource
-from modelmill.kube.texts import fitted
 
 WORKERS = 16
 LOOK_AGAIN_SECONDS = 600.0
-BACKOFF_PASSING = 30.0
-"""Longest wait in seconds after an error of `PASSES_BY_ITSELF`: an API server that comes back is used soon."""
 REFUSED_PAUSE = 3.0
 """Seconds that a key rests after what a person must mend: its children's events would else repeat the refused write at once."""
 
@@ -182,7 +177,9 @@ class ControlLoop:
         now = self._clock().replace(microsecond=0)
         try:
             plan = await self._reconcilers[controller.resource](parent, self._cache, now)
-            await self._executor.execute(controller.resource, parent, plan)
+            aside = await self._executor.execute(controller.resource, parent, plan, now)
+            metrics.RECONCILE_ERRORS.labels(controller.name).inc(sum(one.tried for one in aside))
+            plan = plan.with_requeue(min((one.seconds for one in aside), default=None))
             queue.forget(key)
             if plan.requeue_after is None:
                 queue.cancel_timer(key)
@@ -207,7 +204,7 @@ class ControlLoop:
         except Exception as error:
             result = "error"
             log.exception("reconciliation failed", controller=controller.name, object=str(key))
-            await self._tell(controller, parent, InternalError(_unforeseen(error)), now)
+            await self._tell(controller, parent, unforeseen(error), now)
             self._failed(controller, queue, key, error)
         finally:
             metrics.ACTIVE_WORKERS.labels(controller.name).dec()
@@ -254,10 +251,8 @@ class ControlLoop:
 
     def _failed(self, controller: Controller, queue: WorkQueue[Key], key: Key, error: Exception) -> None:
         metrics.RECONCILE_ERRORS.labels(controller.name).inc()
-        at_least = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
-        at_most = BACKOFF_PASSING if isinstance(error, PASSES_BY_ITSELF) else BACKOFF_LAST
         pause = REFUSED_PAUSE if isinstance(error, MENDED_BY_A_PERSON) else 0.0
-        delay = queue.retry(key, at_least, at_most, pause)
+        delay = queue.retry(key, *bounds(error), pause)
         words = str(error) if isinstance(error, EngineError) else repr(error)
         log.warning("will try again", controller=controller.name, object=str(key), error=words, seconds=round(delay, 1))
 
@@ -298,7 +293,8 @@ class ControlLoop:
         """
         if not self.known.planned:
             return
-        for kind, key in self._concerned(resource, before, obj):
+        waiting = self._executor.waiting_for(resource, obj)
+        for kind, key in (*self._concerned(resource, before, obj), *waiting):
             if (kind, key) != but and self.known.plans(kind, key):
                 self._queues[kind].add(key)
 
@@ -371,9 +367,3 @@ _FACTS: Mapping[str, Callable[[Manifest], tuple[Any, ...]]] = {
     "Pod": _pod_facts,
     "HorizontalPodAutoscaler": _autoscaler_facts,
 }
-
-
-def _unforeseen(error: Exception) -> str:
-    """Return what a person reads of an error of ours: one line, bounded."""
-    words = fitted(f"{type(error).__name__}: {error}", 300)
-    return f"an error of the operator, whose log has the trace: {words}; nothing is changed until the object can be planned"

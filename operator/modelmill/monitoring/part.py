@@ -18,7 +18,7 @@ from modelmill.api.objects import (
 )
 from modelmill.api.references import RETRAINS
 from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
-from modelmill.engine.interface import World
+from modelmill.engine.interface import Aside, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
@@ -30,6 +30,7 @@ from modelmill.monitoring.rules import RULES_SUFFIX, build_rules, rules_name
 
 FIELDS: Final = ("alerts", "monitoring", "drift")
 """Fields of the status that only this part decides (and the intake, which adds alerts)."""
+READY: Final = "MonitoringReady"
 MAX_NAMED = 4
 
 
@@ -58,7 +59,7 @@ def plan(service: InferenceService, job: Manifest | None = None) -> Contribution
     status = InferenceServiceStatus(alerts=alerts, monitoring=_monitoring(alerts, drifted), drift=drift)
     rules = build_rules(service)
     return Contribution(
-        apply=[rules] if rules is not None else [],
+        aside=[Aside([rules], condition=READY)] if rules is not None else [],
         status=_fields(status),
         conditions=[
             _drift_detected(drifted, monitoring, stable, answers=answers),
@@ -71,7 +72,7 @@ PART: Final = Part(
     "monitoring",
     contribute,
     FIELDS,
-    ("DriftDetected", "MonitoringReady"),
+    ("DriftDetected", READY),
     (Child(CONFIG_MAPS, True, suffix=RULES_SUFFIX),),
 )
 
@@ -148,12 +149,12 @@ def _ready(service: InferenceService, monitoring: Monitoring, stable: str | None
         if broken is not None:
             return broken
     if stable is None:
-        return Condition("MonitoringReady", FALSE, "NoStableVersion", "rules are written when a version serves")
+        return Condition(READY, FALSE, "NoStableVersion", "rules are written when a version serves")
     text = (
         f"rules for {stable} are in ConfigMap {rules_name(service.name)}; they work once Prometheus loads the "
         f"ConfigMaps labelled {RULES_LABEL}=true"
     )
-    return Condition("MonitoringReady", TRUE, "RulesWritten", text)
+    return Condition(READY, TRUE, "RulesWritten", text)
 
 
 def _broken_loop(name: str, job: Manifest | None) -> Condition | None:
@@ -162,13 +163,13 @@ def _broken_loop(name: str, job: Manifest | None) -> Condition | None:
         text = (
             f"spec.monitoring.retrain.trainingJob names {name}, which is not in this namespace: an alert starts nothing"
         )
-        return Condition("MonitoringReady", FALSE, "TrainingJobNotFound", f"{text}; create it, or name another one")
+        return Condition(READY, FALSE, "TrainingJobNotFound", f"{text}; create it, or name another one")
     try:
         enabled = read_training_job(without_status(job)).spec.triggers.alerts.enabled
     except ObjectInvalid as error:
         text = f"TrainingJob {name} cannot be read ({error}): an alert starts nothing; mend it"
-        return Condition("MonitoringReady", FALSE, "TrainingJobInvalid", text)
+        return Condition(READY, FALSE, "TrainingJobInvalid", text)
     if enabled:
         return None
     text = f"TrainingJob {name} does not take alerts: they start nothing; set its spec.triggers.alerts.enabled to true"
-    return Condition("MonitoringReady", FALSE, "AlertsNotEnabled", text)
+    return Condition(READY, FALSE, "AlertsNotEnabled", text)

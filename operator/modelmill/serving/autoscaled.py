@@ -18,7 +18,6 @@ from typing import Any
 from modelmill.engine.client import FIELD_MANAGER
 from modelmill.engine.ownership import lost_fields
 from modelmill.kube.conditions import FALSE, TRUE, Condition, find
-from modelmill.kube.objects import Manifest
 from modelmill.kube.texts import fitted, word
 from modelmill.serving.builders.horizontal_pod_autoscaler import build_autoscaler
 from modelmill.serving.capacity import FULL
@@ -26,6 +25,7 @@ from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.view import View
 
 UNKNOWN = "Unknown"
+SCALING_ACTIVE = "ScalingActive"
 
 
 def owned_by_autoscaler(view: View, decision: Decision) -> dict[str, tuple[int, int]]:
@@ -55,14 +55,15 @@ def autoscalers(view: View, decision: Decision) -> list[dict[str, Any]]:
     ]
 
 
-def left_to_autoscaler(deployment: dict[str, Any], existing: Manifest | None) -> dict[str, Any]:
+def left_to_autoscaler(view: View, revision: str, deployment: dict[str, Any]) -> dict[str, Any]:
     """Return what to apply in the place of a Deployment whose pods an autoscaler counts.
 
-    existing: as it is in the cluster. One without pods gets them from us: an autoscaler lets it be (Kubernetes documentation,
-    Horizontal Pod Autoscaling, implicit maintenance-mode deactivation).
+    One without pods gets them from us: an autoscaler lets it be (Kubernetes documentation, Horizontal Pod Autoscaling, implicit
+    maintenance-mode deactivation). So does one that lacks some while it has no autoscaler, which another's object may hinder.
     """
+    existing, wanted = view.deployments.get(revision), deployment["spec"]["replicas"]
     has = existing["spec"].get("replicas") if existing is not None else 0
-    if existing is None or not has:
+    if existing is None or not is_counted(view, revision, wanted):
         return deployment
     spec = {name: value for name, value in deployment["spec"].items() if name != "replicas"}
     if lost_fields(existing, {"metadata": {}, "spec": {"replicas": has}}, FIELD_MANAGER):
@@ -70,6 +71,12 @@ def left_to_autoscaler(deployment: dict[str, Any], existing: Manifest | None) ->
     # Planned on this very state: between two looks the autoscaler may have changed them.
     meta = {**deployment["metadata"], "resourceVersion": existing["metadata"]["resourceVersion"]}
     return {**deployment, "metadata": meta, "spec": {**spec, "replicas": has}}
+
+
+def is_counted(view: View, revision: str, wanted: int) -> bool:
+    """Tell whether the number of pods of a Deployment that is to have `wanted` is left as it is, to its autoscaler."""
+    has = view.has(revision)
+    return has >= wanted or (has > 0 and revision in view.autoscalers)
 
 
 def as_counted(view: View, decision: Decision) -> Decision:
@@ -87,12 +94,13 @@ def scaling_active(view: View, decision: Decision) -> list[Condition]:
     stable, autoscaling = decision.status.stable, view.spec.autoscaling
     if autoscaling is None or stable is None or not view.replicas:
         return []
-    name = "ScalingActive"
-    told = find((view.autoscalers.get(stable.revision) or {}).get("status") or {}, name)
+    told = find((view.autoscalers.get(stable.revision) or {}).get("status") or {}, SCALING_ACTIVE)
     if told is None:
-        return [Condition(name, UNKNOWN, "Pending", "its HorizontalPodAutoscaler has not looked at the pods yet")]
+        return [
+            Condition(SCALING_ACTIVE, UNKNOWN, "Pending", "its HorizontalPodAutoscaler has not looked at the pods yet")
+        ]
     if told.get("status") == TRUE:
         text = f"from {autoscaling.min_replicas} to {autoscaling.max_replicas} pods by their load"
-        return [Condition(name, TRUE, word(str(told.get("reason", "")), "ValidMetricFound"), text)]
+        return [Condition(SCALING_ACTIVE, TRUE, word(str(told.get("reason", "")), "ValidMetricFound"), text)]
     text = f"{told.get('message', '')}; the number of pods stays within its bounds and follows no load until that is mended"
-    return [Condition(name, FALSE, word(str(told.get("reason", "")), "NoMetrics"), fitted(text, 1000))]
+    return [Condition(SCALING_ACTIVE, FALSE, word(str(told.get("reason", "")), "NoMetrics"), fitted(text, 1000))]

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelmill.api.inference_service_status import CanaryTrack, PreviousTrack, StableTrack
-from modelmill.engine.interface import Patch
+from modelmill.engine.interface import Aside, Patch
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
-from modelmill.serving.autoscaled import autoscalers, left_to_autoscaler, owned_by_autoscaler
+from modelmill.serving.autoscaled import (
+    SCALING_ACTIVE,
+    autoscalers,
+    is_counted,
+    left_to_autoscaler,
+    owned_by_autoscaler,
+)
 from modelmill.serving.builders.deployment import (
     Template,
     build_deployment,
@@ -32,9 +38,11 @@ class Children:
     """apply: level children in the order of their writes. keep: Deployments that stay as they are for now, and autoscalers.
 
     waits: some of those will go once this plan's status is written. patch: the user's HTTPRoute, when its weights are others.
+    aside: what gives and takes no traffic.
     """
 
     apply: Sequence[dict[str, Any]]
+    aside: Sequence[Aside]
     patch: Sequence[Patch]
     keep: Sequence[tuple[Resource, str]]
     waits: bool
@@ -45,22 +53,30 @@ def children(view: View, decision: Decision) -> Children | None:
     if not decision.replicas:
         return None
     around, patch = _traffic(view, decision)
-    others = (
-        build_preview(view, decision.status),
-        build_shadow(view, decision.status),
-        build_pod_disruption_budget(view),
-    )
-    around += [one for one in others if one is not None]
-    counting = autoscalers(view, decision)
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)
     scaled_already = [name for name, manifest in built.items() if manifest is None]
     pods = [manifest for manifest in built.values() if manifest is not None]
     # First the Service: on a rollback it takes the traffic away before anything else changes. Without pods there is no traffic,
     # and they are what takes longest.
-    apply = [*around, *pods, *counting] if view.deployments else [*pods, *around, *counting]
+    apply = [*around, *pods] if view.deployments else [*pods, *around]
     stay = [(DEPLOYMENTS, name) for name in (*scaled_already, *keep)]
-    return Children(apply, patch, [*stay, *((HORIZONTAL_POD_AUTOSCALERS, name) for name in keep)], waits)
+    stay += [(HORIZONTAL_POD_AUTOSCALERS, name) for name in keep]
+    return Children(apply, _aside(view, decision), patch, stay, waits)
+
+
+def _aside(view: View, decision: Decision) -> list[Aside]:
+    """Return the children that give and take no traffic.
+
+    Nothing is mirrored before the Service that it goes to is ours: another of its name would get people's requests.
+    """
+    chains = (
+        (build_preview(view, decision.status), build_shadow(view, decision.status)),
+        (build_pod_disruption_budget(view),),
+    )
+    found = [[one for one in chain if one is not None] for chain in chains]
+    counting = [Aside([one], condition=SCALING_ACTIVE) for one in autoscalers(view, decision)]
+    return [*(Aside(chain) for chain in found if chain), *counting]
 
 
 def _traffic(view: View, decision: Decision) -> tuple[list[dict[str, Any]], Sequence[Patch]]:
@@ -82,10 +98,10 @@ def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | No
         name = deployment_name(view.name, track.revision)
         if template is not None:
             made = build_deployment(view, track.revision, template, replicas)
-            built[name] = left_to_autoscaler(made, existing) if track.revision in counted else made
+            built[name] = left_to_autoscaler(view, track.revision, made) if track.revision in counted else made
         elif existing is not None:
             same = existing["spec"].get("replicas") == replicas
-            left = same or (track.revision in counted and view.has(track.revision) > 0)
+            left = same or (track.revision in counted and is_counted(view, track.revision, replicas))
             built[name] = None if left else scaled(existing, replicas)
     return built
 

@@ -20,7 +20,7 @@ from modelmill.kube.labels import (
     SERVICE_LABEL,
 )
 from modelmill.kube.texts import fitted
-from modelmill.serving.autoscaled import scaling_active
+from modelmill.serving.autoscaled import SCALING_ACTIVE, scaling_active
 from modelmill.serving.health import Trouble, trouble
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import FAIL
@@ -31,7 +31,7 @@ from modelmill.serving.traffic.ports import speaks_grpc
 from modelmill.serving.traffic.preview import preview_name
 from modelmill.serving.view import View
 
-CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack", "ScalingActive")
+CONDITIONS = ("Ready", "Available", "Reconciling", "Stalled", "RolledBack", SCALING_ACTIVE)
 MAX_EVENT = 1000
 Track = StableTrack | CanaryTrack
 

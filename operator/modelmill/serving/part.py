@@ -123,6 +123,7 @@ def plan(view: View, at: Position | None) -> tuple[Contribution, InferenceServic
     described = conditions(view, decision)
     contribution = Contribution(
         apply=made.apply if made is not None else None,
+        aside=made.aside if made is not None else (),
         keep=made.keep if made is not None else (),
         patch=made.patch if made is not None else (),
         status={name: told[name] for name in FIELDS if name in told},

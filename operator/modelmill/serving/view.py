@@ -122,6 +122,17 @@ class View:
         """Return how many pods the Deployment of this revision is to have, whoever said so; 0 without one."""
         return int((self.deployments.get(revision) or {"spec": {}})["spec"].get("replicas") or 0)
 
+    def whole(self, revision: str) -> bool:
+        """Tell whether as many pods of this revision are ready as the service is to have, and none of them is about to go.
+
+        Pods of a Deployment that was made smaller are ready until its controller has chosen which ones go. Made larger again
+        meanwhile, it has fewer than are seen, until the controller has seen that too (`observedGeneration`).
+        """
+        deployment = self.deployments.get(revision) or {"metadata": {}}
+        seen = (deployment.get("status") or {}).get("observedGeneration", 0)
+        current = seen >= deployment["metadata"].get("generation", 0) and self.has(revision) >= self.replicas
+        return current and self.ready(revision) >= self.replicas
+
     def ready(self, revision: str) -> int:
         """Return how many pods of this revision are ready."""
         return self._ready.get(revision, 0)

@@ -35,7 +35,7 @@ PATIENCE_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The status after it; Jobs to make and to remove; events; and in how many seconds something is due."""
+    """The status after it; Jobs to make when it is written, and to remove; events; and in how many seconds something is due."""
 
     status: TrainingJobStatus
     create: tuple[Manifest, ...] = ()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from modelmill.api.objects import readable_model_versions, status_manifest
 from modelmill.api.training_job_status import FinishedRun, PendingTrigger, TrainingJobStatus
-from modelmill.engine.interface import Delete, Event
+from modelmill.engine.interface import Aside, Delete, Event
 from modelmill.engine.parts import UNCHANGED, Contribution
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.labels import RUN_LABEL, STEP_LABEL
@@ -63,7 +63,8 @@ def plan(view: View, trainer: Image) -> Contribution:
     if another is not None:
         events = (*events, Event("Warning", another.reason, another.message[:1000]))
     return Contribution(
-        create=[*transition.create, *look.create],
+        create=transition.create,
+        aside=[Aside(create=[job]) for job in (*transition.trials, *look.create)],
         apply=[*transition.apply, *earlier_ledger(view)],
         keep=[(CONFIG_MAPS, name) for name in kept_ledgers(view)],
         delete=[*transition.delete, *look.delete, *expired, *pruned],

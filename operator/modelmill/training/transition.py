@@ -33,11 +33,15 @@ MAX_COUNT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The status after it, what is done before that is written, events, and the run as it was seen if it goes on."""
+    """The status after it, what is done before that is written, events, and the run as it was seen if it goes on.
+
+    trials: Jobs that come after the status, since the ledger has their trials.
+    """
 
     status: TrainingJobStatus
     apply: tuple[Manifest, ...] = ()
     create: tuple[Manifest, ...] = ()
+    trials: tuple[Manifest, ...] = ()
     delete: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = ()
     seen: RunActive | None = None
@@ -125,6 +129,7 @@ def follow(view: View, run: CurrentRun, decision: Decision, trainer: Image) -> T
         made,
         apply=step.apply,
         create=(*step.create, *made.create),
+        trials=step.trials,
         delete=step.delete,
         events=(*step.events, *made.events),
     )

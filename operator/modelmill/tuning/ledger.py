@@ -9,8 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
+from modelmill.contracts.documents import read_fields
 from modelmill.kube.texts import fitted, word
 from modelmill.tuning.pruning import MOST_POINTS, thinned
 
@@ -173,7 +174,7 @@ def decode(shards: Sequence[Mapping[str, str]]) -> Ledger | None:
     if not shards:
         return None
     try:
-        header = cast(Header, _known(Header, json.loads(shards[0][HEADER_KEY])))
+        header = read_fields(Header, json.loads(shards[0][HEADER_KEY]))
         sound = _is_sound(header)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return None
@@ -193,7 +194,7 @@ def decode(shards: Sequence[Mapping[str, str]]) -> Ledger | None:
 def _entry(text: str) -> Entry | None:
     try:
         raw = json.loads(text)
-        entry = cast(Entry, _known(Entry, raw))
+        entry = read_fields(Entry, raw)
         numbers = [entry.value or 0.0, *entry.metrics.values(), *entry.reports.values()]
         steps = all(step.isascii() and step.isdigit() and len(step) <= MAX_STEP_DIGITS for step in entry.reports)
         texts = [*entry.parameters, *entry.parameters.values()]
@@ -227,10 +228,6 @@ def _is_text(value: Any) -> bool:
 
 def _is_count(value: Any, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
-
-
-def _known(cls: type[Any], raw: Mapping[str, Any]) -> Any:
-    return cls(**{name: raw[name] for name in cls.__dataclass_fields__ if name in raw})
 
 
 def _text(plain: Mapping[str, Any]) -> str:

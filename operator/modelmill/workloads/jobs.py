@@ -10,7 +10,7 @@ from typing import Any, Final
 from modelmill.contracts.names import EXIT_FINAL
 from modelmill.kube.conditions import is_true, parse_timestamp
 from modelmill.kube.objects import Manifest
-from modelmill.workloads.pod_status import Ended, blocked, first_failure, unschedulable
+from modelmill.workloads.pod_status import Ended, blocked, finished_at, first_failure, unschedulable
 from modelmill.workloads.pods import Pod, build_pod
 
 PODS_REFUSED: Final = "PodsRefused"
@@ -166,7 +166,17 @@ def newest_first(pods: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _latest_failure(pods: Sequence[Manifest]) -> Ended | None:
-    return next((end for pod in newest_first(pods) if (end := first_failure(pod)) is not None), None)
+    """Return the failure that the Job's is of: the last one, but for pods that were deleted, which ended for that."""
+    failed = [(pod, end) for pod in pods if (end := first_failure(pod)) is not None]
+    if not failed:
+        return None
+    _, last = max(failed, key=lambda one: _end_of(one[0]))
+    return last
+
+
+def _end_of(pod: Manifest) -> tuple[bool, str, str]:
+    meta = pod["metadata"]
+    return "deletionTimestamp" not in meta, finished_at(pod), meta.get("creationTimestamp", "")
 
 
 def _time(condition: Mapping[str, Any], now: datetime) -> datetime:

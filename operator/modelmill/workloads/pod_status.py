@@ -90,6 +90,12 @@ def first_failure(pod: Mapping[str, Any]) -> Ended | None:
     return None
 
 
+def finished_at(pod: Mapping[str, Any]) -> str:
+    """Return when the last container ended, RFC 3339 in UTC as the kubelet writes it; "" when none did, or none says."""
+    states = (status.get("state") or {} for status in container_statuses(pod))
+    return max(((state.get("terminated") or {}).get("finishedAt") or "" for state in states), default="")
+
+
 def blocked(pod: Mapping[str, Any]) -> Blocked | None:
     """Return why the pod cannot go on without help, or None."""
     for status in container_statuses(pod):

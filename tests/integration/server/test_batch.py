@@ -87,11 +87,12 @@ def test_the_process_of_the_model_gets_no_keys(artifact: Path, tmp_path: Path) -
     path = f"{stages.ROOT}/operator:{stages.ROOT}/images/server:{tmp_path}"
     ended = batch(
         artifact, *uris, "--format", "csv",
-        environment={"AWS_SECRET_ACCESS_KEY": "tell-nobody", "MODELMILL_FEEDBACK_KEY": "nor-this", "PYTHONPATH": path},
+        environment={"AWS_SECRET_ACCESS_KEY": "tell-nobody", "MODELMILL_FEEDBACK_KEY": "nor-this", "PYTHONPATH": path, "TZ": "Asia/Seoul"},
     )  # fmt: skip
     assert ended.code == 0, ended.output
     seen = (tmp_path / "seen").read_bytes()
     assert b"MODELMILL_BATCH=" in seen
+    assert b"TZ=Asia/Seoul" in seen, "spec.runtime.env"
     assert b"tell-nobody" not in seen
     assert b"nor-this" not in seen
 

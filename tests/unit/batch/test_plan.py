@@ -18,6 +18,7 @@ from modelmill.engine.parts import Contribution
 from modelmill.kube.conditions import timestamp
 from modelmill.workloads.containers import Image
 from tests.support import objects as o
+from tests.support.made_aside import created
 
 ENTRY: dict[str, Any] = {
     "name": "nightly",
@@ -43,6 +44,7 @@ class Played:
         self.pods: dict[str, Any] = {}
         self.refusals: dict[str, str] = {}
         self.foreign: frozenset[str] = frozenset()
+        self.model_code = False
         self.now = o.NOW
         self.events: list[str] = []
         self.last = Contribution()
@@ -59,10 +61,11 @@ class Played:
                 self.now,
                 self.refusals,
                 self.foreign,
+                self.model_code,
             )
             made = self.last = plan(view)
             self.status = json.loads(json.dumps(made.status))
-            for body in made.create:
+            for body in created(made):
                 self.jobs[body["metadata"]["name"]] = o.job(body)
             for gone in made.delete:
                 del self.jobs[gone.name]
@@ -102,7 +105,7 @@ def test_a_word_begins_one_run_with_the_version_that_serves() -> None:
     played = Played({})
     played.ask("nightly")
     first = played.step()
-    assert not first.create, "the run is put on record before its Job is made"
+    assert not created(first), "the run is put on record before its Job is made"
     assert (played.run()["phase"], played.run()["version"]) == ("Pending", "cars-1")
     played.stable = {**(played.stable or {}), "version": "cars-2"}
     played.step(3)
@@ -201,6 +204,9 @@ def test_a_run_waits_for_a_version_that_serves() -> None:
     played.ask("nightly")
     played.step(2)
     assert "no version serves yet" in played.entry()["message"]
+    played.service["spec"]["replicas"] = 0
+    played.step()
+    assert "give it some until one does" in played.entry()["message"]
     played.stable = Played({}).stable
     played.step(2)
     assert len(played.jobs) == 1
@@ -227,6 +233,10 @@ def test_a_failure_is_told_with_its_reason(failure: dict[str, Any], words: str) 
     played.step(3)
     played.end("Failed", **failure)
     played.step()
+    if failure == {"reason": "BackoffLimitExceeded"}:
+        assert (played.run()["phase"], played.last.requeue_after) == ("Running", 5.0), "its pod may still tell why"
+        played.wait(31)
+        played.step()
     assert played.run()["phase"] == "Failed"
     assert played.run()["message"].startswith(words)
     assert played.events[-1] == "BatchFailed"
@@ -283,6 +293,52 @@ def test_a_job_that_is_complete_without_a_manifest_has_failed() -> None:
     assert played.run()["message"].startswith("ManifestMissing")
 
 
+def test_the_model_is_the_one_that_answers_requests() -> None:
+    runtime: dict[str, Any] = {
+        "trustedTypes": ["mine.Model", "mine.Scaler"],
+        "allowPython": True,
+        "env": [{"name": "TZ", "value": "Asia/Seoul"}],
+        "podTemplate": {
+            "nodeSelector": {"disk": "fast"},
+            "tolerations": [{"key": "serving", "operator": "Exists"}],
+            "imagePullSecrets": [{"name": "registry"}],
+            "priorityClassName": "serving",
+            "affinity": {
+                "podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [
+                        {"labelSelector": {"matchLabels": {"app": "x"}}, "topologyKey": "kubernetes.io/hostname"}
+                    ]
+                }
+            },
+        },
+    }
+    built = {}
+    for permitted in (True, False):
+        played = Played({}, runtime=runtime)
+        played.model_code = permitted
+        played.ask("nightly")
+        played.step(2)
+        (job,) = played.jobs.values()
+        built[permitted] = job["spec"]["template"]["spec"]
+    pod = built[True]
+    told, untold = (
+        {one["name"]: one.get("value") for one in built[one]["containers"][0]["env"]} for one in (True, False)
+    )
+    assert (told["TZ"], told["MODELMILL_SKOPS_TRUSTED"]) == ("Asia/Seoul", "mine.Model,mine.Scaler")
+    assert told["MODELMILL_ALLOW_PYTHON"] == "1"
+    assert told.keys() - untold.keys() == {"MODELMILL_SKOPS_TRUSTED", "MODELMILL_ALLOW_PYTHON"}
+    assert (pod["nodeSelector"], pod["imagePullSecrets"]) == ({"disk": "fast"}, [{"name": "registry"}])
+    assert pod["tolerations"] == [{"key": "serving", "operator": "Exists"}]
+    assert not {"affinity", "priorityClassName"} & pod.keys(), "these are about servers"
+    played = Played({}, runtime={**runtime, "image": "mine/server:1"})
+    played.ask("nightly")
+    played.step(2)
+    (job,) = played.jobs.values()
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "server:1"
+    assert "TZ" not in {one["name"] for one in container["env"]}
+
+
 def test_jobs_go_when_their_time_is_over_and_with_their_entry() -> None:
     played = Played({"ttlSecondsAfterFinished": 60})
     played.ask("nightly")
@@ -334,10 +390,47 @@ def test_what_waits_is_told() -> None:
     (name,) = played.jobs
     played.refusals[name] = "the pod is refused: exceeded quota"
     played.step()
-    assert played.run()["message"] == "PodsRefused: the pod is refused: exceeded quota"
+    assert played.run()["message"].startswith("PodsRefused: the pod is refused: exceeded quota; it goes on by itself")
     played.pods[name] = [o.pod("p", [], [o.waiting("batch", "ImagePullBackOff", "no such image")], "Pending")]
     played.step()
     assert played.run()["message"].startswith("ImagePullFailed: container batch")
+    assert "no such image; it goes on by itself" in played.run()["message"]
+
+
+def test_a_run_that_cannot_go_on_makes_way_for_another_one() -> None:
+    played = Played({})
+    played.ask("nightly=1")
+    played.step(3)
+    (stuck,) = played.jobs
+    missing = o.waiting("batch", "CreateContainerConfigError", 'secret "data-keys" not found')
+    played.pods[stuck] = [o.pod("p", [], [missing], "Pending")]
+    played.step(2)
+    assert played.run()["phase"] == "Running"
+    played.service["spec"]["batch"][0]["store"]["secretRef"]["name"] = "other-keys"
+    played.step(2)
+    assert list(played.jobs) == [stuck], "it may still go on by itself"
+    played.ask("nightly=2")
+    played.wait(5)
+    played.step(3)
+    new, old = played.entry()["runs"]
+    assert (new["phase"], old["phase"]) == ("Pending", "Failed")
+    assert old["message"].startswith("Replaced: another run was asked for; ContainerConfigInvalid: container batch")
+    (job,) = played.jobs.values()
+    assert job["metadata"]["name"] == new["name"] != stuck
+    assert played.events == ["BatchStarted", "BatchFailed", "BatchStarted"]
+
+
+def test_a_run_of_which_a_pod_works_makes_way_for_none() -> None:
+    played = Played({"partitions": 2})
+    played.ask("nightly=1")
+    played.step(3)
+    (name,) = played.jobs
+    waits = o.pod("q", [], [o.waiting("batch", "ImagePullBackOff")], "Pending", created="2")
+    played.pods[name] = [o.pod("p", [], [o.running("batch")]), waits]
+    played.ask("nightly=2")
+    played.step(3)
+    assert [run["phase"] for run in played.entry()["runs"]] == ["Running"]
+    assert played.run()["message"].startswith("ImagePullFailed")
 
 
 def test_partitions_are_counted() -> None:
@@ -358,6 +451,6 @@ def test_twice_is_the_same() -> None:
     before = played.status
     made = played.step()
     assert played.status == before
-    assert not made.create
+    assert not created(made)
     assert not made.events
     assert timestamp(played.now) == timestamp(o.NOW)

@@ -1,17 +1,28 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from modelmill.engine.aside import Refused
 from modelmill.engine.cache import Cache
 from modelmill.engine.children import NEVER
-from modelmill.engine.errors import ChildTerminating, Conflict, Invalid, NameConflict, ServerFailure
+from modelmill.engine.errors import (
+    ApiError,
+    ChildTerminating,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NameConflict,
+    ServerFailure,
+)
 from modelmill.engine.executor import Executor
-from modelmill.engine.interface import Delete, Event, Patch, Plan
+from modelmill.engine.interface import Aside, Delete, Event, Patch, Plan
 from modelmill.kube.labels import IN_USE_FINALIZER, SPEC_HASH_ANNOTATION
-from modelmill.kube.objects import Resource
+from modelmill.kube.objects import Key, Resource
 from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS, JOBS
 from tests.support.fake_api import WIDGETS, FakeApi, Recorder, remove, widget
 
@@ -46,10 +57,14 @@ class World:
     async def execute(self, plan: Plan) -> list[str]:
         """Carry the plan out on the cached parent; return the writes it took."""
         before = len(self.api.writes)
+        await self.refused(plan)
+        return self.api.writes[before:]
+
+    async def refused(self, plan: Plan) -> Sequence[Refused]:
+        """Carry the plan out on the cached parent; return what is refused of its children aside."""
         parent = self.cache.get(WIDGETS, "ml", "w")
         assert parent is not None
-        await self.executor.execute(WIDGETS, parent, plan)
-        return self.api.writes[before:]
+        return await self.executor.execute(WIDGETS, parent, plan, datetime(2026, 1, 2, tzinfo=UTC))
 
     def by_hand(self, resource: Resource, name: str, *, takes: tuple[str, ...], value: Any) -> None:
         """Change a field of a child as somebody else, who becomes its owner; the watch tells of it."""
@@ -438,3 +453,128 @@ async def test_others_are_told_of_our_own_writes_once(world: World) -> None:
     await world.execute(plan)
     await world.execute(plan)
     assert told == ["Deployment d", "Job j", "Widget w"]
+
+
+TAKEN = {"name": "d", "labels": {"app": "theirs"}}
+REFUSED = {"type": "ChildRefused", "status": "True", "reason": "NameConflict"}
+
+
+def told(world: World, kind: str = "ChildRefused") -> dict[str, Any] | None:
+    status = world.api.find(WIDGETS, "w")["status"]
+    return next((one for one in status.get("conditions") or () if one["type"] == kind), None)
+
+
+async def test_children_aside_come_after_the_status_and_a_taken_name_keeps_no_other_from_being_made(
+    world: World,
+) -> None:
+    world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
+    asides = [Aside(apply=[level()]), Aside(apply=[level("e")]), Aside(create=[JOB])]
+    made = await world.execute(Plan(apply=[level("a")], status={"phase": "RolledBack"}, aside=asides))
+    assert made[:2] == ["APPLY deployments/a", "PUT widgets/w/status"]
+    assert sorted(made[2:-1]) == ["APPLY deployments/d", "APPLY deployments/e", "POST jobs/j"]
+    assert made[-1] == "PUT widgets/w/status"
+    assert world.api.find(WIDGETS, "w")["status"]["phase"] == "RolledBack"
+    condition = told(world)
+    assert condition is not None
+    assert REFUSED.items() <= condition.items()
+    assert "Deployment ml/d belongs to somebody else" in condition["message"]
+    assert [(one.type, one.reason) for one in world.recorder.events] == [("Warning", "NameConflict")]
+
+
+async def test_a_stale_plan_makes_nothing_aside(world: World) -> None:
+    world.api.put(WIDGETS, {**world.parent, "spec": {"size": 2}})
+    with pytest.raises(Conflict):
+        await world.execute(Plan(status={"phase": "x"}, aside=[Aside(apply=[level()], create=[JOB])]))
+    assert world.api.writes == ["PUT widgets/w/status"]
+
+
+async def test_a_refusal_that_goes_on_is_told_once_though_the_rest_of_the_status_changes(world: World) -> None:
+    world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
+    aside = [Aside(apply=[level()])]
+    await world.execute(Plan(status={"phase": "x"}, aside=aside))
+    first = told(world)
+    assert await world.execute(Plan(status={"phase": "x"}, aside=aside)) == []
+    assert await world.execute(Plan(status={"phase": "y"}, aside=aside)) == ["PUT widgets/w/status"]
+    world.restart()
+    assert await world.execute(Plan(status={"phase": "y"}, aside=aside)) == ["APPLY deployments/d"]
+    assert told(world) == first
+
+
+async def test_a_refused_child_is_tried_again_when_it_is_due_or_wanted_in_another_way(world: World) -> None:
+    world.api.before = lambda request: Forbidden(403, "Forbidden", "quota") if "deployments" in request else None
+    (refused,) = await world.refused(Plan(status={}, aside=[Aside(apply=[level()])]))
+    assert refused.tried
+    assert 0 < refused.seconds <= 1
+    (refused,) = await world.refused(Plan(status={}, aside=[Aside(apply=[level()])]))
+    assert not refused.tried
+    (refused,) = await world.refused(Plan(status={}, aside=[Aside(apply=[level(replicas=3)])]))
+    assert refused.tried
+    world.api.before = lambda _: None
+    list(world.executor.waiting_for(DEPLOYMENTS, level()))
+    assert await world.refused(Plan(status={}, aside=[Aside(apply=[level(replicas=3)])])) == []
+    assert told(world) is None
+
+
+async def test_what_follows_a_refused_child_of_the_same_aside_is_not_made(world: World) -> None:
+    world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
+    await world.execute(Plan(status={}, aside=[Aside(apply=[level(), level("e")], create=[JOB])]))
+    assert set(world.api.objects) == {("widgets", "ml", "w"), ("deployments", "ml", "d")}
+
+
+async def test_the_condition_of_a_refused_child_says_so_until_it_is_made(world: World) -> None:
+    works = {"type": "Works", "status": "True", "reason": "Good", "message": "it is there", "lastTransitionTime": "t"}
+    plan = Plan(status={"conditions": [works]}, aside=[Aside(apply=[level()], condition="Works")])
+    world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
+    await world.execute(plan)
+    condition = told(world, "Works")
+    assert condition is not None
+    assert (condition["status"], condition["reason"]) == ("False", "NameConflict")
+    world.restart()
+    assert await world.execute(plan) == ["APPLY deployments/d"]
+    del world.api.objects["deployments", "ml", "d"]
+    world.restart()
+    assert await world.execute(plan) == ["APPLY deployments/d", "PUT widgets/w/status"]
+    assert world.api.find(WIDGETS, "w")["status"] == plan.status
+
+
+async def test_whose_name_is_taken_is_told_when_what_has_it_changes(world: World) -> None:
+    stranger = world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
+    await world.execute(Plan(status={}, aside=[Aside(apply=[level()])]))
+    with pytest.raises(NameConflict):
+        await world.execute(Plan(apply=[level()]))
+    assert list(world.executor.waiting_for(DEPLOYMENTS, stranger)) == [(WIDGETS, Key("ml", "w"))]
+    assert list(world.executor.waiting_for(DEPLOYMENTS, stranger)) == []
+
+
+async def test_a_parent_that_goes_makes_nothing_aside(world: World) -> None:
+    gone = {**world.parent["metadata"], "deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": [IN_USE_FINALIZER]}
+    world.cache.put(WIDGETS, world.api.put(WIDGETS, {**world.parent, "metadata": gone}))
+    made = await world.execute(Plan(finalizer=False, status={"phase": "x"}, aside=[Aside(create=[JOB])]))
+    assert made == ["PATCH widgets/w"]
+
+
+async def test_an_error_of_ours_at_a_child_aside_is_told_as_its_refusal(world: World) -> None:
+    """Told as that of the whole plan, it and the plan's own status would overwrite each other for ever."""
+    plan = Plan(
+        status={"phase": "x"}, aside=[Aside(apply=[{**level(), "metadata": {**TAKEN, "namespace": "ml", "labels": 7}}])]
+    )
+    await world.execute(plan)
+    condition = told(world)
+    assert condition is not None
+    assert condition["reason"] == "InternalError"
+    assert await world.execute(plan) == []
+
+
+async def test_a_refusal_that_may_not_be_told_leaves_the_plan_as_it_is_written(world: World) -> None:
+    """E.g. by a CustomResourceDefinition of an older release, which takes no more conditions."""
+    world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
+    puts: list[str] = []
+
+    def second(request: str) -> ApiError | None:
+        if request.startswith("PUT"):
+            puts.append(request)
+        return Invalid(422, "Invalid", "status.conditions: Too many") if len(puts) > 1 else None
+
+    world.api.before = second
+    await world.execute(Plan(status={"phase": "x"}, aside=[Aside(apply=[level()])]))
+    assert world.api.find(WIDGETS, "w")["status"] == {"phase": "x"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from modelmill.engine.cache import Cache
-from modelmill.engine.interface import Delete, Event, Patch, Plan, World
+from modelmill.engine.interface import Aside, Delete, Event, Patch, Plan, World
 from modelmill.engine.parts import UNCHANGED, Child, Composed, Contribution, Part
 from modelmill.kube.conditions import Condition
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
@@ -128,6 +128,9 @@ def test_no_part_owns_what_the_engine_writes(field: str) -> None:
         (Contribution(delete=[Delete(JOBS, "ml", "a", "u")]), "Job"),
         (Contribution(patch=[Patch(SERVICES, "ml", "a", "7", {})]), "Service"),
         (Contribution(finalizer=False), "the finalizer"),
+        (Contribution(aside=[Aside(apply=[manifest(SERVICES, "a")])]), "Service"),
+        (Contribution(aside=[Aside(create=[manifest(SERVICES, "a")])]), "Service"),
+        (Contribution(aside=[Aside(condition="Ready")]), "Ready"),
     ],
 )
 def test_a_part_that_writes_what_it_does_not_own_is_a_mistake(wants: Contribution, named: str) -> None:
@@ -184,6 +187,14 @@ def test_level_children_that_no_part_wants_are_pruned() -> None:
         Delete(CONFIG_MAPS, "ml", "a", "a-uid"),
         Delete(SERVICES, "ml", "b", "b-uid"),
     ]
+
+
+def test_children_aside_are_wanted_like_the_others() -> None:
+    world = cached((SERVICES, "a"), (SERVICES, "b"))
+    aside = Aside(apply=[manifest(SERVICES, "a")], create=[manifest(JOBS, "j")])
+    plan = compose([part(wants=Contribution(aside=[aside]), children=[*LEVEL, JOB])], parent(), world)
+    assert (plan.apply, plan.create, plan.aside) == ([], [], [aside])
+    assert plan.delete == [Delete(SERVICES, "ml", "b", "b-uid")]
 
 
 def test_what_is_not_ours_or_going_or_runs_to_completion_is_not_pruned() -> None:

@@ -12,6 +12,7 @@ from modelmill.engine.parts import Contribution
 from modelmill.kube.objects import Manifest
 from modelmill.monitoring.part import FIELDS, PART, plan
 from tests.support import objects as o
+from tests.support.made_aside import applied
 
 JOB = "fuel-economy-training"
 
@@ -66,7 +67,7 @@ def test_without_monitoring_there_is_nothing_to_do(service: Any) -> None:
 
 def test_before_a_version_serves(service: Any) -> None:
     result = planned(service(version=None))
-    assert list(result.apply) == []
+    assert list(applied(result)) == []
     assert condition(result, "MonitoringReady")[:2] == ("False", "NoStableVersion")
     assert condition(result, "DriftDetected")[:2] == ("Unknown", "NoStableVersion")
     assert result.status is not None
@@ -82,7 +83,7 @@ def test_while_no_pod_is_ready_nothing_is_measured(service: Any) -> None:
     status, reason, message = condition(result, "DriftDetected")
     assert (status, reason) == ("Unknown", "NoReadyPods")
     assert message == "nothing is measured while no pod of fuel-economy-1 is ready"
-    assert result.apply, "the rules are there before the first request"
+    assert applied(result), "the rules are there before the first request"
 
 
 def test_an_alert_stays_while_no_pod_is_ready(service: Any) -> None:
@@ -96,7 +97,7 @@ def test_an_alert_stays_while_no_pod_is_ready(service: Any) -> None:
 
 def test_quiet(service: Any) -> None:
     result = planned(service())
-    assert [child["metadata"]["name"] for child in result.apply] == ["fuel-economy-modelmill-rules"]
+    assert [child["metadata"]["name"] for child in applied(result)] == ["fuel-economy-modelmill-rules"]
     assert result.status == {"monitoring": {"state": "OK"}, "drift": "no alert"}
     status, reason, message = condition(result, "MonitoringReady")
     assert (status, reason) == ("True", "RulesWritten")
@@ -148,8 +149,8 @@ def test_twice_is_the_same_and_fits_the_schema(service: Any) -> None:
     first = planned(parent)
     again = {**parent, "status": status_after(parent, first)}
     second = planned(again)
-    assert json.dumps([first.apply, first.status], sort_keys=True) == json.dumps(
-        [second.apply, second.status], sort_keys=True
+    assert json.dumps([applied(first), first.status], sort_keys=True) == json.dumps(
+        [applied(second), second.status], sort_keys=True
     )
     assert first.conditions == second.conditions
     TypeAdapter(InferenceServiceStatus).validate_python(again["status"])
@@ -171,7 +172,7 @@ def test_loop_that_would_start_nothing_is_told_with_the_mend(service: Any, job: 
     assert (status, found) == ("False", reason)
     assert JOB in message
     assert mend in message
-    assert result.apply, "the rules are written all the same"
+    assert applied(result), "the rules are written all the same"
 
 
 def test_loop_that_is_closed_is_ready(service: Any) -> None:
@@ -184,5 +185,5 @@ def test_rules_go_with_what_is_monitored(service: Any) -> None:
     """The engine removes level children that a part does not want."""
     parent = service()
     del parent["spec"]["monitoring"]
-    assert planned(parent).apply == ()
+    assert applied(planned(parent)) == []
     assert [child.resource.kind for child in PART.children if child.applied] == ["ConfigMap"]

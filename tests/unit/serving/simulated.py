@@ -281,11 +281,14 @@ class World:
             self.writes[gone.resource.kind] += 1
             self.children[gone.resource].pop(gone.name)
         self._wake = None if made.requeue_after is None else self.time + made.requeue_after // 1
-        if made.status is not None and made.status != before:
-            if self.refuse_status:
-                self._wake = self.time
-            else:
+        written = made.status is not None and made.status != before
+        if written and self.refuse_status:
+            self._wake = self.time
+        else:
+            if written:
                 self._write(made)
+            for child in (child for aside in made.aside for child in aside.apply):
+                self._apply(child)
         self.check()
         return made
 

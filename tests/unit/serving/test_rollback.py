@@ -55,6 +55,28 @@ def test_traffic_goes_first_then_the_stable_track_grows_then_the_canary_goes() -
     assert f"cars-{canary}" not in world.deployments
 
 
+def test_pods_that_are_about_to_go_do_not_let_the_canary_go() -> None:
+    """The stable track was made smaller in the plan before: its pods are all ready still, and one of them goes."""
+    world = World(replicas=2, steps=[{"weight": 50}, {"pauseSeconds": 100}], analysis=None).serving()
+    world.add("cars-2")
+    stable = world.deployments[f"cars-{world.status['stable']['revision']}"]["metadata"]["name"]
+    while world.deployments[stable]["spec"]["replicas"] == 2:
+        world.kubelet()
+        world.reconcile()
+    canary = world.status["canary"]["revision"]
+    assert world.view().ready(world.status["stable"]["revision"]) == 2
+    world.say("abort")
+    world.reconcile()
+    assert (world.status["phase"], world.status["canary"]["revision"]) == ("RollingBack", canary)
+    world.deployments[stable]["metadata"]["generation"] = 3
+    world.deployments[stable]["status"] = {"observedGeneration": 2}
+    world.reconcile()
+    assert (world.status["phase"], world.status["canary"]["revision"]) == ("RollingBack", canary)
+    world.deployments[stable]["status"] = {"observedGeneration": 3}
+    world.reconcile()
+    assert (world.status["phase"], world.status.get("canary")) == ("RolledBack", None)
+
+
 def test_canary_that_is_wanted_again_while_it_drains_begins_anew() -> None:
     world = World(steps=[{"weight": 50}, {"pauseSeconds": 100}], analysis=None).serving()
     world.add("cars-2")

@@ -7,6 +7,7 @@ import pytest
 from modelmill.kube.conditions import find
 from modelmill.serving.capacity import candidate_pods
 from tests.support import objects as o
+from tests.support.made_aside import applied
 from tests.unit.serving.simulated import ANALYSIS, KINDS, World, condition, revision_of, seconds_between
 
 
@@ -25,7 +26,7 @@ def test_first_version_is_deployed_at_once_and_serves_when_all_pods_are_ready() 
 def test_nothing_approved_is_said_and_nothing_is_made() -> None:
     world = World(versions=())
     made = world.reconcile()
-    assert made.apply == []
+    assert applied(made) == []
     assert condition(world, "Ready")[1] == "NoApprovedVersion"
     assert "modelmill.dev/model=cars" in condition(world, "Ready")[2]
     assert condition(world, "Stalled")[0] == "False"

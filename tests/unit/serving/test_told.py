@@ -6,6 +6,7 @@ from typing import Any
 
 from modelmill.kube.conditions import find
 from tests.support import objects as o
+from tests.support.made_aside import applied
 from tests.unit.serving.simulated import STEPS, World, condition
 
 QUOTA = 'pods "cars-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4'
@@ -150,7 +151,7 @@ def test_object_that_is_being_deleted_is_left_alone() -> None:
     world.add("cars-2")
     world.parent["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
     made = world.reconcile()
-    assert (list(made.apply), list(made.delete)) == ([], [])
+    assert (list(applied(made)), list(made.delete)) == ([], [])
     assert world.status["phase"] == "Stable"
 
 

@@ -14,6 +14,7 @@ from modelmill.kube import labels
 from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import InProcess, Sampler
 from tests.support import objects as o
+from tests.support.made_aside import created
 from tests.unit.training.planning import IMAGE, plan, view
 
 FACTS = result.DataFacts(o.DIGEST, 80, 20)
@@ -56,7 +57,7 @@ class Search:
         self.plans.append(made)
         for body in made.apply:
             self.maps[body["metadata"]["name"]] = owned(body)
-        for body in made.create:
+        for body in created(made):
             name = body["metadata"]["name"]
             if body["kind"] == "Job":
                 assert name not in self.jobs

@@ -14,6 +14,7 @@ from modelmill.engine.interface import Plan
 from modelmill.kube.conditions import timestamp
 from modelmill.workloads.containers import Image
 from tests.support import objects as o
+from tests.support.made_aside import created
 from tests.unit.training.planning import plan, status_of, view
 
 TRAINER = Image("trainer:1")
@@ -53,7 +54,7 @@ class Clock:
         now = o.later(self.seconds)
         made = plan(view(o.with_status(self.job, self.status), now=now, jobs=self.jobs, pods=self.pods), TRAINER)
         self.status = status_of(made)
-        for one in made.create:
+        for one in created(made):
             name = one["metadata"]["name"]
             assert name not in self.jobs
             self.jobs[name] = {**o.job(one), "metadata": {**o.job(one)["metadata"], "uid": f"uid-{name}"}}

@@ -11,6 +11,7 @@ from modelmill.contracts import result
 from modelmill.contracts.spaces import DEFAULTS
 from modelmill.kube.conditions import find
 from tests.support import objects as o
+from tests.support.made_aside import created
 from tests.unit.training.planning import IMAGE, plan, view
 from tests.unit.training.searching import FACTS, Search, searching
 
@@ -45,8 +46,8 @@ def test_data_then_trials_then_publish() -> None:
 
 def test_a_trial_is_in_the_ledger_before_its_job_is_made() -> None:
     search = searching({"parallelTrials": 2})
-    made = next(one for one in search.plans if any("-t0" in job["metadata"]["name"] for job in one.create))
-    # The executor applies before it creates.
+    made = next(one for one in search.plans if any("-t0" in job["metadata"]["name"] for job in created(one)))
+    # The executor creates aside what is in the ledger, after the status.
     (shard,) = made.apply
     assert {"00000", "00001", "search"} == set(shard["data"])
 
@@ -323,7 +324,7 @@ def test_the_api_server_is_asked_before_a_trial_that_has_ended_is_made_again() -
     search.rest()
     seen = view(parent, jobs={data: search.jobs[data]}, maps=maps, unseen_maps=search.maps, unseen_jobs=search.jobs)
     made = plan(seen, IMAGE)
-    assert not made.create
+    assert not created(made)
     assert (made.status or {})["currentRun"]["trials"] == search.run["trials"]
 
 

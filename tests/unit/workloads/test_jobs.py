@@ -34,6 +34,25 @@ def test_failure_is_the_newest_pods_first_container_that_failed() -> None:
     assert (failed.failure.container, failed.failure.exit_code) == ("two", 5)
 
 
+def partition(name: str, code: int, message: str, finished: str, *, deleted: bool = False) -> dict[str, Any]:
+    """A pod of a Job of several, all made at once."""
+    container = o.ended("batch", code, message)
+    container["state"]["terminated"]["finishedAt"] = finished
+    pod = o.pod(name, [], [container], "Failed")
+    return {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": finished}} if deleted else pod
+
+
+def test_of_pods_made_at_once_the_one_that_failed_last_by_itself_ended_the_job() -> None:
+    """The Job controller deletes the others then, which end by a signal; one that failed before was tried again."""
+    before = partition("a", 1, "the store is down", "2026-01-02T03:04:01Z")
+    cause = partition("b", 3, "row 7 is bad", "2026-01-02T03:04:05Z")
+    deleted = partition("c", 143, "stopped", "2026-01-02T03:04:06Z", deleted=True)
+    failed = seen(before, deleted, cause, conditions=[o.condition("Failed")])
+    assert isinstance(failed, Failed)
+    assert failed.failure is not None
+    assert failed.failure.message == "row 7 is bad"
+
+
 def test_between_two_tries_the_failure_before_is_known() -> None:
     active = seen(o.pod("a", [o.ended("one", 7, "boom")], [], "Failed"), failed=1)
     assert isinstance(active, Active)

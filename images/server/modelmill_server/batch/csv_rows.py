@@ -11,12 +11,11 @@ import numpy as np
 
 from modelmill_server.batch.rows import (
     BLOCK_BYTES,
-    BLOCK_CELLS,
-    BLOCK_ROWS,
     MOST_OF_ROW,
     Answers,
     Unreadable,
     Wanted,
+    rows_of_block,
     unreadable,
 )
 from modelmill_server.queries.columns import BOOL, FLOAT, TEXT, Column, Feature
@@ -50,7 +49,7 @@ class CsvFile:
     def blocks(self) -> Iterator[CsvBlock]:
         """Yield the rows."""
         width, number = len(self.names or ()), 0
-        most = max(1, min(BLOCK_ROWS, BLOCK_CELLS // max(width, 1)))
+        most = rows_of_block(width)
         places = {name: place for place, name in enumerate(self.names or ())}
         ended = self._result is None
         while not ended:

@@ -13,7 +13,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelmill_server.batch.rows import BLOCK_CELLS, BLOCK_ROWS, Answers, Unreadable, Wanted, unreadable
+from modelmill_server.batch.rows import Answers, Unreadable, Wanted, rows_of_block, unreadable
 from modelmill_server.queries.columns import FLOAT, Column, Feature
 
 GROUP_ROWS = 1 << 16
@@ -49,7 +49,7 @@ class ParquetFile:
         if self._file is None:
             return
         number = 1
-        most = max(1, min(BLOCK_ROWS, BLOCK_CELLS // max(len(self.names or ()), 1)))
+        most = rows_of_block(len(self.names or ()))
         batches = self._file.iter_batches(batch_size=most, use_threads=False)
         while True:
             try:

@@ -19,7 +19,7 @@ from modelmill_server.supervisor import CRASHED, OUT_OF_MEMORY, Phase, enter, oo
 # What the model's process gets of the environment, beside the settings of the server: nothing of a store, nor keys.
 PASSED_ON = frozenset(
     {"PATH", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "HOME", "LANG",
-     "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+     "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TZ"}
 )  # fmt: skip
 
 

@@ -22,6 +22,11 @@ Answers = Mapping[str, Any]
 """By column of the result, a 1-D array of one value per row."""
 
 
+def rows_of_block(columns: int) -> int:
+    """Return how many rows with so many columns are a block at most."""
+    return max(1, min(BLOCK_ROWS, BLOCK_CELLS // max(columns, 1)))
+
+
 @dataclass(slots=True)
 class Unreadable:
     """A row that is none: its number, from 1, and why."""

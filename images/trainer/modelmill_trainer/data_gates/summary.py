@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from modelmill.contracts.artifact import Manifest, category_text
+from modelmill.contracts.documents import reading
 from modelmill_trainer.data_gates.strength import Target
 from modelmill_trainer.kinds import BOOLEAN, DATE, EMPTY, NUMBER, TEXT
 from modelmill_trainer.ordering import moments, unmarked
@@ -145,16 +146,12 @@ def parse_summary(content: bytes) -> Summary:
     """Return what schema.json says. Raises ValueError: it comes from a store, where anybody may have written it."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES} bytes")
-    try:
+    with reading():
         raw = json.loads(content)
         if raw["v"] != VERSION:
             raise ValueError("it is not version 1")
         columns = {name: _parsed(one) for name, one in raw["columns"].items()}
         rows, copies, target = raw["rows"], raw["copies"], raw["target"]
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it lacks or has a wrong {error}") from None
     if type(rows) is not int or rows < 0 or not isinstance(target, str) or not _is_share(copies):
         raise ValueError("its counts are none")
     return Summary(rows, copies, target, columns)

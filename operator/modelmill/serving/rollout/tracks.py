@@ -49,8 +49,7 @@ def drain(
         held = replace(held, events=(Event("Normal", "Superseded", text[:MAX_TEXT]),))
     since = candidate.step_time if candidate.weight == 0 else timestamp(view.now)
     left = (parse_timestamp(since) + timedelta(seconds=DRAIN_SECONDS) - view.now).total_seconds()
-    whole = view.ready(stable.revision) >= view.replicas
-    if ((whole or left <= 0) and routed_away(view)) or not view.ready(candidate.revision):
+    if ((view.whole(stable.revision) or left <= 0) and routed_away(view)) or not view.ready(candidate.revision):
         history = with_superseded(view, candidate, why)
         return replace(held, status=replace(held.status, history=history), again=SOON)
     kept = _candidate(view, replace(candidate, step_time=since), 0)

@@ -44,7 +44,7 @@ class Step:
     """What happens now.
 
     run: with what it tells of its trials. seen: how the run goes on or ended. copying: it does not have its data yet.
-    apply: ConfigMaps of the ledger, which are written first. create, delete: Jobs.
+    apply: ConfigMaps of the ledger, which are written first. create, delete: Jobs. trials: Jobs of trials that the ledger has.
     """
 
     run: CurrentRun
@@ -52,6 +52,7 @@ class Step:
     copying: bool = False
     apply: tuple[Manifest, ...] = ()
     create: tuple[Manifest, ...] = ()
+    trials: tuple[Manifest, ...] = ()
     delete: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = ()
 
@@ -73,8 +74,8 @@ def follow_search(view: View, run: CurrentRun, trainer: Image) -> Step:
     )
     if not header.end:
         missing = [pod for pod in by_pod(ledger.running()) if job_of(run.job, pod[0]) not in view.jobs]
-        create = tuple(build_trial_job(view, run, ledger, pod, trainer) for pod in missing)
-        return replace(step, seen=_doing(view, far), create=create)
+        trials = tuple(build_trial_job(view, run, ledger, pod, trainer) for pod in missing)
+        return replace(step, seen=_doing(view, far), trials=trials)
     if header.end not in GOOD:
         ended = failed(header.end, header.message, 1, view.now)
         return replace(step, seen=replace(ended, result=replace(ended.result, data=data_facts(ledger))))
