@@ -68,8 +68,9 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	  uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	    --python-version 3.11 requirements/clients-$$name.in -o requirements/clients-$$name.txt; done
 
-proof-serving: venv cluster-up images ## No failed request: a million over 50 rollouts, 50 aborts, lost pods, scaling, and an operator and an API server that are away
-	@MODELMILL_SERVING_REQUESTS=1000000 MODELMILL_SERVING_RATE=500 $(PYTHON) -m pytest -n0 -s tests/e2e/test_no_failed_request.py
+proof-serving: venv cluster-up images ## No failed request: a million over 50 rollouts, 50 aborts, lost pods, scaling, and an operator and an API server that are away; the invariants of rollouts over 72 of them by a gateway
+	@MODELMILL_SERVING_REQUESTS=1000000 MODELMILL_SERVING_RATE=500 MODELMILL_INVARIANTS_ROUNDS=24 $(PYTHON) -m pytest -n0 -s \
+	  tests/e2e/test_no_failed_request.py tests/e2e/test_invariants.py
 
 proof: export MODELMILL_RESULTS = $(CURDIR)/build/results.jsonl
 proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodies and 300,000 of gRPC, ten minutes of mutated HTTP, 100 ends under load, a million requests, each fault of a store at each call
@@ -82,6 +83,7 @@ proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodi
 	@MODELMILL_CRASH_SHARE=1 MODELMILL_CRASH_OBJECTS=200 MODELMILL_CRASH_SEQUENCES=500 $(PYTHON) -m pytest -n 2 --dist load tests/crash
 	@MODELMILL_TIER1_PLANS=100 $(PYTHON) -m pytest tests/integration/engine/faults
 	@PYTHONPATH=operator:. $(PYTHON) -m tests.crash.guards
+	@MODELMILL_INVARIANTS_EXAMPLES=200 $(PYTHON) -m pytest tests/unit/serving/test_invariants.py
 	@MODELMILL_STORE_SHARE=1 $(PYTHON) -m pytest -n 2 --dist load tests/integration/store_faults
 	@PYTHONPATH=operator:. $(PYTHON) -m tests.crash.table $$MODELMILL_RESULTS
 	@MODELMILL_CRASHES=all MODELMILL_ARTIFACT_MUTATIONS=600 $(PYTHON) -m pytest tests/unit/artifacts

@@ -38,7 +38,8 @@ class Bad(Exception):
 @dataclass
 class Account:
     """sent, failed: requests by arm. versions: answers by version. failures: the first TOLD, with their second. reopened: kept
-    connections that the server had closed between two requests.
+    connections that the server had closed between two requests. answers: when each was asked for and came, s since 1970, and
+    its version, where they are kept.
     """
 
     began: float = field(default_factory=time.monotonic)
@@ -48,6 +49,7 @@ class Account:
     failures: list[str] = field(default_factory=list)
     reopened: int = 0
     seconds: list[float] = field(default_factory=list)
+    answers: list[tuple[float, float, str]] | None = None
 
     def fail(self, arm: str, error: BaseException) -> None:
         self.failed[arm] += 1
@@ -65,6 +67,7 @@ class Account:
             "p50": ranked[len(ranked) // 2] if ranked else None,
             "p99": ranked[len(ranked) * 99 // 100] if ranked else None,
             "seconds": time.monotonic() - self.began,
+            "answers": self.answers,
         }
 
 
@@ -72,14 +75,14 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Load:
-    """Sends the requests of one model to one address."""
+    """Sends the requests of one model to one address. name: what they say the host is. each: whether to keep each answer."""
 
-    def __init__(self, host: str, port: int, model: str) -> None:
-        self.account = Account()
+    def __init__(self, host: str, port: int, model: str, name: str = "", *, each: bool = False) -> None:
+        self.account = Account(answers=[] if each else None)
         self._address = (host, port)
         self._free: deque[Connection] = deque()
         self._chance = random.Random(11)
-        self._rows = [self._row(model, host) for _ in range(50)]
+        self._rows = [self._row(model, name or host) for _ in range(50)]
 
     def _row(self, model: str, host: str) -> tuple[bytes, bytes, float]:
         chance = self._chance
@@ -148,6 +151,7 @@ class Load:
         """Send one request, its body over so many seconds; check the answer; tell whether the connection stays."""
         reader, writer = connection
         head, body, expected = self._chance.choice(self._rows)
+        began = time.time()
         if seconds:
             writer.write(head + header + b"\r\n" + body[:20])
             for piece in range(20, len(body), 40):
@@ -165,14 +169,19 @@ class Load:
         if abs(told["outputs"][0]["data"][0] - expected) > TOLERANCE:
             raise Bad(f"{told['outputs'][0]['data'][0]} instead of {expected}")
         self.account.versions[told["model_version"]] += 1
+        if self.account.answers is not None:
+            self.account.answers.append((began, time.time(), told["model_version"]))
         return fields.get("connection") != "close"
 
 
 class Running:
     """The load as a process of its own, so that the test's own work does not delay it."""
 
-    def __init__(self, host: str, model: str, rate: float, requests: int) -> None:
-        words = ["--host", host, "--model", model, "--rate", str(rate), "--requests", str(requests)]
+    def __init__(
+        self, host: str, model: str, rate: float, requests: int, name: str = "", *, each: bool = False
+    ) -> None:
+        words = ["--host", host, "--model", model, "--rate", str(rate), "--requests", str(requests), "--name", name]
+        words += ["--each"] if each else []
         self._words = [sys.executable, "-m", "tests.support.open_loop", *words]
         self._process: subprocess.Popen[str] | None = None
         self.account: dict[str, Any] = {}
@@ -203,8 +212,11 @@ async def _main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--requests", type=int, required=True)
+    parser.add_argument("--name", default="")
+    parser.add_argument("--each", action="store_true")
     options = parser.parse_args()
-    load, stop = Load(options.host, options.port, options.model), asyncio.Event()
+    load = Load(options.host, options.port, options.model, options.name, each=options.each)
+    stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await load.run(options.rate, options.requests, stop)
     print(json.dumps(load.account.told()), flush=True)

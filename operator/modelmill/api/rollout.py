@@ -171,5 +171,8 @@ class Rollout(Part):
     )
     traffic: Traffic = Field(default_factory=Traffic, description="How a version gets its share of the requests.")
     progress_deadline_seconds: int = Field(
-        default=600, ge=10, le=86_400, description="Longest time that new pods may take to become ready."
+        default=600,
+        ge=10,
+        le=86_400,
+        description="Longest time that new pods may take to become ready, and gateways to take a weight.",
     )

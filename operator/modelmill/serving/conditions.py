@@ -241,7 +241,7 @@ def _stalled(view: View, decision: Decision, seen: Trouble | None) -> Condition:
         return Condition("Stalled", TRUE, seen.reason, f"{seen.message}; {mend}")
     if status.failed_revision:
         return Condition("Stalled", TRUE, "RolledBack", _rolled_back(status).message)
-    if status.phase == "Deploying" and status.stable is not None:
+    if status.phase in ("Deploying", RESUMING) and status.stable is not None:
         if seen is not None and seen.hopeless:
             return Condition("Stalled", TRUE, seen.reason, seen.message)
         deployment = view.deployments.get(status.stable.revision) or {}

@@ -24,6 +24,8 @@ from modelmill.workloads.pod_status import (
 HOPELESS_RESTARTS = 3
 PODS_REFUSED = "PodsRefused"
 UNSCHEDULABLE = "Unschedulable"
+NEVER_STARTED = frozenset({"ImagePullFailed", "ContainerConfigInvalid"})
+"""Reasons of pods that a person must mend, by another spec for example."""
 MAX_TEXT = 1000
 
 

@@ -40,6 +40,7 @@ ENVIRONMENT = {"MODELMILL_TRAINER_IMAGE": "trainer:1", "MODELMILL_SERVER_IMAGE":
 (SERVING,) = [row for row in app.controllers(app.config_from(ENVIRONMENT)) if row.resource == INFERENCE_SERVICES]
 KINDS = {child.resource.kind: child.resource for child in SERVING.children if child.applied}
 STATUS_SCHEMA = structural(InferenceServiceStatus)
+STATUS = TypeAdapter(InferenceServiceStatus)
 
 ANALYSIS: dict[str, Any] = {
     "intervalSeconds": 5,
@@ -294,7 +295,7 @@ class World:
     def _write(self, made: Plan) -> None:
         assert made.status is not None
         assert not list(unknown_fields(made.status, STATUS_SCHEMA, "status"))
-        TypeAdapter(InferenceServiceStatus).validate_python(made.status)
+        STATUS.validate_python(made.status)
         self.writes["status"] += 1
         self.parent = {**self.parent, "status": dict(made.status)}
         self.events += [event.reason for event in made.events]

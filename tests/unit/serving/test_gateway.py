@@ -12,7 +12,7 @@ from modelmill.kube.resources import SERVICES
 from modelmill.workloads.pod_status import is_ready
 from tests.unit.serving.events import EVENTS, happen
 from tests.unit.serving.gatewayed import OWN, PARENT, THEIRS, Gatewayed, backends, route
-from tests.unit.serving.simulated import condition, revision_of, seconds_between
+from tests.unit.serving.simulated import ANALYSIS, condition, revision_of, seconds_between
 
 STEPS = [{"weight": 10}, {"pauseSeconds": 10}, {"weight": 50}, {"pauseSeconds": 10}]
 
@@ -74,19 +74,89 @@ def test_the_clock_of_a_step_starts_when_the_gateway_has_taken_its_weight() -> N
     assert world.lost == 0
 
 
-def test_a_gateway_that_takes_nothing_holds_the_rollout_for_ever_and_harms_nobody() -> None:
-    world = gatewayed().serving()
+@pytest.mark.parametrize(
+    "rollout",
+    [{"steps": STEPS}, *({"steps": None, "strategy": name} for name in ("BlueGreen", "Shadow", "Direct"))],
+)
+def test_a_version_whose_weight_no_gateway_takes_in_time_is_taken_back(rollout: dict[str, Any]) -> None:
+    if rollout.get("strategy") == "Shadow":
+        rollout = {**rollout, "shadow": {"seconds": 1}, "analysis": {**ANALYSIS, "onInsufficientData": "Pass"}}
+    elif "strategy" in rollout:
+        rollout = {**rollout, "analysis": None}
+    world = gatewayed(progressDeadlineSeconds=60, **rollout).serving()
     assert isinstance(world, Gatewayed)
     world.lag = 10**9
     world.add("cars-2")
-    world.run(2000)
+    world.run(50)
     assert world.status["phase"] == "RollingOut"
-    assert world.got == {"cars-1": 40}
-    assert condition(world, "Ready")[0] == "True"
+    assert "for at most 60 s" in condition(world, "Reconciling")[2]
     assert "has not answered about it yet" in condition(world, "Reconciling")[2]
+    world.run(150)
+    told = world.status["failedMessage"]
+    assert "ProgressDeadlineExceeded: the gateways have not taken weight" in told
+    assert "after 60 s; Gateway edge/gateway has not answered about it yet" in told
+    assert world.status["phase"] == "RollingBack", (
+        "its pods stay until the gateways have said that they send it nothing"
+    )
+    assert (world.got, world.lost) == ({"cars-1": 40}, 0)
+    assert condition(world, "Ready")[0] == "True"
     world.lag = 0
-    world.run(60)
+    world.run(2)
+    assert (world.status["phase"], len(world.deployments)) == ("RolledBack", 1)
+    world.say("retry")
+    world.run(100)
     assert world.status["stable"]["version"] == "cars-2"
+
+
+def test_promotion_by_a_person_waits_for_its_own_weight_and_not_for_that_of_the_step_before() -> None:
+    world = gatewayed(steps=[{"weight": 20}, {"pause": "Manual"}], progressDeadlineSeconds=60).serving()
+    assert isinstance(world, Gatewayed)
+    world.add("cars-2")
+    world.run(30)
+    assert world.status["canary"]["routedTime"]
+    world.lag = 10**9
+    world.say("promote-full")
+    world.run(5)
+    assert (world.status["canary"]["weight"], world.status["canary"]["actualWeight"]) == (100, 20)
+    assert "routedTime" not in world.status["canary"]
+    world.run(120)
+    assert "have not taken weight 100 after 60 s" in world.status["failedMessage"]
+
+
+def test_a_step_that_has_its_weight_when_it_begins_says_so_at_once() -> None:
+    world = gatewayed(steps=[{"weight": 20}, {"pauseSeconds": 30}], analysis=None).serving()
+    assert isinstance(world, Gatewayed)
+    world.add("cars-2")
+    world.run(5)
+    canary = world.status["canary"]
+    assert (canary["step"], canary["routedTime"]) == (1, canary["stepTime"])
+
+
+def test_a_weight_that_was_given_once_in_a_step_has_no_deadline_again() -> None:
+    world = gatewayed(steps=[{"weight": 20}, {"pause": "Manual"}], progressDeadlineSeconds=60).serving()
+    assert isinstance(world, Gatewayed)
+    world.add("cars-2")
+    world.run(80)
+    assert world.status["phase"] == "Paused"
+    world.lag = 5
+    spec = world.parent["spec"]["rollout"]["traffic"]
+    world.parent["spec"]["rollout"]["traffic"] = {**spec, "hostnames": ["vans.example.com"]}
+    world.reconcile()
+    world.run(80)
+    assert (world.status["phase"], world.status["canary"]["actualWeight"]) == ("Paused", 20)
+
+
+def test_a_weight_that_is_refused_ends_the_rollout_with_the_words_of_the_refusal() -> None:
+    world = gatewayed(progressDeadlineSeconds=60).serving()
+    assert isinstance(world, Gatewayed)
+    world.add("cars-2")
+    world.reconcile()
+    assert world.status["canary"]["version"] == "cars-2"
+    world.refuses = "no listener fits the hostnames"
+    world.run(100)
+    assert world.status["phase"] == "RolledBack"
+    assert "no listener fits the hostnames" in world.status["failedMessage"]
+    assert world.lost == 0
 
 
 def test_a_gateway_that_does_not_exist_is_told_of_a_service_at_rest() -> None:
@@ -294,7 +364,7 @@ def test_a_route_that_the_gateway_refuses_is_told_with_its_words() -> None:
     assert condition(world, "Stalled")[0] == "False"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=24, deadline=None)
 @given(
     st.integers(1, 4),
     st.booleans(),
@@ -327,7 +397,7 @@ def test_any_order_of_events_with_a_gateway(replicas: int, own: bool, events: li
     assert world.weights == (100, 0)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.integers(1, 4),
     st.integers(0, 9),

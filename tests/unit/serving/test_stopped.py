@@ -130,6 +130,71 @@ def test_pods_that_cannot_come_back_make_way_for_a_version_that_can() -> None:
     assert world.status["stable"]["version"] == "cars-2"
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({"waiting": {"reason": "CrashLoopBackOff"}, "lastState": {"exitCode": 1}}, "CrashLoop"),
+        ({"waiting": {"reason": "ErrImagePull"}}, "ImagePullFailed"),
+    ],
+)
+def test_pods_in_trouble_that_may_pass_are_not_back(state: dict[str, Any], reason: str) -> None:
+    world = World().serving()
+    change(world, suspend=True)
+    world.run(5)
+    world.slow = {"cars-1"}
+    start(world)
+    world.kubelet()
+    told = {"name": "server", "restartCount": 1, "state": {"waiting": state["waiting"]}}
+    if "lastState" in state:
+        told["lastState"] = {"terminated": state["lastState"]}
+    for pod in world.pods:
+        pod["status"]["containerStatuses"] = [told]
+    world.reconcile()
+    assert (world.status["phase"], world.status["readyReplicas"]) == ("Resuming", "0/4")
+    assert condition(world, "Ready")[:2] == ("False", reason)
+    world.slow = set()
+    world.run(3)
+    assert world.status["phase"] == "Stable"
+
+
+def test_a_version_that_may_come_back_is_not_replaced_by_one_that_nobody_judged() -> None:
+    world = World().serving()
+    change(world, suspend=True)
+    world.run(5)
+    world.add("cars-2")
+    world.slow = {"cars-1"}
+    start(world)
+    world.run(20)
+    assert (world.status["phase"], len(world.deployments)) == ("Resuming", 1)
+    world.slow = set()
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("Stable", "cars-2")
+
+
+def test_pods_that_do_not_come_back_in_time_make_way_for_another_version() -> None:
+    world = World(progressDeadlineSeconds=60).serving()
+    change(world, suspend=True)
+    world.run(5)
+    world.slow = {"cars-1"}
+    start(world)
+    world.run(200)
+    assert world.status["phase"] == "Resuming", "there is no other"
+    world.add("cars-2")
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("Stable", "cars-2")
+
+
+def test_pods_that_never_come_back_are_told() -> None:
+    world = World().serving()
+    change(world, suspend=True)
+    world.run(5)
+    world.broken = {"cars-1"}
+    start(world)
+    world.run(5)
+    assert (world.status["phase"], world.status["readyReplicas"]) == ("Resuming", "0/4")
+    assert condition(world, "Stalled")[:2] == ("True", "GoldenMismatch")
+
+
 def test_pods_without_room_are_waited_for() -> None:
     world = World().serving()
     change(world, suspend=True)

@@ -62,7 +62,7 @@ def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tupl
         text = f"{candidate.version} is paused at weight {at.weight} by a person: {asked.new['pause']}"
         return paused, (Event("Normal", "Paused", text),)
     if asked.says("promote_full"):
-        fast = replace(candidate, skips_steps="Person", step=0, step_time=now, paused=None, pause_time=None)
+        fast = replace(entered(candidate, 0, now), skips_steps="Person")
         text = f"{candidate.version} is promoted as soon as its pods are ready, without further steps and measurements"
         text += f": {asked.new['promote_full']}"
         return fast, (Event("Normal", "PromotedByPerson", text),)

@@ -30,7 +30,7 @@ from modelmill.serving.rollout.mirroring import makes_mirror, mirrored_first
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
-from modelmill.serving.rollout.stopped import resumed, stopped, was_stopped
+from modelmill.serving.rollout.stopped import patience, resumed, stopped, was_stopped
 from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks
 from modelmill.serving.target import Problem, Target, may_be_tried, retry_text
 from modelmill.serving.traffic.shares import only_revision
@@ -76,8 +76,9 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
             return stopped(view, _first(view, target))
     if not view.replicas:
         return stopped(view, hold(view, _kept(stable, target), problem))
-    if was_stopped(view):
-        return resumed(view, hold(view, _kept(stable, target), problem))
+    left = patience(view, stable) if _may_start(view, stable, target) else None
+    if was_stopped(view) and (left is None or left > 0):
+        return resumed(view, hold(view, _kept(stable, target), problem), left)
     if candidate is not None and at is not None:
         if isinstance(target, Problem) or target.revision != candidate.revision:
             return drain(view, stable, candidate, problem, _why_not(view, candidate, target))
@@ -90,9 +91,16 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
     if target.revision == stable.revision:
         held = hold(view, _kept(stable, target), None)
         return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
-    if not may_be_tried(view, target) or (view.route is not None and view.route.reason):
+    if not _may_start(view, stable, target):
         return hold(view, stable, None)
     return _start(view, stable, target, wished=aim.accepted)
+
+
+def _may_start(view: View, stable: StableTrack, target: Target | Problem) -> bool:
+    """Tell whether another version is to serve, and nothing keeps its rollout from beginning."""
+    if isinstance(target, Problem) or target.revision == stable.revision:
+        return False
+    return may_be_tried(view, target) and not (view.route is not None and view.route.reason)
 
 
 def given_up(view: View, candidate: CanaryTrack, at: Position) -> bool:
@@ -202,9 +210,8 @@ def _skips(view: View, target: Target, *, wished: bool) -> Literal["Rollback", "
 
 def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position, asked: Asked) -> Decision:
     """Measure, then go on, wait, take back or promote."""
-    if at.routed and view.route is not None and candidate.routed_time is None:
-        candidate = replace(candidate, routed_time=timestamp(view.now))
-    reason = _failure(view, candidate, at)
+    candidate = _noted(view, candidate, at)
+    reason = _failure(view, stable, candidate, at)
     if reason is None and asked.says("abort"):
         reason = f"Aborted: by a person, {ABORT_ANNOTATION}={asked.new['abort']}"
     if reason is not None:
@@ -236,6 +243,7 @@ def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position)
     events: tuple[Event, ...] = ()
     candidate, paused = paused_by_step(view, entered(candidate, at.index + 1, timestamp(view.now)))
     at = position_of(view, candidate)
+    candidate = _noted(view, candidate, at)
     if at.step.weight is not None:
         text = f"{candidate.version}: {at.weighed}, step {at.index + 1} of {len(at.steps)}"
         events = (Event("Normal", "WeightSet", text),)
@@ -244,15 +252,35 @@ def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position)
     return replace(tracks(view, stable, candidate, at), events=(*events, *paused), again=again)
 
 
-def _failure(view: View, candidate: CanaryTrack, at: Position) -> str | None:
+def _noted(view: View, candidate: CanaryTrack, at: Position) -> CanaryTrack:
+    """Return the candidate with the time at which the gateways were first seen to give the weight of the step."""
+    if not at.routed or view.route is None or candidate.routed_time is not None:
+        return candidate
+    return replace(candidate, routed_time=timestamp(view.now))
+
+
+def _failure(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> str | None:
     """Return why the candidate must be taken back whatever was measured, or None."""
     seen = trouble(view, candidate.revision)
     if seen is not None and seen.hopeless:
         return f"{seen.reason}: {seen.message}"
     if at.deadline_left is not None and at.deadline_left <= 0:
-        why = f": {seen.message}" if seen is not None else ""
-        return f"ProgressDeadlineExceeded: {at.ready} of {at.wanted} pods ready after {at.deadline_seconds} s{why}"
+        missing, why = _missing(view, stable, candidate, at)
+        return f"ProgressDeadlineExceeded: {missing} after {at.deadline_seconds} s{why}"
     return None
+
+
+def _missing(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> tuple[str, str]:
+    """Return what the step waits for, and why it does not come, as far as that is known."""
+    if at.ready < at.wanted:
+        missing, late = f"{at.ready} of {at.wanted} pods ready", candidate.revision
+    elif view.route is None:
+        missing, late = f"{view.ready(stable.revision)} pods of {stable.version} ready, too few", stable.revision
+    else:
+        why = f"; {view.route.message}" if view.route.message else view.route.waits
+        return f"the gateways have not taken weight {at.weight}", why
+    seen = trouble(view, late)
+    return missing, f": {seen.message}" if seen is not None else ""
 
 
 def _fail(view: View, stable: StableTrack, candidate: CanaryTrack, why: str) -> Decision:

@@ -24,7 +24,7 @@ class Position:
     strategy, steps, analysis: what is done. index: the step that is being done; the steps may have become fewer meanwhile.
     weight: share of traffic wanted in it, percent. wanted, ready: pods of the candidate.
     ends: when the step's time is over; None for a step that takes no time.
-    deadline_left: seconds until missing readiness is a failure; None while all pods of the weight are ready.
+    deadline_left: seconds until missing readiness, or a weight that is not given, is a failure; None while nothing is missing.
     deadline_seconds: how long that is from its beginning.
     measure_left: seconds until the next measurement is due, at most 0 when it is; None without an analysis.
     passed: as many measurements in a row as are asked for passed in this step. resumed: a person let it go on in this
@@ -99,6 +99,7 @@ class Position:
         """Return what the step waits for and what comes then. Changes only with the step and the readiness."""
         if not self.routed and self.ready >= self.wanted:
             waits = "waits until the gateways give the weight, or the stable version has the pods for it"
+            waits += f", for at most {self.deadline_seconds} s" if self.deadline_left is not None else ""
         elif self.ready < self.wanted:
             missing = self.wanted - self.ready
             waits = f"waits for {missing} of {self.wanted} pods, for at most {self.deadline_seconds} s"
@@ -124,6 +125,7 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
     weight = weight_at(steps, index)
     wanted, ready = _wanted(view, rollout.strategy, steps, index), view.ready(candidate.revision)
     ends = _end(view, candidate, steps, index, analysis)
+    routed = _routed(view, candidate, rollout.strategy, weight, header_at(steps, index))
     return Position(
         strategy=rollout.strategy,
         steps=steps,
@@ -135,13 +137,13 @@ def position_of(view: View, candidate: CanaryTrack) -> Position:
         began=parse_timestamp(candidate.step_time),
         now=view.now,
         ends=ends,
-        deadline_left=_deadline_left(view, candidate) if ready < wanted else None,
+        deadline_left=_deadline_left(view, candidate) if ready < wanted else _route_left(view, candidate, routed),
         deadline_seconds=view.spec.rollout.progress_deadline_seconds,
         measure_left=_measure_left(view, candidate, analysis, ends) if analysis is not None else None,
         passed=analysis is not None and enough_passed(candidate, analysis),
         resumed=candidate.resumed,
         paused=candidate.paused,
-        routed=_routed(view, candidate, rollout.strategy, weight, header_at(steps, index)),
+        routed=routed,
         share=_share(view, rollout.strategy, weight),
     )
 
@@ -221,6 +223,16 @@ def _deadline_left(view: View, candidate: CanaryTrack) -> float:
     if available is not None:
         gone = available["status"] == "False"
         since = max(since, parse_timestamp(available["lastTransitionTime"]) if gone else view.now)
+    limit = timedelta(seconds=view.spec.rollout.progress_deadline_seconds)
+    return (since + limit - view.now).total_seconds()
+
+
+def _route_left(view: View, candidate: CanaryTrack, routed: bool) -> float | None:
+    """The time runs from when the step's pods are ready. A weight that was given once in the step has no deadline again."""
+    if routed or candidate.routed_time is not None:
+        return None
+    since = parse_timestamp(candidate.step_time)
+    since = max(since, view.ready_since(candidate.revision) or since)
     limit = timedelta(seconds=view.spec.rollout.progress_deadline_seconds)
     return (since + limit - view.now).total_seconds()
 

@@ -7,11 +7,14 @@ ends: it begins anew when the pods of the stable version are back.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final, Literal
 
+from modelmill.api.inference_service_status import StableTrack
 from modelmill.api.tracks import STOPPED
 from modelmill.engine.interface import Event
-from modelmill.serving.health import UNSCHEDULABLE, trouble
+from modelmill.kube.conditions import FALSE, find, parse_timestamp
+from modelmill.serving.health import NEVER_STARTED, UNSCHEDULABLE, trouble
 from modelmill.serving.history import with_superseded
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.tracks import SOON
@@ -48,17 +51,37 @@ def was_stopped(view: View) -> bool:
     return view.status.phase in (*STOPPED, RESUMING)
 
 
-def resumed(view: View, held: Decision) -> Decision:
+def patience(view: View, stable: StableTrack) -> float | None:
+    """Return the seconds until another version may take the place of pods that were to come back, at most 0 when it may now.
+
+    None while they are waited for however long that takes: where there is no room for them, there is none for a candidate's.
+    """
+    if view.ready(stable.revision) >= view.replicas:
+        return None
+    seen = trouble(view, stable.revision)
+    if seen is not None and (seen.refused or seen.reason == UNSCHEDULABLE):
+        return None
+    if seen is not None and (seen.hopeless or seen.reason in NEVER_STARTED):
+        return 0.0
+    available = find((view.deployments.get(stable.revision) or {}).get("status") or {}, "Available")
+    if available is None or available["status"] != FALSE:
+        return None
+    until = parse_timestamp(available["lastTransitionTime"]) + timedelta(
+        seconds=view.spec.rollout.progress_deadline_seconds
+    )
+    return (until - view.now).total_seconds()
+
+
+def resumed(view: View, held: Decision, again: float | None) -> Decision:
     """Return the decision about the stable track alone, of a service whose pods are to come back.
 
     Nothing is rolled out meanwhile: a candidate would be the only one that answers. That they are back is written down before
-    a candidate takes their room, or a plan that did not see its status written would wait for them again.
+    a candidate takes their room, or a plan that did not see its status written would wait for them again. again: seconds
+    until something else is to be done than to wait.
     """
     stable = held.status.stable
     if stable is None:
         return held
-    seen = trouble(view, stable.revision)
-    # Where there is no room for its pods, there is none for those of a candidate.
-    if view.ready(stable.revision) < view.replicas and (seen is None or seen.refused or seen.reason == UNSCHEDULABLE):
-        return replace(held, status=replace(held.status, phase=RESUMING))
+    if view.ready(stable.revision) < view.replicas:
+        return replace(held, status=replace(held.status, phase=RESUMING), again=again)
     return replace(held, again=SOON)
