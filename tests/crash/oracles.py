@@ -152,16 +152,20 @@ def untold(obj: Object) -> Iterator[str]:
         yield "rests without an end of its run"
 
 
-def compared(clean: Outcome, disturbed: Outcome, most_writes: int | None = MOST_WRITES) -> list[str]:
+def compared(
+    clean: Outcome, disturbed: Outcome, most_writes: int | None = MOST_WRITES, *, shares: bool = True
+) -> list[str]:
     """Return what is wrong with a disturbed run: its own problems, another end, too many writes.
 
-    most_writes: how many times as many there may be; None when it does not matter.
+    most_writes: how many times as many there may be; None when it does not matter. shares: whether the greatest shares of
+    candidates that were taken back are to be the same.
     """
     problems = list(disturbed.problems)
     if not disturbed.end:
         return problems
+    seen = (lambda obj: obj) if shares else _without_shares
     for name in sorted(clean.end.keys() | disturbed.end.keys()):
-        one, other = clean.end.get(name), disturbed.end.get(name)
+        one, other = seen(clean.end.get(name)), seen(disturbed.end.get(name))
         if one is None or other is None:
             problems.append(f"{name} is {'left over' if one is None else 'missing'} at the end")
         elif one != other:
@@ -169,6 +173,15 @@ def compared(clean: Outcome, disturbed: Outcome, most_writes: int | None = MOST_
     if most_writes is not None and len(disturbed.writes) > most_writes * len(clean.writes):
         problems.append(f"{len(disturbed.writes)} writes instead of {len(clean.writes)}")
     return problems
+
+
+def _without_shares(obj: Any) -> Any:
+    """Return the object without the shares in the history of an InferenceService."""
+    status = (obj or {}).get("status") or {}
+    if "history" not in status:
+        return obj
+    history = [{name: part for name, part in entry.items() if name != "weight"} for entry in status["history"]]
+    return {**obj, "status": {**status, "history": history}}
 
 
 def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:

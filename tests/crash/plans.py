@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from modelmill import app
 from modelmill.kube.objects import Resource
-from modelmill.kube.resources import PODS
+from modelmill.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from tests.crash.deeds import ByHand, Deed, deeds, deeds_to_parents
 from tests.crash.faults import (
     GONE_BEFORE_ANSWER,
@@ -43,6 +43,8 @@ MOMENTS = 5
 """At how many writes of a scenario something is done that is not done at each."""
 KILL_LOOPS = 5
 KILL_LOOP_SECONDS = 120
+COUNTED = (DEPLOYMENTS, REPLICA_SETS, PODS)
+"""Kinds by whose objects there are more or fewer pods for a while, and so other shares of the requests."""
 BEHIND = (4.0, 20.0)
 """Seconds by which the API server is behind that a new operator lists from."""
 
@@ -201,7 +203,9 @@ class Happening:
         heals = self.deed.heals and not lost
         patience = {} if heals else {"patience": PATIENCE_SECONDS}
         outcome = play(self.scenario, strike, may_stop=not heals, at_rest=at_rest, **patience)
-        problems = compared(clean(self.scenario), outcome) if heals else outcome.problems
+        # A candidate has all requests while only its pods are ready, and that is recorded.
+        shares = self.deed.resource not in COUNTED
+        problems = compared(clean(self.scenario), outcome, shares=shares) if heals else outcome.problems
         if self.write is not None and not done:
             problems.append("the write never came")
         return problems
