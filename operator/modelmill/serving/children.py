@@ -22,7 +22,7 @@ from modelmill.serving.builders.pod_disruption_budget import build_pod_disruptio
 from modelmill.serving.builders.shadow import build_shadow
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.target import template_now
-from modelmill.serving.traffic.gateway import build_traffic
+from modelmill.serving.traffic.gateway import build_traffic, is_told
 from modelmill.serving.traffic.service import build_preview, build_service
 from modelmill.serving.view import View
 
@@ -31,7 +31,8 @@ from modelmill.serving.view import View
 class Children:
     """apply: level children in the order of their writes. keep: Deployments that stay as they are for now, and autoscalers.
 
-    waits: some of those will go once this plan's status is written. patch: the user's HTTPRoute, when its weights are others.
+    waits: some of those will go, or the route will give more, once this plan's status is written. patch: the user's HTTPRoute,
+    when its weights are others.
     """
 
     apply: Sequence[dict[str, Any]]
@@ -54,6 +55,7 @@ def children(view: View, decision: Decision) -> Children | None:
     counting = autoscalers(view, decision)
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)
+    waits = waits or (view.route is not None and not is_told(view, decision))
     scaled_already = [name for name, manifest in built.items() if manifest is None]
     pods = [manifest for manifest in built.values() if manifest is not None]
     # First the Service: on a rollback it takes the traffic away before anything else changes. Without pods there is no traffic,
