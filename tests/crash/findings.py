@@ -32,7 +32,7 @@ FINDINGS: Sequence[Finding] = (
         "A child that lost its owner reference just when nothing wanted it any more was found by nobody, and stayed.",
     ),
     Finding(
-        "traffic by routes: status InferenceService cars #12: 409 for 600 s",
+        "traffic by routes: status InferenceService cars #11: 409 for 600 s",
         "While its status was refused, a route was given the next step's weight and the one of before by turns.",
     ),
     Finding(
