@@ -49,10 +49,10 @@ check: venv ## Format, lint, types, import rules, generated files
 	@echo "==> import rules"
 	@PYTHONPATH=operator:images/trainer:images/server .venv/bin/lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }; rm -f .lint-imports.log
 	@echo "==> generated files"
-	@PYTHONPATH=operator $(PYTHON) hack/generate/all.py --check
+	@PYTHONPATH=operator:images/trainer:. $(PYTHON) hack/generate/all.py --check
 
 generate: venv ## Write the generated files anew
-	@PYTHONPATH=operator $(PYTHON) hack/generate/all.py
+	@PYTHONPATH=operator:images/trainer:. $(PYTHON) hack/generate/all.py
 
 format: venv ## Format the code
 	@.venv/bin/ruff format -q $(CODE)

@@ -70,8 +70,8 @@ class Kube:
         except NotFoundError:
             return None
 
-    def list(self, kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-        """Return the objects of a kind in a namespace, by label selector."""
+    def list(self, kind: str, namespace: str | None = None, selector: str = "") -> list[dict[str, Any]]:
+        """Return the objects of a kind in a namespace (in all when None), by label selector."""
         found = self._of(kind).get(namespace=namespace, label_selector=selector or None)
         return [dict(one) for one in found.to_dict().get("items") or ()]
 

@@ -6,9 +6,9 @@ Templates, since Helm never upgrades what is in a chart's own crds/ folder.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from hack.generated import ROOT, keep
+
 SOURCE = ROOT / "crds"
 TARGET = ROOT / "charts" / "modelmill" / "templates" / "crds"
 HEAD = "{{- /* Generated from crds/ by `make generate`. */ -}}\n{{- if .Values.crds.enabled }}\n"
@@ -36,20 +36,8 @@ def template(crd: str) -> str:
 
 def main() -> int:
     """Return 0 when the templates are up to date or were written."""
-    check = "--check" in sys.argv
-    wanted = {path.name: template(path.read_text()) for path in SOURCE.glob("*.yaml")}
-    present = {path.name: path.read_text() for path in TARGET.glob("*.yaml")} if TARGET.exists() else {}
-    stale = sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
-    for name in stale if not check else ():
-        if name in wanted:
-            TARGET.mkdir(parents=True, exist_ok=True)
-            (TARGET / name).write_text(wanted[name])
-        else:
-            (TARGET / name).unlink()
-    if stale:
-        text = "out of date, run `make generate`: " if check else "written: "
-        print(text + ", ".join(f"charts/modelmill/templates/crds/{name}" for name in stale))
-    return 1 if stale and check else 0
+    wanted = {TARGET / path.name: template(path.read_text()) for path in SOURCE.glob("*.yaml")}
+    return keep(wanted, TARGET.glob("*.yaml"))
 
 
 if __name__ == "__main__":

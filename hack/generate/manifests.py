@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from hack.generated import ROOT, keep
+
 CHART = ROOT / "charts" / "modelmill"
 TARGET = ROOT / "manifests" / "install.yaml"
 NAMESPACE = "modelmill-system"
@@ -79,21 +80,11 @@ def _without_helm(one: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """Return 0 when the file is up to date or was written."""
-    check = "--check" in sys.argv
     helm = find_helm()
     if helm is None:
         print("helm is not there, so manifests/install.yaml was not looked at: python3 hack/cluster bin builds it")
-        return 0 if check else 1
-    text = render(helm)
-    if TARGET.exists() and TARGET.read_text() == text:
-        return 0
-    if check:
-        print("out of date, run `make generate`: manifests/install.yaml")
-        return 1
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(text)
-    print("written: manifests/install.yaml")
-    return 0
+        return 0 if "--check" in sys.argv else 1
+    return keep({TARGET: render(helm)})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
-ROOT = Path(__file__).resolve().parents[2]
+from hack.generated import ROOT, keep
+
 FOLDER = ROOT / "images" / "server"
 PROTO = "modelmill_server/protocols/inference.proto"
 MADE = ("modelmill_server/protocols/inference_pb2.py", "modelmill_server/protocols/inference_pb2.pyi")
@@ -22,18 +23,7 @@ def main() -> int:
         argv = ["protoc", f"-I{FOLDER}", f"-I{include}", f"--python_out={folder}", f"--pyi_out={folder}", PROTO]
         if protoc.main(argv):
             return 1
-        late = 0
-        for name in MADE:
-            made = (Path(folder) / name).read_bytes()
-            target = FOLDER / name
-            if target.exists() and target.read_bytes() == made:
-                continue
-            if "--check" in sys.argv:
-                print(f"{target.relative_to(ROOT)} is out of date: run `make generate`", file=sys.stderr)
-                late = 1
-            else:
-                target.write_bytes(made)
-    return late
+        return keep({FOLDER / name: (Path(folder) / name).read_bytes() for name in MADE})
 
 
 if __name__ == "__main__":

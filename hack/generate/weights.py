@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "operator"), str(ROOT)]
-
-from modelmill.serving.capacity import divided, share  # noqa: E402
+from hack.generated import ROOT, keep
+from modelmill.serving.capacity import divided, share
 
 PATH = ROOT / "docs" / "reference" / "weights.md"
 REPLICAS = range(1, 21)
@@ -78,15 +75,7 @@ def _cell(replicas: int, weight: int, surge: int) -> str:
 
 def main() -> int:
     """Return 0 when the page is up to date or was written."""
-    text = page()
-    if PATH.exists() and PATH.read_text(encoding="utf-8") == text:
-        return 0
-    if "--check" in sys.argv:
-        print(f"out of date, run `make generate`: {PATH.name}")
-        return 1
-    PATH.write_text(text, encoding="utf-8")
-    print(f"written: {PATH.name}")
-    return 0
+    return keep({PATH: page()})
 
 
 if __name__ == "__main__":

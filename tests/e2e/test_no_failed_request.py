@@ -5,7 +5,6 @@ A sample runs here; `make proof-serving` runs it with a million requests: MODELM
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.lines import inference_service, table, training_job
+from tests.support.lines import inference_service, release, table, training_job
 from tests.support.open_loop import Running
 
 ALONE = True
@@ -50,21 +49,11 @@ def status(cluster: Cluster) -> dict[str, Any]:
     return cluster.status("InferenceService", MODEL)
 
 
-def release(cluster: Cluster, number: int) -> str:
-    """Make one more version, of the same artifact."""
-    good = cluster.get("ModelVersion", f"{MODEL}-1")
-    version = copy.deepcopy({name: good[name] for name in ("apiVersion", "kind", "spec")})
-    version["metadata"] = {"name": f"{MODEL}-{number}", "labels": {"modelmill.dev/model": MODEL}}
-    version["spec"].pop("lineage", None)
-    cluster.apply(version)
-    return f"{MODEL}-{number}"
-
-
 def one_round(cluster: Cluster, number: int) -> None:
     """Promote a version, take another one back at half of the traffic, and let a pod go or come."""
-    version = release(cluster, 2 * number)
+    version = release(cluster, MODEL, 2 * number)
     cluster.wait_stable(MODEL, version, 120)
-    aborted = release(cluster, 2 * number + 1)
+    aborted = release(cluster, MODEL, 2 * number + 1)
     cluster.wait("traffic of the canary", lambda: (status(cluster).get("canary") or {}).get("actualWeight", 0) > 0, 120)
     cluster.kube.annotate("InferenceService", MODEL, cluster.namespace, abort=f"round {number}")
     cluster.wait(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import random
@@ -68,6 +69,16 @@ def inference_service(name: str, **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {**base, **spec},
     }
+
+
+def release(cluster: Cluster, model: str, number: int) -> str:
+    """Make one more version, of the artifact of the first one; return its name."""
+    good = cluster.get("ModelVersion", f"{model}-1")
+    version = copy.deepcopy({name: good[name] for name in ("apiVersion", "kind", "spec")})
+    version["metadata"] = {"name": f"{model}-{number}", "labels": {"modelmill.dev/model": model}}
+    version["spec"].pop("lineage", None)
+    cluster.apply(version)
+    return f"{model}-{number}"
 
 
 def inputs(x: float | None = 2.0, z: float = 1.0, colour: str = "red") -> list[dict[str, Any]]:

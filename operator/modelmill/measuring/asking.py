@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import aiohttp
 
@@ -17,11 +18,38 @@ PATIENCE_SECONDS = 0.25
 
 
 class Questions(Generic[T]):
-    """One question at a time for each object."""
+    """One question at a time for each object, over one session to programs that are not trusted.
 
-    def __init__(self) -> None:
+    seconds: longest time of a request. connections: open at once. slots: requests of one namespace that are under way at once.
+    """
+
+    def __init__(self, seconds: float, connections: int, slots: int) -> None:
+        self._seconds, self._connections, self._most = seconds, connections, slots
+        self._session: aiohttp.ClientSession | None = None
+        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._asked: dict[Key, asyncio.Task[T]] = {}
         self._late: Counter[str] = Counter()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The session: no proxy stands between, none is told what another one said, and nothing is unpacked."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self._seconds),
+                trust_env=False,
+                auto_decompress=False,
+                headers={"Accept-Encoding": "identity"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                connector=aiohttp.TCPConnector(limit=self._connections, force_close=True),
+            )
+        return self._session
+
+    def slots(self, namespace: str) -> asyncio.Semaphore:
+        """Return the slots of a namespace, which whoever asks for it takes and gives back."""
+        slots = self._slots.get(namespace)
+        if slots is None:
+            slots = self._slots[namespace] = asyncio.Semaphore(self._most)
+        return slots
 
     async def answer(self, key: Key, ask: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
         """Return what `ask` returns; None while that is not there: call again with the same key.
@@ -48,27 +76,15 @@ class Questions(Generic[T]):
         if asked is not None:
             asked.cancel()
 
-    def close(self) -> None:
-        """Give all questions up."""
+    async def close(self) -> None:
+        """Give all questions up and close the connections."""
         for key in list(self._asked):
             self.forget(key)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     def _in_time(self, namespace: str) -> None:
         self._late[namespace] -= 1
         if not self._late[namespace]:
             del self._late[namespace]
-
-
-def plain_session(seconds: float, connections: int) -> aiohttp.ClientSession:
-    """Return a session for programs that are not trusted. seconds: longest time of a request.
-
-    No proxy stands between, none is told what another one said, and nothing is unpacked.
-    """
-    return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=seconds),
-        trust_env=False,
-        auto_decompress=False,
-        headers={"Accept-Encoding": "identity"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        connector=aiohttp.TCPConnector(limit=connections, force_close=True),
-    )

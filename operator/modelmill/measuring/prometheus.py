@@ -12,13 +12,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakValueDictionary
 
 import aiohttp
 
 from modelmill.kube.objects import Key
 from modelmill.kube.texts import fitted
-from modelmill.measuring.asking import Questions, plain_session
+from modelmill.measuring.asking import Questions
 
 QUERY_SECONDS = 5.0
 MAX_BYTES = 64 * 1024
@@ -57,9 +56,7 @@ class Prometheus:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._session: aiohttp.ClientSession | None = None
-        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._questions: Questions[Answers] = Questions()
+        self._questions: Questions[Answers] = Questions(QUERY_SECONDS, MAX_CONNECTIONS, SLOTS)
 
     async def answers(self, key: Key, queries: Sequence[str]) -> Answers | None:
         """Return the answers to the queries of an object; None while some are missing: call again with the same key."""
@@ -76,15 +73,10 @@ class Prometheus:
 
     async def close(self) -> None:
         """Give all questions up and close the connections."""
-        self._questions.close()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._questions.close()
 
     async def _all(self, namespace: str, queries: Sequence[str]) -> Answers:
-        slots = self._slots.get(namespace)
-        if slots is None:
-            slots = self._slots[namespace] = asyncio.Semaphore(SLOTS)
+        slots = self._questions.slots(namespace)
         found = await asyncio.gather(*(self._one(slots, namespace, query) for query in queries))
         return dict(zip(queries, found, strict=True))
 
@@ -102,10 +94,8 @@ class Prometheus:
 
     async def _body(self, parameters: Mapping[str, str]) -> bytes:
         """Return the body of the answer. Raises ValueError for one that is a redirect or too long, and what aiohttp raises."""
-        if self._session is None:
-            self._session = plain_session(QUERY_SECONDS, MAX_CONNECTIONS)
         url = f"{self._server.url.rstrip('/')}/api/v1/query"
-        async with self._session.get(url, params=parameters, allow_redirects=False) as response:
+        async with self._questions.session.get(url, params=parameters, allow_redirects=False) as response:
             if response.status >= 500 or 300 <= response.status < 400:
                 raise ValueError(f"Prometheus answers with status {response.status}")
             body = bytearray()

@@ -11,14 +11,12 @@ import asyncio
 import ipaddress
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from weakref import WeakValueDictionary
 
-import aiohttp
 import structlog
 
 from modelmill.contracts import names
 from modelmill.kube.objects import Key, Manifest
-from modelmill.measuring.asking import Questions, plain_session
+from modelmill.measuring.asking import Questions
 from modelmill.measuring.exposition import NeededLines, parse
 from modelmill.measuring.samples import Sample
 
@@ -63,10 +61,8 @@ class Scraper:
 
     def __init__(self, port: int = names.HTTP_PORT) -> None:
         self._port = port
-        self._session: aiohttp.ClientSession | None = None
         self._parsers = ThreadPoolExecutor(PARSERS, thread_name_prefix="exposition")
-        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._questions: Questions[Counted] = Questions()
+        self._questions: Questions[Counted] = Questions(POD_SECONDS, MAX_CONNECTIONS, SLOTS)
 
     async def counted(self, key: Key, pods: Sequence[Manifest]) -> Counted | None:
         """Return what the pods of an object counted; None while some have not answered: call again with the same key."""
@@ -78,15 +74,10 @@ class Scraper:
 
     async def close(self) -> None:
         """Give all questions up and close the connections."""
-        self._questions.close()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._questions.close()
 
     async def _all(self, namespace: str, pods: Sequence[Manifest]) -> Counted:
-        slots = self._slots.get(namespace)
-        if slots is None:
-            slots = self._slots[namespace] = asyncio.Semaphore(SLOTS)
+        slots = self._questions.slots(namespace)
         counted: dict[str, Sample] = {}
         try:
             async with asyncio.timeout(ALL_SECONDS), asyncio.TaskGroup() as group:
@@ -110,9 +101,7 @@ class Scraper:
 
     async def _needed(self, url: str) -> str:
         """Return the needed lines of the page. Raises ValueError for one that is not 200, compressed or too long."""
-        if self._session is None:
-            self._session = plain_session(POD_SECONDS, MAX_CONNECTIONS)
-        async with self._session.get(url, allow_redirects=False) as response:
+        async with self._questions.session.get(url, allow_redirects=False) as response:
             if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":
                 raise ValueError(f"status {response.status}")
             lines, size = NeededLines(), 0
