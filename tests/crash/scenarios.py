@@ -418,12 +418,14 @@ async def by_persons_words(world: World) -> None:
     await world.until(lambda: serves(world, "cars-1"), "the first version serves")
     published(world, "cars-2")
     await world.until(partial(paused_at, world, "cars-2"), "the second version waits")
+    await thought(world)
     say(world, labels.RESUME_ANNOTATION, "go")
     await world.until(lambda: serves(world, "cars-2"), "the second version serves")
     say(world, labels.ROLLBACK_ANNOTATION, "previous")
     await world.until(lambda: serves(world, "cars-1"), "the first version serves again")
     published(world, "cars-3")
     await world.until(partial(paused_at, world, "cars-3"), "the third version waits")
+    await thought(world)
     say(world, labels.ABORT_ANNOTATION, "no")
     await world.until(partial(phase_is, world, "RolledBack"), "the third version is taken back")
     assert world.status(INFERENCE_SERVICES, "cars")["stable"]["version"] == "cars-1"
@@ -447,10 +449,18 @@ async def chance_may_explain_it(world: World) -> None:
 
 
 def published(world: World, name: str) -> None:
-    """Publish a version without a run, so that a scenario about serving has no writes of training."""
+    """Publish a version as a run did elsewhere, so that a scenario about serving has no writes of training."""
     made = o.model_version(name)
     kept = {field: made["metadata"][field] for field in ("name", "namespace", "labels")}
-    world.api.create(MODEL_VERSIONS, {**made, "metadata": kept})
+    run = {"trainingJob": "elsewhere", "run": 1, "runUid": f"elsewhere-{name}", "reason": "Spec"}
+    lineage = {**run, "dataDigest": o.DIGEST, "dataRows": 100, "holdoutRows": 20}
+    world.api.create(MODEL_VERSIONS, {**made, "metadata": kept, "spec": {**made["spec"], "lineage": lineage}})
+
+
+async def thought(world: World) -> None:
+    """Let a person think for longer than what an operator sees at its start is old: a word is answered once."""
+    for _ in range(30):
+        await world.second()
 
 
 def phase_is(world: World, phase: str) -> bool:
