@@ -27,4 +27,16 @@ FINDINGS: Sequence[Finding] = (
         "search: before status TrainingJob cars #5: pods stay as they are while they are not watched for 10 s",
         "The pod of a failed trial, which seemed to run, was taken for lost, and the trial was made again.",
     ),
+    Finding(
+        "autoscaled: before status ModelVersion cars-1 #7: horizontalpodautoscalers lose their owner",
+        "A child that lost its owner reference just when nothing wanted it any more was found by nobody, and stayed.",
+    ),
+    Finding(
+        "traffic by routes: status InferenceService cars #11: 409 for 600 s",
+        "While its status was refused, a route was given the next step's weight and the one of before by turns.",
+    ),
+    Finding(
+        "shadowed: apply Service cars-preview #4: 422 for 600 s",
+        "A measurement that ended a rollout was lost with its plan, so that the version was not taken back for 30 s.",
+    ),
 )

@@ -72,7 +72,7 @@ def inference_service(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def release(cluster: Cluster, model: str, number: int) -> str:
-    """Make one more version, of the artifact of the first one; return its name."""
+    """Make one more version of the model, of the artifact of its first one; return its name."""
     good = cluster.get("ModelVersion", f"{model}-1")
     version = copy.deepcopy({name: good[name] for name in ("apiVersion", "kind", "spec")})
     version["metadata"] = {"name": f"{model}-{number}", "labels": {"modelmill.dev/model": model}}

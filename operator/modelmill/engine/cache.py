@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from modelmill.engine.children import owner_uid
 from modelmill.engine.interface import IndexOf
 from modelmill.engine.packed import Packed
 from modelmill.kube.objects import Manifest, Resource
@@ -64,7 +65,7 @@ class Cache:
         return tuple(self._sorted.get((resource,) if namespace is None else (resource, "namespace", namespace), ()))
 
     def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
-        """Return the objects of the namespace whose controller is `uid`, sorted by name."""
+        """Return the objects of the namespace that are of the owner `uid`, as `owner_uid` says, sorted by name."""
         return self._indexed(resource, (resource, "owner", namespace, uid))
 
     def labelled(self, resource: Resource, namespace: str, label: str, value: str) -> Sequence[Manifest]:
@@ -174,8 +175,7 @@ class Cache:
         namespace = meta.get("namespace", "")
         yield (resource,)
         yield (resource, "namespace", namespace)
-        owners = meta.get("ownerReferences") or ()
-        owner = next((reference["uid"] for reference in owners if reference.get("controller")), None)
+        owner = owner_uid(obj)
         if owner is not None:
             yield (resource, "owner", namespace, owner)
         labels: Mapping[str, str] = meta.get("labels") or {}

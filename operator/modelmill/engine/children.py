@@ -6,6 +6,9 @@ holds labelled objects only and may be behind, so that it can say "ours" but nev
 precondition that the API server checks as it writes: `metadata.resourceVersion` NEVER to make an object, `metadata.uid` to
 change one. Neither costs a request, and between them there is no moment in which a stranger's object could be overwritten.
 
+A level child has the uid of its parent in a label besides. Somebody who takes its owner reference away makes it nobody's: one
+that is wanted gets its reference back with its next apply, and one that no plan wants any more is found by the label alone.
+
 A manifest that says a resourceVersion was planned on that state of the object, or on none (NEVER). Where there is another,
 the plan is out of date, and is made again.
 """
@@ -41,6 +44,25 @@ def made_for(parent: Manifest, manifest: Manifest) -> dict[str, Any]:
             }
         ]
     return {**manifest, "metadata": meta}
+
+
+def kept_for(parent: Manifest, manifest: Manifest) -> dict[str, Any]:
+    """Return a copy of a level child with owner reference and labels, among them the one that `owner_uid` reads."""
+    body = made_for(parent, manifest)
+    body["metadata"]["labels"][OWNER_UID_LABEL] = parent["metadata"]["uid"]
+    return body
+
+
+def owner_uid(obj: Manifest) -> str | None:
+    """Return the uid of the controller; of a level child that has none, of the parent that it was applied for; else None.
+
+    Of what others have made the label says nothing: the object must have an apply of ours, as in `check_applied`.
+    """
+    owner = _controller(obj)
+    if owner is not None:
+        return str(owner["uid"])
+    uid = _labels(obj).get(OWNER_UID_LABEL)
+    return uid if uid is not None and applied_by(obj, FIELD_MANAGER) else None
 
 
 def only_new(body: Manifest) -> dict[str, Any]:

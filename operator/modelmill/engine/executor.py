@@ -17,6 +17,7 @@ from modelmill.engine.cache import Cache
 from modelmill.engine.children import (
     check_applied,
     check_created,
+    kept_for,
     made_for,
     only_as_planned,
     only_existing,
@@ -167,7 +168,7 @@ class Executor:
             seen = self._seen.get(child)
             if seen is not None and (seen.version, seen.wanted) == (cached["metadata"]["resourceVersion"], wanted):
                 return
-        body = made_for(parent, manifest)
+        body = kept_for(parent, manifest)
         meta = body["metadata"]
         planned = meta.pop("resourceVersion", None)
         fingerprint = _fingerprint(body)

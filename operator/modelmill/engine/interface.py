@@ -113,6 +113,7 @@ class World(Protocol):
     def owned(self, resource: Resource, namespace: str, uid: str) -> Sequence[Manifest]:
         """Return the objects of the kind in the namespace whose controller ownerReference has this uid.
 
+        Level children that were applied for an object of this uid, and have no controller any more, are among them.
         An owner is of the same namespace. Whoever knows a uid can write it into an object of another one, until the garbage
         collector comes.
         """

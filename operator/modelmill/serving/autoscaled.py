@@ -44,6 +44,15 @@ def owned_by_autoscaler(view: View, decision: Decision) -> dict[str, tuple[int, 
     return bounds
 
 
+def outlived(view: View, decision: Decision) -> set[str]:
+    """Return the revisions that serve and whose autoscaler is there although none is wanted.
+
+    Until it is gone it counts their pods: set by two, the number would go up and down for as long as its deletion is refused.
+    """
+    wanted = owned_by_autoscaler(view, decision)
+    return {revision for revision in view.autoscalers if decision.replicas.get(revision) and revision not in wanted}
+
+
 def autoscalers(view: View, decision: Decision) -> list[dict[str, Any]]:
     """Return the autoscalers of the tracks."""
     autoscaling = view.spec.autoscaling

@@ -15,6 +15,7 @@ from modelmill.serving.autoscaled import (
     autoscalers,
     is_counted,
     left_to_autoscaler,
+    outlived,
     owned_by_autoscaler,
 )
 from modelmill.serving.builders.deployment import (
@@ -28,7 +29,7 @@ from modelmill.serving.builders.pod_disruption_budget import build_pod_disruptio
 from modelmill.serving.builders.shadow import build_shadow
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.target import template_now
-from modelmill.serving.traffic.gateway import build_traffic
+from modelmill.serving.traffic.gateway import build_traffic, is_told
 from modelmill.serving.traffic.service import build_preview, build_service
 from modelmill.serving.view import View
 
@@ -37,8 +38,9 @@ from modelmill.serving.view import View
 class Children:
     """apply: level children in the order of their writes. keep: Deployments that stay as they are for now, and autoscalers.
 
-    waits: some of those will go once this plan's status is written. patch: the user's HTTPRoute, when its weights are others.
-    aside: what gives and takes no traffic.
+    waits: the next plan goes on where this one stops: some of those will go, or the route will give more, once the status is
+    written; pods will be counted by the spec again once their autoscaler is gone. patch: the user's HTTPRoute, when its weights
+    are others. aside: what gives and takes no traffic.
     """
 
     apply: Sequence[dict[str, Any]]
@@ -55,6 +57,7 @@ def children(view: View, decision: Decision) -> Children | None:
     around, patch = _traffic(view, decision)
     built = deployments(view, decision)
     keep, waits = _kept(view, decision)
+    waits = waits or bool(outlived(view, decision)) or (view.route is not None and not is_told(view, decision))
     scaled_already = [name for name, manifest in built.items() if manifest is None]
     pods = [manifest for manifest in built.values() if manifest is not None]
     # First the Service: on a rollback it takes the traffic away before anything else changes. Without pods there is no traffic,
@@ -90,7 +93,7 @@ def deployments(view: View, decision: Decision) -> dict[str, dict[str, Any] | No
     status = decision.status
     tracks = [track for track in (status.stable, status.canary, status.previous) if track is not None]
     built: dict[str, dict[str, Any] | None] = {}
-    counted = owned_by_autoscaler(view, decision)
+    counted = owned_by_autoscaler(view, decision).keys() | outlived(view, decision)
     for track in tracks:
         replicas = decision.replicas[track.revision]
         existing = view.deployments.get(track.revision)

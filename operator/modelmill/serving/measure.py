@@ -130,12 +130,16 @@ class Measurer:
 
         A plan records a measurement only when that says something new, since each record is a write. Without a record the
         next window begins at once. With one it begins when the status that has the record comes back in a view: a write that
-        is refused leaves nothing behind, and the same requests are counted and judged once more, now if need be.
+        is refused leaves nothing behind, and the same requests are counted and judged once more, now if need be. So they are
+        when the plan ends the rollout: no window follows a status that says so.
         """
         memory = self._memory.get(Key(view.namespace, view.name))
         if memory is None or memory.window is None or memory.window.offered is None or view.samples is None:
             return
-        recorded = status.canary.last_measure_time if status.canary is not None else None
+        if status.canary is None:
+            memory.not_before = None
+            return
+        recorded = status.canary.last_measure_time
         if recorded is None or (view.status.canary is not None and recorded == view.status.canary.last_measure_time):
             memory.window.move()
         else:

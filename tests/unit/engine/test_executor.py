@@ -270,6 +270,22 @@ async def test_a_child_of_ours_gets_its_owner_back(world: World, label: bool) ->
     assert owner["uid"] == world.parent["metadata"]["uid"]
 
 
+@pytest.mark.parametrize(("whose", "found"), [("its parent", True), ("a stranger", False), ("another parent", False)])
+async def test_a_child_of_ours_without_an_owner_is_still_found(world: World, whose: str, found: bool) -> None:
+    """No plan may want it any more, so that no apply gives it its owner back; what others have made is not deleted."""
+    await world.execute(Plan(apply=[level()]))
+    stripped = copy.deepcopy(world.api.find(DEPLOYMENTS, "d"))
+    (owner,) = stripped["metadata"].pop("ownerReferences")
+    remove(stripped["metadata"]["managedFields"][0]["fieldsV1"], ("f:metadata", "f:ownerReferences"))
+    if whose == "a stranger":
+        stripped["metadata"]["managedFields"][0]["manager"] = "kubectl"
+    if whose == "another parent":
+        stripped["metadata"]["ownerReferences"] = [{**owner, "uid": "another"}]
+    world.cache.put(DEPLOYMENTS, world.api.put(DEPLOYMENTS, stripped))
+    names = [one["metadata"]["name"] for one in world.cache.owned(DEPLOYMENTS, "ml", world.parent["metadata"]["uid"])]
+    assert names == ["d"] * found
+
+
 @pytest.mark.parametrize("resource", [JOBS, DEPLOYMENTS])
 @pytest.mark.parametrize("cached", [False, True])
 async def test_the_child_of_an_earlier_parent_of_this_name_is_waited_for(

@@ -150,6 +150,7 @@ class World:
         self.writes: Counter[str] = Counter()
         self.lost = 0
         self._pods_made = 0
+        self._counted = False
         self._wake: float | None = 0
 
     @property
@@ -268,6 +269,7 @@ class World:
 
     def reconcile(self) -> Plan:
         """Carry one plan out as the executor does: children, deletions, status, events."""
+        self._counted = bool(self.autoscalers)
         made = now_of(self.operator(self.parent, self, o.later(self.time)))
         before = self.status
         for patch in made.patch:
@@ -431,7 +433,7 @@ class World:
             assert ready[only], "traffic goes to a revision without ready pods"
         told = self.children[KINDS["ConfigMap"]].get("cars-shadow")
         assert told is None or (canary is not None and canary["weight"] == 0 and only in (None, stable["revision"]))
-        if "autoscaling" in spec:
+        if "autoscaling" in spec or self._counted:
             return
         if canary is None:
             assert wanted[stable["revision"]] == spec["replicas"]

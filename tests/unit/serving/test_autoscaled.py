@@ -115,6 +115,18 @@ def test_zero_and_suspend_stop_an_autoscaled_service_and_start_it_again() -> Non
         assert list(bounds(world).values()) == [(2, 8)]
 
 
+def test_pods_are_not_counted_against_an_autoscaler_that_is_still_there() -> None:
+    """Its deletion may be refused for long: both would set the number by turns, and pods be made and deleted."""
+    world = autoscaled()
+    counted(world, 7)
+    del world.parent["spec"]["autoscaling"]
+    world.reconcile()
+    assert [one["spec"].get("replicas") for one in world.deployments.values()] == [7]
+    assert not world.autoscalers
+    world.run(5)
+    assert [one["spec"].get("replicas") for one in world.deployments.values()] == [4]
+
+
 def test_without_autoscaling_the_spec_counts_again() -> None:
     world = autoscaled()
     counted(world, 7)

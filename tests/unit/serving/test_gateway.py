@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -194,6 +195,45 @@ def test_a_rollback_takes_the_weights_waits_for_the_gateway_and_then_the_pods() 
     world.run(2)
     assert (world.status["phase"], len(world.deployments)) == ("RolledBack", 1)
     assert world.lost == 0
+
+
+def without_a_status(world: Gatewayed, seconds: int) -> Iterator[None]:
+    """Let the time pass while the status cannot be written."""
+    world.refuse_status = True
+    for _ in range(seconds):
+        world.reconcile()
+        world.kubelet()
+        world.time += 1
+        yield
+    world.refuse_status = False
+
+
+@pytest.mark.parametrize(("step", "weight"), [(1, 10), (3, 50)])
+def test_no_weight_is_given_that_the_status_does_not_say(step: int, weight: int) -> None:
+    """The plan from the step before is made again and again: it must not take back what it has given itself."""
+    world = gatewayed(replicas=2, analysis=None).serving()
+    assert isinstance(world, Gatewayed)
+    world.add("cars-2")
+    while world.status.get("canary", {}).get("step") != step:
+        world.run(1)
+    given = {world.weights for _ in without_a_status(world, 60)}
+    assert given == {(100 - weight, weight)}
+    world.run(60)
+    assert world.status["stable"]["version"] == "cars-2"
+    assert world.lost == 0
+
+
+def test_no_header_is_given_that_the_status_does_not_say() -> None:
+    steps = [{"weight": 10}, {"pauseSeconds": 5}, {"headerRoute": {"name": "x-canary", "value": "yes"}}, {"weight": 50}]
+    world = gatewayed(steps=steps, analysis=None).serving()
+    assert isinstance(world, Gatewayed)
+    world.add("cars-2")
+    while world.status.get("canary", {}).get("actualWeight") != 10:
+        world.run(1)
+    given = {len(world.routes["cars"]["spec"]["rules"]) for _ in without_a_status(world, 30)}
+    assert given == {1}
+    world.run(60)
+    assert world.status["stable"]["version"] == "cars-2"
 
 
 def test_a_rollout_right_after_another_does_not_begin_on_its_weights() -> None:

@@ -74,6 +74,22 @@ def test_version_that_is_worse_is_taken_back(fault: str, words: str) -> None:
     assert world.status["phase"] == "RolledBack"
 
 
+def test_verdict_that_never_reached_the_status_is_given_again_at_once() -> None:
+    """The end of a rollout leaves no measurement on record: its requests are counted until the status says the end."""
+    world = world_of()
+    world.off = {"cars-2"}
+    world.add("cars-2")
+    world.run(5)
+    world.refuse_status = True
+    while "failedRevision" not in (world.reconcile().status or {}):
+        world.kubelet()
+        world.time += 1
+        world._serve()
+    world.refuse_status = False
+    world.reconcile()
+    assert world.status["phase"] == "RolledBack"
+
+
 def test_shadow_that_is_never_ready_is_taken_back_and_nothing_is_mirrored() -> None:
     world = world_of()
     world.parent["spec"]["rollout"]["progressDeadlineSeconds"] = 20

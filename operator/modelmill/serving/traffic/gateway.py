@@ -43,8 +43,9 @@ def routing(view: View, route: Route, decision: Decision) -> Routing:
     """Return what the decision means for the route.
 
     The canary Service moves to the candidate only when all pods that the step wants are ready and the gateways give it no more
-    than the step does, and the weight grows no sooner. After a promotion the weights stay until only the new version has ready
-    pods: both Services select it, and the gateways get the time to learn that.
+    than the step does, and the weight grows no sooner. Nor does it before the status in the cluster says the step: else, while
+    the status cannot be written, each plan from the step before would take back what the last one gave. After a promotion the
+    weights stay until only the new version has ready pods: both Services select it, and gateways get the time to learn that.
     """
     status = decision.status
     stable, candidate = status.stable, status.canary
@@ -55,6 +56,10 @@ def routing(view: View, route: Route, decision: Decision) -> Routing:
     if status.phase == "RollingBack" or not candidate.ready:
         return Routing(0, stable.revision)
     there = route.canary == candidate.revision
+    if not is_told(view, decision):
+        return Routing(
+            min(candidate.weight, route.share), candidate.revision if there else stable.revision, route.header
+        )
     header = None
     if candidate.skips_steps is None:
         header = header_at(effective(view.spec.rollout).steps, candidate.step)
@@ -62,6 +67,15 @@ def routing(view: View, route: Route, decision: Decision) -> Routing:
         may = there or (route.taken and route.share <= candidate.weight)
         return Routing(candidate.weight, candidate.revision if may else stable.revision, header)
     return Routing(min(candidate.weight, route.share), candidate.revision if there else stable.revision, header)
+
+
+def is_told(view: View, decision: Decision) -> bool:
+    """Tell whether the status in the cluster says where the candidate of the decision is, if there is one."""
+    told, candidate = view.status.canary, decision.status.canary
+    if candidate is None:
+        return True
+    here = (candidate.revision, candidate.step, candidate.weight)
+    return told is not None and (told.revision, told.step, told.weight) == here
 
 
 def build_traffic(view: View, route: Route, decision: Decision) -> tuple[list[dict[str, Any]], Sequence[Patch]]:
