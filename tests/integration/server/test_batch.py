@@ -85,10 +85,9 @@ def test_the_process_of_the_model_gets_no_keys(artifact: Path, tmp_path: Path) -
     write(cars()[0], tmp_path / "in" / "a.csv")
     uris = ("--input", (tmp_path / "in").as_uri(), "--output", (tmp_path / "out").as_uri())
     path = f"{stages.ROOT}/operator:{stages.ROOT}/images/server:{tmp_path}"
-    ended = batch(
-        artifact, *uris, "--format", "csv",
-        environment={"AWS_SECRET_ACCESS_KEY": "tell-nobody", "MODELMILL_FEEDBACK_KEY": "nor-this", "PYTHONPATH": path, "TZ": "Asia/Seoul"},
-    )  # fmt: skip
+    keys = {"AWS_SECRET_ACCESS_KEY": "tell-nobody", "MODELMILL_FEEDBACK_KEY": "nor-this"}
+    environment = {**keys, "PYTHONPATH": path, "TZ": "Asia/Seoul"}
+    ended = batch(artifact, *uris, "--format", "csv", environment=environment)
     assert ended.code == 0, ended.output
     seen = (tmp_path / "seen").read_bytes()
     assert b"MODELMILL_BATCH=" in seen
