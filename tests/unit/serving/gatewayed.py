@@ -137,6 +137,7 @@ class Gatewayed(World):
             self.got[version] += 1
             code = "500" if version in self.errors else "200"
             self.traffic.codes.setdefault(pod["metadata"]["uid"], Counter())[code] += 1
+            self._mirror(pod)
 
     def check(self) -> None:
         """What must hold after every reconciliation."""
