@@ -151,6 +151,7 @@ class World:
         self.lost = 0
         self._pods_made = 0
         self._counted = False
+        self._had: dict[str, int] = {}
         self._wake: float | None = 0
 
     @property
@@ -270,6 +271,7 @@ class World:
     def reconcile(self) -> Plan:
         """Carry one plan out as the executor does: children, deletions, status, events."""
         self._counted = bool(self.autoscalers)
+        self._had = {revision_of(one): one["spec"].get("replicas", 0) for one in self.deployments.values()}
         made = now_of(self.operator(self.parent, self, o.later(self.time)))
         before = self.status
         for patch in made.patch:
@@ -438,7 +440,9 @@ class World:
         if canary is None:
             assert wanted[stable["revision"]] == spec["replicas"]
             return
-        assert spec["replicas"] - wanted[stable["revision"]] <= ready[canary["revision"]]
+        # At weight 100 the stable track is not made greater: a candidate that gets all the traffic is about to take its place.
+        kept = canary["weight"] == 100 and wanted[stable["revision"]] >= self._had.get(stable["revision"], 0)
+        assert kept or spec["replicas"] - wanted[stable["revision"]] <= ready[canary["revision"]]
         if canary["weight"] == 0 and wanted.get(canary["revision"], 0) > 0:
             assert only == stable["revision"] or not ready[stable["revision"]]
             assert wanted[stable["revision"]] == spec["replicas"]
