@@ -113,7 +113,9 @@ class Observed(World):
 
     def _ends(self, stable: dict[str, Any], candidate: dict[str, Any]) -> None:
         waited = (o.later(self.time) - parse_timestamp(candidate["stepTime"])).total_seconds()
-        whole = self.ready(stable["revision"]) >= stable["replicas"]
+        # The service, or its autoscaler, may have come to want fewer since the status was written.
+        has = self.deployments[f"cars-{stable['revision']}"]["spec"].get("replicas", 0)
+        whole = self.ready(stable["revision"]) >= min(stable["replicas"], self.parent["spec"]["replicas"], has)
         assert whole or waited >= DRAIN_SECONDS or not self.ready(candidate["revision"]), "it did not wait"
 
     def _promotion(self, candidate: dict[str, Any], stable: dict[str, Any], deployments: dict[str, Manifest]) -> None:
