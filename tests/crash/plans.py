@@ -139,7 +139,9 @@ class Refusal:
         outcome = play(self.scenario, self._strike, each_second=self._look, quiet=LONGEST_WAIT)
         # A person in haste acts by what the status says, which is late when the status is what is refused.
         late = self.scenario.hasty and self.write.verb == "status"
-        problems = outcome.problems if late else compared(clean(self.scenario), outcome, most_writes=None)
+        # What a candidate had while no status could be written, and has lost since, is on no record.
+        shares = self.write.verb != "status"
+        problems = outcome.problems if late else compared(clean(self.scenario), outcome, None, shares=shares)
         if self.began is None:
             return [*problems, "the write never came"]
         lasts = self.times is None and self.write.verb != "status"

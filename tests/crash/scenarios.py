@@ -307,7 +307,8 @@ async def stopped_and_started(world: World) -> None:
 
 async def traffic_by_routes(world: World) -> None:
     """A version by the weights of a route that is made; then a bad one by those of a person's, which is taken back."""
-    by_weights = {"strategy": "Canary", "steps": STEPS, "analysis": ANALYSIS}
+    # An outage of ten minutes is not to be what ends the rollout.
+    by_weights = {"strategy": "Canary", "steps": STEPS, "analysis": ANALYSIS, "progressDeadlineSeconds": 1800}
     parents = [{"name": "gateway", "namespace": "edge"}]
     own = {"mode": "GatewayAPI", "parentRefs": parents}
     rollout = {**by_weights, "traffic": own}

@@ -94,7 +94,8 @@ def _completed(view: View, run: BatchRun, seen: jobs.Complete, pods: Sequence[Ma
             return awaited
         words = "its pods are gone and with them its counts: the manifest has them"
         return Step(replace(over, message=words), events=(_event(over, "Normal", "BatchSucceeded", words),))
-    left_out = f"{told.rejected} rows were left out: {'; '.join(told.rejections)}" if told.rejected else ""
+    count = "1 row was" if told.rejected == 1 else f"{told.rejected} rows were"
+    left_out = f"{count} left out: {'; '.join(told.rejections)}" if told.rejected else ""
     over = replace(
         over,
         objects=told.objects,

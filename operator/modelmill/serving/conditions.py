@@ -196,32 +196,7 @@ def _reconciling(
         text = f"the pods of {stable.version} come back; it serves with {stable.ready} of {stable.replicas}"
         return Condition("Reconciling", TRUE, RESUMING, text)
     if phase in ("RollingOut", "Paused") and canary is not None:
-        at = position_of(view, canary)
-        lacking = canary.paused is None and at.lacks_data(canary)
-        text = f"{canary.version}: {at.describe()}"
-        if canary.paused is not None:
-            text += (
-                f"; paused since {canary.pause_time} ({canary.paused}): set the annotation {RESUME_ANNOTATION}, "
-                f"{PROMOTE_ANNOTATION}, {PROMOTE_FULL_ANNOTATION} or {ABORT_ANNOTATION} to a new text"
-            )
-        last = next(iter(canary.analysis), None)
-        if last is not None:
-            # Of equal verdicts in a step only the first is on record.
-            text += (
-                f"; measured {'at' if last.verdict == FAIL else 'since'} {last.time}: {last.verdict}, {last.message}"
-            )
-        if canary.ready < canary.replicas and seen is not None:
-            text += f"; {seen.message}"
-        if view.route is not None:
-            text += view.route.waits
-        if lacking:
-            where = "" if at.weight or at.strategy != "BlueGreen" else f" to the Service {preview_name(view.name)}"
-            text += (
-                f"; it goes on when there are more requests{where}, when a person sets {PROMOTE_ANNOTATION}, when "
-                "spec.rollout.analysis asks for fewer (minRequests), or when "
-                "it says what to do without them (onInsufficientData: Pass or Fail)"
-            )
-        return Condition("Reconciling", TRUE, "InsufficientData" if lacking else phase, text)
+        return _rolling_out(view, canary, seen, phase)
     if phase == "RollingBack" and canary is not None:
         text = f"{canary.version} gets no traffic; its pods go when {stable.version} has {stable.replicas} ready pods"
         if view.route is not None:
@@ -230,6 +205,34 @@ def _reconciling(
     if view.route is not None and view.route.waits:
         return Condition("Reconciling", TRUE, "RouteNotAnswered", f"the route is made{view.route.waits}")
     return Condition("Reconciling", FALSE, "Settled", "nothing is being changed")
+
+
+def _rolling_out(view: View, canary: CanaryTrack, seen: Trouble | None, phase: str) -> Condition:
+    """Return what a rollout waits for, what was measured, and what a person may do."""
+    at = position_of(view, canary)
+    lacking = canary.paused is None and at.lacks_data(canary)
+    text = f"{canary.version}: {at.describe()}"
+    if canary.paused is not None:
+        text += (
+            f"; paused since {canary.pause_time} ({canary.paused}): set the annotation {RESUME_ANNOTATION}, "
+            f"{PROMOTE_ANNOTATION}, {PROMOTE_FULL_ANNOTATION} or {ABORT_ANNOTATION} to a new text"
+        )
+    last = next(iter(canary.analysis), None)
+    if last is not None:
+        # Of equal verdicts in a step only the first is on record.
+        text += f"; measured {'at' if last.verdict == FAIL else 'since'} {last.time}: {last.verdict}, {last.message}"
+    if canary.ready < canary.replicas and seen is not None:
+        text += f"; {seen.message}"
+    if view.route is not None:
+        text += view.route.waits
+    if lacking:
+        where = "" if at.weight or at.strategy != "BlueGreen" else f" to the Service {preview_name(view.name)}"
+        text += (
+            f"; it goes on when there are more requests{where}, when a person sets {PROMOTE_ANNOTATION}, when "
+            "spec.rollout.analysis asks for fewer (minRequests), or when "
+            "it says what to do without them (onInsufficientData: Pass or Fail)"
+        )
+    return Condition("Reconciling", TRUE, "InsufficientData" if lacking else phase, text)
 
 
 def _stalled(view: View, decision: Decision, seen: Trouble | None) -> Condition:

@@ -136,7 +136,7 @@ def test_the_result_is_told() -> None:
     assert (run["phase"], run["objects"], run["rows"], run["rejected"]) == ("Succeeded", 3, 900, 2)
     assert (run["driftedFeature"], run["psi"]) == ("hp", "0.31")
     assert run["manifest"] == f"{run['output']}/manifest.json"
-    assert "data row 3" in run["message"]
+    assert run["message"] == "2 rows were left out: a.csv, data row 3: input 'hp' has text"
     assert played.events == ["BatchStarted", "BatchSucceeded", "BatchDrift"]
     assert played.status["scoring"] == "nightly Succeeded"
 

@@ -31,7 +31,7 @@ from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
 from modelmill.serving.rollout.stopped import patience, resumed, stopped, was_stopped
-from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks
+from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks, with_weight_now
 from modelmill.serving.target import Problem, Target, may_be_tried, retry_text
 from modelmill.serving.traffic.shares import only_revision
 from modelmill.serving.view import View
@@ -293,7 +293,7 @@ def _fail(view: View, stable: StableTrack, candidate: CanaryTrack, why: str) -> 
         failed_revision=candidate.revision,
         failed_inputs=candidate.inputs,
         failed_message=why[: MAX_TEXT * 4],
-        history=with_rolled_back(view, candidate, why),
+        history=with_rolled_back(view, with_weight_now(view, candidate), why),
     )
     text = f"{candidate.version} is taken back, {stable.version} serves: {why}"
     return replace(decision, status=status, events=(Event("Warning", "RolledBack", text[:MAX_TEXT]),))

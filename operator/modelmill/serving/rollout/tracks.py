@@ -89,6 +89,13 @@ def soonest(*seconds: float | None) -> float | None:
     return min(known) if known else None
 
 
+def with_weight_now(view: View, candidate: CanaryTrack) -> CanaryTrack:
+    """Return the candidate whose greatest weight counts the share that it has now, which no status has said yet."""
+    return replace(
+        candidate, greatest_weight=max(candidate.greatest_weight, actual_weight(view, candidate, candidate.weight))
+    )
+
+
 def _stable(view: View, stable: StableTrack, replicas: int) -> StableTrack:
     return replace(stable, replicas=replicas, ready=view.ready(stable.revision))
 
