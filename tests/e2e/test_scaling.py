@@ -17,13 +17,13 @@ from tests.support.open_loop import Running
 
 MODEL = "grown"
 TOOL = Path(__file__).parents[2] / "hack" / "cluster"
-RATE, REQUESTS = 120, 120 * 600
-"""A pod that asks for 50m of a CPU answers them with far more than that."""
+RATE, REQUESTS = 200, 200 * 600
+"""A third of them take a pod far more than 40 % of the 20m of a CPU that it asks for."""
 ROLLOUT: dict[str, Any] = {"steps": [{"weight": 50}, {"pauseSeconds": 5}], "scaleDownDelaySeconds": 0}
 AUTOSCALING = {
     "minReplicas": 1,
     "maxReplicas": 3,
-    "targetCPUUtilizationPercentage": 60,
+    "targetCPUUtilizationPercentage": 40,
     "behavior": {"scaleUp": {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 15}]}},
 }
 
@@ -39,7 +39,7 @@ def metrics(kube: Kube) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def served(cluster: Cluster, metrics: None) -> Cluster:
     cluster.put("data/part.csv", table())
-    runtime = {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}}}
+    runtime = {"resources": {"requests": {"cpu": "20m", "memory": "128Mi"}}}
     service = inference_service(MODEL, replicas=1, autoscaling=AUTOSCALING, runtime=runtime, rollout=ROLLOUT)
     cluster.apply(training_job(cluster, MODEL), service)
     cluster.wait_stable(MODEL)
