@@ -140,3 +140,41 @@ def test_refused_write_of_the_status_does_not_swallow_a_word() -> None:
     world.refuse_status = False
     world.run(3)
     assert world.status["canary"]["weight"] == 50
+
+
+def test_abort_and_retry_in_one_breath_abort() -> None:
+    world = rolling(steps=MANUAL)
+    for word in ("abort", "retry", "pause"):
+        world.say(word, "now")
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("RolledBack", "cars-1")
+    assert world.events.count("RolloutStarted") == 1
+    assert "modelmill.dev/retry=now: modelmill.dev/abort was set besides, and counts first" in world.messages
+    assert "modelmill.dev/pause=now: the rollout of cars-2 has ended" in world.messages
+
+
+def test_word_that_comes_with_another_version_is_answered() -> None:
+    world = rolling(steps=MANUAL)
+    world.add("cars-3")
+    world.say("pause", "wait")
+    world.run(2)
+    assert "modelmill.dev/pause=wait: the rollout of cars-2 has ended" in world.messages
+
+
+def test_version_that_is_aborted_as_another_one_comes_is_taken_back() -> None:
+    world = rolling(steps=MANUAL)
+    world.add("cars-3")
+    world.say("abort", "bad")
+    world.reconcile()
+    assert world.status["history"][0]["outcome"] == "RolledBack"
+    world.run(10)
+    assert world.status["canary"]["version"] == "cars-3"
+
+
+def test_of_two_words_the_first_counts_and_the_other_is_told() -> None:
+    world = rolling(steps=MANUAL)
+    world.say("pause", "one")
+    world.say("promote", "two")
+    world.run(2)
+    assert world.status["phase"] == "Paused"
+    assert "modelmill.dev/promote=two: modelmill.dev/pause was set besides, and counts first" in world.messages

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.serving.simulated import World, condition
+from tests.unit.serving.simulated import World, condition, revision_of
 
 STOPS: list[tuple[dict[str, Any], str]] = [({"suspend": True}, "Suspended"), ({"replicas": 0}, "ScaledToZero")]
 
@@ -218,3 +218,34 @@ def test_deletion_of_a_failing_deployment_while_stopped_loses_nothing() -> None:
     world.reconcile()
     assert len(world.deployments) == 1
     assert not world.pods
+
+
+@pytest.mark.parametrize(("spec", "phase"), STOPS)
+def test_a_service_that_is_stopped_in_a_rollout_never_sends_to_the_version_that_goes(
+    spec: dict[str, Any], phase: str
+) -> None:
+    """The pods of the stable version may be gone before those of the one that was being rolled out."""
+    world = World(steps=[{"weight": 50}, {"pauseSeconds": 100}], analysis=None).serving()
+    stable = world.status["stable"]["revision"]
+    world.add("cars-2")
+    world.run(5)
+    world.parent["spec"] |= spec
+    for _ in range(4):
+        world.pods = [pod for pod in world.pods if revision_of(pod) != stable]
+        world.reconcile()
+        assert world.service["spec"]["selector"].get("modelmill.dev/revision") == stable
+    assert world.status["phase"] == phase
+
+
+def test_a_version_that_is_aborted_as_the_service_is_stopped_is_not_rolled_out_again() -> None:
+    world = World(steps=[{"weight": 50}, {"pauseSeconds": 100}], analysis=None).serving()
+    world.add("cars-2")
+    world.run(5)
+    world.say("abort", "it is bad")
+    change(world, suspend=True)
+    world.run(5)
+    assert (world.status["phase"], world.status["history"][0]["outcome"]) == ("Suspended", "RolledBack")
+    start(world)
+    world.run(60)
+    assert (world.status["phase"], world.status["stable"]["version"]) == ("RolledBack", "cars-1")
+    assert world.events.count("RolloutStarted") == 1

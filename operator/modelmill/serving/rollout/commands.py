@@ -10,10 +10,14 @@ from modelmill.api.inference_service_status import Answered, CanaryTrack
 from modelmill.engine.interface import Event
 from modelmill.kube import labels
 from modelmill.kube.conditions import timestamp
+from modelmill.serving.rollout.decision import Decision
+from modelmill.serving.rollout.going_back import Aim
 from modelmill.serving.rollout.position import Position, position_of
 from modelmill.serving.view import View
 
 MAX_TEXT: Final = 256
+ABORTED: Final = "Aborted"
+"""First word of why a candidate is taken back that a person aborts."""
 ANNOTATIONS: Final = {
     "pause": labels.PAUSE_ANNOTATION,
     "resume": labels.RESUME_ANNOTATION,
@@ -54,10 +58,17 @@ def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tupl
 
     A pause counts before the others: it is the one that harms nobody when two hands disagree.
     """
+    said = [name for name in ("pause", "promote_full", "promote", "resume") if asked.says(name)]
+    candidate, told = _obeyed(view, candidate, at, asked)
+    besides = (_ignored(asked, name, f"{ANNOTATIONS[said[0]]} was set besides, and counts first") for name in said[1:])
+    return candidate, (*told, *besides)
+
+
+def _obeyed(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tuple[CanaryTrack, tuple[Event, ...]]:
     now = timestamp(view.now)
     if asked.says("pause"):
         if candidate.paused is not None:
-            return candidate, (_ignored("pause", f"the rollout of {candidate.version} is paused already"),)
+            return candidate, (_ignored(asked, "pause", f"the rollout of {candidate.version} is paused already"),)
         paused = replace(candidate, paused="Person", pause_time=now)
         text = f"{candidate.version} is paused at weight {at.weight} by a person: {asked.new['pause']}"
         return paused, (Event("Normal", "Paused", text),)
@@ -69,7 +80,7 @@ def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tupl
     if asked.says("promote"):
         if at.last:
             text = f"{candidate.version} is in its last step, which only waits for its pods or its time"
-            return candidate, (_ignored("promote", text),)
+            return candidate, (_ignored(asked, "promote", text),)
         moved = entered(candidate, at.index + 1, now)
         text = (
             f"{candidate.version}: step {at.index + 1} of {len(at.steps)} is ended by a person: {asked.new['promote']}"
@@ -77,7 +88,7 @@ def obey(view: View, candidate: CanaryTrack, at: Position, asked: Asked) -> tupl
         return moved, (Event("Normal", "PromotedByPerson", text),)
     if asked.says("resume"):
         if candidate.paused is None:
-            return candidate, (_ignored("resume", f"the rollout of {candidate.version} is not paused"),)
+            return candidate, (_ignored(asked, "resume", f"the rollout of {candidate.version} is not paused"),)
         resumed = replace(candidate, paused=None, pause_time=None, resumed=True, inconclusive=0)
         text = f"{candidate.version} goes on from weight {at.weight}: {asked.new['resume']}"
         return resumed, (Event("Normal", "Resumed", text),)
@@ -108,11 +119,27 @@ def paused_by_step(view: View, candidate: CanaryTrack) -> tuple[CanaryTrack, tup
     return replace(candidate, paused="Manual", pause_time=timestamp(view.now)), (event,)
 
 
-def unheard(asked: Asked, why: str) -> tuple[Event, ...]:
-    """Return what is told of commands about a rollout that are not followed. why: what is in their way."""
-    named = [name for name in ("pause", "resume", "promote", "promote_full", "abort") if asked.says(name)]
-    return tuple(_ignored(name, why) for name in named)
+def ignored(view: View, decision: Decision, aim: Aim, asked: Asked) -> tuple[Event, ...]:
+    """Return what is told of words that nothing came of."""
+    candidate = view.status.canary
+    if aim.accepted:
+        return _unheard(asked, f"{labels.ROLLBACK_ANNOTATION} was set besides, and counts first")
+    if view.status.phase not in ("RollingOut", "Paused") or candidate is None:
+        return _unheard(asked, "no rollout is going on")
+    later, status = decision.status.canary, decision.status
+    goes_on = later is not None and later.revision == candidate.revision and status.phase in ("RollingOut", "Paused")
+    promoted = status.stable is not None and status.stable.revision == candidate.revision
+    if goes_on or promoted:
+        return ()
+    aborted = (status.failed_message or "").startswith(ABORTED) and status.failed_revision == candidate.revision
+    return _unheard(asked, f"the rollout of {candidate.version} has ended", abort=not aborted)
 
 
-def _ignored(name: str, why: str) -> Event:
-    return Event("Warning", "CommandIgnored", f"{ANNOTATIONS[name]}: {why}")
+def _unheard(asked: Asked, why: str, *, abort: bool = True) -> tuple[Event, ...]:
+    """Return what is told of commands about a rollout that are not followed. why: what is in their way. abort: that one too."""
+    about = ("pause", "resume", "promote", "promote_full", *(("abort",) if abort else ()))
+    return tuple(_ignored(asked, name, why) for name in about if asked.says(name))
+
+
+def _ignored(asked: Asked, name: str, why: str) -> Event:
+    return Event("Warning", "CommandIgnored", f"{ANNOTATIONS[name]}={asked.new[name]}: {why}")

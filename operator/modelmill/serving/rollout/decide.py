@@ -17,11 +17,12 @@ from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import (
     ABORT_ANNOTATION,
     PROMOTE_FULL_ANNOTATION,
+    RETRY_ANNOTATION,
     ROLLBACK_ANNOTATION,
 )
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
-from modelmill.serving.rollout.commands import Asked, asked_of, entered, obey, paused_by_step, unheard
+from modelmill.serving.rollout.commands import ABORTED, Asked, asked_of, entered, ignored, obey, paused_by_step
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import INSUFFICIENT
 from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before, stayed
@@ -32,7 +33,7 @@ from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
 from modelmill.serving.rollout.state import step_state
 from modelmill.serving.rollout.stopped import patience, resumed, stopped, was_stopped
 from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks, with_weight_now
-from modelmill.serving.target import Problem, Target, may_be_tried, retry_text
+from modelmill.serving.target import Problem, Target, asks_to_retry, may_be_tried, retry_text
 from modelmill.serving.traffic.shares import only_revision
 from modelmill.serving.view import View
 
@@ -54,12 +55,7 @@ def decide(view: View, at: Position | None) -> Decision:
         status = replace(_without_failure(status), retried_annotation=retry_text(view) or status.retried_annotation)
     view = view.with_status(status)
     decision = _decide(view, at, aim, asked)
-    ignored = ""
-    if aim.accepted:
-        ignored = f"{ROLLBACK_ANNOTATION} was set besides, and counts first"
-    elif view.status.phase not in ("RollingOut", "Paused"):
-        ignored = "no rollout is going on"
-    events = (*aim.events, *decision.events, *(unheard(asked, ignored) if ignored else ()))
+    events = (*aim.events, *decision.events, *ignored(view, decision, aim, asked))
     return with_previous(view, replace(decision, events=events))
 
 
@@ -74,17 +70,16 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
             return stopped(view, _prove(view, _kept(stable, target), problem))
         if not view.ready(stable.revision):
             return stopped(view, _first(view, target))
+    going = candidate is not None and at is not None and not given_up(view, candidate, at)
+    if candidate is not None and going and asked.says("abort") and not aim.accepted:
+        return stopped(view, _aborted(view, stable, candidate, target, asked.new["abort"]))
     if not view.replicas:
         return stopped(view, hold(view, _kept(stable, target), problem))
     left = patience(view, stable) if _may_start(view, stable, target) else None
     if was_stopped(view) and (left is None or left > 0):
         return resumed(view, hold(view, _kept(stable, target), problem), left)
     if candidate is not None and at is not None:
-        if isinstance(target, Problem) or target.revision != candidate.revision:
-            return drain(view, stable, candidate, problem, _why_not(view, candidate, target))
-        if given_up(view, candidate, at):
-            return drain(view, stable, candidate, problem, "it was not to serve when its rollout had to go on")
-        return _advance(view, stable, replace(candidate, inputs=target.inputs), at, asked)
+        return _rolled(view, stable, candidate, at, target, asked)
     if isinstance(target, Problem):
         # Nothing better is known: what serves goes on serving, and the condition says what is wrong.
         return hold(view, stable, problem)
@@ -94,6 +89,19 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
     if not _may_start(view, stable, target):
         return hold(view, stable, None)
     return _start(view, stable, target, wished=aim.accepted)
+
+
+def _rolled(
+    view: View, stable: StableTrack, candidate: CanaryTrack, at: Position, target: Target | Problem, asked: Asked
+) -> Decision:
+    """Let the candidate go on, or go."""
+    if isinstance(target, Problem):
+        return drain(view, stable, candidate, target, _why_not(view, candidate, target))
+    if target.revision != candidate.revision:
+        return drain(view, stable, candidate, None, _why_not(view, candidate, target))
+    if given_up(view, candidate, at):
+        return drain(view, stable, candidate, None, "it was not to serve when its rollout had to go on")
+    return _advance(view, stable, replace(candidate, inputs=target.inputs), at, asked)
 
 
 def _may_start(view: View, stable: StableTrack, target: Target | Problem) -> bool:
@@ -212,8 +220,6 @@ def _advance(view: View, stable: StableTrack, candidate: CanaryTrack, at: Positi
     """Measure, then go on, wait, take back or promote."""
     candidate = _noted(view, candidate, at)
     reason = _failure(view, stable, candidate, at)
-    if reason is None and asked.says("abort"):
-        reason = f"Aborted: by a person, {ABORT_ANNOTATION}={asked.new['abort']}"
     if reason is not None:
         return _fail(view, stable, candidate, reason)
     candidate, verdict = measured(view, candidate, at)
@@ -297,6 +303,21 @@ def _fail(view: View, stable: StableTrack, candidate: CanaryTrack, why: str) -> 
     )
     text = f"{candidate.version} is taken back, {stable.version} serves: {why}"
     return replace(decision, status=status, events=(Event("Warning", "RolledBack", text[:MAX_TEXT]),))
+
+
+def _aborted(view: View, stable: StableTrack, candidate: CanaryTrack, target: Target | Problem, text: str) -> Decision:
+    """Take the candidate back since a person says so, whatever else is to become of it.
+
+    Whoever asks to abort and to try again in one breath aborts: that harms nobody.
+    """
+    if isinstance(target, Target) and target.revision == candidate.revision:
+        candidate = replace(candidate, inputs=target.inputs)
+    failed = _fail(view, stable, candidate, f"{ABORTED}: by a person, {ABORT_ANNOTATION}={text}")
+    if not asks_to_retry(view):
+        return failed
+    told = f"{RETRY_ANNOTATION}={retry_text(view)}: {ABORT_ANNOTATION} was set besides, and counts first"
+    status = replace(failed.status, retried_annotation=retry_text(view))
+    return replace(failed, status=status, events=(*failed.events, Event("Warning", "CommandIgnored", told)))
 
 
 def _promote(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:

@@ -31,7 +31,8 @@ def stopped(view: View, held: Decision) -> Decision:
     phase: Literal["Suspended", "ScaledToZero"] = "Suspended" if view.spec.suspend else "ScaledToZero"
     status, events = replace(held.status, phase=phase, previous=None), held.events
     candidate = view.status.canary
-    if candidate is not None and candidate.revision != held.status.stable.revision:
+    taken_back = candidate is not None and candidate.revision == status.failed_revision
+    if candidate is not None and candidate.revision != held.status.stable.revision and not taken_back:
         status = replace(status, history=with_superseded(view, candidate, _WHY[phase]))
     if view.status.phase != phase:
         text = f"{_WHY[phase]}: the pods of {held.status.stable.version} go"

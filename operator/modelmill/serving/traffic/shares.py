@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelmill.api.inference_service_status import CanaryTrack
+from modelmill.api.tracks import STOPPED
 from modelmill.serving.capacity import FULL
 from modelmill.serving.view import View
 
@@ -21,5 +22,9 @@ def actual_weight(view: View, candidate: CanaryTrack, weight: int) -> int:
 
 
 def only_revision(view: View, revision: str) -> str | None:
-    """Return the revision that gets all the traffic; None for all, when it has no ready pod and another one has."""
-    return None if view.answering() and not view.ready(revision) else revision
+    """Return the revision that gets all the traffic; None for all, when it has no ready pod and another one has.
+
+    Not of a service that is stopped, or was: what may still be ready there are pods of a version that is not to serve.
+    """
+    stopped = not view.replicas or view.status.phase in (*STOPPED, "Resuming")
+    return None if view.answering() and not view.ready(revision) and not stopped else revision
