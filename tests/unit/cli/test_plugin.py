@@ -75,6 +75,15 @@ def test_what_served_at_noon_is_answered(plugin: ModuleType, capsys: pytest.Capt
     assert plugin.main(["history", "cars", "--at", "2020-01-01T00:00:00Z"]) == 1
 
 
+@pytest.mark.parametrize("text", ["yesterday", "2999-01-01T00:00:00Z"])
+def test_time_that_is_none_or_has_not_come_is_refused(
+    plugin: ModuleType, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    with pytest.raises(SystemExit):
+        plugin.main(["history", "cars", "--at", text])
+    assert text in capsys.readouterr().err
+
+
 def test_status_is_told(plugin: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert plugin.main(["status", "cars"]) == 0
     assert "phase   Stable" in capsys.readouterr().out
