@@ -5,6 +5,7 @@ tests/integration/engine compares the engine with the real one; what is said her
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -18,6 +19,7 @@ from modelmill.kube.resources import DEPLOYMENTS
 from tests.crash.admission import admitted
 from tests.support.fake_api import check_preconditions, field_set
 
+MAX_LABEL = 63
 Object = dict[str, Any]
 Place = tuple[Resource, str, str]
 OnChange = Callable[[Resource, str, Object], None]
@@ -77,7 +79,7 @@ class MemoryApi:
         meta = new["metadata"]
         meta.pop("resourceVersion", None)
         meta |= {
-            "uid": f"{resource.plural}-{place[1]}-{place[2]}-{self.made[place]}",
+            "uid": _uid(f"{resource.plural}-{place[1]}-{place[2]}-{self.made[place]}"),
             "creationTimestamp": timestamp(self._clock()),
             "generation": 1,
         }
@@ -238,3 +240,8 @@ def _merged(before: Any, patch: Any) -> Any:
         else:
             merged[name] = _merged(merged.get(name), value)
     return merged
+
+
+def _uid(text: str) -> str:
+    """Return a uid that can be the value of a label, as real ones can."""
+    return text if len(text) <= MAX_LABEL else str(uuid.uuid5(uuid.NAMESPACE_OID, text))

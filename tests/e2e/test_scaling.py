@@ -73,7 +73,8 @@ def test_pods_follow_the_load_through_a_rollout(served: Cluster) -> None:
     assert min(least) >= 3, "a rollout has set the number of pods back"
     assert not load.account["failures"], load.account
     assert set(load.account["versions"]) == {f"{MODEL}-1", version}
-    assert served.condition("InferenceService", MODEL, "ScalingActive").get("status") == "True"
+    counts = "ScalingActive"
+    served.wait(counts, lambda: served.condition("InferenceService", MODEL, counts).get("status") == "True", 60)
 
 
 def test_stopped_service_has_no_pods_and_comes_back(served: Cluster) -> None:
