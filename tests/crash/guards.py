@@ -87,7 +87,7 @@ GUARDS = (
     Guard(
         "a status that is the same is not written",
         "engine/executor.py",
-        'plan.status != parent.get("status", {}) and ',
+        ' or status == parent.get("status", {})',
         "",
     ),
     Guard(
