@@ -64,7 +64,7 @@ def plan(view: View, trainer: Image) -> Contribution:
         events = (*events, Event("Warning", another.reason, another.message[:1000]))
     return Contribution(
         create=transition.create,
-        aside=tuple(Aside(create=[job]) for job in (*transition.trials, *look.create)),
+        aside=[Aside(create=[job]) for job in (*transition.trials, *look.create)],
         apply=[*transition.apply, *earlier_ledger(view)],
         keep=[(CONFIG_MAPS, name) for name in kept_ledgers(view)],
         delete=[*transition.delete, *look.delete, *expired, *pruned],
