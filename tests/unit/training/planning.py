@@ -116,8 +116,14 @@ def view(parent: Mapping[str, Any], **more: Any) -> Seen:
 def plan(seen: Seen, image: Image) -> Plan:
     part = training_part(image, ApiServer(seen), seen.sampler, seen.reports)
     made = value_of(Composed([part])(seen.parent, seen, seen.now))
-    lists = ("create", "apply", "delete", "events", "aside")
-    return replace(made, **{name: tuple(getattr(made, name)) for name in lists})
+    return replace(
+        made,
+        create=tuple(made.create),
+        apply=tuple(made.apply),
+        delete=tuple(made.delete),
+        events=tuple(made.events),
+        aside=tuple(made.aside),
+    )
 
 
 def value_of(coroutine: Coroutine[Any, Any, Value]) -> Value:
