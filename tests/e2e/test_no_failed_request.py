@@ -22,7 +22,7 @@ from tests.support.open_loop import Running
 
 ALONE = True
 MODEL = "watched"
-REQUESTS = int(os.environ.get("MODELMILL_SERVING_REQUESTS", "40000"))
+REQUESTS = int(os.environ.get("MODELMILL_SERVING_REQUESTS", "100000"))
 RATE = float(os.environ.get("MODELMILL_SERVING_RATE", "300"))
 ROUNDS = max(2, REQUESTS // 20_000)
 """One promoted rollout and one aborted one each: 50 of both in a million requests."""
