@@ -41,3 +41,11 @@ def cluster(_turn: None, kube: Kube, request: pytest.FixtureRequest) -> Iterator
     short = request.module.__name__.rsplit(".", 1)[-1].removeprefix("test_").replace("_", "-")
     with namespace(kube, short) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def gateway(cluster: Cluster) -> dict[str, str]:
+    found = cluster.kube.status.get("gateway")
+    if found is None:
+        pytest.skip("there is no gateway in the cluster: python3 hack/cluster gateway up")
+    return dict(found)

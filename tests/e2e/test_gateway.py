@@ -12,8 +12,6 @@ from math import sqrt
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from modelmill.kube import labels
 from tests.support.cluster import Cluster
 from tests.support.lines import inference_service, inputs, table, training_job
@@ -25,14 +23,6 @@ STEPS = [{"weight": 20}, {"pause": "Manual"}]
 REQUESTS = 500
 SIGMAS = 4.5
 """A share that is farther from its weight is met by chance once in 150,000 tests."""
-
-
-@pytest.fixture(scope="module")
-def gateway(cluster: Cluster) -> dict[str, str]:
-    found = cluster.kube.status.get("gateway")
-    if found is None:
-        pytest.skip("there is no gateway in the cluster: python3 hack/cluster gateway up")
-    return dict(found)
 
 
 def ask(gateway: dict[str, str], count: int, headers: dict[str, str] | None = None) -> Counter[str]:

@@ -151,14 +151,6 @@ STORIES = ("goes on", "pause", "promote full", "abort", "superseded", "go back")
 
 
 @pytest.fixture(scope="module")
-def gateway(cluster: Cluster) -> dict[str, str]:
-    found = cluster.kube.status.get("gateway")
-    if found is None:
-        pytest.skip("there is no gateway in the cluster: python3 hack/cluster gateway up")
-    return dict(found)
-
-
-@pytest.fixture(scope="module")
 def served(cluster: Cluster, gateway: dict[str, str]) -> Cluster:
     """Every service follows a model of its own, so that each has its own story; all are of one artifact."""
     cluster.put("data/part.csv", table())
