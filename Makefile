@@ -72,6 +72,10 @@ proof-serving: venv cluster-up images ## No failed request: a million over 50 ro
 	@MODELMILL_SERVING_REQUESTS=1000000 MODELMILL_SERVING_RATE=500 MODELMILL_INVARIANTS_ROUNDS=24 $(PYTHON) -m pytest -n0 -s \
 	  tests/e2e/test_no_failed_request.py tests/e2e/test_invariants.py
 
+proof-monitoring: venv ## What monitoring and the loop do on public data, 20 seeds of each story, and both engines on 400 generated histories
+	@MODELMILL_HISTORIES=400 $(PYTHON) -m pytest -n0 tests/unit/monitoring/test_engines_agree.py
+	@OMP_NUM_THREADS=1 PYTHONPATH=operator:images/server:images/trainer:. $(PYTHON) -m tests.verdicts.table 20
+
 proof: export MODELMILL_RESULTS = $(CURDIR)/build/results.jsonl
 proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodies and 300,000 of gRPC, ten minutes of mutated HTTP, 100 ends under load, a million requests, each fault of a store at each call
 	@MODELMILL_OPENAPI_CALLS=10000 MODELMILL_FUZZ_MUTATIONS=50000 MODELMILL_GRPC_MUTATIONS=300000 $(PYTHON) -m pytest \
@@ -93,4 +97,4 @@ proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodi
 bench: venv ## Measure the control loop beside its peers on a real API server without a kubelet
 	@$(PYTHON) hack/bench/control_loop.py
 
-.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock proof proof-serving bench
+.PHONY: help venv cluster-up cluster-down images demo test test-unit check generate format lock proof proof-serving proof-monitoring bench

@@ -15,6 +15,7 @@ from skops.io import dump
 
 from modelmill.contracts.artifact import (
     CATEGORICAL,
+    MAGNITUDE_ZERO,
     NUMERIC,
     FeatureProfile,
     File,
@@ -118,12 +119,17 @@ def profile_column(column: pd.Series, importance: float) -> FeatureProfile:
         )
     edges = np.unique(np.quantile(present, np.linspace(0.1, 0.9, 9)))
     counts = np.bincount(np.searchsorted(edges, present, side="right"), minlength=len(edges) + 1)
+    sizes = np.log10(np.abs(present[present != 0])) + MAGNITUDE_ZERO
     return FeatureProfile(
         NUMERIC,
         tuple((counts / len(column)).tolist()),
         edges=tuple(edges.tolist()),
         missing_ratio=missing,
         importance=importance,
+        least=float(present.min()),
+        greatest=float(present.max()),
+        magnitude_mean=float(sizes.mean()) if len(sizes) else None,
+        magnitude_deviation=float(sizes.std(ddof=0)) if len(sizes) else None,
     )
 
 

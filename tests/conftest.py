@@ -14,7 +14,7 @@ TOGETHER = (
     "tests/integration/trainer",
 )  # fmt: skip
 """Folders whose tests share what is dear: an API server, environments of clients, a store. They stay on one worker."""
-ORDER = ("e2e", "integration", "crash", "unit")
+ORDER = ("e2e", "integration", "crash", "verdicts", "unit")
 """What waits most comes first, so that the others fill the time."""
 
 

@@ -72,7 +72,7 @@ def inference_service(namespace: str, name: str) -> dict[str, Any]:
                 "strategy": "Canary",
                 "steps": [{"weight": 10}, {"pauseSeconds": 60}, {"weight": 100}],
             },
-            "monitoring": {"drift": {"psiThreshold": "0.2"}},
+            "monitoring": {"engine": "Prometheus", "drift": {"psiThreshold": "0.2"}},
         },
     }
 

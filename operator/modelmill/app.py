@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,15 +18,18 @@ from modelmill.contracts.names import HTTP_PORT
 from modelmill.engine import metrics
 from modelmill.engine.client import Client
 from modelmill.engine.errors import LoginError, NotFound
-from modelmill.engine.interface import Reads, Watch
+from modelmill.engine.interface import Reads, Watch, World
 from modelmill.engine.process import Routes, Settings, run
 from modelmill.engine.table import MANAGED_FIELDS, OURS, Concern, Controller, watches_of
 from modelmill.kube import labels
-from modelmill.kube.objects import Manifest, Resource
+from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.resources import CORE_EVENTS, HTTP_ROUTES, PODS, REPLICA_SETS
 from modelmill.measuring import prometheus
-from modelmill.measuring.scrape import Scraper
+from modelmill.measuring.scrape import PageScraper, Scraper
 from modelmill.monitoring import part as monitoring
+from modelmill.monitoring import reading, stack
+from modelmill.monitoring import report_part as reports_on
+from modelmill.monitoring.intake import PATH as ALERTS_PATH
 from modelmill.monitoring.intake import AlertIntake
 from modelmill.registry import part as registry
 from modelmill.serving import network as serving_network
@@ -35,6 +38,7 @@ from modelmill.serving.upgrade import Upgrades
 from modelmill.training import network as training_network
 from modelmill.training import part as training
 from modelmill.training.search import intake as reporting
+from modelmill.training.turns import Turns
 from modelmill.tuning.reports import Reports
 from modelmill.tuning.sampler import Sampler, SamplerProcess
 from modelmill.workloads import refusals
@@ -51,6 +55,8 @@ class Config:
     network: what NetworkPolicies of the pods are made from; None for none. prometheus: where queries of analyses go.
     model_code: namespaces in which models may run code of their own in their servers; `*` for all.
     max_concurrent_rollouts: services that take the server's image of a new release at a time by themselves; 0 for none.
+    max_concurrent_retrains: runs that nobody asked for, in progress at a time; 0 for none.
+    stack: what is known of the Prometheus of the cluster, for monitoring.
     """
 
     trainer_image: str
@@ -63,6 +69,8 @@ class Config:
     prometheus: prometheus.Server
     settings: Settings
     max_concurrent_rollouts: int = 1
+    max_concurrent_retrains: int = 5
+    stack: stack.Stack = field(default_factory=stack.Stack)
 
 
 def config_from(environment: Mapping[str, str]) -> Config:
@@ -80,18 +88,30 @@ def config_from(environment: Mapping[str, str]) -> Config:
     )
     # The chart gives the Service the name of the Lease.
     service = f"http://{settings.lease_name}.{settings.lease_namespace}.svc:{HTTP_PORT}"
+    url = (environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/")
     return Config(
         trainer_image=environment["MODELMILL_TRAINER_IMAGE"],
         server_image=environment["MODELMILL_SERVER_IMAGE"],
         image_pull_policy=environment.get("MODELMILL_IMAGE_PULL_POLICY", "IfNotPresent"),
         alert_token_file=environment.get("MODELMILL_ALERT_TOKEN_FILE"),
-        report_url=(environment.get("MODELMILL_SERVICE_URL") or service).rstrip("/") + reporting.PATH,
+        report_url=url + reporting.PATH,
         network=network,
         model_code=_listed(environment, "MODELMILL_MODEL_CODE_NAMESPACES"),
         prometheus=_prometheus(environment),
         settings=settings,
         max_concurrent_rollouts=int(environment.get("MODELMILL_MAX_CONCURRENT_ROLLOUTS", "1")),
+        max_concurrent_retrains=int(environment.get("MODELMILL_MAX_CONCURRENT_RETRAINS", "5")),
+        stack=_stack(environment, url),
     )
+
+
+def _stack(environment: Mapping[str, str], url: str) -> stack.Stack:
+    runbooks = environment.get("MODELMILL_RUNBOOK_URL") or stack.RUNBOOKS
+    if "{{" in runbooks:
+        raise ValueError("MODELMILL_RUNBOOK_URL must not have {{ in it, which begins a template of Prometheus")
+    pairs = [one.partition("=") for one in _listed(environment, "MODELMILL_MONITORING_LABELS")]
+    alerts_url = f"{url}{ALERTS_PATH}" if environment.get("MODELMILL_ALERT_TOKEN_FILE") else ""
+    return stack.Stack(runbooks, {name: value for name, _, value in pairs}, alerts_url)
 
 
 def _prometheus(environment: Mapping[str, str]) -> prometheus.Server:
@@ -128,6 +148,7 @@ def watches(table: Sequence[Controller]) -> Sequence[Watch]:
             ),
             # Also those of others, whose weights may be asked for.
             Watch(HTTP_ROUTES, optional=True),
+            *(Watch(kind, OURS, optional=True) for kind in stack.KINDS),
             Watch(REPLICA_SETS, OURS, unread=["spec", "status", MANAGED_FIELDS]),
         ],
     )
@@ -157,6 +178,7 @@ def controllers(
     reports = reports or Reports(config.report_url)
     server = Image(config.server_image, config.image_pull_policy)
     upgrades = Upgrades(server.name, config.max_concurrent_rollouts)
+    turns = Turns(config.max_concurrent_retrains)
     queries = prometheus.Prometheus(config.prometheus)
     trainer = Image(config.trainer_image, config.image_pull_policy)
     operator = config.settings.lease_namespace
@@ -166,13 +188,13 @@ def controllers(
         Controller(
             "trainingjob",
             TRAINING_JOBS,
-            [*of_runs, training.training_part(trainer, reads, sampler or SamplerProcess(), reports)],
+            [*of_runs, training.training_part(trainer, reads, sampler or SamplerProcess(), reports, turns)],
             concerns={
                 PODS: Concern(training.keys_of_pod),
                 CORE_EVENTS: training.REFUSALS,
                 INFERENCE_SERVICES: training.SERVICES,
                 MODEL_VERSIONS: training.VERSIONS,
-                TRAINING_JOBS: training.SAME_MODEL,
+                TRAINING_JOBS: training.others(turns),
             },
         ),
         Controller(
@@ -191,11 +213,12 @@ def controllers(
             [
                 *of_servers,
                 serving.serving_part(server, Scraper(), queries, config.model_code, upgrades),
-                monitoring.PART,
+                monitoring.monitoring_part(PageScraper(reading.read, reading.needed_lines), config.stack),
+                reports_on.report_part(trainer),
                 batch.batch_part(server, reads, config.model_code),
             ],
             concerns={
-                PODS: Concern(lambda pod, world: (*serving.keys_of_pod(pod, world), *batch.keys_of_pod(pod, world))),
+                PODS: Concern(_services_of_pod),
                 CORE_EVENTS: Concern(batch.keys_of_refusal, needed=False),
                 REPLICA_SETS: serving.REPLICA_SETS_OF_PODS,
                 HTTP_ROUTES: Concern(serving.keys_of_route),
@@ -207,13 +230,18 @@ def controllers(
     ]
 
 
+def _services_of_pod(pod: Manifest, world: World) -> Sequence[Key]:
+    """Return the InferenceServices that a pod is of: as a server, of a batch run, of a drift report."""
+    return [*serving.keys_of_pod(pod, world), *batch.keys_of_pod(pod, world), *reports_on.keys_of_pod(pod, world)]
+
+
 def routes(config: Config, reports: Reports, client: Client) -> Routes:
     """Return what the operator answers beside its probes: reports of trials, and Alertmanager's webhook if it has a token."""
     of_trials = ("POST", reporting.PATH, reporting.ReportIntake(client, reports).handle)
     if config.alert_token_file is None:
         return (of_trials,)
     alerts = AlertIntake(client, Path(config.alert_token_file), config.settings.namespaces)
-    return (of_trials, ("POST", "/alerts", alerts.handle))
+    return (of_trials, ("POST", ALERTS_PATH, alerts.handle))
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING
 from modelmill.kube import labels
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import (
+    ALERTMANAGER_CONFIGS,
     CONFIG_MAPS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
@@ -17,7 +18,9 @@ from modelmill.kube.resources import (
     JOBS,
     NETWORK_POLICIES,
     POD_DISRUPTION_BUDGETS,
+    POD_MONITORS,
     PODS,
+    PROMETHEUS_RULES,
     REPLICA_SETS,
     SERVICES,
 )
@@ -28,6 +31,7 @@ from tests.support.fake_api import remove
 PARENTS = (TRAINING_JOBS, MODEL_VERSIONS, INFERENCE_SERVICES)
 LEVEL = (
     NETWORK_POLICIES, DEPLOYMENTS, SERVICES, HTTP_ROUTES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, CONFIG_MAPS,
+    PROMETHEUS_RULES, POD_MONITORS, ALERTMANAGER_CONFIGS,
 )  # fmt: skip
 """Children that are kept as the plan wants them."""
 CHILDREN = (*LEVEL, JOBS, PODS, REPLICA_SETS)
@@ -42,6 +46,9 @@ EDITS: Mapping[Resource, tuple[tuple[str, ...], Any]] = {
     POD_DISRUPTION_BUDGETS: (("spec", "maxUnavailable"), 7),
     HORIZONTAL_POD_AUTOSCALERS: (("spec", "maxReplicas"), 9),
     CONFIG_MAPS: (("data",), {"another": "text"}),
+    PROMETHEUS_RULES: (("spec", "groups"), []),
+    POD_MONITORS: (("spec", "selector"), {"matchLabels": {"app": "another"}}),
+    ALERTMANAGER_CONFIGS: (("spec", "receivers"), []),
     JOBS: (("spec", "ttlSecondsAfterFinished"), 86_400),
 }
 """By kind, a field that another hand sets, and to what."""

@@ -28,7 +28,7 @@ FINDINGS: Sequence[Finding] = (
         "The pod of a failed trial, which seemed to run, was taken for lost, and the trial was made again.",
     ),
     Finding(
-        "autoscaled: before status ModelVersion cars-1 #7: horizontalpodautoscalers lose their owner",
+        "autoscaled: before status ModelVersion cars-2 #3: horizontalpodautoscalers lose their owner",
         "A child that lost its owner reference just when nothing wanted it any more was found by nobody, and stayed.",
     ),
     Finding(

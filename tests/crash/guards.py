@@ -124,7 +124,7 @@ GUARDS = (
         "{number}-{short_hash(view.uid)[:6]}",
         "{number}",
     ),
-    Guard("an answered alert starts no run", "training/triggers/alerts.py", " if one.id not in done}", "}"),
+    Guard("an answered alert starts no run", "training/triggers/alerts.py", " and one.id not in done]", "]"),
     Guard(
         "an alert after the run waits for the next",
         "training/transition.py",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,15 @@ from modelmill.contracts.names import EXIT_FINAL, EXIT_RETRY
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Manifest, Resource
-from modelmill.kube.resources import CONFIG_MAPS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES, JOBS, PODS
+from modelmill.kube.resources import (
+    CONFIG_MAPS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    POD_MONITORS,
+    PODS,
+    PROMETHEUS_RULES,
+)
 from modelmill.monitoring.alertmanager import Notice
 from modelmill.monitoring.intake import merged
 from tests.crash.memory_api import Object
@@ -52,7 +61,9 @@ def digest_of(job: Manifest) -> str:
 
 
 def publishes(job: Object, _pod: int, outcome: str = result.PUBLISHED) -> Ending:
-    """Every run publishes, on data of its own."""
+    """Every run publishes, on data of its own; every drift report is written."""
+    if labels.REPORT_LABEL in job["metadata"]["labels"]:
+        return Ending(None, names.STAGE_DRIFT_REPORT)
     digest = digest_of(job)
     told = result.StageResult(
         outcome=outcome,
@@ -171,10 +182,15 @@ def inference_service(name: str = "cars", **spec: Any) -> Object:
 
 def alert(world: World, identity: str = "a1") -> None:
     """Let Alertmanager tell of drift, again and again until the intake could record it."""
+    fires(world, identity, timestamp(world.clock()), {"alertname": "ModelmillFeatureDrift", "feature": "hp"})
+
+
+def fires(world: World, identity: str, began: str, about: Mapping[str, str]) -> None:
+    """Let Alertmanager tell of an alert about the service."""
     found = world.api.find(INFERENCE_SERVICES, "cars")
     assert found is not None
-    labels_of = {"alertname": "ModelmillFeatureDrift", "namespace": "ml", "inferenceservice": "cars", "feature": "hp"}
-    notice = Notice(True, identity, timestamp(world.clock()), labels_of, {})
+    labels_of = {"namespace": "ml", "inferenceservice": "cars", **about}
+    notice = Notice(True, identity, began, labels_of, {})
     alerts, outcomes = merged("InferenceService", found, [notice])
     assert outcomes in (["recorded"], ["repeated"]), outcomes
     world.api.replace_status(INFERENCE_SERVICES, {**found, "status": {**(found.get("status") or {}), "alerts": alerts}})
@@ -265,6 +281,41 @@ async def deleted_in_the_run(world: World) -> None:
     await world.settle()
     world.api.create(TRAINING_JOBS, training_job())
     await world.until(lambda: world.status(TRAINING_JOBS, "cars").get("lastRun"), "the namesake's run ends")
+
+
+async def back_for_an_alert(world: World) -> None:
+    """Labels say that a version is worse, and the one before comes back; they say so of that one too, which stays."""
+    monitoring = {**DRIFT, "engine": "Prometheus", "rollback": {"onErrors": True}}
+    rollout = {"strategy": "Canary", "steps": STEPS}
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout=rollout, monitoring=monitoring))
+    for version in ("cars-1", "cars-2"):
+        published(world, version)
+        await world.until(partial(serves, world, version), f"{version} serves")
+    worse(world, "cars-2")
+    await world.until(partial(came_back, world, "AlertFired"), "the second is taken back")
+    worse(world, "cars-1")
+    await world.until(partial(came_back, world, "cars-1 is itself what was gone back to"), "the first one stays")
+    published(world, "cars-3")
+    await world.until(lambda: serves(world, "cars-3"), "the third version serves")
+
+
+def came_back(world: World, why: str) -> bool:
+    status = world.status(INFERENCE_SERVICES, "cars")
+    told = [one["message"] for one in status.get("conditions") or () if one["type"] == "RolledBack"]
+    return (
+        status.get("phase") == "RolledBack"
+        and status["stable"]["version"] == "cars-1"
+        and any(why in one for one in told)
+    )
+
+
+def worse(world: World, version: str) -> None:
+    """Let an alert fire about the quality of the version that serves, a minute after it was promoted."""
+    promoted = next(
+        one["startTime"] for one in world.status(INFERENCE_SERVICES, "cars")["history"] if one["outcome"] == "Serving"
+    )
+    began = timestamp(parse_timestamp(promoted) + timedelta(minutes=1))
+    fires(world, f"worse {version}", began, {"alertname": "ModelmillQuality", "model_version": version})
 
 
 async def service_deleted_in_the_canary(world: World) -> None:
@@ -376,10 +427,36 @@ async def autoscaled(world: World) -> None:
 
 async def monitoring_taken_away(world: World) -> None:
     world.api.create(TRAINING_JOBS, training_job())
-    world.api.create(INFERENCE_SERVICES, inference_service())
-    await world.until(lambda: world.api.of(CONFIG_MAPS) and serves(world, "cars-1"), "the rules are there")
+    world.api.create(INFERENCE_SERVICES, inference_service(monitoring={"engine": "Prometheus"}))
+    kinds = (PROMETHEUS_RULES, POD_MONITORS)
+    await world.until(lambda: all(map(world.api.of, kinds)) and serves(world, "cars-1"), "the rules are there")
     world.api.patch(INFERENCE_SERVICES, "ml", "cars", {"spec": {"monitoring": None}})
-    await world.until(lambda: not world.api.of(CONFIG_MAPS), "the rules are gone")
+    await world.until(lambda: not any(map(world.api.of, kinds)), "the rules are gone")
+
+
+async def drift_found(world: World) -> None:
+    """The operator itself finds a drift, and a run follows; its version was never asked what it was trained on."""
+    retrain = {"trainingJob": "cars", "alerts": ["Drift"]}
+    monitoring = {"engine": "Embedded", "drift": {"windowSeconds": 600, "forSeconds": 0}, "retrain": retrain}
+    world.surroundings.values.told = True
+    world.api.create(TRAINING_JOBS, training_job(triggers={"alerts": {"enabled": True}}))
+    world.api.create(INFERENCE_SERVICES, inference_service(monitoring=monitoring))
+    await world.until(lambda: _told(world).get("state") == "OK", "it is judged and fine")
+    world.surroundings.values.drifted = True
+    await world.until(lambda: [one["kind"] for one in _alerts(world)] == ["Drift"], "the drift is found")
+    await world.until(lambda: serves(world, "cars-2"), "the second version serves")
+    await world.until(lambda: [one["kind"] for one in _alerts(world)] == ["Skew"], "it was never fine")
+    world.surroundings.values.drifted = False
+    await world.until(lambda: _told(world).get("state") == "OK" and not _alerts(world), "all is well")
+    await world.until(lambda: not reporting(world), "the Jobs of reports are gone")
+
+
+def _told(world: World) -> Object:
+    return dict(world.status(INFERENCE_SERVICES, "cars").get("monitoring") or {})
+
+
+def _alerts(world: World) -> Sequence[Object]:
+    return world.status(INFERENCE_SERVICES, "cars").get("alerts") or ()
 
 
 async def shadowed(world: World) -> None:
@@ -528,6 +605,18 @@ async def by_the_clock(world: World) -> None:
     await world.until(lambda: "nextScheduleTime" not in world.status(TRAINING_JOBS, "cars"), "the schedule is gone")
 
 
+def rows_come(job: Object, pod: int) -> Ending:
+    """Each look finds as many rows as are wanted."""
+    if job["metadata"]["labels"].get(labels.STEP_LABEL) != "look":
+        return publishes(job, pod)
+    told = stage_of(job)
+    look = told.look
+    assert look is not None
+    recent = None if look.after is None else 1
+    seen = Seen(f"sha256:{told.run:x}{'0' * 63}", 3, 1, 0, look.min_rows, look.after, recent, look.recent_rows)
+    return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
+
+
 def looks_find(job: Object, pod: int) -> Ending:
     """The first two looks fail and find too little; the third one finds enough, which the next run reads."""
     if job["metadata"]["labels"].get(labels.STEP_LABEL) != "look":
@@ -582,6 +671,37 @@ async def prefix_scored(world: World) -> None:
     await world.settle()
 
 
+def report_ends(job: Object, pod: int) -> Ending:
+    """The first pod of a drift report does not reach the store; the next one writes the page."""
+    if labels.REPORT_LABEL in job["metadata"]["labels"] and pod == 0:
+        return Ending(None, names.STAGE_DRIFT_REPORT, EXIT_RETRY, "the store is down")
+    return publishes(job, pod)
+
+
+def page_written(world: World, word: str | None = None) -> bool:
+    """Tell whether the page that was asked for last is written, by this word of a person, or by an alert."""
+    report = world.status(INFERENCE_SERVICES, "cars").get("report") or {}
+    return report.get("annotation") == word and "uri" in report and report["job"]["phase"] == "Succeeded"
+
+
+async def drift_reported(world: World) -> None:
+    """An alert has a page written, and then a person; the Jobs go."""
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(monitoring=DRIFT))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    alert(world)
+    await world.until(partial(page_written, world), "the page that the alert asks for")
+    word = {"metadata": {"annotations": {labels.REPORT_ANNOTATION: "again"}}}
+    world.api.patch(INFERENCE_SERVICES, "ml", "cars", word)
+    await world.until(partial(page_written, world, "again"), "the page that a person asks for")
+    await world.until(lambda: not reporting(world), "the Jobs are gone")
+    await world.settle()
+
+
+def reporting(world: World) -> list[Object]:
+    return [job for job in world.api.of(JOBS) if labels.REPORT_LABEL in job["metadata"]["labels"]]
+
+
 def job_time(job: Object) -> float:
     return parse_timestamp(job["metadata"]["creationTimestamp"]).timestamp()
 
@@ -597,6 +717,42 @@ async def new_data(world: World) -> None:
     world.api.patch(TRAINING_JOBS, "ml", "cars", {"spec": {"triggers": {"newData": None}}})
     await world.until(lambda: "lastLook" not in world.status(TRAINING_JOBS, "cars"), "the trigger is gone")
     await world.until(partial(no_look, world), "no look is left")
+
+
+def rows_come_late(job: Object, pod: int) -> Ending:
+    """The first looks for the alert fail, later ones find too few rows, and then there are enough."""
+    if job["metadata"]["labels"].get(labels.STEP_LABEL) != "look":
+        return publishes(job, pod)
+    look = stage_of(job).look
+    if look is None or look.after is None or look.recent_rows != 100:
+        raise AssertionError(f"{job['metadata']['name']} is not told what the alert waits for")
+    minutes = int((job_time(job) - look.since) // 60)
+    if minutes < 4:
+        failed = result.StageResult(result.FAILED, "StoreUnavailable", ("the store is down",))
+        return Ending(failed, names.STAGE_LOOK, EXIT_RETRY)
+    rows = 40 if minutes < 12 else 120
+    seen = Seen(f"sha256:{rows:x}{'0' * 62}", 3, 1, 0, None, look.after, 1, rows)
+    return Ending(None, names.STAGE_LOOK, message=encode_seen(seen))
+
+
+async def alert_waits_for_rows(world: World) -> None:
+    """An alert that starts a run when enough rows have come, one for all that it fires afterwards."""
+    triggers = {"alerts": {"enabled": True, "minNewRows": 100}}
+    retrain = {"cooldownSeconds": 60, "maxConsecutiveFailures": 2}
+    world.api.create(TRAINING_JOBS, training_job(triggers=triggers, retrain=retrain))
+    world.api.create(INFERENCE_SERVICES, inference_service())
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    alert(world)
+    await world.until(partial(holds_for, world, "WaitsForNewData"), "the alert waits for data")
+    await world.until(lambda: serves(world, "cars-2"), "the version for the alert serves")
+    await world.until(partial(no_look, world), "no look is left")
+    assert not world.api.find(MODEL_VERSIONS, "cars-3")
+
+
+def holds_for(world: World, reason: str) -> bool:
+    waiting = world.status(TRAINING_JOBS, "cars").get("pendingTriggers") or []
+    made = world.api.find(MODEL_VERSIONS, "cars-2") is not None
+    return made or any(one.get("hold") == reason for one in waiting)
 
 
 def looked_after(world: World, run: int) -> bool:
@@ -665,11 +821,13 @@ SCENARIOS = (
     Scenario("gates fail", one_run, gates_fail, 15),
     Scenario("data rejected", one_run, data_rejected, 10),
     Scenario("canary taken back", canary_taken_back, publishes, 660),
+    Scenario("back for an alert", back_for_an_alert, publishes, 160),
     Scenario("two jobs of one model", two_jobs_of_one_model, publishes, 15),
     Scenario("deleted in the run", deleted_in_the_run, publishes, 80, hasty=True),
     Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes, 640),
     Scenario("store edited in the run", store_edited_in_the_run, publishes, 25),
     Scenario("monitoring taken away", monitoring_taken_away, publishes, 20),
+    Scenario("drift found", drift_found, rows_come, 1800),
     Scenario("stopped and started", stopped_and_started, publishes, 200),
     Scenario("persons' words", by_persons_words, publishes, 160),
     Scenario("chance may explain it", chance_may_explain_it, publishes, 160),
@@ -695,6 +853,8 @@ SCENARIOS = (
     Scenario("data prepared", data_prepared, prepare_fails_once, 40),
     Scenario("script mended", script_mended, library_missing_at_first, 40),
     Scenario("new data", new_data, looks_find, 1800),
+    Scenario("alert waits for rows", alert_waits_for_rows, rows_come_late, 2700),
     Scenario("prefix scored", prefix_scored, batch_ends, 1800),
     Scenario("store silent", store_silent, publishes, 960),
+    Scenario("drift reported", drift_reported, report_ends, 1800),
 )

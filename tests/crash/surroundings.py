@@ -28,6 +28,7 @@ from modelmill.kube.resources import (
 from modelmill.measuring.samples import COMPARED, DISAGREED, Sample
 from modelmill.serving.builders.shadow import FILE, SUFFIX
 from modelmill.workloads.pod_status import is_ready
+from tests.crash.counted import CountedPods
 from tests.crash.memory_api import MemoryApi, Object
 
 STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_EVALUATE, names.STAGE_PUBLISH)
@@ -55,6 +56,7 @@ class Surroundings:
     errors: versions that answer 500. doubtful: of whose answers one more than half are 500. off: versions that answer
     otherwise than the others, as a shadow. broken: versions whose pods end with a message. rate: requests a second and pod.
     load: how many pods the requests keep busy, for autoscalers.
+    values: what the pages of serving pods tell of what was asked.
     silent_store: whether the store answers no removal of an artifact. stage_seconds: how long a stage of training takes.
     """
 
@@ -71,6 +73,7 @@ class Surroundings:
     stage_seconds: int = STAGE_SECONDS
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     mirrored: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
+    values: CountedPods = field(default_factory=CountedPods)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
     _changed: tuple[int, datetime] | None = None
     _asked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
@@ -84,6 +87,7 @@ class Surroundings:
             self._work()
         for uid, codes in self._asked:
             counted = self.codes.setdefault(uid, Counter())
+            self.values.answered(uid, self.rate)
             for code in codes:
                 counted[code] += self.rate // len(codes)
             if len(codes) > 1 and counted["500"] == counted["200"]:

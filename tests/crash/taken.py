@@ -12,6 +12,8 @@ from modelmill.kube.resources import (
     HORIZONTAL_POD_AUTOSCALERS,
     JOBS,
     POD_DISRUPTION_BUDGETS,
+    POD_MONITORS,
+    PROMETHEUS_RULES,
     SERVICES,
 )
 from tests.crash.faults import Write
@@ -20,7 +22,9 @@ from tests.crash.world import World
 
 ASIDE = {
     SERVICES.kind: re.compile(r".*-preview"),
-    CONFIG_MAPS.kind: re.compile(r".*-(shadow|modelmill-rules)"),
+    CONFIG_MAPS.kind: re.compile(r".*-(shadow|modelmill-rules|modelmill-counts)"),
+    PROMETHEUS_RULES.kind: re.compile(r".*"),
+    POD_MONITORS.kind: re.compile(r".*"),
     HORIZONTAL_POD_AUTOSCALERS.kind: re.compile(r".*"),
     POD_DISRUPTION_BUDGETS.kind: re.compile(r".*"),
     JOBS.kind: re.compile(r".*-(t\d+(-a\d+)?|look-.*)"),
@@ -30,6 +34,8 @@ THEIRS = {"app": "theirs"}
 BODIES: dict[Resource, Object] = {
     SERVICES: {"spec": {"selector": THEIRS, "ports": [{"port": 80}]}},
     CONFIG_MAPS: {"data": {"theirs": "text"}},
+    PROMETHEUS_RULES: {"spec": {"groups": []}},
+    POD_MONITORS: {"spec": {"selector": {"matchLabels": THEIRS}, "podMetricsEndpoints": []}},
     HORIZONTAL_POD_AUTOSCALERS: {"spec": {"scaleTargetRef": {"name": "theirs"}, "minReplicas": 1, "maxReplicas": 2}},
     POD_DISRUPTION_BUDGETS: {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": THEIRS}}},
     JOBS: {"spec": {"suspend": True, "template": {"metadata": {"labels": THEIRS}, "spec": {"containers": []}}}},

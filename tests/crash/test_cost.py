@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from modelmill.api.monitoring import DRIFT
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
 from modelmill.engine import metrics
-from modelmill.monitoring.alertmanager import DRIFT
 from tests.crash.scenarios import publishes
 from tests.crash.world import World
 from tests.support import objects as o
@@ -35,7 +35,9 @@ def test_services_of_one_version_that_retrain_by_one_job_cost_as_much_as_each_fo
         await asyncio.sleep(1)
         before = reconciled()
         for number in range(MANY):
-            service = o.inference_service(monitoring={"retrain": {"trainingJob": "cars", "alerts": [DRIFT]}})
+            service = o.inference_service(
+                monitoring={"engine": "Prometheus", "retrain": {"trainingJob": "cars", "alerts": [DRIFT]}}
+            )
             service["metadata"]["name"] = f"service-{number}"
             world.api.create(INFERENCE_SERVICES, service)
             await asyncio.sleep(0.05)
@@ -52,5 +54,5 @@ def test_services_of_one_version_that_retrain_by_one_job_cost_as_much_as_each_fo
     assert found["trainingjob"] <= 3 * MANY
     assert found[REFUSED] == 0
     written = Counter(one.kind for one in world.log)
-    once = ("InferenceService", "Deployment", "Service", "ConfigMap")
+    once = ("InferenceService", "Deployment", "Service", "PrometheusRule", "PodMonitor")
     assert {kind: written[kind] for kind in once} == dict.fromkeys(once, MANY)

@@ -13,6 +13,7 @@ from modelmill.kube.resources import (
     HORIZONTAL_POD_AUTOSCALERS,
     JOBS,
     POD_DISRUPTION_BUDGETS,
+    PROMETHEUS_RULES,
     SERVICES,
 )
 from tests.crash.oracles import play
@@ -50,7 +51,7 @@ async def autoscaled_canary_taken_back(world: World) -> None:
     ("scenario", "resource", "name"),
     [
         (canary_taken_back, POD_DISRUPTION_BUDGETS, "cars"),
-        (canary_taken_back, CONFIG_MAPS, "cars-modelmill-rules"),
+        (canary_taken_back, PROMETHEUS_RULES, "cars-modelmill-rules"),
         (by_persons_words, SERVICES, "cars-preview"),
         (autoscaled_canary_taken_back, HORIZONTAL_POD_AUTOSCALERS, "cars-.*"),
     ],
@@ -80,7 +81,7 @@ def test_what_is_taken_back_is_recorded_though_a_name_is_taken(
         f"{kind} ml/{one} belongs to somebody else and is left as it is; delete it" for kind, one in strangers.taken
     )
     assert any(sentence in said[0] for sentence in words)
-    about = {CONFIG_MAPS: "MonitoringReady", HORIZONTAL_POD_AUTOSCALERS: "ScalingActive"}.get(resource)
+    about = {PROMETHEUS_RULES: "MonitoringReady", HORIZONTAL_POD_AUTOSCALERS: "ScalingActive"}.get(resource)
     if about is not None:
         assert (conditions[about]["status"], conditions[about]["reason"]) == ("False", "NameConflict")
 

@@ -24,6 +24,7 @@ from modelmill.kube.conditions import is_true
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import JOBS
 from modelmill.measuring.prometheus import Prometheus, Server
+from modelmill.monitoring.part import monitoring_part
 from modelmill.serving.part import serving_part
 from modelmill.serving.upgrade import Upgrades
 from modelmill.tuning.reports import Reports
@@ -67,7 +68,8 @@ class Operator:
         rows = app.controllers(config, self.client, InProcess(), self.reports)
         upgrades = Upgrades(server.name, world.most_upgrades)
         serving = serving_part(server, world.surroundings, Prometheus(Server()), upgrades=upgrades)  # type: ignore[arg-type]
-        table = [_with_serving(row, serving) for row in rows]
+        monitoring = monitoring_part(world.surroundings.values)
+        table = [_with(row, serving, monitoring) for row in rows]
         watches = app.watches(table)
         cache = Cache(
             {watch.resource: watch.index_labels for watch in watches},
@@ -273,9 +275,10 @@ def made_for(job: Object) -> tuple[str, str]:
     )
 
 
-def _with_serving(row: Controller, serving: Part) -> Controller:
+def _with(row: Controller, *others: Part) -> Controller:
     """Return the row of the operator's table, but the counters of pods are those of the world."""
     if row.resource != INFERENCE_SERVICES:
         return row
-    parts = [serving if part.name == serving.name else part for part in row.parts]
+    named = {part.name: part for part in others}
+    parts = [named.get(part.name, part) for part in row.parts]
     return Controller(row.name, row.resource, parts, row.concerns)

@@ -42,6 +42,7 @@ class Running:
     port: int
     log: Path
     termination: Path
+    host: str = "127.0.0.1"
 
     @property
     def pid(self) -> int:
@@ -51,7 +52,7 @@ class Running:
 
     def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """Send one request on a connection of its own; a body that is not bytes is sent as JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             connection.request(method, path, content, headers or {})
@@ -98,14 +99,22 @@ class Launcher:
     folder: Path
     started: list[Running] = field(default_factory=list)
 
-    def __call__(self, artifact: Path, wait: bool = True, modules: Path | None = None, **environment: str) -> Running:
+    def __call__(
+        self,
+        artifact: Path,
+        wait: bool = True,
+        modules: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        **environment: str,
+    ) -> Running:
         """Start a server on `artifact`; names of `environment` get the prefix MODELMILL_.
 
-        modules: a folder whose modules come before all others, as a sitecustomize.
+        modules: a folder whose modules come before all others, as a sitecustomize. port: left out, a free one.
         """
         number = len(self.started)
         log, termination = self.folder / f"server-{number}.log", self.folder / f"termination-{number}"
-        port = free_port()
+        port = port or free_port()
         env = {
             **server_environment(),
             "MODELMILL_TERMINATION_PATH": str(termination),
@@ -116,8 +125,8 @@ class Launcher:
             env["PYTHONPATH"] = f"{modules}:{env['PYTHONPATH']}"
         command = [sys.executable, "-m", "modelmill_server", "serve", str(artifact)]
         with log.open("wb") as stream:
-            process = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], env=env, stderr=stream)
-        running = Running(process, port, log, termination)
+            process = subprocess.Popen([*command, "--host", host, "--port", str(port)], env=env, stderr=stream)
+        running = Running(process, port, log, termination, host)
         self.started.append(running)
         if wait:
             running.wait_ready()

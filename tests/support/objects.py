@@ -28,7 +28,7 @@ def training_job(**spec: Any) -> dict[str, Any]:
         },
         "train": {"sklearn": {"estimator": "sklearn.linear_model.Ridge", "parameters": {"alpha": "0.5"}}},
         "evaluation": {"primary": {"metric": "r2", "direction": "Maximize"}, "gates": []},
-        "triggers": {"alerts": {"enabled": True}},
+        "triggers": {"alerts": {"enabled": True, "minNewRows": 0}},
         "retrain": {"cooldownSeconds": 600, "maxConsecutiveFailures": 2},
         "versions": {"approval": "Automatic"},
     }

@@ -34,3 +34,20 @@ def helm() -> str:
     if found is None:
         pytest.skip("helm is not to be had: python3 hack/cluster bin builds it")
     return found
+
+
+def debian_alertmanager() -> list[str]:
+    """Return how Alertmanager is called. Debian's reads its templates at a fixed place, where those of its package are laid.
+
+    They are in a mount namespace of that process alone, which is the one that is started; skips where that is not permitted.
+    """
+    program = debian_program("prometheus-alertmanager", "prometheus-alertmanager")
+    share = Path(program).parents[1] / "share"
+    if share == Path("/usr/share"):
+        return [program]
+    mounted = 'mount -t overlay overlay -o "lowerdir=$0:/usr/share" /usr/share && exec "$@"'
+    call = ["unshare", "--mount", "--map-root-user", "sh", "-c", mounted, str(share)]
+    tried = subprocess.run([*call, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"Alertmanager cannot be given its templates: {tried.stderr.strip()[-300:]}")
+    return [*call, program]

@@ -33,7 +33,8 @@ def main() -> int:
     addresses = (scrape, "host_of", lambda pod: (pod.get("status") or {}).get("podIP"))
     scraper = (app, "Scraper", partial(scrape.Scraper, int(os.environ["MODELMILL_POD_PORT"])))
     shorter = () if "MODELMILL_REAL_WAITS" in os.environ else SHORTER
-    for module, name, value in (*shorter, addresses, scraper):
+    pages = (app, "PageScraper", partial(scrape.PageScraper, port=int(os.environ["MODELMILL_POD_PORT"])))
+    for module, name, value in (*shorter, addresses, scraper, pages):
         _replace(module, name, value)
     return app.main()
 

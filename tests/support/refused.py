@@ -164,6 +164,11 @@ SERVING: dict[str, tuple[Change, str]] = {
     "feedback without key": ({"feedback": {}}, "spec.feedback.keySecretRef"),
     "unknown batching": ({"runtime.batching": "Sometimes"}, "spec.runtime.batching"),
     "no time for a request": ({"runtime.timeouts": {"requestSeconds": 0}}, "spec.runtime.timeouts.requestSeconds"),
+    "drift of no share": ({"monitoring.drift.minShare": "0"}, "minShare must be above 0"),
+    "back for no alert": ({"monitoring.rollback": {"onQuality": False}}, "set onQuality or onErrors"),
+    "back within no time": ({"monitoring.rollback": {"withinSeconds": 0}}, "spec.monitoring.rollback.withinSeconds"),
+    "quality of no error": ({"monitoring.quality.maximum": "0"}, "maximum must be above 0"),
+    "an age of no time": ({"monitoring.staleness": {"maxAgeSeconds": 0}}, "spec.monitoring.staleness.maxAgeSeconds"),
     "retrain without job": ({"monitoring.retrain": {"alerts": ["Drift"]}}, "spec.monitoring.retrain.trainingJob"),
     "retrain by an unknown alert": (
         {"monitoring.retrain": {"trainingJob": "cars", "alerts": ["Boredom"]}},
@@ -483,6 +488,9 @@ CREATED: Mapping[str, Callable[[], Body]] = {
     "the parameter estimator needs categorical choices": lambda: tuned(
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}
     ),
+    "minShare must be above 0 and at most 1": lambda: service({"monitoring": {"drift": {"minShare": "1.5"}}}),
+    "set onQuality or onErrors": lambda: service({"monitoring": {"rollback": {"onQuality": False}}}),
+    "maximum must be above 0": lambda: service({"monitoring": {"quality": {"maximum": "0"}}}),
     "sampleRatio must be above 0 and at most 1": lambda: service(
         {"payloadLog": {"uri": "s3://logs", "sampleRatio": "0"}}
     ),

@@ -82,6 +82,10 @@ tells them from the table of the controllers. There is no wildcard and nothing o
   # Of routes of others only the weights of two backends are patched, and only where an InferenceService of the namespace says so.
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [monitoring.coreos.com]
+  # Of the Prometheus operator, where it is installed: what watches an InferenceService.
+  resources: [prometheusrules, podmonitors, alertmanagerconfigs]
+  verbs: [get, list, watch, create, patch, delete]
 {{- if .Values.networkPolicy.enabled }}
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]

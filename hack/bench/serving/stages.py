@@ -61,15 +61,15 @@ def stages(service: ModelService, readers: Dialects, connection: Any, body: byte
     ]
 
 
-def seconds(call: Callable[[], None]) -> float:
+def seconds(call: Callable[[], None], batches: int = BATCHES, calls: int = CALLS) -> float:
     """Return the least CPU time of a call over short batches."""
     best = float("inf")
-    for _ in range(BATCHES):
+    for _ in range(batches):
         begin = time.process_time_ns()
-        for _ in range(CALLS):
+        for _ in range(calls):
             call()
         best = min(best, time.process_time_ns() - begin)
-    return best / CALLS / 1e9
+    return best / calls / 1e9
 
 
 class Sink:
@@ -86,9 +86,9 @@ class Sink:
         return lambda *_, **__: 0
 
 
-def started(artifact: Path) -> tuple[ModelService, Dialects, Any]:
+def started(artifact: Path, drift_features: int = 10) -> tuple[ModelService, Dialects, Any]:
     """Return a server without sockets, and one connection of it."""
-    settings = Settings(artifact, model_name=models.NAME)
+    settings = Settings(artifact, model_name=models.NAME, drift_features=drift_features)
     service = ModelService(settings)
     application = Application(service, settings)
     loaded, readers = lifecycle.load(settings)

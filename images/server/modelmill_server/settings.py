@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ ENV_HELD_BYTES = "MODELMILL_HELD_BYTES"
 BATCHING_AUTO, BATCHING_ON, BATCHING_OFF = "auto", "on", "off"
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|[0-9A-Fa-f:.]{2,45}")
 HELD_BYTES = 256 * 1024 * 1024  # without a memory limit
 HELD_SHARE = 4  # a part of so much of the memory limit
 MAX_CONNECTIONS = 8192
@@ -35,6 +37,7 @@ class Settings:
     trusted_types: what a skops file may hold beside the usual. allow_python: artifacts of Python code may be executed.
     shadow_url: where requests are mirrored to. shadow_file: tells whether, and how many; None for never.
     feedback_key: what the ids of answers are signed with; None takes a key from the artifact.
+    feedback_peers: names or addresses of the servers that share the labels, this one among them, on the same port.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class Settings:
     batching: str = BATCHING_AUTO
     grpc_port: int = 0
     feedback_key: str | None = None
+    feedback_peers: tuple[str, ...] = ()
     shadow_url: str | None = None
     shadow_file: Path | None = None
     trusted_types: tuple[str, ...] = ()
@@ -106,6 +110,7 @@ def from_environment(
         trusted_types=(*_names(environ, names.ENV_SKOPS_TRUSTED), *trusted_types),
         allow_python=_choice(environ, names.ENV_ALLOW_PYTHON, ("0", "1")) == "1",
         feedback_key=environ.get(names.ENV_FEEDBACK_KEY) or None,
+        feedback_peers=tuple(_hosts(environ, names.ENV_FEEDBACK_PEERS)),
         shadow_url=environ.get(names.ENV_SHADOW_URL) or None,
         shadow_file=Path(environ[names.ENV_SHADOW_FILE]) if environ.get(names.ENV_SHADOW_FILE) else None,
         threads=cpu_threads(),
@@ -149,6 +154,15 @@ def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> 
 
 def _names(environ: Mapping[str, str], name: str) -> list[str]:
     return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+
+
+def _hosts(environ: Mapping[str, str], name: str) -> list[str]:
+    """Return names or addresses. Raises StartError (ConfigInvalid) naming the variable, for what no host can be called."""
+    hosts = _names(environ, name)
+    for host in hosts:
+        if HOST.fullmatch(host) is None:
+            raise StartError("ConfigInvalid", f"{name} has {host[:100]!r}: it must be names or addresses, with commas")
+    return hosts
 
 
 def number(environ: Mapping[str, str], name: str, default: int, least: int) -> int:

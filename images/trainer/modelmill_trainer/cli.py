@@ -1,6 +1,7 @@
 """The command line: `fetch`, `train`, `evaluate`, `publish`, or `run` for one after the other; `score` ends a trial.
 
-`remove` deletes an artifact; `look` says how much data is new; `import` publishes a foreign model.
+`remove` deletes an artifact; `look` says how much data is new; `import` publishes a foreign model; `drift-report` writes a page
+about what a served version was asked.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ STAGES = (names.STAGE_FETCH, names.STAGE_TRAIN, names.STAGE_PUBLISH)
 """What `run` does; publish evaluates where nothing did before."""
 HELP = (
     f"run: all, one after the other; remove: delete the artifact at {names.ENV_ARTIFACT_URI}; look: what data is new; "
-    f"import: publish the model that {names.ENV_IMPORT} names"
+    f"import: publish the model that {names.ENV_IMPORT} names; drift-report: write the page that {names.ENV_REPORT} names"
 )
 
 
@@ -46,6 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from modelmill_trainer.imports.stage import import_model, told_spec
 
             leave(result.encode(import_model(told_spec())))
+            return 0
+        if options.stage == names.STAGE_DRIFT_REPORT:
+            from modelmill_trainer import drift_report
+
+            drift_report.drift_report(drift_report.told_spec())
             return 0
         spec = _spec(options.stage_file)
         most = most_bytes(spec)
@@ -160,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         names.STAGE_REMOVE,
         names.STAGE_IMPORT,
         names.STAGE_LOOK,
+        names.STAGE_DRIFT_REPORT,
     )
     stages = [*STAGES, *more, "run"]
     parser.add_argument("stage", choices=stages, help=HELP)

@@ -64,15 +64,17 @@ def look(spec: StageSpec) -> Seen:
     known = _known(spec)
     new = [entry for entry in entries if _is_new(_listed(entry, name_of(entry, folder)), known, spec.look)]
     there = {name_of(entry, folder) for entry in every}
-    rows = None
-    if spec.look.min_rows is not None:
-        rows = _rows_of(folder, new, known or {}, data.format, spec.look.min_rows)
+    recent = [entry for entry in new if _is_recent(entry, spec.look)]
+    rows, recent_rows = _rows_of(folder, new, recent, known or {}, data.format, spec.look)
     seen = Seen(
         digest=listing_digest([_listed(entry, name_of(entry, folder)) for entry in entries]),
         objects=len(entries),
         new=len(new),
         removed=sum(name not in there for name in known or ()),
         rows=rows,
+        after=spec.look.after,
+        recent=len(recent) if spec.look.after is not None else None,
+        recent_rows=recent_rows,
     )
     print(f"look: {seen} in {time.monotonic() - begin:.2f} s", flush=True)
     return seen
@@ -109,24 +111,40 @@ def _is_new(found: ListedObject, known: Known | None, look: Look) -> bool:
     return not any(found.same(one) for one in known.get(found.name, ()))
 
 
-def _rows_of(folder: Folder, new: Sequence[Entry], known: Known, form: str, enough: int) -> int:
-    """Return how many rows came in the objects, or as many as were counted when there were enough."""
-    total = read = 0
+def _is_recent(entry: Entry, look: Look) -> bool:
+    return look.after is not None and (entry.written is None or entry.written > look.after)
+
+
+def _rows_of(
+    folder: Folder, new: Sequence[Entry], recent: Sequence[Entry], known: Known, form: str, look: Look
+) -> tuple[int | None, int | None]:
+    """Return how many rows came in the objects and in the recent ones, or as many as were counted when there were enough.
+
+    None: they are not asked for.
+    """
+    total = of_recent = read = 0
+    # The recent ones first: they count for both.
+    ordered = [*recent, *(entry for entry in new if not _is_recent(entry, look))]
     with tempfile.TemporaryDirectory(prefix="modelmill-") as scratch:
         path = Path(scratch) / "object"
-        for entry in new:
-            if total >= enough:
+        for place, entry in enumerate(ordered):
+            in_recent = place < len(recent)
+            wanted = look.min_rows is not None and total < look.min_rows
+            if not wanted and not (in_recent and look.recent_rows is not None and of_recent < look.recent_rows):
                 break
             read += entry.size
             if read > MAX_COUNTED:
                 words = f"more than {MAX_COUNTED} bytes of new objects are at {folder.uri}, with {total} rows so far"
-                raise StageError("LookTooLarge", f"{words}: use triggers.newData.minNewObjects, or start a run")
+                mend = "use triggers.newData.minNewObjects, triggers.alerts.minNewRows: 0, or start a run"
+                raise StageError("LookTooLarge", f"{words}: {mend}")
             folder.save(entry.name, path, entry.size, etag=entry.etag)
             name = name_of(entry, folder)
             before = max((one.rows or 0 for one in known.get(name, ())), default=0)
-            total += max(0, count_rows(path, form, name) - before)
+            came = max(0, count_rows(path, form, name) - before)
+            total += came
+            of_recent += came if in_recent else 0
             path.unlink()
-    return total
+    return total if look.min_rows is not None else None, of_recent if look.recent_rows is not None else None
 
 
 def _rows_or_none(spec: StageSpec, path: Path) -> int | None:

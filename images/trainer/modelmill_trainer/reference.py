@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, mean_squared_error
 
-from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile, category_text
+from modelmill.contracts.artifact import (
+    CATEGORICAL,
+    MAGNITUDE_MOST,
+    MAGNITUDE_ZERO,
+    NUMERIC,
+    TEXT,
+    FeatureProfile,
+    Profile,
+    category_text,
+)
 from modelmill_trainer.model_document import CLASSIFICATION
 from modelmill_trainer.models import PREDICT, Model
 
@@ -23,13 +33,27 @@ def make_profile(
     frame: pd.DataFrame, target: np.ndarray, predicted: np.ndarray, importance: dict[str, float]
 ) -> Profile:
     """Return the profile of the rows that were trained on (`kinds.model_frame`), their targets, and the model's predictions."""
-    features = {str(name): profile_of(frame[name], importance.get(str(name), 0.0)) for name in frame.columns}
+    features = {str(name): _feature(frame[name], importance.get(str(name), 0.0)) for name in frame.columns}
     return Profile(
         features=features,
         prediction=profile_of(pd.Series(predicted), 0.0),
         rows=len(frame),
         target=(float(target.min()), float(target.max())) if target.dtype.kind in "fiu" else None,
     )
+
+
+def _feature(column: pd.Series, importance: float) -> FeatureProfile:
+    """Return the profile of a feature: of texts that mostly differ, whose shares would say little, that of their lengths.
+
+    Codes, which mostly differ and are all of one length, stay categories.
+    """
+    profile = profile_of(column, importance)
+    if profile.kind != CATEGORICAL or profile.other_ratio <= sum(profile.ratios):
+        return profile
+    edges, ratios = _binned(column.dropna().map(category_text).map(len).to_numpy(dtype="float64"), len(column))
+    if not edges:
+        return profile
+    return FeatureProfile(TEXT, ratios, edges, missing_ratio=profile.missing_ratio, importance=importance)
 
 
 def profile_of(column: pd.Series, importance: float) -> FeatureProfile:
@@ -39,22 +63,38 @@ def profile_of(column: pd.Series, importance: float) -> FeatureProfile:
     missing = (rows - len(present)) / rows
     if column.dtype.kind in "fiu":
         values = present.to_numpy(dtype="float64")
-        edges = _edges(values)
-        counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-        return FeatureProfile(
-            NUMERIC, tuple((counts / rows).tolist()), edges=edges, missing_ratio=missing, importance=importance
-        )
+        edges, ratios = _binned(values, rows)
+        profile = FeatureProfile(NUMERIC, ratios, edges, missing_ratio=missing, importance=importance)
+        return replace(profile, **_sizes(values[np.isfinite(values)]))
     counted = present.map(category_text).value_counts()
     ordered = sorted(counted.index, key=lambda value: (-counted[value], value))[:MAX_CATEGORIES]
-    ratios = tuple(float(counted[value]) / rows for value in ordered)
+    shares = tuple(float(counted[value]) / rows for value in ordered)
     return FeatureProfile(
         CATEGORICAL,
-        ratios,
+        shares,
         categories=tuple(ordered),
         missing_ratio=missing,
-        other_ratio=max(0.0, 1.0 - missing - sum(ratios)) if len(counted) > len(ordered) else 0.0,
+        other_ratio=max(0.0, 1.0 - missing - sum(shares)) if len(counted) > len(ordered) else 0.0,
         importance=importance,
     )
+
+
+def _binned(values: np.ndarray, rows: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the edges of the bins of numbers, and which share of the rows is in each bin."""
+    edges = _edges(values)
+    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+    return edges, tuple((counts / rows).tolist())
+
+
+def _sizes(values: np.ndarray) -> dict[str, Any]:
+    """Return the range of finite numbers, and the mean and deviation of their magnitudes, as far as there are any."""
+    if not len(values):
+        return {}
+    found = {"least": float(values.min()), "greatest": float(values.max())}
+    sizes = np.clip(np.log10(np.abs(values[values != 0])) + MAGNITUDE_ZERO, 0.0, MAGNITUDE_MOST)
+    if len(sizes):
+        found |= {"magnitude_mean": float(sizes.mean()), "magnitude_deviation": float(sizes.std())}
+    return found
 
 
 def _edges(values: np.ndarray) -> tuple[float, ...]:

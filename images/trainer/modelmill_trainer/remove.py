@@ -7,6 +7,7 @@ import os
 from modelmill.contracts import names
 from modelmill.contracts.artifact import parse_manifest
 from modelmill_trainer.artifact_folder import MAX_MANIFEST
+from modelmill_trainer.environment import required
 from modelmill_trainer.failure import StageError
 from modelmill_trainer.stores import open_folder
 
@@ -17,7 +18,7 @@ def remove() -> None:
     The manifest goes last, so that what was interrupted is found again; without one there is nothing left to do. Where the
     address holds another manifest the bytes are somebody else's, and stay.
     """
-    uri, digest = (_variable(name) for name in (names.ENV_ARTIFACT_URI, names.ENV_ARTIFACT_DIGEST))
+    uri, digest = (required(name) for name in (names.ENV_ARTIFACT_URI, names.ENV_ARTIFACT_DIGEST))
     folder = open_folder(
         uri, os.environ.get(names.ENV_ENDPOINT), os.environ.get(names.ENV_REGION), names.ENV_ARTIFACT_URI
     )
@@ -43,10 +44,3 @@ def remove() -> None:
             folder.remove(name)
     folder.remove(names.MANIFEST_FILE)
     print(f"remove: {len(listed)} files and the manifest at {uri}", flush=True)
-
-
-def _variable(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise StageError("SpecInvalid", f"{name} is not set")
-    return value

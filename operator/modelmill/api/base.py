@@ -131,15 +131,17 @@ class Condition(StatusPart):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(StatusPart):
-    """One firing alert that named this object, as Alertmanager delivered it."""
+    """One firing alert that named this object, as Alertmanager delivered it or the operator found it."""
 
     id: Annotated[
         Annotated[str, Field(max_length=64)], Field(description="Identity of the episode: fingerprint and start.")
     ]
     name: Annotated[Annotated[str, Field(max_length=128)], Field(description="Name of the alert.")]
     kind: Annotated[
-        Annotated[str, Field(json_schema_extra={"enum": ["Drift", "Quality", "Staleness"]})],
-        Field(description="What the alert is about: Drift, Quality or Staleness."),
+        Annotated[
+            str, Field(json_schema_extra={"enum": ["Drift", "Skew", "Quality", "Staleness", "DataQuality", "Errors"]})
+        ],
+        Field(description="What the alert is about."),
     ]
     starts_at: Annotated[Timestamp, Field(description="When the episode began.")]
     feature: Annotated[Annotated[str, Field(max_length=128)] | None, Field(description="Feature that drifted.")] = None
@@ -148,3 +150,7 @@ class Alert(StatusPart):
     ] = None
     value: Annotated[Annotated[str, Field(max_length=32)] | None, Field(description="Measured value, as text.")] = None
     message: Annotated[Text | None, Field(description="Summary of the alert.")] = None
+    fingerprint: Annotated[
+        Annotated[str, Field(max_length=64)] | None,
+        Field(description="Of its labels: the same while it fires, whatever start is told of it."),
+    ] = None

@@ -7,15 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from modelmill.api.autoscaling import Autoscaling
-from modelmill.api.base import (
-    Alias,
-    Decimal,
-    ModelName,
-    Name,
-    Part,
-    rules,
-)
+from modelmill.api.base import Alias, ModelName, Name, Part, rules
 from modelmill.api.batch import MOST, Batch
+from modelmill.api.monitoring import Monitoring
 from modelmill.api.payloads import Feedback, PayloadLog
 from modelmill.api.rollout import Rollout
 from modelmill.api.runtime import Runtime
@@ -42,39 +36,6 @@ class ModelRef(Part):
         description="Alias of the ModelVersion to serve, e.g. champion: when another version of the model gets it, that one "
         "is rolled out.",
     )
-
-
-class DriftMonitoring(Part):
-    """When the features count as drifted from the training data."""
-
-    psi_threshold: Decimal = Field(
-        default="0.2", description="Population stability index of a feature above which it has drifted."
-    )
-    window_seconds: int = Field(default=3600, ge=30, le=2_592_000, description="Time that is looked at.")
-    min_rows: int = Field(
-        default=500, ge=20, le=100_000_000, description="Fewest rows in the window; with fewer nothing is said."
-    )
-    features: int = Field(default=10, ge=1, le=100, description="How many features are watched, most important first.")
-    for_seconds: int = Field(default=60, ge=0, le=86_400, description="How long it must last before the alert fires.")
-
-
-class RetrainOn(Part):
-    """What an alert does."""
-
-    training_job: Name = Field(description="TrainingJob of the namespace to run; it must have triggers.alerts.enabled.")
-    alerts: list[Literal["Drift", "Quality", "Staleness"]] = Field(
-        min_length=1,
-        max_length=3,
-        description="Kinds of alerts that start a run.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
-    )
-
-
-class Monitoring(Part):
-    """What is watched while the model serves. Rules are written to the ConfigMap NAME-modelmill-rules for Prometheus."""
-
-    drift: DriftMonitoring = Field(default_factory=DriftMonitoring, description="When features count as drifted.")
-    retrain: RetrainOn | None = Field(default=None, description="What an alert does. Left out: it is only shown.")
 
 
 class InferenceServiceSpec(Part):

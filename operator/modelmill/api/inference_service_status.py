@@ -20,12 +20,22 @@ from modelmill.api.base import (
     Word,
 )
 from modelmill.api.batch import MOST, BatchStatus
+from modelmill.api.drift_report import ReportStatus
+from modelmill.api.monitoring_status import MonitoringStatus
 from modelmill.api.rollout import Step
 
 _REVISION = "Hash of the template of its pods; suffix of the Deployment's name."
 _INPUTS = "Hash of what the spec and the version say about the pods: another one makes another revision."
 _IMAGE = "Image of the server in its pods: a release of the operator does not change it."
 ServerImage = Annotated[str, Field(max_length=512)]
+Skips = Annotated[
+    Literal["Person", "Rollback", "RollbackWindow", "Mirror"] | None,
+    Field(
+        description="Why it is, or was, promoted without steps: modelmill.dev/promote-full, modelmill.dev/rollback or "
+        "spec.monitoring.rollback, spec.rollout.rollbackWindow, or Mirror: the version that serves gets pods that can mirror, "
+        "for strategy Shadow."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +107,7 @@ class CanaryTrack(StatusPart):
     ] = None
     pause_time: Annotated[Timestamp | None, Field(description="Since when it waits.")] = None
     resumed: Annotated[bool, Field(description="Whether a person let it go on in this step.")] = False
-    skips_steps: Annotated[
-        Literal["Person", "Rollback", "RollbackWindow", "Mirror"] | None,
-        Field(
-            description="Why it is promoted without steps: modelmill.dev/promote-full, modelmill.dev/rollback, "
-            "spec.rollout.rollbackWindow, or Mirror: the version that serves gets pods that can mirror, for strategy Shadow."
-        ),
-    ] = None
+    skips_steps: Skips = None
     failures: Annotated[int, Field(ge=0, description="Failed measurements so far.")] = 0
     inconclusive: Annotated[
         int,
@@ -138,7 +142,7 @@ class PreviousTrack(StatusPart):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WentBack(StatusPart):
-    """The annotation modelmill.dev/rollback was followed: another version serves than the spec says."""
+    """Another version serves than the spec says: by the annotation modelmill.dev/rollback, or for an alert."""
 
     version: Annotated[Word, Field(description="Name of the ModelVersion that serves instead.")]
     left: Annotated[
@@ -150,6 +154,11 @@ class WentBack(StatusPart):
         ),
     ]
     time: Annotated[Timestamp, Field(description="When.")]
+    alert: Annotated[
+        Text | None,
+        Field(description="The alert for which spec.monitoring.rollback did it; left out when a person asked."),
+    ] = None
+    revision: Annotated[Word | None, Field(description="The revision that was taken back for it.")] = None
 
 
 Answer = Annotated[str, Field(max_length=256)] | None
@@ -173,15 +182,20 @@ class Served(StatusPart):
 
     version: Annotated[Word, Field(description="Name of the ModelVersion.")]
     revision: Annotated[Word, Field(description="Hash of the template of its pods.")]
+    digest: Annotated[Digest | None, Field(description="Digest of the artifact, of one that came to serve.")] = None
     start_time: Annotated[Timestamp, Field(description="When it took all traffic, or its rollout began.")]
     end_time: Annotated[Timestamp | None, Field(description="When it ended; left out while it serves.")] = None
     outcome: Annotated[
         Literal["Serving", "Replaced", "RolledBack", "Superseded"],
-        Field(description="How it ended; Superseded: something else was to serve before its rollout was over."),
+        Field(
+            description="How it ended. RolledBack: taken back, out of its rollout, or, without weight, for an alert once it "
+            "served. Superseded: something else was to serve before its rollout was over."
+        ),
     ]
     weight: Annotated[
         int | None, Field(ge=0, le=100, description="Greatest share of one that did not come to serve.")
     ] = None
+    skips_steps: Skips = None
     message: Annotated[Text | None, Field(description="Why it ended, or on what grounds it serves.")] = None
 
 
@@ -199,21 +213,6 @@ class EffectiveRollout(StatusPart):
         ),
     ]
     analysis: Annotated[Analysis | None, Field(description="The measurements, none when there are none.")] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonitoringStatus(StatusPart):
-    """What monitoring says."""
-
-    state: Annotated[
-        Literal["NotConfigured", "OK", "Alert"],
-        Field(description="Whether an alert fires for the stable version; OK where none was delivered."),
-    ]
-    worst_feature: Annotated[
-        Annotated[str, Field(max_length=128)] | None,
-        Field(description="Feature with the greatest value among the alerts."),
-    ] = None
-    value: Annotated[Word | None, Field(description="Its value when the alert was delivered.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +266,8 @@ class InferenceServiceStatus(StatusPart):
         Answered | None, Field(description="Annotations by which persons asked for something, as last answered.")
     ] = None
     rollback: Annotated[
-        WentBack | None, Field(description="What modelmill.dev/rollback asked for, while it is in effect.")
+        WentBack | None,
+        Field(description="What modelmill.dev/rollback asked for, or an alert brought about, while it is in effect."),
     ] = None
     previous: Annotated[
         PreviousTrack | None, Field(description="The version before, while its pods are kept after a promotion.")
@@ -292,6 +292,7 @@ class InferenceServiceStatus(StatusPart):
         ),
     ] = ()
     monitoring: Annotated[MonitoringStatus | None, Field(description="What monitoring says.")] = None
+    report: Annotated[ReportStatus | None, Field(description="Pages about what the service was asked.")] = None
     batch: Annotated[
         tuple[BatchStatus, ...],
         Field(
@@ -315,7 +316,8 @@ class InferenceServiceStatus(StatusPart):
     weight: Annotated[Word | None, Field(description="Actual and wanted weight, for the WEIGHT column.")] = None
     ready_replicas: Annotated[Word | None, Field(description="Ready and wanted pods, for the REPLICAS column.")] = None
     drift: Annotated[
-        Word | None, Field(description="no alert, alert, - before a pod serves, or off, for the DRIFT column.")
+        Word | None,
+        Field(description="ok, pending, alert, skew, bad data, few rows, no data, off, or - : the DRIFT column."),
     ] = None
     step: Annotated[Word | None, Field(description="Step of the rollout, for the STEP column.")] = None
 
@@ -333,6 +335,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Drift", "type": "string", "jsonPath": ".status.drift"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
+        {"name": "Monitoring", "type": "string", "jsonPath": ".status.monitoring.state", "priority": 1},
         {"name": "Step", "type": "string", "jsonPath": ".status.step", "priority": 1},
         {"name": "Batch", "type": "string", "jsonPath": ".status.scoring", "priority": 1},
         {"name": "Server", "type": "string", "jsonPath": ".status.server", "priority": 1},

@@ -53,9 +53,25 @@ class LastLook(StatusPart):
         int | None,
         Field(ge=0, description="Rows that came, counted until there were enough; with minNewRows only."),
     ] = None
+    since: Annotated[
+        Timestamp | None,
+        Field(description="Objects written after it count for the alerts that wait; none do without it."),
+    ] = None
+    recent_objects: Annotated[int | None, Field(ge=0, description="Objects that came or changed after that.")] = None
+    recent_rows: Annotated[
+        int | None, Field(ge=0, description="Rows that came in those, counted until there were enough.")
+    ] = None
     removed_objects: Annotated[int | None, Field(ge=0, description="Objects that are gone. They start no run.")] = None
     listing: Annotated[Word | None, Field(description="Digest of the listing, shortened.")] = None
     failures: Annotated[
         int, Field(ge=0, description="Looks in a row that failed. Each doubles the time to the next, up to 16 times.")
+    ] = 0
+    too_few: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Looks in a row that found too little for the alerts that wait. Each doubles the time to the next, "
+            "from 60 s to 900 s.",
+        ),
     ] = 0
     message: Annotated[Message, Field(description="What that means: a run, or why there is none.")]

@@ -156,15 +156,13 @@ def status_manifest(status: Any) -> dict[str, Any]:
 
 def _drop_empty(value: Any) -> None:
     """Remove what is empty from freshly dumped data, in place: a status is dumped in every plan."""
+    # From within: what holds nothing but what is empty is empty itself.
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, dict | list):
+            _drop_empty(item)
     if isinstance(value, dict):
         for name in [name for name, item in value.items() if item in ({}, [])]:
             del value[name]
-        children = value.values()
-    else:
-        children = value
-    for item in children:
-        if isinstance(item, dict | list):
-            _drop_empty(item)
 
 
 def _parts(manifest: Manifest, spec: TypeAdapter[Spec], status: TypeAdapter[Status]) -> tuple[Spec, Status]:

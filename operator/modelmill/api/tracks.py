@@ -14,7 +14,7 @@ from modelmill.kube.conditions import FALSE
 from modelmill.kube.objects import Manifest
 
 GIVEN_UP = ("RolledBack", "Superseded")
-"""Outcomes in `status.history` of a version that did not come to serve."""
+"""Outcomes in `status.history` of a version that did not come to serve, or was taken back after it had."""
 STOPPED = ("Suspended", "ScaledToZero")
 """Phases of a service that is to have no pods."""
 

@@ -19,7 +19,7 @@ from modelmill.api.base import (
 )
 from modelmill.api.data import Column, DataSchema, Window
 from modelmill.api.directions import direction_rules
-from modelmill.api.new_data import NewData
+from modelmill.api.new_data import MOST, NewData
 from modelmill.api.pods import EnvVar, ImageName, PodTemplate, variables
 from modelmill.api.schedule import Schedule
 from modelmill.api.tuning import SPEC_RULES, Tuning
@@ -271,6 +271,19 @@ class AlertTrigger(Part):
     """Runs on monitoring alerts."""
 
     enabled: bool = Field(default=False, description="Whether an alert may start a run.")
+    min_new_rows: int = Field(
+        default=100,
+        ge=0,
+        le=MOST,
+        description="How many rows must have come since the last run read its data before an alert starts a run, counted as "
+        "newData does. Of alerts of the kinds Drift, Skew and Quality only objects that were written since the episode may "
+        "have begun count; one new or changed object suffices for Staleness, and with prepare. 0: the data is not looked at.",
+    )
+
+    @property
+    def waits_for_rows(self) -> bool:
+        """Whether the data is looked at before an alert starts a run."""
+        return self.enabled and self.min_new_rows > 0
 
 
 class Triggers(Part):
@@ -296,7 +309,7 @@ class Retrain(Part):
         ge=0,
         le=31_536_000,
         description="Least time from the end of the last run to one that nobody asked for; doubled for each version in a row "
-        "that failed its gates, up to 16 times.",
+        "that failed its gates and for each run in a row that failed, up to 16 times.",
     )
     max_consecutive_failures: int = Field(
         default=3,
@@ -309,7 +322,8 @@ class Retrain(Part):
         default=None,
         ge=1,
         le=96,
-        description="How many runs that nobody asked for may begin within 24 hours. Left out: any number.",
+        description="How many runs that nobody asked for may begin within 24 hours. Left out: 4 of alerts, and any number of "
+        "the schedule and of new data.",
     )
 
 

@@ -73,6 +73,14 @@ class CurrentRun(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+    alerts: Annotated[
+        tuple[Word, ...],
+        Field(
+            max_length=8,
+            description="Kinds of the alerts among them.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     trained_hash: Annotated[Word, Field(description="Hash of the fields that this run trains.")]
     version: Annotated[Name, Field(description="Name of the ModelVersion that it makes, or makes again (Reproduce).")]
     job: Annotated[JobName, Field(description="Name of its Job.")]
@@ -124,6 +132,14 @@ class FinishedRun(StatusPart):
         Field(
             max_length=32,
             description="Identities of the triggers that it answered.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    alerts: Annotated[
+        tuple[Word, ...],
+        Field(
+            max_length=8,
+            description="Kinds of the alerts among them.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
@@ -185,6 +201,29 @@ class PendingTrigger(StatusPart):
     id: Annotated[Word, Field(description="Identity of the trigger.")]
     reason: Annotated[RunReason, Field(description="Kind of the trigger.")]
     message: Annotated[Text, Field(description="What it waits for.")]
+    hold: Annotated[Word | None, Field(description="What it waits for, as one CamelCase word.")] = None
+    until: Annotated[Timestamp | None, Field(description="When that ends by itself, if time ends it.")] = None
+
+
+DecisionAction = Literal["Started", "Held", "Ignored", "Answered", "Suspended", "Resumed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionTaken(StatusPart):
+    """What was decided about runs, and why."""
+
+    time: Annotated[Timestamp, Field(description="When it was decided, the last time.")]
+    action: Annotated[
+        DecisionAction,
+        Field(
+            description="Started: a run. Held: what nobody asked for waits. Ignored: it was over before a run began. Answered: "
+            "a run made a version for alerts. Suspended: alerts, the schedule and new data start no more runs. Resumed: they "
+            "do again."
+        ),
+    ]
+    reason: Annotated[Word, Field(description="Why, as one CamelCase word.")]
+    message: Annotated[Text, Field(description="Why, for people, as it was when that began.")]
+    count: Annotated[int, Field(ge=1, description="How many times, none of them an hour after the one before.")] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +269,14 @@ class TrainingJobStatus(StatusPart):
     trained_hash: Annotated[Word | None, Field(description="Hash of the fields that the last started run trains.")] = (
         None
     )
+    decisions: Annotated[
+        tuple[DecisionTaken, ...],
+        Field(
+            max_length=10,
+            description="What was decided last about runs, newest first. What waits, and until when, is in pendingTriggers.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     handled_annotation: Annotated[
         Annotated[str, Field(max_length=256)] | None,
         Field(description="Value of modelmill.dev/run that was last answered."),
@@ -262,17 +309,36 @@ class TrainingJobStatus(StatusPart):
         tuple[Timestamp, ...],
         Field(
             max_length=96,
-            description="When the last runs began that nobody asked for, newest first, where retrain.maxRunsPerDay is set.",
+            description="When the last runs began that nobody asked for, newest first; without retrain.maxRunsPerDay "
+            "those of alerts.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
-    consecutive_failures: Annotated[int, Field(ge=0, description="Failed runs in a row.")] = 0
+    consecutive_failures: Annotated[
+        int, Field(ge=0, description="Failed runs in a row. Each doubles the cooldown, up to 16 times.")
+    ] = 0
     consecutive_rejections: Annotated[
         int,
         Field(
             ge=0, description="Versions in a row that failed their gates. Each doubles the cooldown, up to 16 times."
         ),
     ] = 0
+    turn_since: Annotated[
+        Timestamp | None,
+        Field(
+            description="Since when a run waits only for its turn, since so many that nobody asked for are in progress in the "
+            "whole cluster.",
+        ),
+    ] = None
+    unhelpful_runs: Annotated[
+        tuple[int, ...],
+        Field(
+            max_length=100,
+            description="Runs of alerts in a row that did not help: an alert of the same kind was soon about the version that "
+            "they made.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     latest_version: Annotated[Word | None, Field(description="ModelVersion that was published last.")] = None
     progress: Annotated[Word | None, Field(description="Where the run is, for the PROGRESS column.")] = None
     trigger: Annotated[
@@ -295,6 +361,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Best", "type": "string", "jsonPath": ".status.best"},
         {"name": "Version", "type": "string", "jsonPath": ".status.latestVersion"},
         {"name": "Trigger", "type": "string", "jsonPath": ".status.trigger"},
+        {"name": "Held", "type": "string", "jsonPath": ".status.pendingTriggers[0].hold"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Reason", "type": "string", "jsonPath": f"{ready}.reason", "priority": 1},
         {"name": "Runs", "type": "integer", "jsonPath": ".status.lastRun.number", "priority": 1},

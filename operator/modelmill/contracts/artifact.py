@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -73,8 +73,13 @@ SKOPS_TRUSTED: Final = (
 MAX_ROWS_BYTES: Final = (
     12 + (1 << 20) + 8 * (1 << 22)
 )  # of rows.bin: its frame, the names of the columns, 8 for each row
+MAX_ROWS: Final = 1 << 53  # of a profile: a float has every number up to here
 NUMERIC: Final = "numeric"
 CATEGORICAL: Final = "categorical"
+TEXT: Final = "text"
+MAGNITUDE_ZERO: Final = 16.0
+"""Magnitude of 1: what makes those of common numbers positive, so that their sums are counters."""
+MAGNITUDE_MOST: Final = 32.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +150,12 @@ class FeatureProfile:
         bins are called "0" … "k". Equal quantiles collapse, so k is at most 9.
     kind categorical: `categories` in order of share (at most 20) and `ratios` their shares; a bin is called by its category
         (see `category_bin`), a truth value as `category_text` writes it.
+    kind text, of a feature whose texts seldom come again: bins as of numbers, of how many characters (code points) they have.
     Each also has the bins `missing` (share `missing_ratio`) and `other` (share `other_ratio`; categorical only).
     All shares together are 1. importance: permutation importance on the hold-out, for choosing the features that are counted.
+    least, greatest: of the finite values; None where there was none, or in the profile of an older artifact.
+    magnitude_mean, magnitude_deviation: of log10|x| + MAGNITUDE_ZERO, clamped to [0, MAGNITUDE_MOST], of the values other
+        than 0: another unit shifts the mean and leaves the (population) standard deviation. None where there was no such value.
     """
 
     kind: str
@@ -156,6 +165,10 @@ class FeatureProfile:
     missing_ratio: float = 0.0
     other_ratio: float = 0.0
     importance: float = 0.0
+    least: float | None = None
+    greatest: float | None = None
+    magnitude_mean: float | None = None
+    magnitude_deviation: float | None = None
 
     def bins(self) -> dict[str, float]:
         """Return the reference share of every bin by name."""
@@ -176,7 +189,8 @@ class FeatureProfile:
         if self.kind == CATEGORICAL:
             text = category_text(value)
             return category_bin(text) if text in self.categories else BIN_OTHER
-        return str(bisect_right(self.edges, float(value)))
+        number = len(category_text(value)) if self.kind == TEXT else float(value)
+        return str(bisect_right(self.edges, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +280,11 @@ def parse_profile(content: bytes) -> Profile:
     with reading("profile.json"):
         features = {name: _feature(item, f"features[{name[:100]!r}]") for name, item in raw["features"].items()}
         prediction = None if raw["prediction"] is None else _feature(raw["prediction"], "prediction")
-        return Profile(features=features, prediction=prediction, rows=raw["rows"], target=_range(raw.get("target")))
+        rows = raw["rows"]
+        if type(rows) is not int or not 0 <= rows <= MAX_ROWS:
+            raise ValueError("profile.json: rows must be a whole number from 0 to 2^53")
+        target = _range(raw.get("target"), "profile.json: target")
+        return Profile(features=features, prediction=prediction, rows=rows, target=target)
 
 
 def parse_golden(content: bytes) -> Golden:
@@ -288,16 +306,21 @@ def _tensor(raw: dict[str, Any]) -> Tensor:
     return read_fields(Tensor, {**raw, "shape": tuple(raw["shape"]), "classes": tuple(raw.get("classes") or ())})
 
 
-def _range(raw: Any) -> tuple[float, float] | None:
+def _range(raw: Any, place: str) -> tuple[float, float] | None:
     """Return the least and the greatest number. Raises ValueError unless they are two, finite and in order."""
     if raw is None:
         return None
     if not (isinstance(raw, list) and len(raw) == 2 and all(type(value) in (int, float) for value in raw)):
-        raise ValueError("profile.json: target must be the least and the greatest number")
+        raise ValueError(f"{place} must be the least and the greatest number")
     low, high = raw
-    if not -math.inf < low <= high < math.inf:
-        raise ValueError("profile.json: target must be two finite numbers, the least first")
+    if not (_finite(low) and _finite(high) and low <= high):
+        raise ValueError(f"{place} must be two finite numbers, the least first")
     return float(low), float(high)
+
+
+def _finite(value: Any) -> bool:
+    """Return whether a value is a number that a float can have: JSON has whole numbers of any size."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _feature(raw: dict[str, Any], place: str) -> FeatureProfile:
@@ -305,11 +328,11 @@ def _feature(raw: dict[str, Any], place: str) -> FeatureProfile:
     tuples = {name: tuple(raw.get(name) or ()) for name in ("ratios", "edges", "categories")}
     feature = read_fields(FeatureProfile, {**raw, **tuples})
     place = f"profile.json: {place}"
-    if feature.kind not in (NUMERIC, CATEGORICAL):
-        raise ValueError(f"{place}.kind must be {NUMERIC} or {CATEGORICAL}")
+    if feature.kind not in (NUMERIC, CATEGORICAL, TEXT):
+        raise ValueError(f"{place}.kind must be {NUMERIC}, {CATEGORICAL} or {TEXT}")
     shares = (*feature.ratios, feature.missing_ratio, feature.other_ratio)
     for name, values in (("edges", feature.edges), ("ratios", shares), ("importance", (feature.importance,))):
-        if not all(type(value) in (int, float) and -math.inf < value < math.inf for value in values):
+        if not all(map(_finite, values)):
             raise ValueError(f"{place}.{name} must be finite numbers")
     if any(low > high for low, high in pairwise(feature.edges)):
         raise ValueError(f"{place}.edges must ascend")
@@ -320,4 +343,16 @@ def _feature(raw: dict[str, Any], place: str) -> FeatureProfile:
         raise ValueError(f"{place}.ratios has {len(feature.ratios)} shares: there must be {bins}, one for each bin")
     if len(set(feature.categories)) != len(feature.categories):
         raise ValueError(f"{place}.categories has one of them twice")
+    _require_pairs(feature, place)
     return feature
+
+
+def _require_pairs(feature: FeatureProfile, place: str) -> None:
+    """Raise ValueError unless the range and the magnitudes are each wholly there or not at all."""
+    if (feature.least, feature.greatest) != (None, None):
+        _range([feature.least, feature.greatest], f"{place}.least and greatest")
+    mean, deviation = feature.magnitude_mean, feature.magnitude_deviation
+    if (mean, deviation) == (None, None):
+        return
+    if mean is None or deviation is None or not (_finite(mean) and _finite(deviation) and deviation >= 0):
+        raise ValueError(f"{place}.magnitude_mean and magnitude_deviation must be two finite numbers")

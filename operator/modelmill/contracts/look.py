@@ -48,6 +48,8 @@ class Seen:
     """What a look found. digest: of the listing. objects: how many there are. new: that came or changed; removed: are gone.
 
     rows: that came, or as many as were counted when there were enough; None when they were not asked for.
+    after: the time, in seconds since 1970, after which the `recent` ones of the new objects were written, with `recent_rows`;
+    None when none were told apart.
     """
 
     digest: str
@@ -55,6 +57,9 @@ class Seen:
     new: int
     removed: int
     rows: int | None = None
+    after: float | None = None
+    recent: int | None = None
+    recent_rows: int | None = None
 
 
 def listing_folder(run_uid: str) -> str:
@@ -89,15 +94,17 @@ def decode_seen(text: str) -> Seen | None:
     try:
         raw = json.loads(text)
         told = raw["seen"] if raw["v"] == LOOK_VERSION else {}
-        digest, rows = told["digest"], told.get("rows")
+        digest, rows, after = told["digest"], told.get("rows"), told.get("after")
+        recent, recent_rows = told.get("recent"), told.get("recent_rows")
         objects, new, removed = (told[name] for name in ("objects", "new", "removed"))
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         return None
-    if not isinstance(digest, str) or not all(
-        _is_count(one) for one in (objects, new, removed, 0 if rows is None else rows)
-    ):
+    counts = (objects, new, removed, *(one for one in (rows, recent, recent_rows) if one is not None))
+    if not isinstance(digest, str) or not all(map(_is_count, counts)):
         return None
-    return Seen(digest, objects, new, removed, rows)
+    if isinstance(after, bool) or not isinstance(after, int | float | None):
+        return None
+    return Seen(digest, objects, new, removed, rows, after, recent, recent_rows)
 
 
 def _is_count(value: Any) -> bool:

@@ -46,6 +46,11 @@ STAGE_IMPORT: Final = "import"
 ENV_IMPORT: Final = "MODELMILL_IMPORT"
 # The container of the pod that looks for new data.
 STAGE_LOOK: Final = "look"
+# The container of the pod that writes a drift report, the JSON of drift_report.ReportSpec that it is told, and the folder with
+# the counts (counts.COUNTS_KEY).
+STAGE_DRIFT_REPORT: Final = "drift-report"
+ENV_REPORT: Final = "MODELMILL_REPORT"
+ENV_COUNTS: Final = "MODELMILL_COUNTS"
 # The container of a pod that scores a prefix, and the JSON of batch.BatchSpec that it is told.
 STAGE_BATCH: Final = "batch"
 ENV_BATCH: Final = "MODELMILL_BATCH"
@@ -102,6 +107,7 @@ ENV_BATCHING: Final = "MODELMILL_BATCHING"  # auto, on, off
 ENV_SKOPS_TRUSTED: Final = "MODELMILL_SKOPS_TRUSTED"  # full names of types, with commas
 ENV_ALLOW_PYTHON: Final = "MODELMILL_ALLOW_PYTHON"  # 1: artifacts of Python code may be executed
 ENV_FEEDBACK_KEY: Final = "MODELMILL_FEEDBACK_KEY"
+ENV_FEEDBACK_PEERS: Final = "MODELMILL_FEEDBACK_PEERS"  # names of the servers that share the labels, with commas
 ENV_PAYLOAD_LOG: Final = "MODELMILL_PAYLOAD_LOG"  # /FOLDER, file:///FOLDER or s3://BUCKET/PREFIX
 ENV_PAYLOAD_SAMPLE_RATIO: Final = "MODELMILL_PAYLOAD_SAMPLE_RATIO"  # 0 to 1
 ENV_SHADOW_URL: Final = "MODELMILL_SHADOW_URL"  # http://HOST[:PORT] to which requests are mirrored
@@ -116,6 +122,14 @@ METRIC_IN_PROGRESS: Final = "modelmill_requests_in_progress"
 METRIC_FEATURE_BIN: Final = "modelmill_feature_bin_total"  # feature, bin
 METRIC_FEATURE_REFERENCE: Final = "modelmill_feature_reference_ratio"  # feature, bin
 METRIC_FEATURE_INVALID: Final = "modelmill_feature_invalid_total"  # feature, reason
+METRIC_REFERENCE_ROWS: Final = "modelmill_reference_rows"  # of the reference profile
+METRIC_FEATURE_IMPORTANCE: Final = "modelmill_feature_importance_ratio"  # feature; 1 over the counted ones
+METRIC_FEATURE_OUT_OF_RANGE: Final = "modelmill_feature_out_of_range_total"  # feature, distance: near, far
+# Of magnitudes, as artifact.FeatureProfile defines them; all with the label feature.
+METRIC_FEATURE_MAGNITUDE: Final = "modelmill_feature_magnitude"  # summary: _sum and _count
+METRIC_FEATURE_MAGNITUDE_SQUARES: Final = "modelmill_feature_magnitude_squares_total"
+METRIC_FEATURE_REFERENCE_MAGNITUDE_MEAN: Final = "modelmill_feature_reference_magnitude_mean"
+METRIC_FEATURE_REFERENCE_MAGNITUDE_DEVIATION: Final = "modelmill_feature_reference_magnitude_deviation"
 METRIC_PREDICTION_BIN: Final = "modelmill_prediction_bin_total"  # bin
 METRIC_PREDICTION_REFERENCE: Final = "modelmill_prediction_reference_ratio"  # bin
 METRIC_SHADOW_ANSWERS: Final = "modelmill_shadow_answers_total"  # of a shadow itself: to mirrored requests
@@ -124,6 +138,9 @@ METRIC_PREDICTION_EDGE: Final = "modelmill_prediction_bin_edge"  # bin; upper bo
 METRIC_FEEDBACK: Final = "modelmill_feedback_total"  # result: correct, wrong, scored
 METRIC_ABSOLUTE_ERROR: Final = "modelmill_feedback_absolute_error"  # summary: _sum and _count
 METRIC_SQUARED_ERROR: Final = "modelmill_feedback_squared_error"  # summary: _sum and _count
+METRIC_FEEDBACK_CELL: Final = "modelmill_feedback_cell_total"  # predicted, actual: the confusion matrix
+METRIC_FEEDBACK_DELAY: Final = "modelmill_feedback_delay_seconds"  # summary: _sum and _count
+METRIC_FEEDBACK_CONFIDENCE: Final = "modelmill_feedback_confidence_total"  # bin: 0 to 9, result: correct, wrong
 # At most 2.5 times apart: two pods whose durations lie in neighbouring buckets may seem so far apart.
 DURATION_BUCKETS: Final = (
     0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,

@@ -206,10 +206,14 @@ class Look:
     """A look at the data, compared with what the run of the spec has read.
 
     since: when that run began, in seconds since 1970. min_rows: rows that are enough; None when objects are counted.
+    after: what was written after it, in seconds since 1970, is told apart; None when nothing is. recent_rows: rows of that
+    which are enough; None when they are not counted.
     """
 
     since: float
     min_rows: int | None = None
+    after: float | None = None
+    recent_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

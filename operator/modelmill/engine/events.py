@@ -56,6 +56,7 @@ class EventRecorder:
         now = self._clock()
         if self._known(body["metadata"]["namespace"] + "/" + body["metadata"]["name"], now):
             return
+        metrics.EVENTS.labels(parent["kind"], event.reason).inc()
         if not self._within_budget(parent["metadata"]["uid"], now):
             metrics.EVENTS_DROPPED.inc()
             return

@@ -48,5 +48,6 @@ WATCH_REFUSED = Gauge(
     "modelmill_watch_refused", "1 while the kind is not installed (404) or may not be watched (403).", ["kind"]
 )
 WATCH_CLOSED_SECONDS = Gauge("modelmill_watch_closed_seconds", "For how long a watch stream has been closed.")
+EVENTS = Counter("modelmill_events_total", "Kubernetes Events about objects, each once.", ["kind", "reason"])
 EVENTS_DROPPED = Counter("modelmill_events_dropped_total", "Kubernetes Events that were not posted.")
 BUILD = Gauge("modelmill_build_info", "Version of the operator; always 1.", ["version"])

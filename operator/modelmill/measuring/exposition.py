@@ -39,9 +39,16 @@ _LINE = re.compile(rf"(\w++)\{{((?:{_LABEL}(?:,|(?=\}}))){{0,{MAX_LABELS}}}+)\}}
 
 
 class NeededLines:
-    """Keeps the needed lines of a page that comes in pieces: a server tells hundreds of series, two names are needed."""
+    """Keeps the needed lines of a page that comes in pieces: a server tells hundreds of series, few names are needed.
 
-    def __init__(self) -> None:
+    needed: beginnings of lines none of which may be too long. of_values: of lines that are left out when they are too long.
+    most: how many lines are kept at most.
+    """
+
+    def __init__(
+        self, needed: tuple[bytes, ...] = _NEEDED, of_values: tuple[bytes, ...] = _OF_VALUES, most: int = MAX_LINES
+    ) -> None:
+        self._needed, self._of_values, self._most = needed, of_values, most
         self._rest = b""
         self._page_lines = 0
         self._lines: list[bytes] = []
@@ -49,7 +56,7 @@ class NeededLines:
     def feed(self, piece: bytes) -> None:
         """Take the next piece.
 
-        Raises ValueError at more than MAX_LINES needed lines, one longer than MAX_LINE bytes, or MAX_PAGE_LINES of any kind.
+        Raises ValueError at more needed lines than `most`, one longer than MAX_LINE bytes, or MAX_PAGE_LINES of any kind.
         """
         self._page_lines += piece.count(b"\n")
         if self._page_lines > MAX_PAGE_LINES:
@@ -58,7 +65,7 @@ class NeededLines:
         # A line may never end: what is kept of it suffices to see that it is too long.
         self._rest = rest[: MAX_LINE + 1]
         for line in lines:
-            if line.startswith(_NEEDED) or (line.startswith(_OF_VALUES) and len(line) <= MAX_LINE):
+            if line.startswith(self._needed) or (line.startswith(self._of_values) and len(line) <= MAX_LINE):
                 self._keep(line)
 
     def text(self) -> str:
@@ -69,8 +76,8 @@ class NeededLines:
     def _keep(self, line: bytes) -> None:
         if len(line) > MAX_LINE:
             raise ValueError(f"a line of more than {MAX_LINE} bytes")
-        if len(self._lines) == MAX_LINES:
-            raise ValueError(f"more than {MAX_LINES} lines of the metrics that are read")
+        if len(self._lines) == self._most:
+            raise ValueError(f"more than {self._most} lines of the metrics that are read")
         self._lines.append(line)
 
 
@@ -83,28 +90,28 @@ def parse(text: str) -> Sample:
     scores: dict[tuple[str, str], float] = {}
     mirrored: dict[tuple[str, str], float] = {}
     for line in filter(None, text.split("\n")):
-        name, labels, told = _series(line)
+        name, labels, told = series(line)
         version = labels.get("model_version", "")
         if name == names.METRIC_PREDICTION_EDGE:
             edges[labels.get("bin", "")] = _edge(labels.get("bin", ""), told)
         elif name in _SUMS:
-            _add(scores, (version, _SUMS[name]), _count(told, MAX_SUM))
+            _add(scores, (version, _SUMS[name]), count_of(told, MAX_SUM))
         elif name in _OF_MIRROR:
-            _add(mirrored, _mirrored(labels, _OF_MIRROR[name]), _count(told))
+            _add(mirrored, _mirrored(labels, _OF_MIRROR[name]), count_of(told))
         elif name == names.METRIC_REQUESTS:
-            _add(codes, _code(labels.get("code", "")), _count(told))
+            _add(codes, _code(labels.get("code", "")), count_of(told))
         elif name == names.METRIC_PREDICTION_BIN:
-            _add(bins, labels.get("bin", ""), _count(told))
+            _add(bins, labels.get("bin", ""), count_of(told))
         elif name == names.METRIC_FEEDBACK:
-            _add(scores, (version, labels.get("result", "")), _count(told))
+            _add(scores, (version, labels.get("result", "")), count_of(told))
         else:
-            _add(buckets, _bound(labels.get("le", "")), _count(told))
+            _add(buckets, _bound(labels.get("le", "")), count_of(told))
     if max(sum(codes.values()), *buckets.values(), sum(bins.values()), sum(mirrored.values()), 0.0) > MAX_COUNT:
         raise ValueError(f"counters of more than {MAX_COUNT} in all")
     return Sample(codes, buckets, bins, edges, scores, mirrored)
 
 
-def _series(line: str) -> tuple[str, dict[str, str], float]:
+def series(line: str) -> tuple[str, dict[str, str], float]:
     """Return name, labels (escapes as they stand) and value. Raises ValueError for what is no series."""
     match = _LINE.fullmatch(line)
     if match is None:
@@ -116,7 +123,7 @@ def _add(counters: dict[_K, float], key: _K, count: float) -> None:
     counters[key] = counters.get(key, 0.0) + count
 
 
-def _count(value: float, most: float = MAX_COUNT) -> float:
+def count_of(value: float, most: float = MAX_COUNT) -> float:
     """Return the value of a counter. Raises ValueError for one that no counter has."""
     if not 0 <= value <= most:  # NaN is not either
         raise ValueError(f"a counter is {value}")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -29,6 +30,7 @@ SLOTS = 8
 MAX_CONNECTIONS = 512
 PARSERS = 2
 
+T = TypeVar("T")
 Counted = Mapping[str, Sample]
 """Counters since each pod's start, by the pod's uid. A pod that did not answer is not there."""
 
@@ -56,15 +58,23 @@ def host_of(pod: Manifest) -> str | None:
     return f"[{address}]" if address.version == 6 else str(address)
 
 
-class Scraper:
-    """Asks pods in the background. A pod that does not answer is left out: readiness deals with it."""
+class PageScraper(Generic[T]):
+    """Asks pods in the background. A pod that does not answer is left out: readiness deals with it.
 
-    def __init__(self, port: int = names.HTTP_PORT) -> None:
+    read: makes what is returned of the needed lines of a pod's page, in a thread; raises ValueError for a page that it cannot
+    read. lines: makes what keeps the needed lines. port: of the pods.
+    """
+
+    def __init__(
+        self, read: Callable[[str], T], lines: Callable[[], NeededLines] = NeededLines, port: int = names.HTTP_PORT
+    ) -> None:
+        self._read = read
+        self._lines = lines
         self._port = port
         self._parsers = ThreadPoolExecutor(PARSERS, thread_name_prefix="exposition")
-        self._questions: Questions[Counted] = Questions(POD_SECONDS, MAX_CONNECTIONS, SLOTS)
+        self._questions: Questions[Mapping[str, T]] = Questions(POD_SECONDS, MAX_CONNECTIONS, SLOTS)
 
-    async def counted(self, key: Key, pods: Sequence[Manifest]) -> Counted | None:
+    async def counted(self, key: Key, pods: Sequence[Manifest]) -> Mapping[str, T] | None:
         """Return what the pods of an object counted; None while some have not answered: call again with the same key."""
         return await self._questions.answer(key, lambda: self._all(key.namespace, pods))
 
@@ -76,9 +86,9 @@ class Scraper:
         """Give all questions up and close the connections."""
         await self._questions.close()
 
-    async def _all(self, namespace: str, pods: Sequence[Manifest]) -> Counted:
+    async def _all(self, namespace: str, pods: Sequence[Manifest]) -> Mapping[str, T]:
         slots = self._questions.slots(namespace)
-        counted: dict[str, Sample] = {}
+        counted: dict[str, T] = {}
         try:
             async with asyncio.timeout(ALL_SECONDS), asyncio.TaskGroup() as group:
                 for pod in pods:
@@ -87,7 +97,7 @@ class Scraper:
             log.debug("some pods were not asked in time", namespace=namespace, asked=len(pods), answered=len(counted))
         return counted
 
-    async def _one(self, slots: asyncio.Semaphore, pod: Manifest, counted: dict[str, Sample]) -> None:
+    async def _one(self, slots: asyncio.Semaphore, pod: Manifest, counted: dict[str, T]) -> None:
         host = host_of(pod)
         if host is None:
             return
@@ -95,7 +105,7 @@ class Scraper:
             async with slots:
                 text = await self._needed(f"http://{host}:{self._port}/metrics")
                 loop = asyncio.get_running_loop()
-                counted[pod["metadata"]["uid"]] = await loop.run_in_executor(self._parsers, parse, text)
+                counted[pod["metadata"]["uid"]] = await loop.run_in_executor(self._parsers, self._read, text)
         except Exception as error:  # libraries that read a stranger's bytes may raise anything
             log.debug("no metrics", pod=pod["metadata"]["name"], error=repr(error))
 
@@ -104,10 +114,17 @@ class Scraper:
         async with self._questions.session.get(url, allow_redirects=False) as response:
             if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":
                 raise ValueError(f"status {response.status}")
-            lines, size = NeededLines(), 0
+            lines, size = self._lines(), 0
             async for piece in response.content.iter_any():
                 size += len(piece)
                 if size > MAX_BYTES:
                     raise ValueError(f"more than {MAX_BYTES} bytes")
                 lines.feed(piece)
             return lines.text()
+
+
+class Scraper(PageScraper[Sample]):
+    """Asks pods for what a rollout is measured by."""
+
+    def __init__(self, port: int = names.HTTP_PORT) -> None:
+        super().__init__(parse, port=port)

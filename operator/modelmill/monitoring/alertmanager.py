@@ -9,39 +9,45 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from modelmill.api.base import Alert
 from modelmill.api.fingerprint import short_hash
+from modelmill.api.monitoring import KINDS
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.texts import fitted
 
 FIRING = "firing"
 RESOLVED = "resolved"
-DRIFT = "Drift"
-KINDS = (DRIFT, "Quality", "Staleness")
 KIND_LABEL = "modelmill_kind"
 MAX_TEXT = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One alert of a notification. `starts_at` is UTC with whole seconds; `id` is the identity of the episode."""
+    """One alert of a notification. `id` is the identity of the episode, `fingerprint` that of its labels.
+
+    Times are UTC with whole seconds. ends_at: of a resolved one, if it is told.
+    """
 
     firing: bool
     id: str
     starts_at: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    fingerprint: str | None = None
+    ends_at: str | None = None
 
     @property
     def kind(self) -> str | None:
-        """Drift, Quality or Staleness: from the label `modelmill_kind`, else from the end of the alert's name."""
+        """One of KINDS: from the label `modelmill_kind`, else from the end of the alert's name."""
         told = self.labels.get(KIND_LABEL)
         if told is not None:
             return told if told in KINDS else None
         name = self.labels.get("alertname", "")
-        return next((kind for kind in KINDS if name.endswith(kind)), None)
+        ends = [kind for kind in KINDS if name.endswith(kind)]
+        return max(ends, key=len, default=None)
 
     def recorded(self) -> Alert:
         """Return the alert as `status.alerts` keeps it. Raises ValueError for one without a kind."""
@@ -53,10 +59,11 @@ class Notice:
             kind=kind,
             starts_at=self.starts_at,
             name=fitted(self.labels.get("alertname", ""), 128) or "unnamed",
-            feature=fitted(self.labels.get("feature", ""), 128) or None,
+            feature=fitted(self.labels.get("feature") or self.annotations.get("feature", ""), 128) or None,
             version=fitted(self.labels.get("model_version", ""), 63) or None,
             value=fitted(self.annotations.get("value", ""), 32) or None,
             message=fitted(self.annotations.get("summary", ""), 1024) or None,
+            fingerprint=self.fingerprint,
         )
 
 
@@ -95,9 +102,8 @@ def _notice(raw: Any) -> Notice | None:
     if not isinstance(raw, dict) or raw.get("status") not in (FIRING, RESOLVED):
         return None
     labels = _texts(raw.get("labels"))
-    try:
-        moment = parse_timestamp(str(raw.get("startsAt")))
-    except (ValueError, OverflowError):
+    moment, ended = _moment(raw.get("startsAt")), _moment(raw.get("endsAt"))
+    if moment is None:
         return None
     fingerprint = raw.get("fingerprint")
     if not isinstance(fingerprint, str) or not fingerprint:
@@ -108,7 +114,17 @@ def _notice(raw: Any) -> Notice | None:
         starts_at=timestamp(moment),
         labels=labels,
         annotations=_texts(raw.get("annotations")),
+        fingerprint=short_hash(fingerprint),
+        ends_at=timestamp(ended) if ended is not None else None,
     )
+
+
+def _moment(raw: Any) -> datetime | None:
+    """Return a time; None for what is none."""
+    try:
+        return parse_timestamp(str(raw))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _texts(raw: Any) -> dict[str, str]:

@@ -28,6 +28,7 @@ from modelmill.engine.errors import ApiError, Conflict, Invalid, NotFound
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
 from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
 
+PATH = "/alerts"
 MAX_BODY = 1024 * 1024
 MAX_ALERTS = 32
 MAX_NOTICES = 1024
@@ -187,7 +188,9 @@ class AlertIntake:
 def merged(kind: str, current: Manifest, notices: Sequence[Notice]) -> tuple[list[Mapping[str, Any]], list[str]]:
     """Return the alerts that the object should record after these notices, and what became of each notice.
 
-    A repeated alert is left as it was recorded first. Outcomes: recorded, repeated, resolved, not_recorded (a resolution of
+    A repeated alert is left as it was recorded first, and so is one of the same labels with another start: Prometheus tells
+    the time of its own restart, and an Alertmanager that was restarted as well, or that did not hear of it before, tells that
+    one on, while another still tells the first. Outcomes: recorded, repeated, resolved, not_recorded (a resolution of
     what was never recorded), not_enabled, other_version, unreadable, full. Recorded alerts stay in the form that they have in
     `current`: another release may know more of them.
     """
@@ -196,11 +199,14 @@ def merged(kind: str, current: Manifest, notices: Sequence[Notice]) -> tuple[lis
     takes = _takes(kind, current)
     outcomes = []
     for notice in notices:
+        same = [one for one in alerts.values() if _is_of_same(one, notice)]
         if not notice.firing:
-            outcomes.append("resolved" if alerts.pop(notice.id, None) is not None else "not_recorded")
+            over = {one["id"] for one in same if _is_over(one, notice)}
+            alerts = {name: one for name, one in alerts.items() if name not in over}
+            outcomes.append("resolved" if over else "not_recorded")
             continue
         refused = takes(notice)
-        if notice.id in alerts:
+        if same:
             outcomes.append("repeated")
         elif refused is not None:
             outcomes.append(refused)
@@ -210,6 +216,17 @@ def merged(kind: str, current: Manifest, notices: Sequence[Notice]) -> tuple[lis
             alerts[notice.id] = status_manifest(notice.recorded())
             outcomes.append("recorded")
     return list(alerts.values()), outcomes
+
+
+def _is_of_same(alert: Mapping[str, Any], notice: Notice) -> bool:
+    """Tell whether a recorded alert has the labels of a notice; one that an earlier release recorded is known by its start."""
+    known = alert.get("fingerprint")
+    return alert["id"] == notice.id or (known is not None and known == notice.fingerprint)
+
+
+def _is_over(alert: Mapping[str, Any], notice: Notice) -> bool:
+    """Tell whether a resolution is of the recorded episode, and not a late one of an episode before it."""
+    return alert["id"] == notice.id or (notice.ends_at is not None and alert["startsAt"] <= notice.ends_at)
 
 
 def _takes(kind: str, current: Manifest) -> Callable[[Notice], str | None]:

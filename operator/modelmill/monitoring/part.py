@@ -1,80 +1,179 @@
-"""The part of an InferenceService that monitors: the rules for Prometheus, and what its alerts mean."""
+"""The part of an InferenceService that monitors: what its pods counted, the rules for Prometheus, and what alerts mean."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from modelmill.api.base import Alert
-from modelmill.api.inference_service import Monitoring
-from modelmill.api.inference_service_status import InferenceServiceStatus, MonitoringStatus
+from modelmill.api.inference_service_status import InferenceServiceStatus
+from modelmill.api.monitoring import EMBEDDED_PREFIX, Monitoring
+from modelmill.api.monitoring_status import MonitoringStatus
 from modelmill.api.objects import (
     InferenceService,
+    ModelVersion,
     read_inference_service,
+    read_model_version,
     read_training_job,
     status_manifest,
-    without_status,
 )
 from modelmill.api.references import RETRAINS
-from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
+from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.api.training_job_status import TrainingJobStatus
+from modelmill.contracts.counts import COUNTS_KEY, DRIFT_RING, History, decode, encode
+from modelmill.contracts.verdict import Holdout
+from modelmill.engine.deployments import pods_of_deployment
+from modelmill.engine.errors import NameConflict
 from modelmill.engine.interface import Aside, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
-from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition
-from modelmill.kube.labels import RULES_LABEL
+from modelmill.kube.labels import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL
 from modelmill.kube.objects import Key, Manifest, ObjectInvalid, beside_status
-from modelmill.kube.resources import CONFIG_MAPS
-from modelmill.monitoring.alertmanager import DRIFT
-from modelmill.monitoring.rules import RULES_SUFFIX, build_rules, rules_name
+from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS
+from modelmill.monitoring.engine import EMBEDDED, PROMETHEUS, Engine, effective, rules_served
+from modelmill.monitoring.evaluating import Evaluation, alerts_of, evaluate, memory_of
+from modelmill.monitoring.holdout import holdout_of
+from modelmill.monitoring.observing import MOST_SECONDS, Observed, Observer, Pods
+from modelmill.monitoring.readiness import READY, ready
+from modelmill.monitoring.rules.config_map import RULES_SUFFIX
+from modelmill.monitoring.stack import KINDS, Stack, kinds_served
+from modelmill.monitoring.telling import TYPES, Seen, column, conditions, events, status_of
 
 FIELDS: Final = ("alerts", "monitoring", "drift")
 """Fields of the status that only this part decides (and the intake, which adds alerts)."""
-READY: Final = "MonitoringReady"
-MAX_NAMED = 4
+COUNTS_SUFFIX: Final = "-modelmill-counts"
+RUNBOOKS: Final = "docs/operations/alerts.md"
+MAX_ALERTS: Final = 32
 
 
-async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
-    """Return what monitoring adds to an InferenceService whose status has the tracks; see `engine.parts.Contribute`."""
-    service = read_inference_service(parent)
-    if service.metadata.deleting:
-        return UNCHANGED
-    monitoring = service.spec.monitoring
-    retrain = monitoring.retrain if monitoring is not None else None
-    job = world.get(TRAINING_JOBS, service.namespace, retrain.training_job) if retrain is not None else None
-    return plan(service, job)
+def monitoring_part(pods: Pods, stack: Stack | None = None) -> Part:
+    """Return the part. pods: asks pods what they counted. stack: what is known of the cluster's Prometheus."""
+    return Part(
+        "monitoring",
+        Watching(Observer(pods), stack or Stack()),
+        FIELDS,
+        (*TYPES, READY),
+        (
+            Child(CONFIG_MAPS, True, suffix=RULES_SUFFIX),
+            Child(CONFIG_MAPS, True, suffix=COUNTS_SUFFIX),
+            *(Child(kind, True) for kind in KINDS),
+        ),
+    )
 
 
-def plan(service: InferenceService, job: Manifest | None = None) -> Contribution:
-    """Return what monitoring adds. job: the TrainingJob that its alerts start, None when there is none. Pure."""
+class Watching:
+    """Says what monitoring wants. What was counted is in memory and in a ConfigMap; the rest is in the status."""
+
+    def __init__(self, observer: Observer, stack: Stack) -> None:
+        self._observer = observer
+        self._stack = stack
+
+    async def __call__(self, parent: Manifest, world: World, now: datetime) -> Contribution:
+        """Return the contribution; see `engine.parts.Contribute`. The status that it is given has the tracks."""
+        service = read_inference_service(parent)
+        key = Key(service.namespace, service.name)
+        monitoring, stable = service.spec.monitoring, service.status.stable
+        if monitoring is None or stable is None or service.metadata.deleting:
+            self._observer.forget(key)
+        if service.metadata.deleting:
+            return UNCHANGED
+        retrain = monitoring.retrain if monitoring is not None else None
+        job = world.get(TRAINING_JOBS, service.namespace, retrain.training_job) if retrain is not None else None
+        engine = effective(
+            monitoring.engine if monitoring is not None else "Auto", rules_served=rules_served(world, service.namespace)
+        )
+        observed = found = kept = holdout = None
+        if monitoring is not None and stable is not None:
+            kept = _kept(service, world)
+            holdout = holdout_of(_version(service, stable.version, world))
+            pods, others = _pods(service, stable.revision, world)
+            observed = await self._observer.observed(
+                key, monitoring, (stable.revision, stable.version), pods, kept, now, others, _most_seconds(engine)
+            )
+            if observed.moment is not None:
+                known = service.status.monitoring
+                fine = known is not None and known.fine_revision == stable.revision
+                found = _evaluated(monitoring, observed, holdout, fine=fine)
+                self._observer.remember(key, found.memory.document())
+        served = kinds_served(world, service.namespace)
+        rules = self._stack.children(service, holdout, served) if engine == PROMETHEUS else []
+        return plan(service, engine, now, job, observed, found, kept, rules)
+
+
+def plan(
+    service: InferenceService,
+    engine: Engine,
+    now: datetime,
+    job: Manifest | None = None,
+    observed: Observed | None = None,
+    found: Evaluation | None = None,
+    kept: History | None = None,
+    rules: Sequence[Aside] = (),
+) -> Contribution:
+    """Return what monitoring adds. Pure.
+
+    job: the TrainingJob that its alerts start, None when there is none. observed, found: what the pods counted and what that
+    says, None before they were asked. kept: what the ConfigMap has of it. rules: what Prometheus raises alerts by.
+    """
     monitoring = service.spec.monitoring
     if monitoring is None:
         off = InferenceServiceStatus(monitoring=MonitoringStatus(state="NotConfigured"), drift="off")
         return Contribution(status=_fields(off))
     track = service.status.stable
     stable, answers = (track.version, track.ready > 0) if track is not None else (None, False)
-    alerts = tuple(alert for alert in service.status.alerts if alert.version in (None, stable))
-    drifted = sorted((alert for alert in alerts if alert.kind == DRIFT), key=_value, reverse=True)
-    drift = "-" if stable is None else "alert" if drifted else "no alert" if answers else "-"
-    status = InferenceServiceStatus(alerts=alerts, monitoring=_monitoring(alerts, drifted), drift=drift)
-    rules = build_rules(service)
+    alerts = _alerts(service, engine, stable, observed, found)
+    canary = service.status.canary
+    coming = canary.version if canary is not None and canary.version != stable else None
+    seen = Seen(
+        service.namespace, monitoring, engine, stable, answers, observed, found, alerts, _status(job), now, coming
+    )
+    told = status_of(seen, service.status.monitoring)
+    status = InferenceServiceStatus(alerts=alerts, monitoring=told, drift=column(seen, told.state))
+    counts = build_counts(service, observed, found, kept)
+    described = conditions(seen, told)
     return Contribution(
-        aside=[Aside([rules], condition=READY)] if rules is not None else [],
+        aside=[
+            *rules,
+            *([Aside([counts], condition=READY)] if counts is not None else []),
+        ],
+        keep=[(CONFIG_MAPS, counts_name(service.name))] if stable is not None and counts is None else [],
         status=_fields(status),
         conditions=[
-            _drift_detected(drifted, monitoring, stable, answers=answers),
-            _ready(service, monitoring, stable, job),
+            *described,
+            ready(monitoring, engine, stable, job, [one for aside in rules for one in aside.apply]),
         ],
+        events=events(service.status.conditions, described, stable),
+        requeue_after=observed.again if observed is not None else None,
     )
 
 
-PART: Final = Part(
-    "monitoring",
-    contribute,
-    FIELDS,
-    ("DriftDetected", READY),
-    (Child(CONFIG_MAPS, True, suffix=RULES_SUFFIX),),
-)
+def counts_name(service: str) -> str:
+    """Return the name of the ConfigMap with what the pods of an InferenceService counted."""
+    return f"{service}{COUNTS_SUFFIX}"
+
+
+def build_counts(
+    service: InferenceService, observed: Observed | None, found: Evaluation | None, kept: History | None
+) -> Manifest | None:
+    """Return the ConfigMap with what was counted, None while that is to stay as it is: it is written once a slot."""
+    if observed is None or found is None or not observed.heard or not _slot_began(observed.history, kept):
+        return None
+    history = replace(observed.history, memory=found.memory.document())
+    taken = any((one.type, one.reason) == (READY, NameConflict.__name__) for one in service.status.conditions)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": counts_name(service.name),
+            "namespace": service.namespace,
+            "labels": {MANAGED_BY_LABEL: MANAGED_BY, SERVICE_LABEL: service.name},
+        },
+        # What is refused for its name is tried less and less often only while it is the same.
+        "data": {COUNTS_KEY: "" if taken else encode(history)},
+    }
 
 
 def keys_of_training_job(job: Manifest, world: World) -> Iterable[Key]:
@@ -84,92 +183,95 @@ def keys_of_training_job(job: Manifest, world: World) -> Iterable[Key]:
     return [Key(namespace, service["metadata"]["name"]) for service in started]
 
 
-RETRAINING: Final = Concern(keys_of_training_job, reads=beside_status)
-"""Whether a TrainingJob takes alerts is in its spec."""
+def _read_of_job(job: Manifest) -> object:
+    """Return what a service tells of the TrainingJob: whether it takes alerts, and what it does about them."""
+    status = job.get("status") or {}
+    return beside_status(job), *(status.get(name) for name in ("currentRun", "lastRun", "pendingTriggers"))
 
 
-def _fields(status: InferenceServiceStatus) -> dict[str, object]:
+RETRAINING: Final = Concern(keys_of_training_job, reads=_read_of_job)
+
+
+def _slot_began(now: History, kept: History | None) -> bool:
+    """Tell whether the last slot of what was counted is not among what is kept."""
+    if kept is None or kept.revision != now.revision:
+        return True
+    slots, known = now.rings[DRIFT_RING], kept.rings.get(DRIFT_RING)
+    return known is None or known.seconds != slots.seconds or not slots.slots.keys() <= known.slots.keys()
+
+
+def _evaluated(monitoring: Monitoring, observed: Observed, holdout: Holdout | None, *, fine: bool) -> Evaluation:
+    """Return what the counts say. fine: whether the status says that the revision was judged and had not drifted."""
+    assert observed.moment is not None
+    memory = memory_of(observed.history.memory)
+    # The status is written before the ConfigMap that has the rest.
+    memory = replace(memory, fine=memory.fine or fine)
+    return evaluate(monitoring, observed.history, holdout, memory, observed.moment.timestamp())
+
+
+def _alerts(
+    service: InferenceService,
+    engine: Engine,
+    stable: str | None,
+    observed: Observed | None,
+    found: Evaluation | None,
+) -> tuple[Alert, ...]:
+    """Return the alerts that fire about the version that serves: those delivered, and those that the operator found."""
+    recorded = [alert for alert in service.status.alerts if alert.version in (None, stable)]
+    delivered = [alert for alert in recorded if not alert.id.startswith(EMBEDDED_PREFIX)]
+    mine: Sequence[Alert] = [alert for alert in recorded if alert.id.startswith(EMBEDDED_PREFIX)]
+    if engine != EMBEDDED or stable is None:
+        mine = []
+    elif found is not None and observed is not None and observed.moment is not None:
+        mine = alerts_of(service.uid, stable, found, mine, observed.moment.timestamp())
+    return tuple([*delivered, *mine][:MAX_ALERTS])
+
+
+def _kept(service: InferenceService, world: World) -> History | None:
+    """Return what is in the ConfigMap of the service; None when there is none that is its own and can be read."""
+    found = world.get(CONFIG_MAPS, service.namespace, counts_name(service.name))
+    if found is None:
+        return None
+    owners = found["metadata"].get("ownerReferences") or ()
+    if not any(owner.get("uid") == service.uid for owner in owners):
+        return None
+    try:
+        return decode((found.get("data") or {}).get(COUNTS_KEY, ""))
+    except ValueError:
+        return None
+
+
+def _most_seconds(engine: Engine) -> float:
+    """Return the longest time between two readings: what only the status is made of needs no more than one a slot."""
+    return MOST_SECONDS if engine == EMBEDDED else math.inf
+
+
+def _pods(service: InferenceService, revision: str, world: World) -> tuple[list[Manifest], list[Manifest]]:
+    """Return the pods of a revision, and those of other revisions."""
+    found: tuple[list[Manifest], list[Manifest]] = ([], [])
+    for deployment in world.owned(DEPLOYMENTS, service.namespace, service.uid):
+        mine = deployment["metadata"]["name"] == f"{service.name}-{revision}"
+        found[not mine].extend(pods_of_deployment(deployment, world))
+    return found
+
+
+def _version(service: InferenceService, name: str, world: World) -> ModelVersion | None:
+    """Return a version, None when it is not there or cannot be read."""
+    found = world.get(MODEL_VERSIONS, service.namespace, name)
+    try:
+        return read_model_version(found) if found is not None else None
+    except ObjectInvalid:
+        return None
+
+
+def _status(job: Manifest | None) -> TrainingJobStatus | None:
+    """Return the status of a TrainingJob, None when it cannot be read."""
+    try:
+        return read_training_job(job).status if job is not None else None
+    except ObjectInvalid:
+        return None
+
+
+def _fields(status: InferenceServiceStatus) -> dict[str, Any]:
     told = status_manifest(status)
     return {name: told[name] for name in FIELDS if name in told}
-
-
-def _value(alert: Alert) -> float:
-    """Return the measured value for sorting; one that is no number comes last."""
-    try:
-        value = float(alert.value or "-inf")
-    except ValueError:
-        return float("-inf")
-    return value if value == value else float("-inf")
-
-
-def _monitoring(alerts: Sequence[Alert], drifted: Sequence[Alert]) -> MonitoringStatus:
-    if not drifted:
-        return MonitoringStatus(state="Alert" if alerts else "OK")
-    return MonitoringStatus(state="Alert", worst_feature=drifted[0].feature or None, value=drifted[0].value or None)
-
-
-def _drift_detected(
-    drifted: Sequence[Alert], monitoring: Monitoring, stable: str | None, *, answers: bool
-) -> Condition:
-    drift = monitoring.drift
-    if stable is None:
-        return Condition("DriftDetected", UNKNOWN, "NoStableVersion", "nothing is measured before a version serves")
-    if not drifted and not answers:
-        text = f"nothing is measured while no pod of {stable} is ready"
-        return Condition("DriftDetected", UNKNOWN, "NoReadyPods", text)
-    if not drifted:
-        text = (
-            f"no alert says that a feature's PSI is above {drift.psi_threshold} over {drift.window_seconds} s; "
-            f"with fewer than {drift.min_rows} rows, or where no Prometheus loads the rules, nothing is said"
-        )
-        return Condition("DriftDetected", FALSE, "NoAlert", text)
-    named = ", ".join(_named(alert) for alert in drifted[:MAX_NAMED])
-    more = f" and {len(drifted) - MAX_NAMED} more" if len(drifted) > MAX_NAMED else ""
-    text = f"{named}{more}, above {drift.psi_threshold}; {stable} keeps serving; {_consequence(monitoring)}"
-    return Condition("DriftDetected", TRUE, "FeatureDrift", text)
-
-
-def _named(alert: Alert) -> str:
-    return f"{alert.feature or alert.name} has PSI {alert.value or 'not told'}"
-
-
-def _consequence(monitoring: Monitoring) -> str:
-    retrain = monitoring.retrain
-    if retrain is None:
-        return "nothing is retrained, since spec.monitoring.retrain is not set"
-    if DRIFT not in retrain.alerts:
-        return f"nothing is retrained, since spec.monitoring.retrain.alerts lacks {DRIFT}"
-    job = retrain.training_job
-    return f"TrainingJob {job} retrains if its triggers.alerts is enabled: kubectl get trainingjobs.modelmill.dev {job}"
-
-
-def _ready(service: InferenceService, monitoring: Monitoring, stable: str | None, job: Manifest | None) -> Condition:
-    if monitoring.retrain is not None:
-        broken = _broken_loop(monitoring.retrain.training_job, job)
-        if broken is not None:
-            return broken
-    if stable is None:
-        return Condition(READY, FALSE, "NoStableVersion", "rules are written when a version serves")
-    text = (
-        f"rules for {stable} are in ConfigMap {rules_name(service.name)}; they work once Prometheus loads the "
-        f"ConfigMaps labelled {RULES_LABEL}=true"
-    )
-    return Condition(READY, TRUE, "RulesWritten", text)
-
-
-def _broken_loop(name: str, job: Manifest | None) -> Condition | None:
-    """Return why an alert would start nothing, None when it would start the TrainingJob."""
-    if job is None:
-        text = (
-            f"spec.monitoring.retrain.trainingJob names {name}, which is not in this namespace: an alert starts nothing"
-        )
-        return Condition(READY, FALSE, "TrainingJobNotFound", f"{text}; create it, or name another one")
-    try:
-        enabled = read_training_job(without_status(job)).spec.triggers.alerts.enabled
-    except ObjectInvalid as error:
-        text = f"TrainingJob {name} cannot be read ({error}): an alert starts nothing; mend it"
-        return Condition(READY, FALSE, "TrainingJobInvalid", text)
-    if enabled:
-        return None
-    text = f"TrainingJob {name} does not take alerts: they start nothing; set its spec.triggers.alerts.enabled to true"
-    return Condition(READY, FALSE, "AlertsNotEnabled", text)

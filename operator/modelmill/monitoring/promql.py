@@ -22,10 +22,13 @@ def literal(text: str) -> str:
     return _META.sub(r"\\\1", text)
 
 
-def matchers(equal: Mapping[str, str], regular: Mapping[str, str] | None = None) -> str:
-    """Return `{a="x",b=~"y"}`. `equal` values are literal text, `regular` values are expressions."""
+def matchers(
+    equal: Mapping[str, str], regular: Mapping[str, str] | None = None, unequal: Mapping[str, str] | None = None
+) -> str:
+    """Return `{a="x",b=~"y",c!="z"}`. `equal` and `unequal` values are literal text, `regular` values are expressions."""
     parts = [f"{name}={quoted(value)}" for name, value in equal.items()]
     parts += [f"{name}=~{quoted(value)}" for name, value in (regular or {}).items()]
+    parts += [f"{name}!={quoted(value)}" for name, value in (unequal or {}).items()]
     return "{" + ",".join(parts) + "}"
 
 

@@ -25,6 +25,7 @@ from modelmill.serving.builders.deployment import (
     recorded_template,
     scaled,
 )
+from modelmill.serving.builders.peers import build_peers
 from modelmill.serving.builders.pod_disruption_budget import build_pod_disruption_budget
 from modelmill.serving.builders.shadow import build_shadow
 from modelmill.serving.rollout.decision import Decision
@@ -76,6 +77,7 @@ def _aside(view: View, decision: Decision) -> list[Aside]:
     chains = (
         (build_preview(view, decision.status), build_shadow(view, decision.status)),
         (build_pod_disruption_budget(view),),
+        (build_peers(view),),
     )
     found = [[one for one in chain if one is not None] for chain in chains]
     counting = [Aside([one], condition=SCALING_ACTIVE) for one in autoscalers(view, decision)]

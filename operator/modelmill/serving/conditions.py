@@ -22,6 +22,7 @@ from modelmill.kube.labels import (
 from modelmill.kube.texts import fitted
 from modelmill.serving.autoscaled import SCALING_ACTIVE, scaling_active
 from modelmill.serving.health import Trouble, trouble
+from modelmill.serving.rollout.alerted import HELD, held
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import FAIL
 from modelmill.serving.rollout.position import position_of
@@ -79,16 +80,32 @@ def conditions(view: View, decision: Decision) -> list[Condition]:
         _stalled(view, decision, seen),
         *scaling_active(view, decision),
     ]
+    held_back = held(view.with_status(decision.status))
     if decision.status.failed_revision:
-        told.append(_rolled_back(decision.status))
+        rolled_back = _rolled_back(decision.status)
+        told.append(replace(rolled_back, message="; ".join(filter(None, (rolled_back.message, held_back)))))
+    elif held_back:
+        told.append(Condition("RolledBack", FALSE, HELD, held_back))
     return told
 
 
 def warnings(view: View, decision: Decision, told: Sequence[Condition]) -> tuple[Event, ...]:
-    """Return the Event of a first version that has come to a standstill, once for each reason; a rollout has its own.
+    """Return the Events of conditions that are new: a first version that has come to a standstill, and an alert held.
 
-    told: the conditions of the decision.
+    The standstill of a rollout has its own. told: the conditions of the decision.
     """
+    return (*_stands_still(view, decision, told), *_holds(view, decision))
+
+
+def _holds(view: View, decision: Decision) -> tuple[Event, ...]:
+    """Return the Event of an alert for which the version before does not come back, once for each reason."""
+    text = held(view.with_status(decision.status)) if decision.status.stable is not None else None
+    if not text or any(text in one.message for one in view.status.conditions if one.type == "RolledBack"):
+        return ()
+    return (Event("Warning", HELD, fitted(text, MAX_EVENT)),)
+
+
+def _stands_still(view: View, decision: Decision, told: Sequence[Condition]) -> tuple[Event, ...]:
     stable = decision.status.stable
     stalled = next(one for one in told if one.type == "Stalled")
     known = {(one.type, one.status, one.reason) for one in view.status.conditions}
@@ -161,10 +178,12 @@ def _rejected(view: View, stable: StableTrack) -> str:
 
 
 def _gone_back(status: InferenceServiceStatus) -> str:
-    """Return that a person had it gone back, while that is in effect."""
+    """Return that it was gone back, by a person or for an alert, while that is in effect."""
     back = status.rollback
     if back is None:
         return ""
+    if back.alert is not None:
+        return f"; {', '.join(back.left)} skipped since {back.time}, by spec.monitoring.rollback"
     return f"; {', '.join(back.left)} skipped since {back.time}: {ROLLBACK_ANNOTATION} asked for {back.version}"
 
 
@@ -257,9 +276,9 @@ def _stalled(view: View, decision: Decision, seen: Trouble | None) -> Condition:
 
 
 def _rolled_back(status: InferenceServiceStatus) -> Condition:
-    stable = status.stable.version if status.stable is not None else "-"
-    text = (
-        f"{status.failed_message or ''}; {stable} serves; the failed revision is not tried again until the version or "
-        f"spec.runtime changes, or the annotation {RETRY_ANNOTATION} is set to a new text"
-    )
+    stable, back = status.stable.version if status.stable is not None else "-", status.rollback
+    again = "the failed revision is not tried again until the version or spec.runtime changes"
+    if back is not None and back.alert is not None and back.revision == status.failed_revision:
+        again = f"{', '.join(back.left)} skipped until another version is approved"
+    text = f"{status.failed_message or ''}; {stable} serves; {again}, or the annotation {RETRY_ANNOTATION} is set to a new text"
     return Condition("RolledBack", TRUE, "RolledBack", text)

@@ -19,24 +19,50 @@ SHORT_TEXT = 200
 Entries = tuple[Served, ...]
 
 
+def served(entry: Served) -> bool:
+    """Tell whether the version had all the traffic, and was not taken back afterwards."""
+    return entry.outcome in ("Serving", "Replaced")
+
+
+def taken_back_whole(entry: Served) -> bool:
+    """Tell whether the version was taken back after it had come to serve: for an alert."""
+    return entry.outcome == "RolledBack" and entry.weight is None
+
+
+def was_taken_back_whole(history: Sequence[Served], version: str) -> bool:
+    """Tell whether the history says of the version that it was taken back after it had come to serve."""
+    return any(one.version == version and taken_back_whole(one) for one in history)
+
+
 def was_whole(view: View, track: StableTrack) -> bool:
     """Tell whether the track ever had all its pods ready as the stable one."""
     return any(entry.revision == track.revision and entry.outcome == "Serving" for entry in view.status.history)
 
 
 def with_served(
-    view: View, track: StableTrack, replaces: StableTrack | None = None, grounds: str = "", why: str = ""
+    view: View,
+    track: StableTrack,
+    replaces: StableTrack | None = None,
+    grounds: str = "",
+    why: str = "",
+    *,
+    taken_back: bool = False,
 ) -> Entries:
     """Return the history in which `track` serves, in the place of `replaces`: from now on, or from when it had all traffic.
 
-    grounds: why it may, if told. why: why the other one ends; left out, that it is replaced.
+    grounds: why it may, if told. why: why the other one ends; left out, that it is replaced. taken_back: it ends for an alert.
     """
     canary = view.status.canary
-    since = canary.whole_time if canary is not None and canary.revision == track.revision else None
-    now = since or timestamp(view.now)
+    rolled_out = canary if canary is not None and canary.revision == track.revision else None
+    now = (rolled_out.whole_time if rolled_out is not None else None) or timestamp(view.now)
     ended = replaces.revision if replaces is not None else None
     entries = [
-        replace(entry, end_time=now, outcome="Replaced", message=why[:MAX_TEXT] or f"replaced by {track.version}")
+        replace(
+            entry,
+            end_time=now,
+            outcome="RolledBack" if taken_back else "Replaced",
+            message=why[:MAX_TEXT] or f"replaced by {track.version}",
+        )
         if entry.revision == ended and entry.outcome == "Serving"
         else entry
         for entry in view.status.history
@@ -45,7 +71,9 @@ def with_served(
         version=track.version,
         revision=track.revision,
         start_time=now,
+        digest=track.digest,
         outcome="Serving",
+        skips_steps=rolled_out.skips_steps if rolled_out is not None else None,
         message=grounds[:MAX_TEXT] or None,
     )
     return _bounded([new, *entries])

@@ -21,6 +21,7 @@ from modelmill.api.objects import (
 from modelmill.api.references import MODEL, ROUTE, VERSION, version_model
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS
 from modelmill.api.versions import APPROVED, newest_approved
+from modelmill.engine.deployments import pods_of_deployment
 from modelmill.engine.interface import World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
@@ -32,8 +33,6 @@ from modelmill.kube.resources import (
     HORIZONTAL_POD_AUTOSCALERS,
     HTTP_ROUTES,
     POD_DISRUPTION_BUDGETS,
-    PODS,
-    REPLICA_SETS,
     SERVICES,
 )
 from modelmill.serving.autoscaled import as_counted
@@ -41,6 +40,7 @@ from modelmill.serving.builders.shadow import SUFFIX
 from modelmill.serving.children import children
 from modelmill.serving.conditions import CONDITIONS, conditions, status_of, warnings
 from modelmill.serving.measure import ASK_AGAIN_SECONDS, Measurer, Pods, Queries
+from modelmill.serving.rollout.alerted import version_before
 from modelmill.serving.rollout.commands import MAX_TEXT
 from modelmill.serving.rollout.decide import decide
 from modelmill.serving.rollout.going_back import PREVIOUS, asked_version
@@ -161,7 +161,7 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
         holder=aliased,
         versions=versions,
         deployments=deployments,
-        pods={revision: pods_of(one, world) for revision, one in deployments.items()},
+        pods={revision: pods_of_deployment(one, world) for revision, one in deployments.items()},
         image=image,
         now=now,
         route=route_of(service, world),
@@ -172,9 +172,10 @@ def view_of(service: InferenceService, world: World, image: Image, now: datetime
 
 
 def _gone_back_to(service: InferenceService) -> set[str]:
-    """Return the versions that modelmill.dev/rollback asked for, or may be asking for in this plan."""
+    """Return the versions that were gone back to, or may be in this plan, by a person's word or for an alert."""
     status, text = service.status, (service.metadata.annotations.get(labels.ROLLBACK_ANNOTATION) or "").strip()
-    names = {one.version for one in (status.rollback, status.previous) if one is not None}
+    before = version_before(status) if status.alerts else None
+    names = {one.version for one in (status.rollback, status.previous) if one is not None} | {before or ""}
     if not text or (status.answered is not None and text[:MAX_TEXT] == status.answered.rollback):
         return names
     named = asked_version(text[:MAX_TEXT])
@@ -186,17 +187,6 @@ def _holder(world: World, namespace: str, model: ModelRef) -> str | None:
     if model.alias is None:
         return None
     return holder(world.found_by(MODEL_VERSIONS, namespace, MODEL, model.name), model.alias)
-
-
-def pods_of(deployment: Manifest, world: World) -> Sequence[Manifest]:
-    """Return the pods of the Deployment, by their owners: ReplicaSet, then Deployment.
-
-    Labels prove nothing, since whoever may create pods may put ours on them. A forged owner does not last: the ReplicaSet's
-    controller takes such a pod for one of its own or releases it, as that of the Deployment does with a ReplicaSet.
-    """
-    namespace, uid = deployment["metadata"]["namespace"], deployment["metadata"]["uid"]
-    sets = world.owned(REPLICA_SETS, namespace, uid)
-    return [pod for one in sets for pod in world.owned(PODS, namespace, one["metadata"]["uid"])]
 
 
 def _newest(candidates: Sequence[Manifest], model: str) -> ModelVersion | None:
@@ -253,4 +243,4 @@ Not so who claims an alias, what an import published, and what becomes of it bef
 REPLICA_SETS_OF_PODS: Final = Concern(
     keys_of_pod, reads=lambda one: (one["metadata"]["uid"], one["metadata"].get("ownerReferences"))
 )
-"""Only whose a ReplicaSet is, is read: see `pods_of`."""
+"""Only whose a ReplicaSet is, is read: see `engine.deployments`."""

@@ -38,7 +38,7 @@ def conditions(view: View, seen: RunActive | None) -> list[Condition]:
     trouble = holds.row_of_trouble(view)
     if trouble is not None:
         reason, sentence = trouble
-        text = f"{sentence}; alerts, the schedule and new data start no more runs until one is started with {RUN_ANNOTATION}"
+        text = f"{sentence}; alerts, the schedule and new data start no more runs until you start one: {holds.command(view)}"
         told.append(Condition("RetrainSuspended", TRUE, reason, text))
     return told
 

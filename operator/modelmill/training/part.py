@@ -42,6 +42,7 @@ from modelmill.training.plan import plan
 from modelmill.training.search.curves import with_reports
 from modelmill.training.search.ledgers import with_ledgers
 from modelmill.training.search.suggestion import suggested
+from modelmill.training.turns import Turns
 from modelmill.training.view import View
 from modelmill.training.witness import READ_AGAIN_SECONDS, witnessed
 from modelmill.tuning.reports import Reports
@@ -53,17 +54,20 @@ FIELDS = tuple(to_camel(one.name) for one in fields(TrainingJobStatus))
 WRITTEN_BY_THE_ENGINE = ("conditions", "observedGeneration")
 
 
-def training_part(trainer: Image, reads: Reads, sampler: Sampler, reports: Reports) -> Part:
+def training_part(trainer: Image, reads: Reads, sampler: Sampler, reports: Reports, turns: Turns | None = None) -> Part:
     """Return the part of a TrainingJob that runs it.
 
-    trainer: image of the built-in stages. sampler: suggests the trials of searches. reports: what trials report.
+    trainer: image of the built-in stages. sampler: suggests the trials of searches. reports: what trials report. turns: whose
+    turn it is to start a run that nobody asked for; None where it is everybody's.
     """
+    turns = turns or Turns()
 
     async def contribute(parent: Manifest, world: World, now: datetime) -> Contribution:
         training_job = read_training_job(parent)
         if training_job.metadata.deleting:
             return UNCHANGED
-        cached = with_ledgers(view_of(training_job, world, now), world)
+        viewed = replace(view_of(training_job, world, now), turn=turns.of(parent, world))
+        cached = with_ledgers(viewed, world)
         view = await witnessed(cached, reads)
         seen = with_reports(replace(view, refusals=_refusals(view, world)), reports)
         made = plan(await suggested(seen, sampler), trainer)
@@ -210,5 +214,11 @@ def _read_of_version(version: Manifest) -> object:
 
 
 VERSIONS = Concern(keys_of_version, reads=_read_of_version)
-SAME_MODEL = Concern(keys_of_same_model, reads=claim)
-"""Of the status of another TrainingJob it matters only whether it has begun a run."""
+
+
+def others(turns: Turns) -> Concern:
+    """Return whom a change of a TrainingJob concerns: those of the same model, and those whose turn is next."""
+    return Concern(
+        lambda job, world: (*keys_of_same_model(job, world), *turns.next(world)),
+        reads=lambda job: (claim(job), turns.reads(job)),
+    )

@@ -10,7 +10,7 @@ from modelmill.api.objects import readable_model_versions, status_manifest
 from modelmill.api.training_job_status import FinishedRun, PendingTrigger, TrainingJobStatus
 from modelmill.engine.interface import Aside, Delete, Event
 from modelmill.engine.parts import UNCHANGED, Contribution
-from modelmill.kube.conditions import parse_timestamp
+from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.labels import RUN_LABEL, STEP_LABEL
 from modelmill.kube.objects import Manifest
 from modelmill.kube.resources import CONFIG_MAPS, JOBS
@@ -20,12 +20,13 @@ from modelmill.training.builders.job import job_name
 from modelmill.training.builders.ledger import build_ledger
 from modelmill.training.columns import best, phase, progress, trigger
 from modelmill.training.conditions import conditions, newly_of_another
+from modelmill.training.decisions import decided
 from modelmill.training.looks import looked
 from modelmill.training.observation import REPLACED, RunActive
 from modelmill.training.search.follow import STEPS
 from modelmill.training.search.ledgers import searched
 from modelmill.training.transition import Transition, follow, start
-from modelmill.training.triggers import alerts, reproduce, schedule
+from modelmill.training.triggers import alerts, holds, reproduce, schedule, unhelpful
 from modelmill.training.triggers.decision import Decision, decide
 from modelmill.training.view import View
 from modelmill.workloads import jobs
@@ -36,10 +37,13 @@ def plan(view: View, trainer: Image) -> Contribution:
     """Return what the TrainingJob needs now."""
     if view.training_job.metadata.deleting:
         return UNCHANGED
+    before = view.status
+    view = view.with_status(replace(before, unhelpful_runs=unhelpful.counted(view)))
     decision = decide(view)
     transition = _transition(view, decision, trainer)
     look = looked(view.with_status(transition.status), trainer)
-    after = _scheduled(view.with_status(look.status))
+    taken, told_why = decided(view.with_status(look.status), before, decision)
+    after = _scheduled(view.with_status(taken))
     expired, next_expiry = expired_jobs(after, view.status.runs)
     pruned = history.surplus(after)
     seen = transition.seen
@@ -48,8 +52,11 @@ def plan(view: View, trainer: Image) -> Contribution:
         for waiting in decision.waiting
         if waiting.hold.until is not None
     ]
-    due = schedule.changes_at(after)
-    look_again += [] if due is None else [(due - view.now).total_seconds()]
+    lasting = unhelpful.lasts_from(after) if after.status.unhelpful_runs else None
+    in_line = any(one.hold.reason == holds.JOINS_LINE for one in decision.waiting)
+    look_again += [0.1] if in_line else []
+    times = (schedule.changes_at(after), lasting if lasting is not None and lasting > view.now else None)
+    look_again += [(due - view.now).total_seconds() for due in times if due is not None]
     look_again += [
         seconds
         for seconds in (next_expiry, look.again, seen.look_again if seen is not None else None)
@@ -59,7 +66,7 @@ def plan(view: View, trainer: Image) -> Contribution:
     status = replace(_told(after, decision, seen), best=best(after, made))
     told = conditions(after, seen)
     another = newly_of_another(view, told)
-    events = (*transition.events, *look.events, *history.told(view, pruned))
+    events = (*transition.events, *told_why, *look.events, *history.told(view, pruned))
     if another is not None:
         events = (*events, Event("Warning", another.reason, another.message[:1000]))
     return Contribution(
@@ -96,6 +103,8 @@ def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJob
             id=one.reason.id,
             reason=one.reason.kind,
             message=fitted(f"{one.reason.message}: {one.hold.message}", 1000),
+            hold=one.hold.reason,
+            until=timestamp(one.hold.until) if one.hold.until is not None else None,
         )
         for one in decision.waiting
     )
@@ -107,7 +116,16 @@ def _told(view: View, decision: Decision, seen: RunActive | None) -> TrainingJob
         pending_triggers=pending,
         handled_reproduction=view.status.handled_reproduction if reproduce.asked(view) is not None else None,
         answered_alerts=alerts.still_answered(view),
+        turn_since=_turn_since(view, decision),
     )
+
+
+def _turn_since(view: View, decision: Decision) -> str | None:
+    """Return since when a run waits for nothing but its turn."""
+    line = (holds.JOINS_LINE, holds.WAITS_FOR_TURN)
+    if view.status.current_run is not None or not any(one.hold.reason in line for one in decision.waiting):
+        return None
+    return view.status.turn_since or timestamp(view.now)
 
 
 def earlier_ledger(view: View) -> list[Manifest]:

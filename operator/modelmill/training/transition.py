@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -23,6 +24,7 @@ from modelmill.training.replacement import given_up, other_spec
 from modelmill.training.search.follow import follow_search
 from modelmill.training.triggers import alerts, holds, manual, reproduce, schedule
 from modelmill.training.triggers.decision import MAX_REASONS, Decision, Start
+from modelmill.training.triggers.reason import Reason
 from modelmill.training.view import View
 from modelmill.workloads.containers import Image
 
@@ -73,6 +75,7 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
         number=number,
         reason=begin.kind if begin.kind != reproduce.KIND else manual.KIND,
         triggers=tuple(one.id for one in decision.occasions),
+        alerts=_kinds(decision.occasions),
         trained_hash=annotations[TRAINED_HASH_ANNOTATION],
         version=version,
         job=name,
@@ -87,10 +90,9 @@ def start(view: View, begin: Start, decision: Decision, trainer: Image) -> Trans
     if token:
         status = replace(status, handled_annotation=token[: manual.KEPT])
     if not begin.unattended:
-        status = replace(status, consecutive_failures=0, consecutive_rejections=0)
-    elif view.spec.retrain.max_runs_per_day is not None:
-        starts = (run.start_time, *holds.starts_of_day(view))
-        status = replace(status, unattended_starts=starts[: view.spec.retrain.max_runs_per_day])
+        status = replace(status, consecutive_failures=0, consecutive_rejections=0, unhelpful_runs=())
+    else:
+        status = replace(status, unattended_starts=holds.with_start(view, begin.kind, run.start_time))
     event = Event("Normal", "RunStarted", f"run {number} started, trigger {begin.kind}: {begin.message}"[:1000])
     return Transition(status, create=() if existing else (job,), events=(event,), seen=RunActive("Pending", 1))
 
@@ -197,11 +199,13 @@ def _one_more(count: int) -> int:
 
 def _record(view: View, run: CurrentRun, ended: RunEnded, decision: Decision) -> FinishedRun:
     result, reproduced = ended.result, reproduction.record_of(ended.result)
+    came = _answered_too(ended, decision)
     message = reproduction.told(reproduced) if reproduced is not None else ended.message
     return FinishedRun(
         number=run.number,
         reason=run.reason,
-        triggers=_answered(run, ended, decision),
+        triggers=tuple(dict.fromkeys((*run.triggers, *(one.id for one in came))))[:MAX_REASONS],
+        alerts=tuple(dict.fromkeys((*run.alerts, *_kinds(came)))),
         outcome=cast(RunOutcome, result.outcome),  # `contracts.result` lets no other through
         cause=ended.cause or None,
         message=fitted(message, MAX_MESSAGE) or None,
@@ -235,18 +239,21 @@ def _same_data(view: View, run: CurrentRun, ended: RunEnded) -> tuple[str, ...]:
     return (f"the data are those that {before.name} was trained on",) if same else ()
 
 
-def _answered(run: CurrentRun, ended: RunEnded, decision: Decision) -> tuple[str, ...]:
-    """Return the occasions that the run answers: those it was started for, and those that came while it trained.
+def _answered_too(ended: RunEnded, decision: Decision) -> list[Reason]:
+    """Return the alerts that came while the run trained and that it answers beside those that it was started for.
 
     One drift shows in one feature after the other; a run that succeeded has seen the data that they are about. What began
     when the run was over, and only its record was late, waits for the next one. So does a time of the schedule: it is for the
     data that there are then.
     """
     if not ended.made_version and ended.result.outcome != UNCHANGED:
-        return run.triggers
+        return []
     told = [one for one in decision.occasions if one.kind == alerts.KIND]
-    came = [one.id for one in told if one.since is None or one.since <= ended.finished]
-    return tuple(dict.fromkeys((*run.triggers, *came)))[:MAX_REASONS]
+    return [one for one in told if one.since is None or one.since <= ended.finished]
+
+
+def _kinds(reasons: Sequence[Reason]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.alert for one in reasons if one.alert))
 
 
 def _event(view: View, record: FinishedRun) -> Event:

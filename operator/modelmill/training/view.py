@@ -36,6 +36,18 @@ class Suggested:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether the TrainingJob may start a run that nobody asked for, of all of the cluster.
+
+    stands_in_line: whether its status says so, which comes first. why: it has none.
+    """
+
+    has: bool = False
+    stands_in_line: bool = True
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One TrainingJob and its world.
 
@@ -50,6 +62,7 @@ class View:
     suggested: what the sampler answered for the next trials of the search, when it was asked.
     reports: what the pods of its trials reported, by their uid. report_url: where they do, empty when nothing takes reports.
     no_reports: why none is taken.
+    turn: whether it may start a run that nobody asked for, of all of the cluster.
     used: names of those versions that InferenceServices have in a track or pin; known where it is limited how many are kept.
     """
 
@@ -71,6 +84,7 @@ class View:
     reports: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     report_url: str = ""
     no_reports: str = ""
+    turn: Turn = field(default_factory=lambda: Turn(has=True))
 
     @property
     def namespace(self) -> str:

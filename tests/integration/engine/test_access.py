@@ -36,6 +36,9 @@ NOT_ASKED = {
     r"apps deployments delete": "the revision before, after a rollout, which needs pods",
     r" (services|configmaps) delete": "pruning is one rule for all level children",
     r"gateway.networking.k8s.io httproutes (get|watch|create|patch|delete)": "the API server has no Gateway API",
+    r"monitoring.coreos.com (prometheusrules|podmonitors|alertmanagerconfigs) (get|watch|create|patch|delete)": (
+        "the API server has no kinds of the Prometheus operator; tests/integration/monitoring/test_stack.py has them"
+    ),
     r"coordination.k8s.io leases create": "the first election of a cluster, which another test may have held",
 }
 """Grants that this run need not use, with the reason."""

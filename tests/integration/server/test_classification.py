@@ -128,3 +128,23 @@ def test_versions_by_number_and_sample_names_of_others_are_answered_with_the_men
         "unknown input 'input-0': the model takes the inputs 'sepal length"
         in server.post(INFER, narrow).json()["error"]
     )
+
+
+def test_labels_are_counted_by_class_and_by_confidence(server: Running, rows: Any) -> None:
+    answer = server.post(INFER, asked(rows)).json()
+    labels, scores = (output["data"] for output in answer["outputs"])
+    right = ["setosa", "setosa", "no iris"]
+    sent = {"id": answer["parameters"]["feedback_id"], "labels": right}
+    assert server.post("/feedback", sent).json() == {"accepted": 3, "implausible": 1}
+    for row, (label, actual) in enumerate(zip(labels, ["setosa", "setosa", "other"], strict=True)):
+        assert server.metric("modelmill_feedback_cell_total", predicted=label, actual=actual) == 1
+        place = int(max(scores[3 * row : 3 * row + 3]) * 10)
+        result = "correct" if label == right[row] else "wrong"
+        assert server.metric("modelmill_feedback_confidence_total", bin=str(place), result=result) >= 1
+    assert server.metric("modelmill_feedback_confidence_total") == 3
+    assert server.metric("modelmill_feedback_delay_seconds_count") == 3
+    # A request for labels alone computes no probability.
+    alone = server.post(INFER, asked(rows, {"name": "predict"})).json()
+    assert server.post("/feedback", {"id": alone["parameters"]["feedback_id"], "labels": right}).status == 200
+    assert server.metric("modelmill_feedback_confidence_total") == 3
+    assert server.metric("modelmill_feedback_cell_total") == 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import math
 import socket
 import zlib
 from collections import Counter
@@ -462,11 +463,23 @@ def test_metrics_count_requests_and_values(server: Running, folder: Path) -> Non
             (("bin", profile.features["cylinders"].bin_of(value)), ("feature", "cylinders")),
         )
         expected[key] = expected.get(key, 0) + 1
+    for name, numbers in (("power", powers), ("cylinders", [4] * 4)):
+        sizes = [math.log10(abs(value)) + 16 for value in numbers if value]
+        feature = ("feature", name)
+        expected[f"{names.METRIC_FEATURE_MAGNITUDE}_count", (feature,)] = len(sizes)
+        expected[f"{names.METRIC_FEATURE_MAGNITUDE}_sum", (feature,)] = sum(sizes)
+        expected[names.METRIC_FEATURE_MAGNITUDE_SQUARES, (feature,)] = sum(size * size for size in sizes)
+        least, greatest = profile.features[name].least, profile.features[name].greatest
+        beyond = [max(least - value, value - greatest) for value in numbers if value is not None]
+        far = sum(one > greatest - least for one in beyond)
+        for distance, count in (("far", far), ("near", sum(one > 0 for one in beyond) - far)):
+            if count:
+                expected[names.METRIC_FEATURE_OUT_OF_RANGE, (("distance", distance), feature)] = count
     for value in predictions:
         key = (names.METRIC_PREDICTION_BIN, (("bin", profile.prediction.bin_of(value)),))
         expected[key] = expected.get(key, 0) + 1
     ignored = (f"{names.METRIC_REQUEST_DURATION}_bucket", f"{names.METRIC_REQUEST_DURATION}_sum")
-    assert {key: value for key, value in changed.items() if key[0] not in ignored} == expected
+    assert {key: value for key, value in changed.items() if key[0] not in ignored} == pytest.approx(expected)
 
 
 def test_metrics_describe_the_model_and_its_reference(server: Running, folder: Path) -> None:

@@ -24,6 +24,7 @@ CHANGES: dict[str, Any] = {
     "fullnameOverride": "other",
     "replicas": 3,
     "maxConcurrentRollouts": 4,
+    "maxConcurrentRetrains": 2,
     "images.operator": "example.test/operator@sha256:00",
     "images.trainer": "example.test/trainer:1",
     "images.server": "example.test/server:1",
@@ -48,9 +49,15 @@ CHANGES: dict[str, Any] = {
     "networkPolicy.clientNamespaces": ["monitoring"],
     "networkPolicy.store.ports": [9000],
     "networkPolicy.store.cidrs": ["10.20.0.0/16", "fd00:1::/64"],
+    "monitoring.additionalLabels": {"release": "stack"},
+    "monitoring.runbookUrl": "https://example.org/alerts",
     "metrics.serviceMonitor.enabled": True,
     "metrics.serviceMonitor.interval": "7s",
     "metrics.serviceMonitor.additionalLabels": {"release": "stack"},
+    "dashboards.enabled": True,
+    "dashboards.folder": "Models",
+    "dashboards.additionalLabels": {"a": "b"},
+    "dashboards.annotations": {"a": "b"},
     "resources": {"requests": {"cpu": "1"}},
     "podAnnotations": {"a": "b"},
     "podLabels": {"a": "b"},
@@ -68,6 +75,10 @@ NEEDS = {
     "analysis.prometheus.ports": {
         "networkPolicy": {"enabled": True},
         "analysis": {"prometheus": {"url": "http://p:9090"}},
+    },
+    **{
+        f"dashboards.{name}": {"dashboards": {"enabled": True}}
+        for name in ("folder", "additionalLabels", "annotations")
     },
     "metrics.serviceMonitor.interval": {"metrics": {"serviceMonitor": {"enabled": True}}},
     "metrics.serviceMonitor.additionalLabels": {"metrics": {"serviceMonitor": {"enabled": True}}},
@@ -126,6 +137,7 @@ def test_every_value_does_something(render: Render, path: str) -> None:
         "analysis.unknown",
         "analysis.prometheus.unknown",
         "metrics.unknown",
+        "monitoring.unknown",
         "admissionPolicy.unknown",
         "networkPolicy.unknown",
         "networkPolicy.store.unknown",
@@ -163,6 +175,8 @@ def test_an_unknown_value_is_refused(render: Render, path: str) -> None:
         ("networkPolicy.apiServerPorts", []),
         ("networkPolicy.clientNamespaces", ["Team A"]),
         ("metrics.serviceMonitor.interval", "often"),
+        ("monitoring.runbookUrl", "{{ .Value }}"),
+        ("monitoring.additionalLabels", {"a": 1}),
     ],
 )
 def test_a_wrong_value_is_refused(render: Render, path: str, value: Any) -> None:
@@ -304,6 +318,12 @@ def test_the_operator_understands_its_environment(render: Render) -> None:
     assert config.image_pull_policy == "IfNotPresent"
     mounts = one_of(render(), "Deployment")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
     assert config.alert_token_file == f"{mounts[0]['mountPath']}/token"
+    labels = {"release": "stack", "team": "a"}
+    told = {"additionalLabels": labels, "runbookUrl": "https://example.org/alerts"}
+    given = environment(render({"monitoring": told})) | {"MODELMILL_LEASE_NAMESPACE": NAMESPACE}
+    stack = config_from(given).stack
+    assert (stack.labels, stack.runbooks) == (labels, told["runbookUrl"])
+    assert stack.alerts_url == f"http://modelmill-operator.{NAMESPACE}.svc:8080/alerts"
 
 
 def test_the_operator_makes_policies_when_the_chart_says_so(render: Render) -> None:

@@ -244,3 +244,28 @@ def test_pods_of_batch_runs_reach_what_they_read_and_write_and_are_reached_by_no
     assert not of_servers["spec"]["podSelector"]["matchLabels"].items() <= pod.labels.items()
     ports = {port["port"] for rule in of_runs["spec"]["egress"] for port in rule["ports"]}
     assert {7070, 7072, 9000} <= ports, "of the version that the run began with, of the stable one, of the data"
+
+
+def test_pods_of_drift_reports_reach_the_store_of_their_version_and_are_reached_by_nobody() -> None:
+    cache = Cache()
+    for name, port in (("cars-1", 7070), ("cars-2", 7072)):
+        version = o.model_version(name)
+        where = {**KEYS, "endpoint": f"http://s3:{port}"}
+        cache.put(MODEL_VERSIONS, {**version, "spec": {**version["spec"], "store": where}})
+    stable = {"version": "cars-2", "digest": o.DIGEST, "revision": "abc", "replicas": 1, "ready": 1}
+    job = {
+        "name": "cars-report-1", "phase": "Running", "reason": "asked", "version": "cars-1", "digest": o.DIGEST,
+        "uri": "s3://models/reports/ml/cars/1.html", "startTime": "2026-01-02T03:04:05Z",
+    }  # fmt: skip
+
+    def policies(**changes: Any) -> Any:
+        service = o.with_status(o.inference_service(), {"stable": stable, "report": {"job": {**job, **changes}}})
+        return value_of(serving_part(Network()).contribute(service, cache, o.NOW)).apply
+
+    assert len(policies(phase="Succeeded")) == 1, "there is none where there is no pod"
+    _, of_reports = policies()
+    pod = Peer("10.244.0.9", "ml", {**OURS, "modelmill.dev/reports-on": "cars"})
+    assert of_reports["spec"]["ingress"] == []
+    assert of_reports["spec"]["podSelector"]["matchLabels"].items() <= pod.labels.items()
+    ports = {port["port"] for rule in of_reports["spec"]["egress"] for port in rule["ports"]}
+    assert ports == {53, 7070}

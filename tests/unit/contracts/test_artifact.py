@@ -10,6 +10,7 @@ import pytest
 from modelmill.contracts.artifact import (
     CATEGORICAL,
     NUMERIC,
+    TEXT,
     FeatureProfile,
     File,
     Manifest,
@@ -76,8 +77,20 @@ def test_a_category_called_like_a_reserved_bin_has_a_bin_of_its_own() -> None:
     assert (profile.bin_of(None), profile.bin_of("new"), named[-1]) == ("missing", "other", "other ")
 
 
+def test_texts_fall_in_the_bin_of_their_number_of_characters() -> None:
+    profile = FeatureProfile(TEXT, (0.5, 0.25), edges=(2.5,), missing_ratio=0.25)
+    assert profile.bins() == {"0": 0.5, "1": 0.25, "missing": 0.25}
+    assert [profile.bin_of(text) for text in ("", "ü🜂", "abc", None)] == ["0", "0", "1", "missing"]
+
+
 PROFILE = Profile(
-    {"x": FeatureProfile(NUMERIC, (0.5, 0.25, 0.25), edges=(1, 2.5)), "y": FeatureProfile(NUMERIC, (1.0,))},
+    {
+        "x": FeatureProfile(
+            NUMERIC, (0.5, 0.25, 0.25), (1, 2.5), least=-1, greatest=4.5, magnitude_mean=16.1, magnitude_deviation=0.2
+        ),
+        "y": FeatureProfile(NUMERIC, (1.0,)),
+        "words": FeatureProfile(TEXT, (0.5, 0.5), edges=(12.5,)),
+    },
     FeatureProfile(CATEGORICAL, (0.9, 0.1), categories=("a", "b")),
     10,
 )
@@ -90,17 +103,24 @@ def test_a_profile_comes_back() -> None:
 @pytest.mark.parametrize(
     ("place", "field", "value", "words"),
     [
-        ("x", "kind", "other", "kind must be numeric or categorical"),
-        ("x", "kind", ["numeric"], "kind must be numeric or categorical"),
+        ("x", "kind", "other", "kind must be numeric, categorical or text"),
+        ("x", "kind", ["numeric"], "kind must be numeric, categorical or text"),
         ("x", "edges", [float("nan"), 1e308], "edges must be finite numbers"),
         ("x", "edges", [1.0, float("inf")], "edges must be finite numbers"),
         ("x", "edges", ["1", "2"], "edges must be finite numbers"),
         ("x", "edges", [True, 2], "edges must be finite numbers"),
+        ("x", "edges", [1, 10**400], "edges must be finite numbers"),
         ("x", "edges", [1e308, -1e308], "edges must ascend"),
         ("x", "edges", [1.0], "ratios has 3 shares: there must be 2"),
         ("x", "ratios", [0.5, 0.5, None], "ratios must be finite numbers"),
         ("x", "missing_ratio", float("nan"), "ratios must be finite numbers"),
         ("x", "importance", "much", "importance must be finite numbers"),
+        ("x", "least", None, "least and greatest must be the least and the greatest number"),
+        ("x", "least", 5, "least and greatest must be two finite numbers, the least first"),
+        ("x", "greatest", 10**400, "least and greatest must be two finite numbers, the least first"),
+        ("x", "greatest", float("inf"), "least and greatest must be two finite numbers, the least first"),
+        ("x", "magnitude_mean", None, "magnitude_mean and magnitude_deviation must be two finite numbers"),
+        ("x", "magnitude_deviation", -0.1, "magnitude_mean and magnitude_deviation must be two finite numbers"),
         (None, "categories", ["a"], "ratios has 2 shares: there must be 1"),
         (None, "categories", ["a", 5], "categories must be texts"),
         (None, "categories", ["a", "a"], "categories has one of them twice"),
@@ -113,3 +133,18 @@ def test_a_profile_that_cannot_be_counted_by_is_refused(place: str | None, field
     with pytest.raises(ValueError, match=r"profile\.json: (features\['x'\]|prediction)\.") as refused:
         parse_profile(json.dumps(raw).encode())
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("rows", [-1, 1.5, True, "many", None, 10**400])
+def test_a_number_of_rows_that_cannot_be_told_is_refused(rows: Any) -> None:
+    raw = {**json.loads(canonical(PROFILE)), "rows": rows}
+    with pytest.raises(ValueError, match=r"profile\.json: rows must be a whole number"):
+        parse_profile(json.dumps(raw).encode())
+
+
+def test_a_profile_of_an_older_artifact_has_neither_range_nor_magnitudes() -> None:
+    raw = json.loads(canonical(PROFILE))
+    for name in ("least", "greatest", "magnitude_mean", "magnitude_deviation"):
+        del raw["features"]["x"][name]
+    read = parse_profile(json.dumps(raw).encode()).features["x"]
+    assert (read.least, read.greatest, read.magnitude_mean, read.magnitude_deviation) == (None,) * 4

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +17,6 @@ from modelmill.contracts.batch import (
     encode_spec,
     parse_plan,
 )
-from modelmill.contracts.drift import psi
 from modelmill.contracts.result import MAX_BYTES
 
 SPEC = BatchSpec("r", "s3://data/new", "s3://data/scored/r", "csv", ("id",), "Skip", 3)
@@ -69,9 +66,3 @@ def test_a_result_fits_into_a_termination_message(manifest: str, feature: str, r
 )  # fmt: skip
 def test_another_message_is_no_result(text: str) -> None:
     assert decode_result(text) is None
-
-
-def test_the_index_of_equal_shares_is_zero_and_of_none_nothing() -> None:
-    assert psi({"0": 0.5, "1": 0.5}, {"0": 7, "1": 7}) == 0
-    assert psi({"0": 0.5, "1": 0.5}, {}) is None
-    assert psi({"0": 0.5, "1": 0.5}, {"0": 9, "1": 1}) == pytest.approx(0.4 * math.log(9))

@@ -57,6 +57,19 @@ def test_an_event_says_who_what_and_about_which_object() -> None:
     run(body())
 
 
+def test_events_are_counted_once_each_by_kind_and_reason() -> None:
+    async def body() -> None:
+        api = FakeApi()
+        parent = api.put(WIDGETS, widget())
+        recording = recorder(api)
+        counted = metrics.EVENTS.labels("Widget", "Counted")._value
+        for number in (1, 1, 2):
+            recording.record(parent, Event("Normal", "Counted", f"run {number}"))
+        assert counted.get() == 2
+
+    run(body())
+
+
 def test_the_same_event_is_sent_once_and_again_after_a_while() -> None:
     async def body() -> None:
         api = FakeApi()

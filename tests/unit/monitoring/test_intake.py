@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from modelmill.api.base import Alert
 from modelmill.api.objects import status_manifest
 from modelmill.engine.errors import Conflict, Invalid, NotFound, Unreachable
 from modelmill.kube.objects import Resource
-from modelmill.monitoring.alertmanager import NotificationError, parse
+from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
 from modelmill.monitoring.intake import MAX_ALERTS, MAX_BODY, MAX_NOTICES, AlertIntake, namespace_token
 from tests.support.objects import training_job
 
@@ -173,6 +174,7 @@ async def test_a_firing_alert_is_recorded(http: TestClient[Any, Any], api: ApiSe
         "version": "fuel-economy-1",
         "value": "2.310",
         "message": "Feature Horsepower drifted",
+        "fingerprint": alert["fingerprint"],
     }
     adapter = TypeAdapter(Alert)
     assert adapter.dump_python(adapter.validate_python(alert), by_alias=True) == alert
@@ -188,8 +190,48 @@ async def test_a_repeated_alert_writes_nothing(http: TestClient[Any, Any], api: 
 
 async def test_another_episode_of_the_same_alert_is_another_alert(http: TestClient[Any, Any], api: ApiServer) -> None:
     await post(http, notification(one()))
+    (first,) = api.alerts(SERVICE)
+    await post(http, notification(one("resolved")))
     await post(http, notification(one(starts="2026-11-20T21:00:00Z")))
-    assert len({alert["id"] for alert in api.alerts(SERVICE)}) == 2
+    (second,) = api.alerts(SERVICE)
+    assert second["id"] != first["id"]
+    assert second["fingerprint"] == first["fingerprint"]
+
+
+async def test_the_same_episode_with_the_start_of_a_restart_is_no_other_alert(
+    http: TestClient[Any, Any], api: ApiServer
+) -> None:
+    """After a restart of Prometheus one Alertmanager tells the first start, and one that was restarted too the second."""
+    restarted = "2026-11-20T21:00:00Z"
+    await post(http, notification(one()))
+    (first,) = api.alerts(SERVICE)
+    for _ in range(2):
+        await post(http, notification(one(starts=restarted)))
+        await post(http, notification(one()))
+    assert api.alerts(SERVICE) == [first]
+    assert api.writes == 1
+    await post(http, notification({**one("resolved", starts=restarted), "endsAt": "2026-11-20T21:30:00Z"}))
+    assert api.alerts(SERVICE) == []
+
+
+async def test_a_late_resolution_of_an_earlier_episode_leaves_the_next_one(
+    http: TestClient[Any, Any], api: ApiServer
+) -> None:
+    await post(http, notification(one(starts="2026-11-20T22:00:00Z")))
+    await post(http, notification({**one("resolved"), "endsAt": "2026-11-20T21:30:00Z"}))
+    assert len(api.alerts(SERVICE)) == 1
+
+
+async def test_what_an_earlier_release_recorded_is_known_by_its_start(
+    http: TestClient[Any, Any], api: ApiServer
+) -> None:
+    await post(http, notification(one()))
+    (alert,) = api.alerts(SERVICE)
+    del alert["fingerprint"]
+    await post(http, notification(one()))
+    assert api.alerts(SERVICE) == [alert]
+    await post(http, notification(one("resolved")))
+    assert api.alerts(SERVICE) == []
 
 
 async def test_a_resolved_alert_goes_and_the_others_stay(http: TestClient[Any, Any], api: ApiServer) -> None:
@@ -509,6 +551,7 @@ alert_like = st.fixed_dictionaries(
         "labels": st.dictionaries(st.sampled_from(["alertname", "namespace", "modelmill_kind", "feature"]), st.text()),
         "annotations": json_values,
         "startsAt": st.sampled_from(["2026-11-20T20:52:25.9Z", "0001-01-01T00:00:00+14:00"]) | json_values,
+        "endsAt": st.sampled_from(["2026-11-20T20:52:25.9Z", "0001-01-01T00:00:00+14:00"]) | json_values,
         "fingerprint": json_values,
     },
 )
@@ -533,3 +576,10 @@ def test_any_body_is_parsed_or_refused(body: bytes) -> None:
     except NotificationError:
         return
     assert "alerts" in json.loads(body)
+
+
+def test_the_feature_of_an_alert_about_the_service_is_in_its_annotations() -> None:
+    labels = {"alertname": "ModelmillDrift", "modelmill_kind": "Drift"}
+    notice = Notice(True, "a", "2026-11-20T20:52:25Z", labels, {"feature": "Horsepower"})
+    assert notice.recorded().feature == "Horsepower"
+    assert replace(notice, labels={**labels, "feature": "Year"}).recorded().feature == "Year"

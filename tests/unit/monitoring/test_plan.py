@@ -7,18 +7,25 @@ import pytest
 from pydantic import TypeAdapter
 
 from modelmill.api.inference_service_status import InferenceServiceStatus
+from modelmill.api.monitoring import Monitoring
 from modelmill.api.objects import read_inference_service
 from modelmill.engine.parts import Contribution
 from modelmill.kube.objects import Manifest
-from modelmill.monitoring.part import FIELDS, PART, plan
+from modelmill.monitoring.engine import EMBEDDED, PROMETHEUS, Engine
+from modelmill.monitoring.evaluating import Memory, evaluate
+from modelmill.monitoring.part import FIELDS, monitoring_part, plan
+from modelmill.monitoring.stack import Stack
 from tests.support import objects as o
 from tests.support.made_aside import applied
+from tests.unit.monitoring.counted import Pages, Watch, pod, rows
 
 JOB = "fuel-economy-training"
 
 
-def planned(parent: Manifest, job: Manifest | None = None) -> Contribution:
-    return plan(read_inference_service(parent), job)
+def planned(parent: Manifest, job: Manifest | None = None, engine: Engine = PROMETHEUS) -> Contribution:
+    service = read_inference_service(parent)
+    rules = Stack().children(service, None, ()) if engine == PROMETHEUS and service.spec.monitoring is not None else ()
+    return plan(service, engine, o.NOW, job, rules=rules)
 
 
 def status_after(parent: Manifest, result: Contribution) -> dict[str, Any]:
@@ -92,31 +99,38 @@ def test_an_alert_stays_while_no_pod_is_ready(service: Any) -> None:
     result = planned(parent)
     assert result.status is not None
     assert result.status["drift"] == "alert"
-    assert condition(result, "DriftDetected")[:2] == ("True", "FeatureDrift")
+    assert condition(result, "DriftDetected")[:2] == ("True", "Drift")
 
 
 def test_quiet(service: Any) -> None:
     result = planned(service())
     assert [child["metadata"]["name"] for child in applied(result)] == ["fuel-economy-modelmill-rules"]
-    assert result.status == {"monitoring": {"state": "OK"}, "drift": "no alert"}
+    assert result.status == {"monitoring": {"state": "Unknown", "engine": "Prometheus"}, "drift": "-"}
     status, reason, message = condition(result, "MonitoringReady")
     assert (status, reason) == ("True", "RulesWritten")
     assert "fuel-economy-modelmill-rules" in message
-    assert condition(result, "DriftDetected")[:2] == ("False", "NoAlert")
-    assert "or where no Prometheus loads the rules, nothing is said" in condition(result, "DriftDetected")[2]
+    assert condition(result, "DriftDetected")[:2] == ("Unknown", "NotMeasured")
 
 
-def test_drift_names_the_worst_feature_and_what_happens(service: Any) -> None:
+def test_the_operator_that_raises_alerts_itself_writes_no_rules(service: Any) -> None:
+    result = planned(service(), engine=EMBEDDED)
+    assert applied(result) == []
+    assert condition(result, "MonitoringReady")[:2] == ("True", "Embedded")
+
+
+def test_drift_is_told_in_the_words_of_the_alerts_and_what_happens(service: Any) -> None:
     alerts = [alert("a", feature="Year", value="0.300"), alert("b"), alert("c", feature="Origin", value="no number")]
     retrain = {"trainingJob": "fuel-economy-training", "alerts": ["Drift"]}
     result = planned(service({"psiThreshold": "0.25"}, retrain=retrain, alerts=alerts))
-    assert result.status["monitoring"] == {"state": "Alert", "worstFeature": "Horsepower", "value": "2.310"}
+    told = result.status["monitoring"]
+    assert (told["state"], told["worstFeature"], told["value"]) == ("Alert", "Year", "0.300")
+    assert "kubectl get trainingjobs" not in told.get("next", "")
     assert result.status["drift"] == "alert"
     status, reason, message = condition(result, "DriftDetected")
-    assert (status, reason) == ("True", "FeatureDrift")
-    assert message.startswith("Horsepower has PSI 2.310, Year has PSI 0.300, Origin has PSI no number, above 0.25")
+    assert (status, reason) == ("True", "Drift")
+    assert message.startswith("ModelmillFeatureDrift of Year: 0.300; ModelmillFeatureDrift of Horsepower: 2.310; ")
     assert "fuel-economy-1 keeps serving" in message
-    assert "TrainingJob fuel-economy-training retrains" in message
+    assert message.endswith("kubectl -n ml describe trainingjobs.modelmill.dev fuel-economy-training")
 
 
 @pytest.mark.parametrize(
@@ -134,9 +148,10 @@ def test_alerts_of_a_version_that_no_longer_serves_are_dropped(service: Any) -> 
     parent = service(alerts=alerts)
     result = planned(parent)
     assert status_after(parent, result)["alerts"] == [alerts[1]]
-    assert result.status["drift"] == "no alert"
-    assert result.status["monitoring"] == {"state": "Alert"}
-    assert condition(result, "DriftDetected")[0] == "False"
+    assert result.status["drift"] == "-"
+    assert result.status["monitoring"]["state"] == "Alert"
+    assert condition(result, "DriftDetected")[0] == "Unknown"
+    assert condition(result, "QualityDegraded")[:2] == ("True", "Quality")
 
 
 def test_the_last_alert_leaves_no_empty_list(service: Any) -> None:
@@ -186,4 +201,43 @@ def test_rules_go_with_what_is_monitored(service: Any) -> None:
     parent = service()
     del parent["spec"]["monitoring"]
     assert applied(planned(parent)) == []
-    assert [child.resource.kind for child in PART.children if child.applied] == ["ConfigMap"]
+    part = monitoring_part(None)  # type: ignore[arg-type]
+    kinds = ["ConfigMap", "ConfigMap", "PrometheusRule", "PodMonitor", "AlertmanagerConfig"]
+    assert [child.resource.kind for child in part.children if child.applied] == kinds
+
+
+@pytest.mark.parametrize(("reason", "same"), [("Embedded", False), ("NameConflict", True)])
+async def test_counts_whose_name_is_taken_are_tried_as_they_are(service: Any, reason: str, same: bool) -> None:
+    told = {
+        "type": "MonitoringReady",
+        "status": "False",
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": "2026-01-02T03:04:05Z",
+    }
+    parent = service()
+    parent["status"]["conditions"] = [told]
+    watch = Watch(Pages(), Monitoring.model_validate({}), [pod("a")])
+    made = []
+    for count in (5, 9):
+        watch.pages.tell("a", rows(count, count))
+        seen = await watch.look(400)
+        found = evaluate(watch.monitoring, seen.history, None, Memory(), watch.now.timestamp())
+        result = plan(read_inference_service(parent), EMBEDDED, watch.now, observed=seen, found=found)
+        made += [one["data"] for one in applied(result)]
+    assert len(made) == 2
+    assert (made[0] == made[1]) is same
+
+
+async def test_a_revision_that_was_fine_is_known_in_the_status_before_pods_are_read_again(service: Any) -> None:
+    parent = service()
+    watch = Watch(Pages(), Monitoring.model_validate({}), [pod("a")])
+    watch.pages.tell("a", rows(400, 400))
+    seen = await watch.look()
+    found = evaluate(watch.monitoring, seen.history, None, Memory(), watch.now.timestamp())
+    first = plan(read_inference_service(parent), EMBEDDED, watch.now, observed=seen, found=found)
+    assert status_after(parent, first)["monitoring"]["fineRevision"] == "r1"
+    again = {**parent, "status": status_after(parent, first)}
+    restarted = plan(read_inference_service(again), EMBEDDED, watch.now)
+    told = status_after(again, restarted)["monitoring"]
+    assert (told["state"], told["fineRevision"]) == ("Unknown", "r1")

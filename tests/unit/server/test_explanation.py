@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Tensor
+from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, TEXT, FeatureProfile, Tensor
 from modelmill_server.core.explanation import Explainer, typical
 from modelmill_server.queries.columns import Feature, features_of
 from modelmill_server.queries.query import Query
@@ -34,6 +34,10 @@ def feature(datatype: str) -> Feature:
 )
 def test_the_typical_truth_value_is_the_more_frequent_one(profile: FeatureProfile, value: bool | None) -> None:
     assert typical(feature("BOOL"), profile) is value
+
+
+def test_lengths_of_texts_make_no_text_typical() -> None:
+    assert typical(feature("BYTES"), FeatureProfile(TEXT, (0.5, 0.5), (12.5,))) is None
 
 
 class Linear:

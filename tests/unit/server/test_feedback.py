@@ -183,7 +183,7 @@ def test_standard_base64_is_not_url_safe_base64() -> None:
 
 def test_format_of_another_release_is_refused() -> None:
     token = made([1.5], R)
-    raw = b"\x02" + base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))[1:-16]
+    raw = b"\x03" + base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))[1:-16]
     raw += hmac.digest(KEY, raw, "sha256")[:16]
     assert refusal(base64.urlsafe_b64encode(raw).decode().rstrip("=")) == (400, "malformed")
 

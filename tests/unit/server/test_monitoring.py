@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelmill.contracts import names
-from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Profile, Tensor
+from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, TEXT, FeatureProfile, Profile, Tensor
 from modelmill.measuring.exposition import NeededLines, parse
 from modelmill_server.queries.columns import VECTOR_ROWS, features_of
 from modelmill_server.queries.query import Query
@@ -51,6 +51,16 @@ def test_words_are_counted_in_the_bin_of_the_profile(known: list[str], values: l
     counter = BinCounter(profile)
     counter.add(values)
     assert counted(counter) == Counter(profile.bin_of(value) for value in values)
+
+
+@pytest.mark.parametrize("rows", [1, VECTOR_ROWS])
+def test_texts_are_counted_by_their_number_of_characters(rows: int) -> None:
+    profile = FeatureProfile(TEXT, (0.5, 0.5), edges=(2.5,))
+    values = ["", "\U0001f702ü", "abc", None, float("nan"), "missing"]
+    counter = BinCounter(profile)
+    counter.add(values * rows)
+    assert counted(counter) == Counter(profile.bin_of(value) for value in values * rows)
+    assert counted(counter) == {"0": 2 * rows, "1": 2 * rows, "missing": 2 * rows}
 
 
 def test_categories_called_like_the_reserved_bins_do_not_drift_on_the_data_of_training() -> None:
@@ -98,7 +108,16 @@ def monitor(most: int = 10) -> Monitor:
     shares = (0.25, 0.75)
     profile = Profile(
         {
-            "plain": FeatureProfile(NUMERIC, shares, edges=(1.0,), importance=0.1),
+            "plain": FeatureProfile(
+                NUMERIC,
+                shares,
+                (1.0,),
+                importance=0.1,
+                least=-1.0,
+                greatest=3.0,
+                magnitude_mean=16.0,
+                magnitude_deviation=0.1,
+            ),
             'na"sty\\\n': FeatureProfile(CATEGORICAL, shares, categories=('q"', "b\\\n"), importance=0.9),
         },
         FeatureProfile(NUMERIC, shares, edges=(0.0,)),
@@ -182,8 +201,11 @@ def test_all_metrics_of_the_contract_are_there_before_any_request() -> None:
     expected = {value for name, value in vars(names).items() if name.startswith("METRIC_")}
     expected.remove(names.METRIC_REQUEST_DURATION)
     expected.remove(names.METRIC_FEATURE_INVALID)  # has a series for each reason that occurred
-    expected -= {names.METRIC_FEEDBACK, names.METRIC_ABSOLUTE_ERROR, names.METRIC_SQUARED_ERROR}  # of FeedbackCounter
-    assert expected | {f"{names.METRIC_REQUEST_DURATION}_{part}" for part in ("bucket", "sum", "count")} == set(found)
+    expected -= {name for name in expected if name.startswith("modelmill_feedback_")}  # of FeedbackCounter
+    expected.remove(names.METRIC_FEATURE_MAGNITUDE)
+    summaries = {f"{names.METRIC_FEATURE_MAGNITUDE}_{part}" for part in ("sum", "count")}
+    histograms = {f"{names.METRIC_REQUEST_DURATION}_{part}" for part in ("bucket", "sum", "count")}
+    assert expected | summaries | histograms == set(found)
     assert {value for _, value in found[names.METRIC_FEATURE_BIN]} == {0}
 
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from modelmill.kube.conditions import timestamp
 from tests.support import objects as o
+from tests.unit.serving.alerting import fire, resolve
 from tests.unit.serving.simulated import STEPS, World
 
 EVENTS = (
     "wait", "wait long", "one pod", "new version", "errors", "broken", "slow", "healthy", "reject", "retry", "restart",
     "refuse", "kill a pod", "little room", "delete a deployment", "scale", "quiet", "busy", "edit steps", "pin", "follow",
     "alias", "move the alias", "pause", "resume", "promote", "promote-full", "abort", "rollback", "blue green", "canary",
-    "steps that wait", "window", "scale to zero", "suspend", "start", "shadow",
+    "steps that wait", "window", "scale to zero", "suspend", "start", "shadow", "back for alerts", "quality alert",
+    "errors alert", "data alert", "alert of no version", "alerts end", "delete a version",
 )  # fmt: skip
+
+ALERTS = {
+    "quality alert": "Quality",
+    "errors alert": "Errors",
+    "data alert": "DataQuality",
+    "alert of no version": "Quality",
+}
 
 
 def happen(world: World, event: str) -> None:
@@ -24,7 +33,7 @@ def happen(world: World, event: str) -> None:
     elif event == "one pod":
         world.kubelet(1)
     elif event == "new version" and len(world.versions) < 7:
-        world.add(f"cars-{len(world.versions) + 1}")
+        world.add(f"cars-{int(newest.removeprefix('cars-')) + 1}")
     elif event == "errors":
         world.errors = {newest}
     elif event == "broken":
@@ -49,6 +58,12 @@ def happen(world: World, event: str) -> None:
         world.pods = world.pods[1:]
     elif event == "little room":
         world.room = 3
+    elif event == "delete a version":
+        tracks = [world.status.get(track) or {} for track in ("stable", "canary")]
+        served = {newest, *(track.get("version") for track in tracks)}
+        world.versions = [one for one in world.versions if one["metadata"]["name"] in served]
+    elif event in ALERTS:
+        alert(world, event)
     elif event == "delete a deployment" and world.deployments:
         del world.deployments[min(world.deployments)]
     else:
@@ -56,9 +71,20 @@ def happen(world: World, event: str) -> None:
     world.reconcile()
 
 
+def alert(world: World, event: str) -> None:
+    """Let an alert fire about the version that serves, if there is one."""
+    if world.status.get("stable"):
+        version = None if event == "alert of no version" else world.status["stable"]["version"]
+        fire(world, ALERTS[event], version)
+
+
 def change_spec(world: World, event: str) -> None:
     spec = world.parent["spec"]
-    if event == "scale":
+    if event == "back for alerts":
+        spec["monitoring"] = {"engine": "Prometheus", "rollback": {"onErrors": True, "withinSeconds": 600}}
+    elif event == "alerts end":
+        resolve(world)
+    elif event == "scale":
         spec["replicas"] = spec["replicas"] % 5 + 1
     elif event == "scale to zero":
         spec["replicas"] = 0

@@ -19,6 +19,7 @@ invariant is named. On the cluster: `tests/e2e/test_invariants.py`, counted from
 | 12 where one copy is healthy, somebody answers | `_answers` | no request fails |
 | 13 replicas that an autoscaler counts are not written | `_apply`, where autoscaled | test_autoscaled |
 | 14 of a route of the user's only two weights change | `patch` | tests/e2e/test_gateway.py |
+| 15 for an alert a version is left once, for one that is there | `_goes_back` | |
 """
 
 from __future__ import annotations
@@ -53,7 +54,15 @@ def weight_in(status: dict[str, Any], step: int) -> int:
 
 
 class Observed(World):
-    """A world in which every invariant is looked at."""
+    """A world in which every invariant is looked at.
+
+    doubted: versions that were to be left for an alert. taken_back: those of them that were.
+    """
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        self.doubted: set[str] = set()
+        self.taken_back: set[str] = set()
 
     @property
     def stopped(self) -> bool:
@@ -80,11 +89,32 @@ class Observed(World):
             self._moved(before, self.status, deployments)
         return made
 
+    def _goes_back(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """A way back for an alert begins: only from rest, from each version once, and to one that can serve."""
+        back, was = after.get("rollback") or {}, before.get("rollback") or {}
+        if "alert" not in back or back["time"] == was.get("time"):
+            return
+        left, alerts = before["stable"]["version"], self.parent["status"].get("alerts") or ()
+        assert was == {}, "what was gone back to is left"
+        assert before["phase"] in ("Stable", "RolledBack")
+        assert "canary" not in before
+        assert not self.stopped
+        assert {one["kind"] for one in alerts if one.get("version") == left} & {"Quality", "Errors"}
+        assert "DataQuality" not in {one["kind"] for one in alerts}
+        assert left not in self.doubted, "a version is taken back twice"
+        assert back["version"] not in self.taken_back, "it goes back to what was taken back"
+        there = [one for one in self.versions if one["metadata"]["name"] == back["version"]]
+        assert there, "it goes back to what is gone"
+        assert there[0]["spec"]["approval"] != "Rejected"
+        assert self.parent["spec"]["model"].get("follow")
+        self.doubted.add(left)
+
     def _deletions(self, deployments: dict[str, Manifest], reached: set[str]) -> None:
         gone = {revision_of(one) for name, one in deployments.items() if name not in self.deployments}
         assert not [one for one in gone & reached if self.ready(one)], "pods were taken while they got requests"
 
     def _moved(self, before: dict[str, Any], after: dict[str, Any], deployments: dict[str, Manifest]) -> None:
+        self._goes_back(before, after)
         candidate, now = before.get("canary"), after.get("canary")
         if now is not None and candidate is None:
             self._begins(before, now)
@@ -96,6 +126,9 @@ class Observed(World):
         if now is None and candidate is not None and before["phase"] == "RollingBack" and not self.stopped:
             self._ends(before["stable"], candidate)
         if after["stable"]["revision"] != before["stable"]["revision"]:
+            self.taken_back |= {
+                one["version"] for one in after["history"][:2] if one["outcome"] == "RolledBack"
+            } & self.doubted
             served = {
                 one["revision"] for one in before.get("history") or () if one["outcome"] in ("Serving", "Replaced")
             }

@@ -25,6 +25,8 @@ from modelmill.kube.objects import Key, Manifest, Resource
 from modelmill.kube.resources import PODS, REPLICA_SETS
 from modelmill.measuring.prometheus import Prometheus, Server
 from modelmill.measuring.samples import Sample
+from modelmill.monitoring.part import monitoring_part
+from modelmill.monitoring.reading import Reading
 from modelmill.serving.measure import Measurer, Queries
 from modelmill.serving.part import Serving, serving_part, view_of
 from modelmill.serving.rollout.position import Position, position_of
@@ -104,6 +106,16 @@ class Traffic:
         )
 
 
+class Silent:
+    """In the place of what asks pods for their counts: none answers."""
+
+    def forget(self, key: Key) -> None:
+        pass
+
+    async def counted(self, key: Key, pods: Sequence[Manifest]) -> dict[str, Reading] | None:
+        return {}
+
+
 class World:
     """One InferenceService. `run` is driven by events and timers only: a plan that forgets its timer hangs.
 
@@ -127,6 +139,7 @@ class World:
         }
         self.time = 0
         self.versions: list[dict[str, Any]] = []
+        self._versions_made = 0
         for name in versions:
             self.add(name)
         self.children: dict[Resource, dict[str, dict[str, Any]]] = {resource: {} for resource in KINDS.values()}
@@ -179,7 +192,8 @@ class World:
         return self.parent.get("status") or {}
 
     def add(self, name: str) -> None:
-        self.versions.append(o.model_version(name, created=timestamp(o.later(len(self.versions) - 10_000))))
+        self.versions.append(o.model_version(name, created=timestamp(o.later(self._versions_made - 10_000))))
+        self._versions_made += 1
         self._wake = 0
 
     def reject(self, name: str) -> None:
@@ -209,7 +223,9 @@ class World:
         part = serving_part(self.image, self.traffic, self.prometheus, self.model_code)
         assert isinstance(part.contribute, Serving)
         self.serving_code = part.contribute
-        self.operator = Composed([part, *(other for other in SERVING.parts if other.name != part.name)])
+        ours = {one.name: one for one in (part, monitoring_part(Silent()))}
+        others = [one for one in SERVING.parts if one.name not in ours]
+        self.operator = Composed([*ours.values(), *others])
 
     def restart_operator(self, image: str | None = None) -> None:
         if image is not None:

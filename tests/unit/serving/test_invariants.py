@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.serving.events import EVENTS, happen
+from tests.unit.serving.events import ALERTS, EVENTS, happen
 from tests.unit.serving.gatewayed import OWN, THEIRS, backends, route
 from tests.unit.serving.invariants import Observed, ObservedGateway
 from tests.unit.serving.simulated import ANALYSIS, STEPS
@@ -156,3 +156,46 @@ def test_pause_disarms_nothing(strategy: str, traffic: str) -> None:
         assert world.lost == 0
 
     paused_after()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_for_alerts_that_fire_at_any_time_each_version_is_left_once(strategy: str) -> None:
+    """Versions come and go while alerts fire and end: what is gone back to can serve, and no pair of versions flaps."""
+    happens = (
+        *ALERTS,
+        *ALERTS,
+        "alerts end",
+        "new version",
+        "wait long",
+        "wait",
+        "retry",
+        "back",
+        "abort",
+        "reject",
+        "slow",
+    )
+    more = (
+        "healthy",
+        "promote-full",
+        "delete a version",
+        "restart",
+        "follow",
+        "pin",
+        "suspend",
+        "start",
+        "pause",
+        "resume",
+    )
+
+    @settings(max_examples=2 * EXAMPLES, deadline=None, derandomize=SAME)
+    @given(st.lists(st.sampled_from((*happens, *more)), min_size=8, max_size=20))
+    def whatever_fires(events: list[str]) -> None:
+        world = made(strategy, "Replicas")
+        befall(world, "back for alerts")
+        world.run(3)
+        for event in ("new version", "wait long", "wait long", "promote-full", "wait long", "quality alert", *events):
+            befall(world, event)
+        befall(world, "alerts end")
+        converge(world)
+
+    whatever_fires()

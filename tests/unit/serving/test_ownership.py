@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from modelmill.engine.cache import Cache
+from modelmill.engine.deployments import pods_of_deployment
 from modelmill.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS
-from modelmill.serving.part import pods_of
 from tests.unit.serving.simulated import World
 
 
@@ -46,4 +46,4 @@ def test_pods_are_found_by_their_owners_and_not_by_labels() -> None:
     for resource, name, owner in ((PODS, "far", "ours-uid"), (REPLICA_SETS, "far-set", deployment["metadata"]["uid"])):
         one = child(name, owner, labels)
         cache.put(resource, {**one, "metadata": {**one["metadata"], "namespace": "hostile"}})
-    assert [pod["metadata"]["name"] for pod in pods_of(deployment, cache)] == ["served"]
+    assert [pod["metadata"]["name"] for pod in pods_of_deployment(deployment, cache)] == ["served"]

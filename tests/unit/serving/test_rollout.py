@@ -296,9 +296,9 @@ def test_first_deployment_past_its_deadline_is_stalled() -> None:
 
 def test_other_concerns_keep_their_fields() -> None:
     world = World()
-    world.parent["spec"]["monitoring"] = {"drift": {}}
+    world.parent["spec"]["monitoring"] = {"engine": "Prometheus"}
     world.serving()
-    assert world.children[KINDS["ConfigMap"]]
+    assert world.children[KINDS["PrometheusRule"]]
     world.parent["status"] |= {"alerts": [o.alert()]}
     made = world.reconcile()
     assert made.status is not None
@@ -308,7 +308,7 @@ def test_other_concerns_keep_their_fields() -> None:
     del world.parent["spec"]["monitoring"]
     world.reconcile()
     world.run(30)
-    assert not world.children[KINDS["ConfigMap"]]
+    assert not world.children[KINDS["PrometheusRule"]]
     assert find(world.status, "DriftDetected") is None
     assert world.status["monitoring"] == {"state": "NotConfigured"}
 

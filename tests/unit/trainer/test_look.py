@@ -232,3 +232,20 @@ def test_what_a_look_tells_comes_through_and_nothing_else_does() -> None:
     for wrong in ({"new": -1}, {"new": True}, {"rows": "4"}, {"digest": None}, {"objects": 1 << 40}):
         assert contract.decode_seen(json.dumps({**raw, "seen": {**raw["seen"], **wrong}})) is None
     assert contract.decode_seen(json.dumps({**raw, "v": 2})) is None
+
+
+def test_what_was_written_after_a_time_is_told_apart_and_counted_first(tmp_path: Path) -> None:
+    """Data of before the drift cannot help against it, though no run has read them."""
+    source = Source(tmp_path)
+    source.run()
+    source.put("b.csv", rows(70, 100), written=BEGAN + 5)
+    source.put("c.csv", rows(7, 500), written=BEGAN + 50)
+    seen = look(replace(source.spec, look=Look(BEGAN, None, BEGAN + 20, 30)))
+    assert (seen.new, seen.rows, seen.after, seen.recent, seen.recent_rows) == (2, None, BEGAN + 20, 1, 7)
+    both = look(replace(source.spec, look=Look(BEGAN, 60, BEGAN + 20, 30)))
+    assert (both.rows, both.recent_rows) == (77, 7)
+    assert contract.decode_seen(contract.encode_seen(both)) == both
+    enough = look(replace(source.spec, look=Look(BEGAN, 5, BEGAN + 20, 5)))
+    assert (enough.rows, enough.recent_rows) == (7, 7), "no more is read than is needed"
+    objects = look(replace(source.spec, look=Look(BEGAN, None, BEGAN + 20, None)))
+    assert (objects.recent, objects.recent_rows) == (1, None)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelmill.contracts.artifact import CATEGORICAL, TEXT
 from modelmill_trainer.models import Outputs
 from modelmill_trainer.reference import MAX_IMPORTANCE_FEATURES, make_profile, permutation_importance, profile_of
 
@@ -40,6 +41,53 @@ def test_few_values_have_a_bin_each_and_many_have_deciles() -> None:
     profile = profile_of(pd.Series(np.arange(1000.0)), 0.0)
     assert len(profile.ratios) == 10
     assert profile.ratios == pytest.approx([0.1] * 10, abs=0.002)
+
+
+def test_the_range_and_the_magnitudes_are_those_of_the_finite_values() -> None:
+    profile = profile_of(pd.Series([0.0, -0.0, 1.0, -100.0, np.nan]), 0.0)
+    assert (profile.least, profile.greatest) == (-100.0, 1.0)
+    assert (profile.magnitude_mean, profile.magnitude_deviation) == pytest.approx((17.0, 1.0))
+    # A model may predict infinity: it is no end of a range, which must be written as JSON.
+    infinite = profile_of(pd.Series([1.0, 2.0, 3.0] * 10 + [np.inf]), 0.0)
+    assert (infinite.least, infinite.greatest) == (1.0, 3.0)
+    extreme = profile_of(pd.Series([5e-324, 1e308]), 0.0)
+    assert (extreme.magnitude_mean, extreme.magnitude_deviation) == (16.0, 16.0)
+
+
+@pytest.mark.parametrize(("values", "least"), [([np.nan, np.nan], None), ([0.0, 0.0], 0.0)])
+def test_a_column_of_no_value_other_than_0_has_no_magnitudes(values: list[float], least: float | None) -> None:
+    profile = profile_of(pd.Series(values), 0.0)
+    assert (profile.least, profile.magnitude_mean, profile.magnitude_deviation) == (least, None, None)
+
+
+def test_texts_that_mostly_differ_are_known_by_their_length() -> None:
+    texts = [f"{'x' * (place % 7)}{place:03}" for place in range(90)] + ["often"] * 10
+    frame = pd.DataFrame({"text": [*texts, *[np.nan] * 100]}, dtype=object)
+    made = make_profile(frame, np.array(texts), np.array(texts), {"text": 0.5})
+    profile = made.features["text"]
+    assert (profile.kind, profile.missing_ratio, profile.importance) == (TEXT, 0.5, 0.5)
+    assert profile.categories == ()
+    assert sum(profile.bins().values()) == pytest.approx(1.0)
+    counted = pd.Series([profile.bin_of(value) for value in frame["text"]]).value_counts(normalize=True)
+    for name, share in profile.bins().items():
+        assert counted.get(name, 0.0) == pytest.approx(share)
+    # Labels are labels, however many.
+    assert made.prediction is not None
+    assert made.prediction.kind == CATEGORICAL
+
+
+@pytest.mark.parametrize("gaps", [0, 500])
+def test_texts_that_come_again_are_categories(gaps: int) -> None:
+    texts = [f"c{place % 20}" for place in range(51)] + [f"rare {place}" for place in range(49)]
+    frame = pd.DataFrame({"text": [*texts, *[np.nan] * gaps]}, dtype=object)
+    profile = make_profile(frame, np.ones(1), np.ones(1), {}).features["text"]
+    assert profile.kind == CATEGORICAL
+
+
+def test_codes_of_one_length_stay_categories() -> None:
+    frame = pd.DataFrame({"code": [f"{place:03}" for place in range(100)]})
+    profile = make_profile(frame, np.ones(1), np.ones(1), {}).features["code"]
+    assert (profile.kind, len(profile.categories)) == (CATEGORICAL, 20)
 
 
 class Doubling:

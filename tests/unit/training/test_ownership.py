@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from modelmill.kube.conditions import find
-from modelmill.training.part import SAME_MODEL, keys_of_same_model
+from modelmill.training.part import keys_of_same_model, others
+from modelmill.training.turns import Turns
 from tests.support import objects as o
 from tests.unit.training.planning import IMAGE, plan, status_of, view
 
@@ -57,7 +58,8 @@ def test_of_two_made_in_the_same_second_the_one_that_has_begun_goes_on() -> None
     late, early = named("x", "2026-01-01T00:00:00Z", "a"), named("y", "2026-01-01T00:00:00Z", "b")
     begun = o.with_status(early, status_of(plan(view(early, training_jobs=[early]), IMAGE)))
     assert plan(view(late, training_jobs=[late, begun]), IMAGE).create == ()
-    assert SAME_MODEL.reads(early) != SAME_MODEL.reads(begun)
+    concern = others(Turns())
+    assert concern.reads(early) != concern.reads(begun)
 
 
 def test_run_in_progress_goes_on_and_its_result_is_kept() -> None:

@@ -46,7 +46,7 @@ def nightly(seen: View) -> tuple[Reason, ...]:
 
 def before_four(seen: View) -> Hold | None:
     due = seen.now.replace(hour=4, minute=0, second=0)
-    return Hold("it is not four o'clock", due) if seen.now < due else None
+    return Hold("Early", "it is not four o'clock", due) if seen.now < due else None
 
 
 SCHEDULE = Trigger("Schedule", nightly, (before_four,), unattended=True)
@@ -69,7 +69,7 @@ def test_reasons_are_bounded_and_shown_in_short() -> None:
     assert decision.start is not None
     assert decision.start.message == "reason 0, reason 1, reason 2, reason 3 and more"
     assert len(decision.occasions) == MAX_REASONS
-    held = Trigger("Many", many.reasons, (lambda _: Hold("no"),), unattended=True)
+    held = Trigger("Many", many.reasons, (lambda _: Hold("No", "no"),), unattended=True)
     assert len(decide(typed(finished()), [held]).waiting) == MAX_REASONS
 
 

@@ -28,7 +28,7 @@ def unchanged() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the status before and after a run of an alert that found the data unchanged."""
     parent = finished()
     parent["status"]["consecutiveFailures"] = 1
-    due = plan(view(parent, **ALERTS), IMAGE)
+    due = plan(view(parent, **{**ALERTS, "now": o.later(1200)}), IMAGE)
     running = o.with_status(parent, status_of(due))
     pod = o.pod("p", [o.ended("fetch", names.EXIT_FINAL, result.encode(UNCHANGED))], [], "Failed")
     return parent["status"], status_of(failed(running, dict(due.create[0]), pod, "PodFailurePolicy"))

@@ -23,7 +23,7 @@ from modelmill.contracts.batch import (
     partition_file,
 )
 from modelmill.contracts.data import is_mark
-from modelmill.contracts.drift import psi
+from modelmill.contracts.drift import stability
 from modelmill.contracts.names import MANIFEST_FILE
 from modelmill.store.errors import OBJECT_NOT_FOUND, StoreError
 from modelmill.store.folder import Folder
@@ -137,14 +137,16 @@ def committed(run: Folder, plan: BatchPlan, profile: Profile, say: Say) -> Docum
 def _drift(bins: Mapping[str, Mapping[str, int]], profile: Profile) -> Document:
     references = {**profile.features, **({PREDICTION: profile.prediction} if profile.prediction else {})}
     return {
-        name: {"psi": _rounded(psi(references[name].bins(), counts)), "bins": dict(counts)}
+        name: {"psi": _index(references[name].bins(), profile.rows, counts), "bins": dict(counts)}
         for name, counts in bins.items()
         if name in references
     }
 
 
-def _rounded(index: float | None) -> float | None:
-    return None if index is None else round(index, 6)
+def _index(shares: Mapping[str, float], rows: int, counts: Mapping[str, int]) -> float | None:
+    """Return PSI without what chance adds; None where nothing was counted."""
+    found = stability(shares, rows, counts)
+    return None if found is None else round(max(found.index, 0.0), 6)
 
 
 def _plan_in(run: Folder, say: Say) -> BatchPlan | None:

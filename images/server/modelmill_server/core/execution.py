@@ -11,11 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from modelmill.contracts.names import MANIFEST_FILE
 from modelmill_server.core.batching import Batcher
+from modelmill_server.core.confidence import confidences
 from modelmill_server.core.feedback import FeedbackCounter
-from modelmill_server.core.model import Output, ServedModel
+from modelmill_server.core.model import PROBABILITIES, Output, ServedModel
 from modelmill_server.core.plausible import plausible
 from modelmill_server.core.ranking import ranked
-from modelmill_server.core.tokens import TASKS, Tokens, key_from
+from modelmill_server.core.tokens import MAX_ROWS, TASKS, Tokens, key_from
 from modelmill_server.payloads.log import PayloadLog
 from modelmill_server.queries.columns import RejectedError
 from modelmill_server.queries.query import UNKNOWN, Query
@@ -50,6 +51,8 @@ class Execution:
         self.tokens = Tokens(key_from(settings.feedback_key, secret), model.version)
         likely = plausible(artifact.manifest.signature, artifact.profile, artifact.golden)
         self.scores = FeedbackCounter(model.name, model.version, self._task, likely)
+        classes = model.classes(PROBABILITIES) if PROBABILITIES in model.outputs else ()
+        self._places = {label: place for place, label in enumerate(classes)}
         self.payloads: PayloadLog | None = None
 
     def perform(self, dialect: Dialect[Given, Made], given: Given, *, live: bool = True) -> Made:
@@ -89,7 +92,7 @@ class Execution:
             predictions = first.array.tolist()
         feedback_id = None
         if predictions is not None and self._task in TASKS and live:
-            feedback_id = self.tokens.make(predictions, self._task)
+            feedback_id = self.tokens.make(predictions, self._task, self._confidences(predictions, outputs))
         shown = outputs
         if query.ranked is not None:
             shown = [self._ranked(output, query.ranked.get(output.name)) for output in outputs]
@@ -99,6 +102,16 @@ class Execution:
         if self.payloads is not None and live:
             self.payloads.offer(lambda: self._record(dialect.name, feedback_id, query, outputs))
         return answer
+
+    def _confidences(self, predictions: list[Any], outputs: list[Output]) -> bytes:
+        """Return the confidence of each row; nothing where the request did not ask for probabilities."""
+        places = self._places
+        if places and len(predictions) <= MAX_ROWS:
+            for output in outputs:
+                array = output.array
+                if output.name == PROBABILITIES and array.dtype.kind == "f" and array.shape[1:] == (len(places),):
+                    return confidences(predictions, array, places)
+        return b""
 
     def _ranked(self, output: Output, count: int | None) -> Output:
         return output if count is None else ranked(output, count, self._model.classes(output.name))

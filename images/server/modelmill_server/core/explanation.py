@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from modelmill.contracts.artifact import CATEGORICAL, FeatureProfile
-from modelmill_server.core.model import Output, ServedModel
+from modelmill.contracts.artifact import CATEGORICAL, TEXT, FeatureProfile
+from modelmill_server.core.model import PROBABILITIES, Output, ServedModel
 from modelmill_server.queries.columns import BOOL, FLOAT, INT, Column, Feature, RejectedError
 from modelmill_server.queries.query import Query
 
 METHOD = "occlusion"
-PROBABILITIES = "predict_proba"
 
 
 class Explainer:
@@ -94,7 +93,7 @@ def typical(feature: Feature, profile: FeatureProfile) -> Any:
         if feature.family == INT:
             return int(float(text))
         return float(text) if feature.family == FLOAT else text
-    if not profile.edges:
+    if profile.kind == TEXT or not profile.edges:
         return None
     if feature.family == BOOL:
         return profile.ratios[-1] > profile.ratios[0]

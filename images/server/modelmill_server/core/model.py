@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from modelmill_server.folder import ArtifactFolder
 from modelmill_server.queries.columns import Column, Feature, RejectedError, features_of, from_python
 from modelmill_server.queries.query import Query
 from modelmill_server.settings import Settings
+
+PROBABILITIES: Final = "predict_proba"
 
 
 @dataclass(slots=True)

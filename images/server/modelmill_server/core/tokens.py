@@ -4,10 +4,11 @@ The id is the record: it holds the version, the time and the predictions, so tha
 URL-safe base64, without padding, of
 
     format (1 byte), salt of the process (4), length of the version's name (1), the name in UTF-8,
-    Unix seconds (4), count (4), what was predicted (1), rows (1), the predictions, HMAC-SHA256 cut to 16 bytes
+    Unix seconds (4), count (4), what was predicted (1), rows (1), the predictions, the confidences, HMAC-SHA256 cut to 16 bytes
 
 with numbers in little-endian order. Predictions are float64 or int64 (8 bytes each), booleans (1 byte), or texts in UTF-8 after
-a length of 2 bytes. Salt and count keep the ids of equal predictions apart. The content is signed, not encrypted: whoever
+a length of 2 bytes. Format 1 has no confidences; format 2 has a byte for each row, the probability of the predicted class as
+confidence.py writes it. Salt and count keep the ids of equal predictions apart. The content is signed, not encrypted: whoever
 has an id can read the predictions, which its answer said as well.
 """
 
@@ -31,6 +32,7 @@ REGRESSION: Final = "regression"
 CLASSIFICATION: Final = "classification"
 MAX_ROWS: Final = 100
 MAX_CHARACTERS: Final = 2048
+MAX_CONTENT: Final = MAX_CHARACTERS * 3 // 4 - 16  # bytes in so many characters, without the signature
 MAX_AGE_SECONDS: Final = 30 * 24 * 3600
 FUTURE_SECONDS: Final = 300  # clocks of two nodes may differ by so much
 LEAST_KEY_CHARACTERS: Final = 16
@@ -46,6 +48,7 @@ REASONS: Final = (MALFORMED, FORGED, EXPIRED, FUTURE, LABELS, DUPLICATE)
 Label = str | int | float | bool
 
 FORMAT = 1
+FORMAT_CONFIDENCE = 2
 MAC_BYTES = 16
 BLOCK_BYTES = 64  # of SHA-256
 KEY_LABEL = b"modelmill feedback id 1"
@@ -72,7 +75,7 @@ class FeedbackError(Exception):
 class Claim:
     """What an id says: the version that predicted, when (Unix seconds), the task, one prediction per row.
 
-    code: the id's signature, different for every answer.
+    code: the id's signature, different for every answer. confidences: for each row the byte that the id has of it; or empty.
     """
 
     version: str
@@ -80,6 +83,7 @@ class Claim:
     task: str
     predictions: tuple[Label, ...]
     code: bytes
+    confidences: bytes = b""
 
 
 def key_from(environment_value: str | None, artifact_secret: bytes) -> bytes:
@@ -126,19 +130,21 @@ class Tokens:
         # The HMAC of RFC 2104 with its two first blocks done: a third of the time of hmac.digest.
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
-        self._prefix = bytes((FORMAT,)) + os.urandom(4) + bytes((len(name),)) + name
-        self._head = struct.Struct(f"<{len(self._prefix)}sIIBB").pack
-        self._one_float = struct.Struct(f"<{len(self._prefix)}sIIBBd").pack
-        self._one_int = struct.Struct(f"<{len(self._prefix)}sIIBBq").pack
+        of_process = os.urandom(4) + bytes((len(name),)) + name
+        self._plain, self._confident = bytes((FORMAT,)) + of_process, bytes((FORMAT_CONFIDENCE,)) + of_process
+        self._head = struct.Struct(f"<{len(self._plain)}sIIBB").pack
+        self._one_float = struct.Struct(f"<{len(self._plain)}sIIBBd").pack
+        self._one_int = struct.Struct(f"<{len(self._plain)}sIIBBq").pack
         self._count = itertools.count().__next__
         self._max_age = max_age_seconds
         self._clock = clock
 
-    def make(self, predictions: Sequence[Label] | Any, kind: str) -> str | None:
+    def make(self, predictions: Sequence[Label] | Any, kind: str, confidences: bytes = b"") -> str | None:
         """Return the id of an answer.
 
         predictions: one value per row, a sequence or a 1-D numpy array. kind: `regression` (the values are numbers) or
-        `classification` (labels, all of one type of text, int, bool or float).
+        `classification` (labels, all of one type of text, int, bool or float). confidences: of each row, as
+        `confidence.confidences` has them, or of none; left out where the id would become too long by them.
 
         Returns None for an answer that has no id: more than 100 rows, an id of more than 2,048 characters, several values per
         row, labels of mixed or other types or beyond 64 bits.
@@ -151,12 +157,18 @@ class Tokens:
         form = VALUE_TYPES.get(type(values[0])) if task else FLOAT
         try:
             what, count = task << 4 | form, self._count() & 0xFFFFFFFF  # type: ignore[operator]
+            prefix = self._confident if confidences else self._plain
             if rows == 1 and form == FLOAT:
-                content = self._one_float(self._prefix, int(self._clock()), count, what, 1, values[0])
+                content = self._one_float(prefix, int(self._clock()), count, what, 1, values[0])
             elif rows == 1 and form == INT:
-                content = self._one_int(self._prefix, int(self._clock()), count, what, 1, values[0])
+                content = self._one_int(prefix, int(self._clock()), count, what, 1, values[0])
             else:
-                content = self._head(self._prefix, int(self._clock()), count, what, rows) + _packed(values, task, form)
+                content = self._head(prefix, int(self._clock()), count, what, rows) + _packed(values, task, form)
+            if confidences:
+                if len(content) + rows <= MAX_CONTENT:
+                    content += confidences
+                else:
+                    content = self._plain + content[len(prefix) :]
         except (struct.error, TypeError, OverflowError, UnicodeEncodeError):
             return None
         encoded = binascii.b2a_base64(content + self._code(content), newline=False).translate(TO_URL, b"=")
@@ -180,7 +192,7 @@ class Tokens:
         try:
             claim = _claim(content, code)
         except (ValueError, IndexError, struct.error):  # signed by another release with another form
-            raise FeedbackError(400, f"the id is not of format {FORMAT}", MALFORMED) from None
+            raise FeedbackError(400, f"the id is not of format {FORMAT} or {FORMAT_CONFIDENCE}", MALFORMED) from None
         age = self._clock() - claim.seconds
         if age > self._max_age:
             raise FeedbackError(
@@ -191,6 +203,14 @@ class Tokens:
         if age < -FUTURE_SECONDS:
             raise FeedbackError(400, f"the id is from {-age:.0f} s in the future: compare the nodes' clocks", FUTURE)
         return claim
+
+    def proof(self, claim: Claim) -> str:
+        """Return what only a holder of the key can say of an id, and no id has: that it is passed on by a server."""
+        return self._code(b"passed on " + claim.code).hex()
+
+    def proves(self, claim: Claim, text: str) -> bool:
+        """Return whether a text is the proof of this id."""
+        return hmac.compare_digest(self.proof(claim).encode(), text.encode(errors="replace"))
 
     def _code(self, content: bytes) -> bytes:
         inner = self._inner.copy()
@@ -231,17 +251,22 @@ def _signed_content(token: str) -> bytes:
 
 def _claim(content: bytes, code: bytes) -> Claim:
     """Return the parts of a signed content. Raises ValueError, IndexError or struct.error for another format."""
-    if content[0] != FORMAT:
+    if content[0] not in (FORMAT, FORMAT_CONFIDENCE):
         raise ValueError
     at = 6 + content[5]
     version = content[6:at].decode()
     seconds, _, what, rows = struct.unpack_from("<IIBB", content, at)
     task, form, at = TASKS[what >> 4], what & 15, at + 10
-    if form != TEXT:
-        return Claim(version, seconds, task, struct.unpack(f"<{rows}{LETTERS[form]}", content[at:]), code)
-    texts = []
+    end = len(content) - (rows if content[0] == FORMAT_CONFIDENCE else 0)
+    values = content[at:end]
+    labels = _texts(values, rows) if form == TEXT else struct.unpack(f"<{rows}{LETTERS[form]}", values)
+    return Claim(version, seconds, task, labels, code, content[end:])
+
+
+def _texts(values: bytes, rows: int) -> tuple[str, ...]:
+    texts, at = [], 0
     for _ in range(rows):
-        end = at + 2 + int.from_bytes(content[at : at + 2], "little")
-        texts.append(content[at + 2 : end].decode())
+        end = at + 2 + int.from_bytes(values[at : at + 2], "little")
+        texts.append(values[at + 2 : end].decode())
         at = end
-    return Claim(version, seconds, task, tuple(texts), code)
+    return tuple(texts)

@@ -72,7 +72,7 @@ class Application:
     def attach(self, loaded: Loaded, dialects: Dialects, mirror: Mirror | None = None) -> None:
         """Begin to serve: a model that has been attached to the service."""
         self._mirror = mirror
-        endpoints = ModelEndpoints(self._service, loaded, dialects, self._settings.max_rows)
+        endpoints = ModelEndpoints(self._service, loaded, dialects, self._settings)
         about = About(loaded.model.name, loaded.model.version, loaded.model.artifact.manifest.signature)
         of_model = table.of_model(about, endpoints)
         self.routes += of_model
@@ -112,9 +112,11 @@ class Application:
         if request.method == POST and request.path in self._inferences:
             self._admission.refuse(request.begin, status)
 
-    def _take(self, request: Request, intake: Intake) -> Answer:
+    def _take(self, request: Request, intake: Intake) -> Answer | Coroutine[Any, Any, Answer]:
         try:
-            return intake.answer(self._plain_body(request, min(INTAKE_BYTES, self._settings.max_request_bytes)))
+            return intake.answer(
+                request, self._plain_body(request, min(INTAKE_BYTES, self._settings.max_request_bytes))
+            )
         except RejectedError as error:
             return write_error(error.status, error.message)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 from modelmill_server.core.explanation import Explainer
 from modelmill_server.core.service import Loaded, ModelService
@@ -11,8 +12,10 @@ from modelmill_server.protocols.answers import BINARY_HEADER, headers
 from modelmill_server.protocols.dialects import Dialects
 from modelmill_server.protocols.feedback import Feedback
 from modelmill_server.protocols.pages import ModelPages
+from modelmill_server.protocols.peers import PROOF_HEADER, Peers
 from modelmill_server.protocols.routes import in_json, is_live
 from modelmill_server.queries.columns import bad
+from modelmill_server.settings import Settings
 
 Coming = Answer | Awaitable[Answer]
 
@@ -20,13 +23,14 @@ Coming = Answer | Awaitable[Answer]
 class ModelEndpoints:
     """The endpoints of one model; those that take a body raise RejectedError, and whatever the model raises."""
 
-    def __init__(self, service: ModelService, loaded: Loaded, dialects: Dialects, max_rows: int) -> None:
+    def __init__(self, service: ModelService, loaded: Loaded, dialects: Dialects, settings: Settings) -> None:
         self._service = service
         self._pages = ModelPages(loaded.model, loaded.monitor)
         self._name = loaded.model.name
         self._dialects = dialects
-        self._explainer = Explainer(loaded.model, max_rows)
-        self._feedback = Feedback(loaded.execution.tokens, loaded.execution.scores)
+        self._explainer = Explainer(loaded.model, settings.max_rows)
+        peers = Peers(settings.feedback_peers, settings.port) if settings.feedback_peers else None
+        self._feedback = Feedback(loaded.execution.tokens, loaded.execution.scores, peers)
         self._document = b""
 
     def publish(self, document: object) -> None:
@@ -58,12 +62,15 @@ class ModelEndpoints:
 
     # Bodies that are no inference.
 
-    def feedback(self, body: bytes) -> Answer:
+    def feedback(self, request: Request, body: bytes) -> Answer | Coroutine[Any, Any, Answer]:
         """Answer `POST /feedback`."""
-        status, content = self._feedback.handle(body)
-        return status, content, headers(None)
+        made = self._feedback.handle(body, request.headers.get(PROOF_HEADER, ""))
+        return (*made, headers(None)) if isinstance(made, tuple) else self._fed_back(made)
 
-    def index(self, _: bytes) -> Answer:
+    async def _fed_back(self, coming: Awaitable[tuple[int, bytes]]) -> Answer:
+        return (*await coming, headers(None))
+
+    def index(self, _: Request, __: bytes) -> Answer:
         """Answer the repository index."""
         return in_json(200, self._pages.index(self._service.why_not))
 

@@ -36,9 +36,13 @@ class Inference:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Answers POST at once, and is no inference. answer: takes the body, decompressed; may raise RejectedError."""
+    """Answers POST, and is no inference.
 
-    answer: Callable[[bytes], Answer]
+    answer: takes the request and its body, decompressed; returns the answer, or what will return it, which does not raise;
+    may itself raise RejectedError.
+    """
+
+    answer: Callable[[Request, bytes], Answer | Coroutine[Any, Any, Answer]]
     method = POST
 
 

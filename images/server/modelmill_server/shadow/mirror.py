@@ -25,13 +25,13 @@ from modelmill.contracts import shadow as contract
 from modelmill.contracts.shadow import Shadow
 from modelmill_server.core.model import ServedModel
 from modelmill_server.failure import StartError
+from modelmill_server.http.exchange import Line, Reply, UnreadableError
 from modelmill_server.http.messages import Answer, Request
 from modelmill_server.protocols.answers import BINARY_HEADER
 from modelmill_server.settings import Settings
 from modelmill_server.shadow import counts as counted
 from modelmill_server.shadow.agreement import STATUS, difference
 from modelmill_server.shadow.counts import Counts
-from modelmill_server.shadow.exchange import Line, Reply, UnreadableError
 
 log = logging.getLogger("modelmill_server")
 

@@ -21,6 +21,7 @@ from modelmill_server.queries.columns import Column, Feature
 from modelmill_server.queries.query import Query
 from modelmill_server.telemetry.bins import BinCounter
 from modelmill_server.telemetry.families import MODEL_LABELS, counter, gauge
+from modelmill_server.telemetry.features import WatchedFeatures
 
 HTTP_ERRORS = 400
 PHASES = ("compute_input", "queue", "compute_infer", "compute_output")  # as Triton's statistics call them
@@ -79,12 +80,7 @@ class Monitor:
         self._phases = [0.0] * len(PHASES)
         self._last = 0.0
         self._invalid: Counter[tuple[str, str]] = Counter()
-        profiled = [feature for feature in features if feature.name in profile.features]
-        profiled.sort(key=lambda feature: -profile.features[feature.name].importance)
-        self._features = [
-            (feature.name, feature.index, BinCounter(profile.features[feature.name])) for feature in profiled[:most]
-        ]
-        self._reference = self._reference_of_features(profile)
+        self._features = WatchedFeatures(profile, features, most, self.labels)
         self._prediction_profile = profile.prediction
         self._prediction = None if profile.prediction is None else BinCounter(profile.prediction)
 
@@ -119,9 +115,7 @@ class Monitor:
             if not live:
                 self._mirrored += 1
                 return
-            columns = query.columns
-            for _, index, counter in self._features:
-                counter.add(columns[index])
+            self._features.add(query.columns)
             if predictions is not None and self._prediction is not None:
                 self._prediction.add(predictions)
 
@@ -182,28 +176,12 @@ class Monitor:
         yield running
 
     def _about_values(self) -> Iterable[Metric]:
-        counted = counter(
-            names.METRIC_FEATURE_BIN, "Values of a feature by bin of the reference profile.", "feature", "bin"
-        )
-        for feature, _, bins in self._features:
-            for name, count in zip(bins.bins, bins.counts, strict=True):
-                counted.add_metric([*self.labels, feature, name], count)
-        yield counted
-        yield self._reference
+        yield from self._features.families()
         words = "Requests refused for a value of a feature, by reason."
         invalid = counter(names.METRIC_FEATURE_INVALID, words, "feature", "reason")
         for (feature, reason), count in sorted(self._invalid.items()):
             invalid.add_metric([*self.labels, feature, reason], count)
         yield invalid
-
-    def _reference_of_features(self, profile: Profile) -> Metric:
-        family = gauge(
-            names.METRIC_FEATURE_REFERENCE, "Share of a feature's training values in a bin.", "feature", "bin"
-        )
-        for feature, _, _ in self._features:
-            for name, share in profile.features[feature].bins().items():
-                family.add_metric([*self.labels, feature, name], share)
-        return family
 
     def _about_predictions(self) -> Iterable[Metric]:
         if self._prediction is None or self._prediction_profile is None:

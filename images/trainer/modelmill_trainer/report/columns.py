@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from modelmill.contracts.artifact import FeatureProfile, Tensor
+from modelmill.contracts.artifact import TEXT, FeatureProfile, Tensor
 from modelmill_trainer.facts import Facts
 from modelmill_trainer.kinds import EMPTY
 from modelmill_trainer.preprocessing import ALL_DIFFERENT, COMMAS, DATES, MOSTLY_DIFFERENT, NO_VALUE
@@ -46,18 +46,21 @@ def _told(facts: Facts, name: str, why: str) -> str:
 
 
 def reference(tensor: Tensor, profile: FeatureProfile) -> str:
-    """Return what the values of a feature were like in training: shares of categories and truth values, or bins of numbers."""
+    """Return what the values of a feature were like in training: shares of categories and truth values, or bins of numbers
+    and of lengths of text.
+    """
     shares = list(zip(profile.categories, profile.ratios, strict=True)) if profile.categories else []
     if tensor.datatype == "BOOL" and len(profile.edges) == 1:
         shares = sorted(zip(("false", "true"), profile.ratios, strict=True), key=lambda share: -share[1])
     if shares:
         return ", ".join(f"{name} {share:.0%}" for name, share in shares[:MAX_CATEGORIES])
-    edges = profile.edges
+    edges, characters = profile.edges, " characters" if profile.kind == TEXT else ""
     if not edges:
-        return "one value only" if profile.missing_ratio < 1 else "no value"
+        only = "one length only" if profile.kind == TEXT else "one value only"
+        return only if profile.missing_ratio < 1 else "no value"
     if len(edges) == 1:
-        return f"2 bins, edge {edges[0]:,.4g}"
-    return f"{len(profile.ratios)} bins, edges {' to '.join(_apart(edges[0], edges[-1]))}"
+        return f"2 bins, edge {edges[0]:,.4g}{characters}"
+    return f"{len(profile.ratios)} bins, edges {' to '.join(_apart(edges[0], edges[-1]))}{characters}"
 
 
 def _apart(low: float, high: float) -> tuple[str, str]:

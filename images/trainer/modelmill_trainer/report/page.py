@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelmill.contracts.artifact import Profile, Signature
 from modelmill.contracts.metrics import LESS_IS_BETTER
@@ -16,37 +13,26 @@ from modelmill_trainer.measured import Measured
 from modelmill_trainer.model_document import CLASSIFICATION
 from modelmill_trainer.models import PREDICT, PROBABILITIES
 from modelmill_trainer.report import figures, search
-from modelmill_trainer.report.chart import LABEL
 from modelmill_trainer.report.columns import left_out, reference
+from modelmill_trainer.report.environment import page_environment
 from modelmill_trainer.report.interpretation import dependences, explained
 from modelmill_trainer.report.quality import Quality, of_classes, of_regression
-from modelmill_trainer.report.svg import cut, cut_letters
 from modelmill_trainer.standard_error import standard_error
 
 TEMPLATE = "report.html.j2"
 MAX_OBJECTS = 20
 MAX_FEATURES = 100
-MAX_NAME, MAX_TOLD = 120, 400
-"""Most letters of a name, and of a sentence or an address."""
-MAX_BYTES = 800_000
 
 
 def render(
     measured: Measured, signature: Signature, profile: Profile, importance: dict[str, float], found: Interpretation,
     lineage: dict[str, str], form: str,
 ) -> str:  # fmt: skip
-    """Return the HTML page: no script, nothing from elsewhere, under `MAX_BYTES` whatever the data is called.
+    """Return the HTML page: no script, nothing from elsewhere, under `environment.MAX_BYTES` whatever the data is called.
 
     importance: by feature, those that were tried, the most important first.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["number"] = _number
-    environment.filters["cut"] = lambda words: cut(words, LABEL)
-    environment.filters["name"] = lambda words: cut_letters(str(words), MAX_NAME)
-    environment.filters["told"] = lambda words: cut_letters(str(words), MAX_TOLD)
+    environment = page_environment()
     facts = measured.facts
     score = "accuracy" if measured.model.task == CLASSIFICATION else "explained share of the variance"
     return environment.get_template(TEMPLATE).render(
@@ -132,7 +118,3 @@ def _search(measured: Measured, told: Search) -> search.Found:
         told.objective_metric, measured.model.task, measured.target, measured.outputs, measured.model.classes
     )
     return search.found(told, measured.trials, measured.metrics, error, measured.published)
-
-
-def _number(value: Any) -> str:
-    return "" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from modelmill.api.runtime import Runtime
 from modelmill.contracts import names
 from modelmill.contracts.shutdown import ending_seconds
 from modelmill.serving.builders.inputs import Inputs
+from modelmill.serving.builders.peers import peers_name
 from modelmill.serving.builders.shadow import mirror_environment
 from modelmill.workloads.store_access import verbatim
 
@@ -37,6 +38,7 @@ def settings_of(inputs: Inputs) -> dict[str, str]:
         names.ENV_WARMUP_REQUESTS: str(runtime.warmup_requests),
         names.ENV_DRIFT_FEATURES: str(inputs.drift_features),
         **_payload_log(inputs),
+        **({names.ENV_FEEDBACK_PEERS: peers_name(inputs.service)} if inputs.feedback is not None else {}),
         **(mirror_environment(inputs.service) if inputs.mirrors else {}),
         **more,
     }

@@ -10,26 +10,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from modelmill.api.inference_service_status import Answered, CanaryTrack, InferenceServiceStatus, StableTrack
+from modelmill.api.inference_service_status import CanaryTrack, StableTrack
 from modelmill.api.versions import REJECTED
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import (
     ABORT_ANNOTATION,
-    PROMOTE_FULL_ANNOTATION,
     RETRY_ANNOTATION,
-    ROLLBACK_ANNOTATION,
 )
 from modelmill.serving.health import trouble
 from modelmill.serving.history import MAX_TEXT, was_whole, with_rolled_back, with_served, with_superseded
+from modelmill.serving.rollout.alerted import alerted
 from modelmill.serving.rollout.commands import ABORTED, Asked, asked_of, entered, ignored, obey, paused_by_step
 from modelmill.serving.rollout.decision import Decision
-from modelmill.serving.rollout.findings import INSUFFICIENT
-from modelmill.serving.rollout.going_back import Aim, aim_of, in_window, served_before, stayed
+from modelmill.serving.rollout.going_back import Aim, aim_of, at_rest, in_window, served_before, stayed, without_failure
 from modelmill.serving.rollout.measured import end_of, measured, paused_by_analysis
 from modelmill.serving.rollout.mirroring import makes_mirror, mirrored_first
 from modelmill.serving.rollout.position import Position, position_of
-from modelmill.serving.rollout.previous import kept_for_a_while, with_previous
+from modelmill.serving.rollout.previous import with_previous
+from modelmill.serving.rollout.promotion import promoted
 from modelmill.serving.rollout.state import step_state
 from modelmill.serving.rollout.stopped import patience, resumed, stopped, was_stopped
 from modelmill.serving.rollout.tracks import SOON, drain, hold, soonest, tracks, with_weight_now
@@ -37,22 +36,15 @@ from modelmill.serving.target import Problem, Target, asks_to_retry, may_be_trie
 from modelmill.serving.traffic.shares import only_revision
 from modelmill.serving.view import View
 
-_WHY_FAST = {
-    "Person": f"promoted by a person, {PROMOTE_FULL_ANNOTATION}",
-    "Rollback": f"it served before, and a person asked for it, {ROLLBACK_ANNOTATION}",
-    "Mirror": "the same version, with pods that can mirror requests for strategy Shadow",
-    "RollbackWindow": "it served before, within spec.rollout.rollbackWindow",
-}
-
 
 def decide(view: View, at: Position | None) -> Decision:
     """Return what the tracks should be next. `at`: where the candidate is, None without one."""
     asked = asked_of(view)
-    aim = aim_of(view, asked.new.get("rollback"))
+    aim = alerted(view, aim_of(view, asked.new.get("rollback")), asked=bool(asked.new))
     status = replace(view.status, answered=asked.answered, rollback=aim.back)
     if aim.accepted:
         # Whoever asks to go back and to try again in one breath goes back: that harms nobody.
-        status = replace(_without_failure(status), retried_annotation=retry_text(view) or status.retried_annotation)
+        status = replace(without_failure(status), retried_annotation=retry_text(view) or status.retried_annotation)
     view = view.with_status(status)
     decision = _decide(view, at, aim, asked)
     events = (*aim.events, *decision.events, *ignored(view, decision, aim, asked))
@@ -85,7 +77,7 @@ def _decide(view: View, at: Position | None, aim: Aim, asked: Asked) -> Decision
         return hold(view, stable, problem)
     if target.revision == stable.revision:
         held = hold(view, _kept(stable, target), None)
-        return replace(held, status=_without_failure(replace(held.status, phase="Stable")))
+        return replace(held, status=at_rest(held.status))
     if not _may_start(view, stable, target):
         return hold(view, stable, None)
     return _start(view, stable, target, wished=aim.accepted)
@@ -196,7 +188,7 @@ def _start(view: View, stable: StableTrack, target: Target, *, wished: bool) -> 
     at = position_of(view, candidate)
     decision = tracks(view, stable, candidate, at)
     token = retry_text(view)
-    status = _without_failure(decision.status)
+    status = without_failure(decision.status)
     if token:
         status = replace(status, retried_annotation=token)
     text = f"rolling out {target.version} over {stable.version}, first {at.weighed}"
@@ -242,7 +234,7 @@ def _step(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position)
     if state.failed:
         return _fail(view, stable, candidate, state.failed)
     if state.done and at.last:
-        return _promote(view, stable, candidate, at)
+        return promoted(view, stable, candidate, at)
     if not state.done:
         decision = tracks(view, stable, candidate, at)
         return replace(decision, again=soonest(state.again, at.measure_again))
@@ -320,57 +312,11 @@ def _aborted(view: View, stable: StableTrack, candidate: CanaryTrack, target: Ta
     return replace(failed, status=status, events=(*failed.events, Event("Warning", "CommandIgnored", told)))
 
 
-def _promote(view: View, stable: StableTrack, candidate: CanaryTrack, at: Position) -> Decision:
-    """The candidate's pods are the stable track now."""
-    track = StableTrack(
-        version=candidate.version,
-        digest=candidate.digest,
-        revision=candidate.revision,
-        inputs=candidate.inputs,
-        server_image=candidate.server_image,
-        replicas=candidate.replicas,
-        ready=candidate.ready,
-    )
-    held = hold(view, track, None)
-    # While a weight of 100 is waited for, there is nothing to judge by: the steps before it have decided.
-    counted = [one for one in candidate.analysis if at.step.weight is None or one.time <= candidate.step_time]
-    last = next(iter(counted), None)
-    grounds = f"not judged by requests: {last.message}" if last is not None and last.verdict == INSUFFICIENT else ""
-    grounds = _fast(view, candidate) or grounds
-    history = with_served(view, track, replaces=stable, grounds=grounds, why=_left(view, track))
-    status = replace(held.status, history=history, previous=kept_for_a_while(view, stable))
-    kept = status.previous
-    text = f"{candidate.version} serves all traffic, {stable.version} is "
-    text += f"kept until {kept.until}" if kept is not None else "removed"
-    if grounds:
-        text += f"; {grounds}"
-    return replace(held, status=status, events=(Event("Normal", "Promoted", text),), again=SOON)
-
-
-def _fast(view: View, candidate: CanaryTrack) -> str:
-    """Return why the candidate took no steps, with what the person said; empty when it took them."""
-    answered = view.status.answered or Answered()
-    said = {"Person": answered.promote_full, "Rollback": answered.rollback}.get(candidate.skips_steps or "")
-    return ": ".join(filter(None, (_WHY_FAST.get(candidate.skips_steps or ""), said)))
-
-
-def _left(view: View, track: StableTrack) -> str:
-    """Return why a person had the version left that is replaced; empty when nobody did."""
-    back, answered = view.status.rollback, view.status.answered or Answered()
-    if back is None or back.version != track.version:
-        return ""
-    return f"left for {track.version}, {ROLLBACK_ANNOTATION}: {answered.rollback or back.version}"
-
-
 def _kept(stable: StableTrack, target: Target | Problem) -> StableTrack:
     """Return the track with the inputs of now, where another spec makes the same pods."""
     if isinstance(target, Problem) or target.revision != stable.revision:
         return stable
     return replace(stable, inputs=target.inputs)
-
-
-def _without_failure(status: InferenceServiceStatus) -> InferenceServiceStatus:
-    return replace(status, failed_revision=None, failed_inputs=None, failed_message=None)
 
 
 def _why_not(view: View, candidate: CanaryTrack, target: Target | Problem) -> str:

@@ -1,14 +1,15 @@
-"""Going back by one word: the annotation modelmill.dev/rollback names a version, or says previous. Pure."""
+"""Going back: the annotation modelmill.dev/rollback names a version, or says previous; and the record of any way back. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from modelmill.api.inference_service_status import CanaryTrack, Served, StableTrack, WentBack
+from modelmill.api.inference_service_status import CanaryTrack, InferenceServiceStatus, StableTrack, WentBack
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.labels import RETRY_ANNOTATION, ROLLBACK_ANNOTATION
+from modelmill.serving.history import served
 from modelmill.serving.target import Problem, Target, asks_to_retry, find_target, named_target
 from modelmill.serving.view import View
 
@@ -46,7 +47,7 @@ def asked_version(text: str) -> str:
 
 def served_before(view: View, version: str) -> bool:
     """Tell whether the history says that the version served all the traffic."""
-    return any(one.version == version and _served(one) for one in view.status.history)
+    return any(one.version == version and served(one) for one in view.status.history)
 
 
 def in_window(view: View, revision: str) -> bool:
@@ -54,7 +55,7 @@ def in_window(view: View, revision: str) -> bool:
     window, stable = view.spec.rollout.rollback_window, view.status.stable
     if window is None or stable is None:
         return False
-    before = [one.revision for one in view.status.history if _served(one) and one.revision != stable.revision]
+    before = [one.revision for one in view.status.history if served(one) and one.revision != stable.revision]
     return revision in list(dict.fromkeys(before))[: window.revisions]
 
 
@@ -63,11 +64,24 @@ def stayed(back: WentBack | None, stable: StableTrack, candidate: CanaryTrack) -
     if back is None or back.version != candidate.version:
         return back
     left = tuple(one for one in back.left if one != stable.version)
-    return replace(back, version=stable.version, left=left) if left else None
+    return replace(back, version=stable.version, left=left, revision=None) if left else None
 
 
-def _served(entry: Served) -> bool:
-    return entry.outcome in ("Serving", "Replaced")
+def without_failure(status: InferenceServiceStatus) -> InferenceServiceStatus:
+    """Return the status in which no failed revision is remembered."""
+    return replace(status, failed_revision=None, failed_inputs=None, failed_message=None)
+
+
+def at_rest(status: InferenceServiceStatus) -> InferenceServiceStatus:
+    """Return the status of a service whose stable version is what should serve.
+
+    What failed on the way there is forgotten. What was taken back for an alert is remembered for as long as it is skipped.
+    """
+    back, stable = status.rollback, status.stable
+    if back is None or back.alert is None or back.revision is None or stable is None or stable.version != back.version:
+        return replace(without_failure(status), phase="Stable")
+    failed = replace(without_failure(status), failed_revision=back.revision, failed_message=back.alert)
+    return replace(failed, phase="RolledBack")
 
 
 def _target(view: View, version: str) -> Target | Problem:
@@ -99,7 +113,7 @@ def _asked(view: View, wanted: Target | Problem, back: WentBack | None, text: st
     if isinstance(wanted, Target) and wanted.version == version:
         told = f"{version} is what the spec says: it is to serve"
         return Aim(wanted, None, (Event("Normal", "RollbackRequested", told),), accepted=True)
-    left = _left(view, wanted, back, version)
+    left = left_by(view, wanted, back, version)
     record = WentBack(version=version, left=left, time=timestamp(view.now))
     told = (
         f"{version} is to serve again; {', '.join(left)} skipped until another version is to serve, or the annotation "
@@ -108,8 +122,8 @@ def _asked(view: View, wanted: Target | Problem, back: WentBack | None, text: st
     return Aim(target, record, (Event("Normal", "RollbackRequested", told),), accepted=True)
 
 
-def _left(view: View, wanted: Target | Problem, back: WentBack | None, version: str) -> tuple[str, ...]:
-    """Return the versions that are left, newest first: what the spec says, what serves, what was left before."""
+def left_by(view: View, wanted: Target | Problem, back: WentBack | None, version: str) -> tuple[str, ...]:
+    """Return the versions that are left for `version`, newest first: what the spec says, what serves, what was left before."""
     tracks = (view.status.canary, view.status.stable)
     named = [wanted.version] if isinstance(wanted, Target) else []
     named += [one.version for one in tracks if one is not None] + list(back.left if back is not None else ())
@@ -125,7 +139,7 @@ def _previous(view: View) -> str | None:
     back = view.status.rollback
     passed = {stable.version, *(back.left if back is not None else ())}
     for entry in view.status.history:
-        if _served(entry) and entry.version not in passed and isinstance(_target(view, entry.version), Target):
+        if served(entry) and entry.version not in passed and isinstance(_target(view, entry.version), Target):
             return entry.version
     return None
 

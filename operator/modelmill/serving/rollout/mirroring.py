@@ -14,7 +14,7 @@ def mirrored_first(view: View, aim: Aim) -> Target | Problem:
     """Return what should serve next on the way to what is aimed at.
 
     Pods that were made under another strategy cannot mirror. The version that serves gets new ones before another version
-    comes: that one is then compared, and not promoted without. Nothing waits for that which needs no comparison (a person goes
+    comes: that one is then compared, and not promoted without. Nothing waits for that which needs no comparison (it is gone
     back, a version inside the rollback window), which is on its way, or was taken back; nor when such pods failed to come up.
     """
     stable, candidate, target = view.status.stable, view.status.canary, aim.target

@@ -11,6 +11,7 @@ from modelmill.contracts import names, stage
 from modelmill.kube import labels
 from modelmill.kube.conditions import parse_timestamp
 from modelmill.training.builders.stage_spec import stage_spec
+from modelmill.training.triggers.rows import Wanted
 from modelmill.training.view import View
 from modelmill.workloads import jobs
 from modelmill.workloads.containers import TMP, Container, Image
@@ -33,14 +34,16 @@ def look_job_name(view: View, before: FinishedRun, due: str) -> str:
     return f"{view.name[: LONGEST_NAME - len(suffix)].rstrip('-.')}{suffix}"
 
 
-def build_look_job(view: View, before: FinishedRun, due: str, trainer: Image) -> dict[str, Any]:
-    """Return the Job of the look that is due then. It is not tried again: the next look is."""
+def build_look_job(view: View, before: FinishedRun, due: str, wanted: Wanted | None, trainer: Image) -> dict[str, Any]:
+    """Return the Job of the look that is due then; wanted: what alerts wait for. It is not tried again: the next look is."""
     new_data = view.spec.triggers.new_data
     told = replace(
         stage_spec(view, before.number, f"{view.spec.model}-{before.number}", None, None),
         look=stage.Look(
             since=parse_timestamp(before.start_time).timestamp(),
             min_rows=new_data.min_new_rows if new_data is not None else None,
+            after=wanted.since.timestamp() if wanted is not None and wanted.since is not None else None,
+            recent_rows=wanted.rows if wanted is not None else None,
         ),
     )
     container = Container(

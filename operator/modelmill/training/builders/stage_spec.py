@@ -41,7 +41,7 @@ def stage_spec(
         script=_script(spec),
         prepare_image=spec.prepare.container.image if spec.prepare is not None else "",
         warm_start=spec.train.warm_start,
-        listed=spec.triggers.new_data is not None,
+        listed=spec.triggers.new_data is not None or spec.triggers.alerts.waits_for_rows,
     )
 
 

@@ -14,18 +14,26 @@ class Reason:
     """A reason to run.
 
     id: identity of the occasion, at most 64 characters. kind: of the trigger, CamelCase. since: when it began, if it says so.
+    alert: kind of the alert that it is; empty for other reasons. changed_after: since when the change that the alert tells of
+    may have been going on.
     """
 
     id: str
     kind: str
     message: str
     since: datetime | None = None
+    alert: str = ""
+    changed_after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why no run may start now. until: when that ends by itself; None when an event or a person ends it."""
+    """Why no run may start now.
 
+    reason: one CamelCase word. until: when that ends by itself; None when an event or a person ends it.
+    """
+
+    reason: str
     message: str
     until: datetime | None = None
 

@@ -38,18 +38,25 @@ def impossible(view: View) -> Hold | None:
     """Only a version of the model that says how it was made, and whose data are kept, can be made again."""
     version = origin(view)
     if version is None:
-        return Hold(f"there is no ModelVersion {asked(view)!r} of the model {view.spec.model}: correct the annotation")
+        return Hold(
+            "VersionMissing",
+            f"there is no ModelVersion {asked(view)!r} of the model {view.spec.model}: correct the annotation",
+        )
     lineage = version.spec.lineage
     if lineage is None or lineage.data_snapshot != "Copy":
         return Hold(
+            "NoCopy",
             f"{version.name} has no copy of its data, only their digest: versions of runs with spec.data.snapshot: Copy "
-            "can be made again; correct the annotation"
+            "can be made again; correct the annotation",
         )
     if version.spec.recipe is None:
-        return Hold(f"{version.name} has no recipe (spec.recipe), which an earlier release did not record")
+        return Hold("NoRecipe", f"{version.name} has no recipe (spec.recipe), which an earlier release did not record")
     gone = gone_start(view, version)
     if gone is not None:
-        return Hold(f"{version.name} was trained on from {gone}, which is gone: correct the annotation")
+        return Hold("StartMissing", f"{version.name} was trained on from {gone}, which is gone: correct the annotation")
     if told_again(view, version, view.next_number) is None:
-        return Hold(f"the recipe of {version.name} (spec.recipe.stage) cannot be read: use the release that wrote it")
+        return Hold(
+            "RecipeUnreadable",
+            f"the recipe of {version.name} (spec.recipe.stage) cannot be read: use the release that wrote it",
+        )
     return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelmill.api.cron import next_time
 from modelmill.api.fingerprint import short_hash
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.kube.conditions import parse_timestamp, timestamp
-from modelmill.training.triggers.reason import Reason
+from modelmill.training.triggers.reason import Hold, Reason
 from modelmill.training.view import View
 
 KIND = "Schedule"
@@ -52,6 +52,19 @@ def problem(view: View) -> str | None:
     except ValueError as error:
         return f"spec.triggers.schedule: {error}"
     return f"spec.triggers.schedule.cron: {schedule.cron} is on no day" if found is None else None
+
+
+def soon(view: View) -> Hold | None:
+    """A model that is too old can wait for the run of the schedule, if that is near."""
+    due = due_time(view)
+    if due is None or view.status.schedule_hash != _hash(view):
+        return None
+    following = _next(view, due)
+    tenth = (following - due) / 10 if following is not None else timedelta()
+    if due > view.now + max(tenth, timedelta(seconds=view.spec.retrain.cooldown_seconds)):
+        return None
+    text = f"the schedule starts a run at {timestamp(due)}, which answers it"
+    return Hold("ScheduleIsNear", text, due if due > view.now else None)
 
 
 def kept(view: View) -> tuple[str | None, str | None]:

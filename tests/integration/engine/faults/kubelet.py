@@ -15,7 +15,7 @@ from modelmill.engine.errors import ApiError
 from modelmill.kube import labels
 from modelmill.kube.conditions import timestamp
 from modelmill.kube.resources import JOBS, PODS
-from tests.crash.surroundings import STAGES, Ending, serving_status, training_status
+from tests.crash.surroundings import Ending, serving_status, stages_of, training_status
 from tests.integration.engine.faults.live_api import LiveApi, Object
 
 JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -71,8 +71,10 @@ class Kubelet:
             return
         job = self.api.find(JOBS, name)
         if job is not None:
+            stages = stages_of(job["spec"]["template"]["spec"])
             # In one step, so that every run writes the same: what is told of stages depends on when one looks.
-            self._status(pod, training_status(self._endings(job, seen.index(uid)), 1 if endless else len(STAGES)))
+            over = 1 if endless else len(stages)
+            self._status(pod, training_status(self._endings(job, seen.index(uid)), over, stages))
 
     def _serving_pod(self, pod: Object, uid: str) -> None:
         if uid in self._servers or uid in self._seen:

@@ -33,6 +33,11 @@ GROUPS = {
     "poddisruptionbudgets": "apis/policy/v1",
     "horizontalpodautoscalers": "apis/autoscaling/v2",
     "httproutes": "apis/gateway.networking.k8s.io/v1",
+    "prometheusrules": "apis/monitoring.coreos.com/v1",
+    "podmonitors": "apis/monitoring.coreos.com/v1",
+    "servicemonitors": "apis/monitoring.coreos.com/v1",
+    "prometheuses": "apis/monitoring.coreos.com/v1",
+    "alertmanagerconfigs": "apis/monitoring.coreos.com/v1alpha1",
     "gateways": "apis/gateway.networking.k8s.io/v1",
     "leases": "apis/coordination.k8s.io/v1",
     "customresourcedefinitions": "apis/apiextensions.k8s.io/v1",
@@ -120,6 +125,11 @@ horizontalpodautoscalers/x/status patch
 httproutes/x update
 httproutes/x/status update patch
 gateways list create
+prometheusrules/x update
+podmonitors/x update
+alertmanagerconfigs/x update
+servicemonitors list create
+prometheuses list create
 roles create list
 roles/x get update delete
 rolebindings create list

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, FeatureProfile, Tensor
+from modelmill.contracts.artifact import CATEGORICAL, NUMERIC, TEXT, FeatureProfile, Tensor
 from modelmill_trainer.report.columns import reference
 
 
@@ -19,6 +19,9 @@ from modelmill_trainer.report.columns import reference
         ("BYTES", FeatureProfile(CATEGORICAL, (0.6, 0.4), categories=("a", "b")), "a 60%, b 40%"),
         ("BYTES", FeatureProfile(CATEGORICAL, (0.1,) * 10, categories=tuple("abcdefghij")),
          "a 10%, b 10%, c 10%, d 10%, e 10%, f 10%, g 10%, h 10%"),
+        ("BYTES", FeatureProfile(TEXT, (0.5, 0.3, 0.2), (12.5, 1000.0)), "3 bins, edges 12.5 to 1,000 characters"),
+        ("BYTES", FeatureProfile(TEXT, (0.5, 0.5), (3.0,)), "2 bins, edge 3 characters"),
+        ("BYTES", FeatureProfile(TEXT, (1.0,)), "one length only"),
     ],
 )  # fmt: skip
 def test_what_live_values_are_compared_with(datatype: str, profile: FeatureProfile, told: str) -> None:

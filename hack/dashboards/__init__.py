@@ -1,0 +1,1 @@
+"""Grafana dashboards as Python data: `panels` has their parts, `operator` and `service` one dashboard each."""

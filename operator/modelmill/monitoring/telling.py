@@ -1,0 +1,373 @@
+"""What monitoring tells in the status of an InferenceService: numbers, conditions, and what the loop does next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from modelmill.api.base import Alert
+from modelmill.api.base import Condition as Recorded
+from modelmill.api.monitoring import DATA_QUALITY, DRIFT, ERRORS, QUALITY, SKEW, STALENESS, Monitoring
+from modelmill.api.monitoring_status import MAX_PROBLEMS, MonitoringStatus, QualityStatus
+from modelmill.api.training_job_status import TrainingJobStatus
+from modelmill.contracts import counts as c
+from modelmill.contracts.counts import DRIFT_RING, QUALITY_RING, Counts
+from modelmill.engine.interface import Event
+from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition, parse_timestamp, timestamp
+from modelmill.kube.texts import fitted
+from modelmill.monitoring.engine import Engine
+from modelmill.monitoring.evaluating import Evaluation
+from modelmill.monitoring.observing import Observed
+
+DRIFT_DETECTED: Final = "DriftDetected"
+DATA_SUSPECT: Final = "DataSuspect"
+QUALITY_DEGRADED: Final = "QualityDegraded"
+STALE: Final = "Stale"
+ERRORS_HIGH: Final = "ErrorsHigh"
+TYPES: Final = (DRIFT_DETECTED, DATA_SUSPECT, QUALITY_DEGRADED, STALE, ERRORS_HIGH)
+_OF_KIND: Final = {DATA_QUALITY: DATA_SUSPECT, QUALITY: QUALITY_DEGRADED, STALENESS: STALE, ERRORS: ERRORS_HIGH}
+MAX_NAMED: Final = 4
+
+State = Literal["Unknown", "NoData", "InsufficientData", "OK", "Pending", "Alert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the telling goes by. namespace: of the service. stable: version that serves; answers: whether a pod is ready.
+
+    observed, found: None before the pods were asked. alerts: those that fire about the stable version. coming: version that is
+    being rolled out.
+    """
+
+    namespace: str
+    monitoring: Monitoring
+    engine: Engine
+    stable: str | None
+    answers: bool
+    observed: Observed | None
+    found: Evaluation | None
+    alerts: Sequence[Alert]
+    job: TrainingJobStatus | None
+    now: datetime
+    coming: str | None = None
+
+
+def status_of(seen: Seen, before: MonitoringStatus | None) -> MonitoringStatus:
+    """Return what the status says. Numbers stay as they were until a slot ends, or something else changes."""
+    state = state_of(seen)
+    fresh = replace(_numbers(seen), state=state, engine=seen.engine, next=next_step(seen))
+    # Kept while nothing was read, as after a restart; that of another revision says nothing about this one.
+    fine = before.fine_revision if before is not None else None
+    if seen.found is not None and seen.observed is not None and seen.found.memory.fine:
+        fine = seen.observed.history.revision
+    fresh = replace(fresh, fine_revision=fine)
+    fired = next((alert for alert in seen.alerts if alert.kind in (DRIFT, SKEW)), None)
+    if fired is not None and fired.feature:
+        fresh = replace(fresh, worst_feature=fired.feature, value=fired.value or fresh.value)
+    if before is None or _coarse(before) != _coarse(fresh) or _is_old(seen, before):
+        return fresh
+    return before
+
+
+def state_of(seen: Seen) -> State:
+    """Return the state in one word."""
+    if seen.alerts:
+        return "Alert"
+    found = seen.found
+    if seen.stable is None or not seen.answers or found is None or seen.observed is None or not seen.observed.heard:
+        return "Unknown"
+    if found.findings:
+        return "Pending"
+    if found.judged_from is not None:
+        return "Unknown"
+    if not found.verdict.rows:
+        return "NoData"
+    return "InsufficientData" if found.verdict.drifted is None else "OK"
+
+
+def column(seen: Seen, state: str) -> str:
+    """Return the word of the DRIFT column."""
+    kinds = {alert.kind for alert in seen.alerts}
+    if kinds & {DRIFT, SKEW}:
+        return "alert" if DRIFT in kinds else "skew"
+    if DATA_QUALITY in kinds:
+        return "bad data"
+    found, observed = seen.found, seen.observed
+    if seen.stable is None or state == "Unknown" or found is None or observed is None or not observed.heard:
+        return "-"
+    if found.judged_from is not None:
+        return "bad data"
+    if not found.verdict.rows:
+        return "no data"
+    if found.verdict.drifted is None:
+        return "few rows"
+    return "pending" if any(one.kind in (DRIFT, SKEW) for one in found.findings) else "ok"
+
+
+def conditions(seen: Seen, status: MonitoringStatus) -> list[Condition]:
+    """Return the conditions: whether it has drifted, and of the others those that there is something to say of.
+
+    status: what is told beside them; its numbers do not change with each reading.
+    """
+    told = [_drift_detected(seen, status)]
+    for kind, type_ in _OF_KIND.items():
+        firing = [alert for alert in seen.alerts if alert.kind == kind]
+        if firing:
+            text = f"{_sentences(firing)}; {_consequence(seen, kind)}"
+            told.append(Condition(type_, TRUE, kind, fitted(text, 4096)))
+        elif kind == STALENESS and seen.monitoring.staleness is not None and seen.stable is not None:
+            told.append(Condition(type_, FALSE, "Fresh", _freshness(seen, seen.monitoring.staleness.max_age_seconds)))
+        elif kind == QUALITY and seen.found is not None and seen.found.quality.labels:
+            told.append(_quality(seen))
+    return told
+
+
+def events(before: Sequence[Recorded], after: Sequence[Condition], stable: str | None) -> list[Event]:
+    """Return what is told of conditions that came true, or are it no more. before: those of the status. stable: what serves."""
+    held = {one.type: one.status == TRUE for one in before if one.type in TYPES}
+    told = []
+    for condition in after:
+        if condition.type not in TYPES:
+            continue
+        was = held.pop(condition.type, False)
+        if condition.status == TRUE and not was:
+            told.append(Event("Warning", condition.type, fitted(condition.message, 1000)))
+        elif was and condition.status != TRUE:
+            told.append(Event("Normal", f"{condition.type}Resolved", fitted(condition.message, 1000)))
+    gone = [type_ for type_, was in held.items() if was]
+    text = f"no alert says so of {stable}, which serves" if stable is not None else "no version serves any more"
+    return [*told, *(Event("Normal", f"{type_}Resolved", text) for type_ in gone)]
+
+
+def next_step(seen: Seen) -> str | None:
+    """Return what the loop does next, and when; None where nothing is to come."""
+    retrain, job = seen.monitoring.retrain, seen.job
+    if any(alert.kind == DATA_QUALITY for alert in seen.alerts):
+        return "stop and look: while something is wrong with the data, no alert starts a run"
+    kinds = set(retrain.alerts) if retrain is not None else set()
+    acting = [alert for alert in seen.alerts if alert.kind in kinds]
+    if acting and retrain is not None and job is not None:
+        name = retrain.training_job
+        waiting = {one.id: one for one in job.pending_triggers}
+        held = next((waiting[alert.id] for alert in acting if alert.id in waiting), None)
+        if job.current_run is not None:
+            return f"TrainingJob {name}: run {job.current_run.number} is in progress"
+        if held is not None:
+            return fitted(f"TrainingJob {name} waits: {held.message}", 1024)
+        if seen.coming is not None:
+            return f"{seen.coming} is being rolled out"
+        answers = (run for run in job.runs if any(alert.id in run.triggers for alert in acting))
+        answer = next(answers, None)
+        if answer is not None:
+            return f"nothing: run {answer.number} of TrainingJob {name} answered, and ended {answer.outcome}"
+        return f"TrainingJob {name} decides: kubectl -n {seen.namespace} describe trainingjobs.modelmill.dev {name}"
+    if seen.alerts:
+        return "nothing by itself: see the conditions"
+    soonest = min(seen.found.findings, key=lambda one: one.fires_at, default=None) if seen.found is not None else None
+    if soonest is None:
+        return None
+    if seen.engine == "Embedded":
+        when = timestamp(datetime.fromtimestamp(soonest.fires_at, UTC))
+        return f"{soonest.kind} is told as an alert at {when} if it lasts"
+    return f"{soonest.kind} is told as an alert by Prometheus if it lasts {soonest.lasting:.0f} s"
+
+
+def _numbers(seen: Seen) -> MonitoringStatus:
+    found, observed = seen.found, seen.observed
+    if found is None or observed is None or observed.moment is None or not observed.heard:
+        return MonitoringStatus(state="Unknown")
+    verdict = found.verdict
+    worst, prediction = verdict.worst, verdict.prediction
+    trained = observed.history.reference.trained
+    return MonitoringStatus(
+        state="Unknown",
+        measured_time=timestamp(observed.moment),
+        rows=int(verdict.rows),
+        worst_feature=fitted(worst.name, 128) if worst is not None else None,
+        value=_index(worst.index) if worst is not None else None,
+        share=f"{verdict.share:.2f}" if verdict.drifted is not None else None,
+        prediction=_index(prediction.index) if prediction is not None and prediction.shifted is not None else None,
+        problems=tuple(fitted(f"{one.feature}: {one.message}", 256) for one in verdict.problems[:MAX_PROBLEMS]),
+        quality=_quality_status(seen, found, observed.history.rings[QUALITY_RING].total(observed.moment.timestamp())),
+        trained_time=timestamp(datetime.fromtimestamp(trained, UTC)) if trained else None,
+    )
+
+
+def _index(value: float) -> str:
+    return f"{max(value, 0.0):.3f}"
+
+
+def _quality_status(seen: Seen, found: Evaluation, counts: Counts) -> QualityStatus | None:
+    quality = found.quality
+    if not quality.labels or quality.error is None:
+        return None
+    predictions = counts.get((c.PREDICTIONS,), 0.0)
+    delays = counts.get((c.DELAY, "count"), 0.0)
+    return QualityStatus(
+        labels=int(quality.labels),
+        coverage=f"{min(quality.labels / predictions, 1.0):.0%}" if predictions else None,
+        delay=f"{counts.get((c.DELAY, 'sum'), 0.0) / delays:.0f}s" if delays else None,
+        error=f"{quality.error:.4g}",
+        limit=f"{quality.limit:.4g}" if quality.limit is not None else None,
+        metrics={name: f"{value:.4g}" for name, value in metrics_of(counts).items()} or None,
+    )
+
+
+def metrics_of(counts: Counts) -> dict[str, float]:
+    """Return the metrics of the labels of a window: of a classifier, or of a regression."""
+    scored = counts.get((c.LABEL, "scored"), 0.0)
+    if scored:
+        squared = counts.get((c.ERROR, "squared"), 0.0)
+        return {"mae": counts.get((c.ERROR, "absolute"), 0.0) / scored, "rmse": (squared / scored) ** 0.5}
+    right, wrong = counts.get((c.LABEL, "correct"), 0.0), counts.get((c.LABEL, "wrong"), 0.0)
+    found = {"accuracy": right / (right + wrong)} if right + wrong else {}
+    return {**found, **_of_cells(counts), **_calibration(counts)}
+
+
+def _of_cells(counts: Counts) -> dict[str, float]:
+    """Return macro F1 and the balanced error of the confusion matrix, over the classes that were a label."""
+    cells = {key[1:]: value for key, value in counts.items() if key[0] == c.CELL and value}
+    actual = sorted({truth for _, truth in cells})
+    if not actual:
+        return {}
+    scores, recalls = [], []
+    for name in actual:
+        hit = cells.get((name, name), 0.0)
+        of_class = sum(value for (_, truth), value in cells.items() if truth == name)
+        said = sum(value for (guess, _), value in cells.items() if guess == name)
+        recalls.append(hit / of_class)
+        scores.append(2 * hit / (of_class + said))
+    return {"f1": sum(scores) / len(scores), "balanced_error": 1 - sum(recalls) / len(recalls)}
+
+
+def _calibration(counts: Counts) -> dict[str, float]:
+    """Return the expected calibration error over ten bins of the predicted class's probability (Guo et al. 2017, eq. 3).
+
+    The probability of a bin is taken to be its middle.
+    """
+    bins: dict[str, dict[str, float]] = {}
+    for key, value in counts.items():
+        if key[0] == c.CONFIDENCE and len(key) == 3 and key[1].isdecimal():
+            bins.setdefault(key[1], {})[key[2]] = value
+    total = sum(sum(one.values()) for one in bins.values())
+    if not total:
+        return {}
+    gaps = (abs(one.get("correct", 0.0) - (int(name) + 0.5) / 10 * sum(one.values())) for name, one in bins.items())
+    return {"calibration_error": sum(gaps) / total}
+
+
+def _coarse(status: MonitoringStatus) -> tuple[Any, ...]:
+    """Return what is told at once when it changes."""
+    kinds = tuple(one.partition(":")[0] for one in status.problems)
+    told = (status.state, status.engine, status.next, status.fine_revision, status.worst_feature)
+    return (*told, kinds, status.measured_time is None)
+
+
+def _is_old(seen: Seen, before: MonitoringStatus) -> bool:
+    """Tell whether the numbers are of a slot that is over."""
+    observed = seen.observed
+    if observed is None or observed.moment is None or before.measured_time is None:
+        return False
+    ring = observed.history.rings[DRIFT_RING]
+    measured = parse_timestamp(before.measured_time).timestamp()
+    return ring.number(measured) != ring.number(observed.moment.timestamp())
+
+
+def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
+    monitoring, found = seen.monitoring, seen.found
+    drift = monitoring.drift
+    if seen.stable is None:
+        return Condition(DRIFT_DETECTED, UNKNOWN, "NoStableVersion", "nothing is measured before a version serves")
+    firing = [alert for alert in seen.alerts if alert.kind in (DRIFT, SKEW)]
+    if firing:
+        kind = SKEW if all(alert.kind == SKEW for alert in firing) else DRIFT
+        text = f"{_sentences(firing)}; {seen.stable} keeps serving; {_consequence(seen, kind)}"
+        return Condition(DRIFT_DETECTED, TRUE, kind, fitted(text, 4096))
+    if not seen.answers:
+        text = f"nothing is measured while no pod of {seen.stable} is ready"
+        return Condition(DRIFT_DETECTED, UNKNOWN, "NoReadyPods", text)
+    if found is None or seen.observed is None or not seen.observed.heard:
+        return Condition(DRIFT_DETECTED, UNKNOWN, "NotMeasured", f"no pod of {seen.stable} has told its counts yet")
+    verdict = found.verdict
+    if found.judged_from is not None:
+        when = timestamp(datetime.fromtimestamp(found.judged_from, UTC))
+        last = "" if verdict.problems else f", at {when} if nothing more comes"
+        text = (
+            f"something was wrong with the data within the last {drift.window_seconds} s: drift and quality are judged again "
+            f"when a whole window is free of that{last}"
+        )
+        return Condition(DRIFT_DETECTED, UNKNOWN, DATA_SUSPECT, text)
+    if not verdict.rows and not verdict.features:
+        text = f"the artifact of {seen.stable} has no reference of its training data to compare with"
+        return Condition(DRIFT_DETECTED, UNKNOWN, "NoReference", text)
+    if not verdict.rows:
+        text = f"no row came to {seen.stable} within {drift.window_seconds} s"
+        return Condition(DRIFT_DETECTED, UNKNOWN, "NoData", text)
+    if verdict.drifted is None:
+        text = (
+            f"{status.rows} rows within {drift.window_seconds} s are too few to judge by: {drift.min_rows} are needed "
+            "(drift.minRows); a longer drift.windowSeconds has more"
+        )
+        return Condition(DRIFT_DETECTED, UNKNOWN, "InsufficientData", text)
+    if any(one.kind in (DRIFT, SKEW) for one in found.findings):
+        text = f"it has drifted, and not for {drift.lasting_seconds} s yet"
+        return Condition(DRIFT_DETECTED, FALSE, "Pending", text)
+    text = (
+        f"less than {drift.min_share} of the importance of the features of {seen.stable} has shifted, and the prediction has "
+        f"not; a shift is a PSI above {drift.psi_threshold} over {drift.window_seconds} s"
+    )
+    return Condition(DRIFT_DETECTED, FALSE, "NoDrift", text)
+
+
+def _quality(seen: Seen) -> Condition:
+    assert seen.found is not None
+    least = seen.monitoring.quality.min_labels
+    quality = seen.found.quality
+    if quality.limit is None:
+        text = "the version has no figures of its hold-out to compare with: set spec.monitoring.quality.maximum"
+        return Condition(QUALITY_DEGRADED, UNKNOWN, "NoReference", text)
+    if quality.worse is None:
+        text = f"fewer than {least} labels within {seen.monitoring.quality.window_seconds} s: too few to judge by"
+        return Condition(QUALITY_DEGRADED, UNKNOWN, "InsufficientData", text)
+    text = f"the error of the labelled predictions is not significantly above {quality.limit:.4g}"
+    return Condition(QUALITY_DEGRADED, FALSE, "NotWorse", text)
+
+
+def _freshness(seen: Seen, most: int) -> str:
+    """Return how old the version is, and when it is too old."""
+    observed = seen.observed
+    trained = observed.history.reference.trained if observed is not None else None
+    if trained is None:
+        return f"no alert says that {seen.stable} is older than {most} s"
+    begun, over = (timestamp(datetime.fromtimestamp(one, UTC)) for one in (trained, trained + most))
+    return f"{seen.stable} was trained at {begun}, and is too old at {over}"
+
+
+def _sentences(alerts: Sequence[Alert]) -> str:
+    text = "; ".join(_sentence(alert) for alert in alerts[:MAX_NAMED])
+    more = f" and {len(alerts) - MAX_NAMED} more" if len(alerts) > MAX_NAMED else ""
+    return f"{text}{more}"
+
+
+def _sentence(alert: Alert) -> str:
+    """Return the alert in words: its summary, or its name with what it is about."""
+    if alert.message:
+        return alert.message.rstrip(".")
+    about = f" of {alert.feature}" if alert.feature else ""
+    return f"{alert.name}{about}: {alert.value or 'no value told'}"
+
+
+def _consequence(seen: Seen, kind: str) -> str:
+    retrain = seen.monitoring.retrain
+    if kind == DATA_QUALITY:
+        return "stop and look: nothing is retrained on such data"
+    if kind == ERRORS:
+        return "no training mends that"
+    if retrain is None:
+        return "nothing is retrained, since spec.monitoring.retrain is not set"
+    if kind not in retrain.alerts:
+        return f"nothing is retrained, since spec.monitoring.retrain.alerts lacks {kind}"
+    name, namespace = retrain.training_job, seen.namespace
+    return f"what TrainingJob {name} does: kubectl -n {namespace} describe trainingjobs.modelmill.dev {name}"
