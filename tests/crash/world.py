@@ -173,7 +173,8 @@ class World:
         """Kill the operator, and start another one at once."""
         if self.operator.alive:
             self.operator.kill()
-        since = self._version_before(self.behind) if self.behind is not None else None
+        first = not self._versions
+        since = None if self.behind is None or first else self._version_before(self.behind)
         self.operator = self.make_operator(self, since)
 
     def _version_before(self, seconds: float) -> int:

@@ -29,7 +29,7 @@ def kube() -> Kube:
 
 @pytest.fixture(scope="module", autouse=True)
 def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Modules with `ALONE = True` kill what all share: they run while no other does."""
+    """Modules with `ALONE = True` kill what all share, or take most of its CPU: they run while no other does."""
     alone = bool(getattr(request.module, "ALONE", False))
     with (Path(tempfile.gettempdir()) / "modelmill-e2e-turn.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)

@@ -15,6 +15,7 @@ from tests.support.cluster import Cluster
 from tests.support.lines import inference_service, predict, release, table, training_job
 from tests.support.open_loop import Running
 
+ALONE = True
 MODEL = "grown"
 TOOL = Path(__file__).parents[2] / "hack" / "cluster"
 RATE, REQUESTS = 200, 200 * 600
