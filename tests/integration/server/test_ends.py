@@ -151,9 +151,9 @@ def unfolding(folder: Path, shape: tuple[int, ...]) -> Path:
 @pytest.mark.parametrize("batching", ["off", "on"])
 def test_call_that_does_not_return_is_answered(tmp_path: Path, launch: Launcher, batching: str) -> None:
     folder = write_predictor(tmp_path / "a", predict=f"{SLOW}{WRONG}time.sleep(600)\n{DOUBLED}")
-    server = launch(folder, ALLOW_PYTHON="1", REQUEST_SECONDS="1", BATCHING=batching)
+    server = launch(folder, ALLOW_PYTHON="1", REQUEST_SECONDS="3", BATCHING=batching)
     late = server.post("/invocations", {"instances": [[7.0]]})
-    assert (late.status, late.json()) == (504, {"error": "the model did not answer within 1 s"})
+    assert (late.status, late.json()) == (504, {"error": "the model did not answer within 3 s"})
     assert server.post("/invocations", ROW).json() == {"predictions": [4.0]}
     assert server.metric("modelmill_requests_total", code="504") == 1
     assert server.process.poll() is None
