@@ -16,7 +16,7 @@ from typing import Final
 MOST: Final = 1_000_000
 MOST_RANKED: Final = 10_000
 _NEGLIGIBLE: Final = 1e-17  # of a sum: later terms change no digit of it
-_FAR: Final = 100  # standard deviations: what is farther off has the probability 0 of a float
+_FAR: Final = Fraction(100)  # standard deviations: what is farther off has the probability 0 of a float
 
 
 @dataclass(frozen=True, slots=True)
