@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 
 from modelmill.api.resources import INFERENCE_SERVICES, MODEL_VERSIONS, TRAINING_JOBS
+from modelmill.contracts.counts import COUNTS_KEY, decode
 from modelmill.kube.objects import Resource
 from modelmill.kube.resources import (
     CONFIG_MAPS,
@@ -16,6 +18,7 @@ from modelmill.kube.resources import (
     PROMETHEUS_RULES,
     SERVICES,
 )
+from tests.crash.faults import Write
 from tests.crash.oracles import play
 from tests.crash.scenarios import (
     Scenario,
@@ -125,6 +128,41 @@ def test_nothing_is_mirrored_to_a_strangers_service() -> None:
     outcome = play(Scenario("shadow without", shadow_without_its_service, publishes, 2000))
     assert outcome.problems == []
     assert "cars-2" in str(outcome.end["InferenceService ml/cars"]["status"]["stable"])
+
+
+COUNTS = "cars-modelmill-counts"
+
+
+async def counted_without_its_config_map(world: World) -> None:
+    """What was counted changes every few seconds; nobody looks at the name for half an hour."""
+    monitoring = {"engine": "Embedded", "drift": {"windowSeconds": 60}}
+    world.surroundings.values.told = True
+    world.api.create(CONFIG_MAPS, {"metadata": {"name": COUNTS, "namespace": "ml"}, **BODIES[CONFIG_MAPS]})
+    world.api.create(TRAINING_JOBS, training_job())
+    world.api.create(INFERENCE_SERVICES, inference_service(monitoring=monitoring))
+    await world.until(lambda: told(world, INFERENCE_SERVICES), "it is told")
+    for _ in range(1800):
+        await world.second()
+        assert "ConfigMap ml/cars-modelmill-counts belongs to somebody else" in told(world, INFERENCE_SERVICES)
+    assert world.api.get(CONFIG_MAPS, "ml", COUNTS)["data"] == {"theirs": "text"}
+    world.api.delete(CONFIG_MAPS, "ml", COUNTS)
+    await world.until(lambda: world.api.find(CONFIG_MAPS, COUNTS), "what was counted is kept")
+    assert decode(world.api.get(CONFIG_MAPS, "ml", COUNTS)["data"][COUNTS_KEY]).rings
+    await world.until(lambda: not told(world, INFERENCE_SERVICES), "nothing is told any more")
+
+
+def test_counts_whose_name_is_taken_are_tried_less_and_less_often_however_they_change() -> None:
+    tries = []
+
+    def strike(world: World, write: Write) -> None:
+        if write.name == COUNTS and not tries[8:]:
+            tries.append(world.clock())
+
+    outcome = play(Scenario("counts of a stranger", counted_without_its_config_map, publishes, 3600), strike)
+    assert outcome.problems == []
+    waits = [(later - one).total_seconds() for one, later in pairwise(tries)]
+    assert len(waits) == 8
+    assert all(wait >= 2**failures / 2 for failures, wait in enumerate(waits)), waits
 
 
 async def search_with_a_taken_name(world: World) -> None:

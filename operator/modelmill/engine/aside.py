@@ -2,7 +2,7 @@
 
 A parent is planned for many reasons, and what a person must mend is not mended by any of them: a refused child has a back-off
 of its own, during which it counts as refused without being asked for. A child that is wanted in another way is tried at once,
-and so is one whose name an object had that has changed.
+but one whose content changes by itself, and so is one whose name an object had that has changed.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Asides:
         for write, manifest in writes:
             child, wanted = self._child_of(manifest), self._sketch(manifest)
             before = self._refused.get(parent["metadata"]["uid"], {}).get(child)
-            if before is not None and before.wanted != wanted:
+            if before is not None and before.wanted != wanted and not aside.changing:
                 before = None
             if before is not None and before.seconds:
                 return replace(before, aside=aside, tried=False)

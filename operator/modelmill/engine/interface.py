@@ -54,11 +54,13 @@ class Aside:
 
     apply, create: as in `Plan`, one after the other: one that is refused keeps those behind it from being made, and no others.
     condition: type of the condition that says whether they work, which is False while one of them is refused; empty for none.
+    changing: whether what they hold changes by itself, as counts do: then that alone has no refused one tried sooner.
     """
 
     apply: Sequence[Manifest] = ()
     create: Sequence[Manifest] = ()
     condition: str = ""
+    changing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

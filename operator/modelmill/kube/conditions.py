@@ -14,10 +14,10 @@ TRUE = "True"
 FALSE = "False"
 UNKNOWN = "Unknown"
 MAX_MESSAGE = 4000
-EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
 MOST_OFFSET = timedelta(hours=99, minutes=99)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
-"""Bounds of the times that are read: what a plan adds to them stays in the years of `datetime`."""
+"""Bounds of the times that are read: what a plan adds to them, or takes away, stays in the years of `datetime`."""
 _LOOSE = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)t(?P<time>\d\d:\d\d:\d\d)(.\d+)?(z|(?P<sign>[-+])(?P<hours>\d\d):(?P<minutes>\d\d))",
     re.ASCII | re.IGNORECASE,

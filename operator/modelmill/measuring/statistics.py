@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from statistics import NormalDist
 from typing import Final
 
 MOST: Final = 1_000_000
 MOST_RANKED: Final = 10_000
 _NEGLIGIBLE: Final = 1e-17  # of a sum: later terms change no digit of it
+_FAR: Final = Fraction(100)  # standard deviations: what is farther off has the probability 0 of a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,12 @@ def lower_share_tail(right: float, count: float, right_stable: float, count_stab
     Wald's test of p - ratio * q = 0 on shares with one success and one failure added to each (Agresti and Caffo 2000), which
     keeps its level with a few dozen observations.
     """
-    p, q = (right + 1) / (count + 2), (right_stable + 1) / (count_stable + 2)
-    variance = p * (1 - p) / (count + 2) + ratio * ratio * q * (1 - q) / (count_stable + 2)
-    return normal_tail((ratio * q - p) / math.sqrt(variance))
+    n, m = Fraction(count) + 2, Fraction(count_stable) + 2
+    # From 2**53 on a float does not tell one more or less, so that a share with one failure would be 1.
+    p, q, bound = (Fraction(right) + 1) / n, (Fraction(right_stable) + 1) / m, Fraction(ratio)
+    difference = bound * q - p
+    variance = p * (1 - p) / n + bound**2 * q * (1 - q) / m
+    return normal_tail(math.copysign(math.sqrt(min(difference**2 / variance, _FAR**2)), difference))
 
 
 def mean_tail(sums: Errors, bound: float) -> float:

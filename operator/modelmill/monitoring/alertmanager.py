@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from modelmill.api.base import Alert
 from modelmill.api.fingerprint import short_hash
@@ -22,13 +22,18 @@ FIRING = "firing"
 RESOLVED = "resolved"
 KIND_LABEL = "modelmill_kind"
 MAX_TEXT = 4096
+FIRST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""No alert began or ended before: senders write the year 1 where they have no time."""
+AHEAD: Final = timedelta(minutes=5)
+"""How far the clock of a sender may be ahead. As far before the start of an alert rows count as new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One alert of a notification. `id` is the identity of the episode, `fingerprint` that of its labels.
 
-    Times are UTC with whole seconds. ends_at: of a resolved one, if it is told.
+    Times are UTC with whole seconds. ends_at: of a resolved one, if it is told. believed: whether the start is the one that was
+    told; otherwise it is the time at which the notice was heard.
     """
 
     firing: bool
@@ -38,6 +43,7 @@ class Notice:
     annotations: Mapping[str, str]
     fingerprint: str | None = None
     ends_at: str | None = None
+    believed: bool = True
 
     @property
     def kind(self) -> str | None:
@@ -80,15 +86,15 @@ class NotificationError(ValueError):
     """A body that is no notification; the text says why."""
 
 
-def parse(body: bytes) -> Notification:
-    """Return the notification. Raises NotificationError when the body is no JSON object with a list `alerts`."""
+def parse(body: bytes, now: datetime) -> Notification:
+    """Return the notification that is heard now. Raises NotificationError for what is no JSON object with a list `alerts`."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise NotificationError(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("alerts"), list):
         raise NotificationError("the body is no object with a list `alerts`")
-    notices = [_notice(raw) for raw in document["alerts"]]
+    notices = [_notice(raw, now) for raw in document["alerts"]]
     truncated = document.get("truncatedAlerts")
     return Notification(
         notices=tuple(notice for notice in notices if notice is not None),
@@ -97,14 +103,24 @@ def parse(body: bytes) -> Notification:
     )
 
 
-def _notice(raw: Any) -> Notice | None:
-    """Return one alert, or None when it has no readable status, labels or start."""
+def _notice(raw: Any, now: datetime) -> Notice | None:
+    """Return one alert, or None when it has no readable status, labels or start.
+
+    That it fires is true whatever the sender's clock says: a start that cannot be is the time at which it is heard. So is an
+    end that is to come, and one before all time where the start does not say which episode is over.
+    """
     if not isinstance(raw, dict) or raw.get("status") not in (FIRING, RESOLVED):
         return None
     labels = _texts(raw.get("labels"))
-    moment, ended = _moment(raw.get("startsAt")), _moment(raw.get("endsAt"))
-    if moment is None:
+    told, ended = _moment(raw.get("startsAt")), _moment(raw.get("endsAt"))
+    if told is None:
         return None
+    believed = FIRST_TIME <= told <= now + AHEAD
+    moment = told if believed else now
+    if ended is None or ended < FIRST_TIME:
+        ended = None if believed else now
+    elif ended > now + AHEAD:
+        ended = now
     fingerprint = raw.get("fingerprint")
     if not isinstance(fingerprint, str) or not fingerprint:
         fingerprint = short_hash(labels)
@@ -116,6 +132,7 @@ def _notice(raw: Any) -> Notice | None:
         annotations=_texts(raw.get("annotations")),
         fingerprint=short_hash(fingerprint),
         ends_at=timestamp(ended) if ended is not None else None,
+        believed=believed,
     )
 
 

@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +27,7 @@ from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
 from modelmill.engine.bodies import READ_SECONDS, read_body
 from modelmill.engine.errors import ApiError, Conflict, Invalid, NotFound
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
-from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
+from modelmill.monitoring.alertmanager import Notice, Notification, NotificationError, parse
 
 PATH = "/alerts"
 MAX_BODY = 1024 * 1024
@@ -79,13 +80,20 @@ class AlertIntake:
     token_file: holds the bearer token; read at each request, so that it may be rotated. Missing or empty: nothing is taken.
     From it follows a token for each namespace (`namespace_token`), for an Alertmanager that a tenant configures: with that
     one only objects of that namespace can be named.
-    namespaces: those that the operator watches; empty means all.
+    namespaces: those that the operator watches; empty means all. clock: the time, aware UTC.
     """
 
-    def __init__(self, objects: Objects, token_file: Path, namespaces: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        token_file: Path,
+        namespaces: Collection[str] = (),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._objects = objects
         self._token_file = token_file
         self._namespaces = frozenset(namespaces)
+        self._clock = clock
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer 200 when every alert is recorded or of no use, 503 to be sent it again, 401, 403 and 413 as they say."""
@@ -99,7 +107,7 @@ class AlertIntake:
         if body is None:
             return _refuse(413, f"the body is larger than {MAX_BODY} bytes: set max_alerts of the receiver")
         try:
-            notification = parse(body)
+            notification = parse(body, self._clock())
         except NotificationError as error:
             _ignore("malformed", error=str(error))
             return web.json_response({"error": str(error)[:200]})
@@ -110,10 +118,7 @@ class AlertIntake:
             return _refuse(
                 403, f"the token is that of namespace {sender.namespace}, and an alert names another one, or none"
             )
-        if notification.malformed:
-            _ignore("malformed", notification.malformed)
-        if notification.truncated:
-            _ignore("truncated", notification.truncated)
+        _tell_of(notification)
         failed = False
         for target, notices in self._by_target(notification.notices).items():
             failed |= not await self._record(target, notices)
@@ -253,6 +258,18 @@ def _of_another_version(stable: str | None, notice: Notice) -> str | None:
 def _is_name(text: str) -> bool:
     """Tell whether the text can be an object's name: in a URL path it must not reach anything else."""
     return len(text) <= 253 and _NAME.fullmatch(text) is not None
+
+
+def _tell_of(notification: Notification) -> None:
+    """Count and log what a notification has that is not as it should be."""
+    if notification.malformed:
+        _ignore("malformed", notification.malformed)
+    if notification.truncated:
+        _ignore("truncated", notification.truncated)
+    doubted = [notice for notice in notification.notices if not notice.believed]
+    if doubted:
+        name = doubted[0].labels.get("alertname", "")
+        log.warning("alert has a start that cannot be; it counts from now", count=len(doubted), alert=name)
 
 
 def _refuse(code: int, why: str) -> web.Response:

@@ -26,7 +26,6 @@ from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.contracts.counts import COUNTS_KEY, DRIFT_RING, History, decode, encode
 from modelmill.contracts.verdict import Holdout
 from modelmill.engine.deployments import pods_of_deployment
-from modelmill.engine.errors import NameConflict
 from modelmill.engine.interface import Aside, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
@@ -137,7 +136,7 @@ def plan(
     return Contribution(
         aside=[
             *rules,
-            *([Aside([counts], condition=READY)] if counts is not None else []),
+            *([Aside([counts], condition=READY, changing=True)] if counts is not None else []),
         ],
         keep=[(CONFIG_MAPS, counts_name(service.name))] if stable is not None and counts is None else [],
         status=_fields(status),
@@ -162,7 +161,6 @@ def build_counts(
     if observed is None or found is None or not observed.heard or not _slot_began(observed.history, kept):
         return None
     history = replace(observed.history, memory=found.memory.document())
-    taken = any((one.type, one.reason) == (READY, NameConflict.__name__) for one in service.status.conditions)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -171,8 +169,7 @@ def build_counts(
             "namespace": service.namespace,
             "labels": {MANAGED_BY_LABEL: MANAGED_BY, SERVICE_LABEL: service.name},
         },
-        # What is refused for its name is tried less and less often only while it is the same.
-        "data": {COUNTS_KEY: "" if taken else encode(history)},
+        "data": {COUNTS_KEY: encode(history)},
     }
 
 

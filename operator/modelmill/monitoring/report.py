@@ -28,14 +28,15 @@ FIELDS: Final = ("report",)
 KINDS: Final = (DRIFT, SKEW, DATA_QUALITY)
 """Of the alerts that a page is made for."""
 PAUSE: Final = timedelta(minutes=10)
-"""Shortest time between the beginnings of two pages that alerts ask for; what comes meanwhile is told by the next one."""
+"""Shortest time from the beginning of a page to that of one that alerts ask for; what comes meanwhile is told by that one."""
 DEADLINE: Final = timedelta(minutes=15)
 """Longest time that a page is waited for; its Job ends before, and its own words are then known."""
 JOB_KEPT: Final = timedelta(minutes=5)
 KEPT: Final = 256
 """How much of the annotation is kept and compared."""
 SOON: Final = 0.1
-WAITS: Final = "a report waits: no version serves yet"
+WAITS: Final = "a report waits"
+"""Begins the message about one that is not begun."""
 MOST_NAMED: Final = 4
 
 
@@ -89,7 +90,7 @@ def _next(view: View, known: ReportStatus) -> _Step:
     by_hand = bool(text) and text != known.annotation
     new = [one for one in view.service.status.alerts if one.kind in KINDS and one.id not in known.alerts]
     if not by_hand and not new:
-        return _Step(replace(known, message=None) if known.message == WAITS else known)
+        return _Step(replace(known, message=None) if (known.message or "").startswith(WAITS) else known)
     monitoring, stable = view.service.spec.monitoring, view.service.status.stable
     answered = replace(known, annotation=text) if by_hand else known
     if monitoring is None:
@@ -99,12 +100,10 @@ def _next(view: View, known: ReportStatus) -> _Step:
             else _Step(known)
         )
     if stable is None:
-        return _Step(replace(known, message=WAITS))
-    if not by_hand and known.job is not None:
-        left = (parse_timestamp(known.job.start_time) + PAUSE - view.now).total_seconds()
-        # A start that is to come was written by somebody else.
-        if 0 < left <= PAUSE.total_seconds():
-            return _Step(known, waits=[left])
+        return _Step(replace(known, message=f"{WAITS}: no version serves yet"))
+    paused = _paused(known, new, view.now) if not by_hand else None
+    if paused is not None:
+        return paused
     answered = replace(answered, alerts=(*known.alerts, *(one.id for one in new)))
     version = view.version
     artifact = version.spec.artifact if version is not None else None
@@ -126,6 +125,20 @@ def _next(view: View, known: ReportStatus) -> _Step:
     )
     # The Job is made when this is on record: whoever takes over in between makes the same one.
     return _Step(replace(answered, job=run, message=None), waits=[SOON])
+
+
+def _paused(known: ReportStatus, new: Sequence[Alert], now: datetime) -> _Step | None:
+    """Return that the page of alerts waits, None when it does not."""
+    if known.job is None:
+        return None
+    due = parse_timestamp(known.job.start_time) + PAUSE
+    left = (due - now).total_seconds()
+    # A start that is to come was written by somebody else.
+    if not 0 < left <= PAUSE.total_seconds():
+        return None
+    minutes = PAUSE // timedelta(minutes=1)
+    words = f"{WAITS} until {timestamp(due)}, {minutes} minutes after the one before: {_named(new)}"
+    return _Step(replace(known, message=fitted(words, 2000)), waits=[left])
 
 
 def _named(alerts: Sequence[Alert]) -> str:

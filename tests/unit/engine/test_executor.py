@@ -531,6 +531,22 @@ async def test_a_refused_child_is_tried_again_when_it_is_due_or_wanted_in_anothe
     assert told(world) is None
 
 
+async def test_a_refused_child_whose_content_changes_by_itself_waits_all_the_same_and_is_made_as_it_is_wanted_then(
+    world: World,
+) -> None:
+    world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
+    tries = []
+    for replicas in range(2, 22):
+        (refused,) = await world.refused(Plan(status={}, aside=[Aside([level(replicas=replicas)], changing=True)]))
+        tries.append(refused.tried)
+    assert tries == [True, *[False] * 19]
+    assert [one.reason for one in world.recorder.events] == ["NameConflict"]
+    del world.api.objects["deployments", "ml", "d"]
+    list(world.executor.waiting_for(DEPLOYMENTS, level()))
+    assert await world.refused(Plan(status={}, aside=[Aside([level(replicas=99)], changing=True)])) == []
+    assert world.api.find(DEPLOYMENTS, "d")["spec"]["replicas"] == 99
+
+
 async def test_what_follows_a_refused_child_of_the_same_aside_is_not_made(world: World) -> None:
     world.api.put(DEPLOYMENTS, {"metadata": TAKEN})
     await world.execute(Plan(status={}, aside=[Aside(apply=[level(), level("e")], create=[JOB])]))

@@ -144,7 +144,7 @@ def test_of_an_alert(name: str, feature: str, value: str, summary: str) -> None:
     labels = {"alertname": name, "modelmill_kind": "Drift", "feature": feature, "model_version": feature}
     alert = {"status": "firing", "labels": labels, "startsAt": "2026-01-02T03:04:05Z"}
     body = {"alerts": [{**alert, "annotations": {"summary": summary, "value": value}}]}
-    (notice,) = parse(json.dumps(body).encode()).notices
+    (notice,) = parse(json.dumps(body).encode(), o.NOW).notices
     recorded = notice.recorded()
     check([recorded.name, recorded.feature or "", recorded.version or "", recorded.value or ""], 128)
     check(recorded.message or "", 1024)

@@ -30,7 +30,8 @@ PLAIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 )
 def test_every_time_that_the_api_server_takes_is_one_to_reckon_with(text: str, moment: datetime) -> None:
     assert parse_timestamp(text) == moment
-    assert timestamp(parse_timestamp(text) + timedelta(days=36_500))
+    for century in (timedelta(days=36_500), timedelta(days=-36_500)):
+        assert timestamp(parse_timestamp(text) + century)
 
 
 @pytest.mark.parametrize("text", ["", "None", "today", "2026-01-02", "2026-01-02T03:04:05", "2026-13-02T03:04:05Z"])

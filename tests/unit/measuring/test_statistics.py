@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from decimal import Decimal, localcontext
 from itertools import combinations
 
 import pytest
@@ -24,7 +25,10 @@ from modelmill.measuring.statistics import (
     rate_ratio_tail,
 )
 
+EXACT = 2**53
+"""From here on a float does not tell a count from the next one."""
 COUNTS = st.floats(0, 1e15) | st.integers(0, 60).map(float)
+EXTREME = st.integers(0, 60) | st.integers(EXACT - 60, EXACT + 60) | st.floats(1e15, 1e300)
 
 
 @given(st.integers(1, 400), st.data(), st.floats(0, 1))
@@ -95,6 +99,33 @@ def test_one_value_or_no_spread_is_told_apart() -> None:
 def test_share_that_is_much_lower_is_evidence() -> None:
     assert lower_share_tail(95, 100, 95, 100, 1) == pytest.approx(0.5)
     assert lower_share_tail(60, 100, 95, 100, 1) < 1e-6
+
+
+@given(EXTREME, EXTREME, EXTREME, EXTREME, st.sampled_from([0.0, 0.5, 0.95, 1.0, 1.05, 3.0]))
+def test_shares_of_extreme_counts_are_judged_as_with_a_thousand_digits(
+    one: float, two: float, three: float, four: float, ratio: float
+) -> None:
+    """As they come from pages of pods: as floats, and the right ones among all, or the wrong ones."""
+    (right, count), (right_stable, count_stable) = sorted(map(float, (one, two))), sorted(map(float, (three, four)))
+    for mine, other in ((right, right_stable), (count - right, right_stable), (right, count_stable - right_stable)):
+        found = lower_share_tail(mine, count, other, count_stable, ratio)
+        z = _wald(mine, count, other, count_stable, ratio)
+        assert found == pytest.approx(stats.norm.sf(z), rel=1e-9, abs=1e-300)
+
+
+def _wald(right: float, count: float, right_stable: float, count_stable: float, ratio: float) -> float:
+    with localcontext(prec=1000):
+        p, q = ((Decimal(a) + 1) / (Decimal(b) + 2) for a, b in ((right, count), (right_stable, count_stable)))
+        bound = Decimal(ratio)
+        variance = p * (1 - p) / (Decimal(count) + 2) + bound**2 * q * (1 - q) / (Decimal(count_stable) + 2)
+        return max(min(float((bound * q - p) / variance.sqrt()), 1e9), -1e9)
+
+
+def test_a_hundred_wrong_of_as_many_as_a_float_counts_are_evidence_against_none() -> None:
+    most = float(EXACT - 1)
+    assert lower_share_tail(most, most, most, most, 1) == 0.5
+    assert lower_share_tail(most - 100, most, most, most, 1) < 1e-15
+    assert lower_share_tail(most, most, most - 100, most, 1) > 1 - 1e-15
 
 
 @pytest.mark.parametrize("rows", [50, 200, 1000])

@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from pydantic import TypeAdapter
 from modelmill.api.base import Alert
 from modelmill.api.objects import status_manifest
 from modelmill.engine.errors import Conflict, Invalid, NotFound, Unreachable
+from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Resource
-from modelmill.monitoring.alertmanager import Notice, NotificationError, parse
+from modelmill.monitoring.alertmanager import AHEAD, FIRST_TIME, Notice, NotificationError, parse
 from modelmill.monitoring.intake import MAX_ALERTS, MAX_BODY, MAX_NOTICES, AlertIntake, namespace_token
 from tests.support.objects import training_job
 
@@ -33,13 +35,14 @@ JOB = ("trainingjobs", "ml", "fuel-economy")
 
 
 class ApiServer:
-    """Objects by (plural, namespace, name). `disturb` runs before each write, as another writer would."""
+    """Objects by (plural, namespace, name), and a clock. `disturb` runs before each write, as another writer would."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.reads = 0
         self.writes = 0
         self.down = False
+        self.now = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
         self.disturb: Callable[[dict[str, Any]], None] = lambda _: None
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
@@ -137,7 +140,7 @@ def token_file(tmp_path: Path) -> Path:
 @pytest.fixture
 async def http(api: ApiServer, token_file: Path) -> AsyncIterator[TestClient[Any, Any]]:
     app = web.Application()
-    app.router.add_post("/alerts", AlertIntake(api, token_file).handle)
+    app.router.add_post("/alerts", AlertIntake(api, token_file, clock=lambda: api.now).handle)
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -488,8 +491,9 @@ async def test_texts_are_on_one_line_and_can_be_sent(http: TestClient[Any, Any],
 @pytest.mark.parametrize(
     ("starts", "written"),
     [
-        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
         ("2026-11-20T20:52:25.999999+05:30", "2026-11-20T15:22:25Z"),
+        ("2026-11-20T23:05:00Z", "2026-11-20T23:05:00Z"),
     ],
 )
 async def test_a_start_is_written_as_the_schema_takes_it(
@@ -497,6 +501,57 @@ async def test_a_start_is_written_as_the_schema_takes_it(
 ) -> None:
     assert await post(http, notification(one(starts=starts))) == 200
     assert [alert["startsAt"] for alert in api.alerts(SERVICE)] == [written]
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends"),
+    [
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("1969-12-31T23:59:59Z", "2026-11-20T23:01:00Z"),
+        ("2026-11-20T23:30:00Z", "2026-11-20T23:40:00Z"),
+        ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z"),
+    ],
+)
+async def test_an_alert_whose_start_cannot_be_begins_when_it_is_heard_and_ends_when_that_is_told(
+    http: TestClient[Any, Any], api: ApiServer, starts: str, ends: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whose clock is wrong, Alertmanager's or the operator's, is not known: that it fires is true all the same."""
+    ids = set()
+    for _ in range(2):
+        assert await post(http, notification(one(starts=starts))) == 200
+        assert "a start that cannot be" in capfd.readouterr().out
+        (alert,) = api.alerts(SERVICE)
+        assert alert["startsAt"] == timestamp(api.now)
+        api.now += timedelta(minutes=1)
+        assert await post(http, notification(one(starts=starts))) == 200
+        assert api.alerts(SERVICE) == [alert], "a repetition is no other episode"
+        ids.add(alert["id"])
+        assert await post(http, notification({**one("resolved", starts=starts), "endsAt": ends})) == 200
+        assert api.alerts(SERVICE) == []
+    assert len(ids) == 2, "an episode that a run has answered is not the next one"
+
+
+@pytest.mark.parametrize("ends", ["2026-11-21T02:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_an_end_that_is_to_come_is_the_time_at_which_it_is_heard(
+    http: TestClient[Any, Any], api: ApiServer, ends: str
+) -> None:
+    """The clock of Prometheus is hours ahead: by the end its start has come, and is not the one that was recorded."""
+    starts = "2026-11-20T23:30:00Z"
+    await post(http, notification(one(starts=starts)))
+    api.now += timedelta(hours=1)
+    await post(http, notification({**one("resolved", starts=starts), "endsAt": ends}))
+    assert api.alerts(SERVICE) == []
+
+
+@pytest.mark.parametrize("ends", ["2026-11-20T20:00:00Z", "0001-01-01T00:00:00Z", "soon", None])
+async def test_an_end_before_the_start_ends_the_episode_of_that_start_and_no_other(
+    http: TestClient[Any, Any], api: ApiServer, ends: str | None
+) -> None:
+    await post(http, notification(one(starts="2026-11-20T22:00:00Z")))
+    await post(http, notification({**one("resolved"), "endsAt": ends}))
+    assert len(api.alerts(SERVICE)) == 1
+    await post(http, notification({**one("resolved", starts="2026-11-20T22:00:00Z"), "endsAt": ends}))
+    assert api.alerts(SERVICE) == []
 
 
 async def test_what_the_api_server_finds_invalid_is_not_sent_for_ever(
@@ -544,14 +599,17 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=12,
 )
+TIMES = ["2026-11-20T20:52:25.9Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
 alert_like = st.fixed_dictionaries(
     {},
     optional={
         "status": st.sampled_from(["firing", "resolved", "other"]) | json_values,
         "labels": st.dictionaries(st.sampled_from(["alertname", "namespace", "modelmill_kind", "feature"]), st.text()),
         "annotations": json_values,
-        "startsAt": st.sampled_from(["2026-11-20T20:52:25.9Z", "0001-01-01T00:00:00+14:00"]) | json_values,
-        "endsAt": st.sampled_from(["2026-11-20T20:52:25.9Z", "0001-01-01T00:00:00+14:00"]) | json_values,
+        "startsAt": st.datetimes(timezones=st.timezones()).map(datetime.isoformat)
+        | st.sampled_from(TIMES)
+        | json_values,
+        "endsAt": st.sampled_from(TIMES) | json_values,
         "fingerprint": json_values,
     },
 )
@@ -559,20 +617,22 @@ alert_like = st.fixed_dictionaries(
 
 @given(st.lists(alert_like | json_values, max_size=5))
 def test_any_alert_is_parsed_or_counted(alerts: list[Any]) -> None:
-    found = parse(json.dumps({"alerts": alerts}).encode())
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    found = parse(json.dumps({"alerts": alerts}).encode(), now)
     assert len(found.notices) + found.malformed == len(alerts)
     for notice in found.notices:
         if notice.kind is not None:
             recorded = status_manifest(notice.recorded())
             TypeAdapter(Alert).validate_python(recorded)
             assert all(text == "" or text.isprintable() for text in recorded.values())
+            assert FIRST_TIME <= parse_timestamp(recorded["startsAt"]) <= now + AHEAD
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", recorded["startsAt"])
 
 
 @given(st.binary(max_size=200))
 def test_any_body_is_parsed_or_refused(body: bytes) -> None:
     try:
-        parse(body)
+        parse(body, datetime(2026, 11, 20, tzinfo=UTC))
     except NotificationError:
         return
     assert "alerts" in json.loads(body)

@@ -203,6 +203,40 @@ def test_many_alerts_make_one_page_and_those_that_come_soon_after_another_one_la
     )
 
 
+@pytest.mark.parametrize("asked", ["alert", "word"])
+def test_what_an_alert_waits_for_is_told_until_it_is_over_or_has_its_page(asked: str) -> None:
+    """A person has asked for a page just before: the alert's comes ten minutes after that one's beginning."""
+    played = Played()
+    if asked == "word":
+        played.ask("before the meeting")
+    else:
+        played.alerts = [o.alert("a0")]
+    played.step(3)
+    played.end()
+    played.wait(timedelta(seconds=20))
+    played.step()
+    assert "message" not in played.report
+    due = timestamp(o.NOW + PAUSE)
+    for _ in range(2):
+        played.alerts += [o.alert("a1", feature="hp")]
+        played.step()
+        words = f"a report waits until {due}, 10 minutes after the one before: alerts fire: Drift hp"
+        assert played.report["message"] == words
+        before = played.report
+        played.wait(timedelta(minutes=1))
+        played.step()
+        assert played.report == before, "a wait is told once"
+        played.alerts.pop()
+        played.step()
+        assert "message" not in played.report, "nobody waits any more"
+    played.alerts += [o.alert("a1", feature="hp")]
+    played.step()
+    played.wait(PAUSE)
+    played.step(2)
+    assert played.report["job"]["reason"] == "alerts fire: Drift hp"
+    assert "message" not in played.report
+
+
 def test_a_word_does_not_wait_for_the_pause_and_answers_the_alerts_as_well() -> None:
     played = Played()
     played.alerts = [o.alert("a1")]

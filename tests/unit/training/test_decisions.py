@@ -69,13 +69,17 @@ def test_a_suspension_says_why_and_by_which_command_it_ends_and_so_does_its_end(
 
 def test_broken_data_are_no_reason_to_train_on_them() -> None:
     clock = clock_of()
-    broken = o.alert("q", kind="DataQuality", name="ModelmillDataQuality", feature="hp", message="unit of hp changed")
+    named = {"kind": "DataQuality", "name": "ModelmillDataQuality", "feature": "hp", "value": "unit"}
+    broken = o.alert("q", **named, message="unit of hp changed")
     clock.fire(o.alert("a1"), broken)
     clock.plan(1)
     assert clock.run is None
-    told = "InferenceService svc has the alert ModelmillDataQuality of hp: unit of hp changed; no alert starts a run"
+    told = "InferenceService svc has the alert ModelmillDataQuality: unit of hp changed; no alert starts a run"
     assert told in clock.waits()[0][1]
     assert clock.decisions[0] == ("Held", "DataQuality", 1)
+    clock.fire(o.alert("a1"), o.alert("q", **named))
+    clock.plan(2)
+    assert "InferenceService svc has the alert ModelmillDataQuality of hp (unit); no alert" in clock.waits()[0][1]
     clock.job["metadata"]["annotations"] = {"modelmill.dev/run": "now"}
     clock.plan(2)
     assert clock.run is not None, "a person may"

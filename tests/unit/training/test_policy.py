@@ -134,6 +134,21 @@ class Life:
         suspended = find(status, "RetrainSuspended")
         if suspended is not None and suspended["status"] == "True":
             assert self.clock.look is None, "a look costs"
+        if "DataQuality" in self.alerts and self.clock.run is None:
+            assert {one["hold"] for one in held.values()} <= {"DataQuality"}, "not told what is to be mended"
+
+    def end_all(self) -> None:
+        """Let the run in progress end well, and those that waited for its end."""
+        while self.clock.run is not None:
+            self.play("end", "Published")
+
+    def rest(self) -> None:
+        """Let a run of a person end well, and so much time go by that no run of before counts, whatever clocks did."""
+        self.alerts.clear()
+        self.end_all()
+        self.play("person", "")
+        self.end_all()
+        self.play("wait", 400_000)
 
 
 @settings(deadline=None, max_examples=60)
@@ -143,6 +158,28 @@ def test_no_run_without_a_reason_new_data_and_a_budget(events: list[tuple[str, A
     life.plan()
     for event, what in events:
         life.play(event, what)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(EVENTS, max_size=20), st.sampled_from(["Drift", "Skew", "Quality", "Staleness"]))
+def test_broken_data_hold_every_run_of_alerts_whatever_was_before_and_nothing_else_does(
+    events: list[tuple[str, Any]], kind: str
+) -> None:
+    life = Life()
+    life.plan()
+    for event, what in events:
+        life.play(event, what)
+    life.rest()
+    before = len(life.of_alerts)
+    life.alerts["DataQuality"] = o.alert("broken", kind="DataQuality")
+    life.alerts[kind] = o.alert("last", kind=kind, startsAt=timestamp(o.later(life.clock.seconds)))
+    for _ in range(3):
+        life.play("enough", 200)
+        assert life.clock.look is None, "a look costs"
+    assert len(life.of_alerts) == before, "broken data were trained on"
+    life.play("resolve", "DataQuality")
+    life.play("enough", 200)
+    assert len(life.of_alerts) == before + 1, "something else held it"
 
 
 @pytest.mark.parametrize("outcome", ["Published", "GateFailed"])

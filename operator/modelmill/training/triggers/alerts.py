@@ -84,8 +84,8 @@ def stop_and_look(view: View) -> Hold | None:
     if broken is None:
         return None
     alert, whose = broken
-    told = f": {alert.message}" if alert.message else ""
-    text = f"{whose} has the alert {_sentence(alert)}{told}; no alert starts a run before that is mended"
+    told = f"{alert.name}: {alert.message}" if alert.message else _sentence(alert)
+    text = f"{whose} has the alert {told}; no alert starts a run before that is mended"
     return Hold(DATA_QUALITY, text)
 
 
