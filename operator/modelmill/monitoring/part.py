@@ -127,8 +127,20 @@ def plan(
     alerts = _alerts(service, engine, stable, observed, found)
     canary = service.status.canary
     coming = canary.version if canary is not None and canary.version != stable else None
+    before = service.status.conditions
     seen = Seen(
-        service.namespace, monitoring, engine, stable, answers, observed, found, alerts, _status(job), now, coming
+        service.namespace,
+        monitoring,
+        engine,
+        stable,
+        answers,
+        observed,
+        found,
+        alerts,
+        _status(job),
+        now,
+        coming,
+        before,
     )
     told = status_of(seen, service.status.monitoring)
     status = InferenceServiceStatus(alerts=alerts, monitoring=told, drift=column(seen, told.state))
@@ -145,7 +157,7 @@ def plan(
             *described,
             ready(monitoring, engine, stable, job, [one for aside in rules for one in aside.apply]),
         ],
-        events=events(service.status.conditions, described, stable),
+        events=events(before, described, stable),
         requeue_after=observed.again if observed is not None else None,
     )
 
