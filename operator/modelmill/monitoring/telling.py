@@ -242,8 +242,7 @@ def _is_old(seen: Seen, before: MonitoringStatus) -> bool:
 
 
 def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
-    monitoring, found = seen.monitoring, seen.found
-    drift = monitoring.drift
+    drift = seen.monitoring.drift
     if seen.stable is None:
         return Condition(DRIFT_DETECTED, UNKNOWN, "NoStableVersion", "nothing is measured before a version serves")
     firing = [alert for alert in seen.alerts if alert.kind in (DRIFT, SKEW)]
@@ -251,11 +250,9 @@ def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
         kind = SKEW if all(alert.kind == SKEW for alert in firing) else DRIFT
         text = f"{_sentences(firing)}; {seen.stable} keeps serving; {_consequence(seen, kind)}"
         return Condition(DRIFT_DETECTED, TRUE, kind, fitted(text, 4096))
-    if not seen.answers:
-        text = f"nothing is measured while no pod of {seen.stable} is ready"
-        return Condition(DRIFT_DETECTED, UNKNOWN, "NoReadyPods", text)
-    if found is None or seen.observed is None or not seen.observed.heard:
-        return Condition(DRIFT_DETECTED, UNKNOWN, "NotMeasured", f"no pod of {seen.stable} has told its counts yet")
+    found = _measured(seen)
+    if found is None:
+        return _not_measured(seen, DRIFT_DETECTED, seen.stable)
     verdict = found.verdict
     if found.judged_from is not None:
         when = timestamp(datetime.fromtimestamp(found.judged_from, UTC))
@@ -287,8 +284,21 @@ def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
     return Condition(DRIFT_DETECTED, FALSE, "NoDrift", text)
 
 
+def _measured(seen: Seen) -> Evaluation | None:
+    """Return what was found where pods of the version tell it now; None where none does."""
+    heard = seen.answers and seen.observed is not None and seen.observed.heard
+    return seen.found if heard else None
+
+
+def _not_measured(seen: Seen, type_: str, version: str) -> Condition:
+    if not seen.answers:
+        return Condition(type_, UNKNOWN, "NoReadyPods", f"nothing is measured while no pod of {version} is ready")
+    return Condition(type_, UNKNOWN, "NotMeasured", f"no pod of {version} has told its counts yet")
+
+
 def _labelled(seen: Seen) -> bool:
-    return seen.found is not None and bool(seen.found.quality.labels)
+    found = _measured(seen)
+    return found is not None and bool(found.quality.labels)
 
 
 def _statuses(seen: Seen, type_: str) -> set[str]:
@@ -296,16 +306,13 @@ def _statuses(seen: Seen, type_: str) -> set[str]:
     return {one.status for one in seen.told if one.type == type_}
 
 
-def _not_measured(type_: str, version: str) -> Condition:
-    return Condition(type_, UNKNOWN, "NotMeasured", f"no pod of {version} has told its counts yet")
-
-
 def _quality(seen: Seen, version: str) -> Condition:
     """Return what labels say of the version that serves, where no alert says that it is worse."""
-    if seen.found is None:
-        return _not_measured(QUALITY_DEGRADED, version)
+    found = _measured(seen)
+    if found is None:
+        return _not_measured(seen, QUALITY_DEGRADED, version)
     least, window = seen.monitoring.quality.min_labels, seen.monitoring.quality.window_seconds
-    quality = seen.found.quality
+    quality = found.quality
     if quality.limit is None:
         text = "the version has no figures of its hold-out to compare with: set spec.monitoring.quality.maximum"
         return Condition(QUALITY_DEGRADED, UNKNOWN, "NoReference", text)
@@ -313,7 +320,7 @@ def _quality(seen: Seen, version: str) -> Condition:
         text = f"fewer than {least} labels of predictions of {version} came within {window} s: too few to judge by"
         return Condition(QUALITY_DEGRADED, UNKNOWN, "InsufficientData", text)
     error = f"the error of the labelled predictions of {version} is"
-    if quality.worse and seen.found.judged_from is not None:
+    if quality.worse and found.judged_from is not None:
         text = f"{error} above {quality.limit:.4g}, and something was wrong with the data: see DriftDetected"
         return Condition(QUALITY_DEGRADED, UNKNOWN, DATA_SUSPECT, text)
     if quality.worse:
@@ -328,12 +335,13 @@ def _errors(seen: Seen, version: str) -> list[Condition]:
     After an alert it is told until the version that then serves is judged.
     """
     open_before = bool(_statuses(seen, ERRORS_HIGH) & {TRUE, UNKNOWN})
-    if seen.found is None:
-        return [_not_measured(ERRORS_HIGH, version)] if open_before else []
-    if any(one.kind == ERRORS for one in seen.found.findings):
+    found = _measured(seen)
+    if found is None:
+        return [_not_measured(seen, ERRORS_HIGH, version)] if open_before else []
+    if any(one.kind == ERRORS for one in found.findings):
         text = f"more than {v.ERROR_MOST:.0%} of the answers of {version} are errors, and no alert says so yet"
         return [Condition(ERRORS_HIGH, FALSE, "Pending", text)]
-    if open_before and ERRORS in seen.found.undecided:
+    if open_before and ERRORS in found.undecided:
         text = f"fewer than {v.ERROR_REQUESTS} answers of {version} within {ERRORS_SECONDS:.0f} s: too few to judge by"
         return [Condition(ERRORS_HIGH, UNKNOWN, "InsufficientData", text)]
     return []
