@@ -11,6 +11,7 @@ from modelmill.api.monitoring import Monitoring
 from modelmill.api.objects import read_inference_service
 from modelmill.contracts.counts import LABEL
 from modelmill.engine.parts import Contribution
+from modelmill.kube.conditions import timestamp
 from modelmill.kube.objects import Manifest
 from modelmill.monitoring.engine import EMBEDDED, PROMETHEUS, Engine
 from modelmill.monitoring.evaluating import Memory, evaluate
@@ -18,6 +19,7 @@ from modelmill.monitoring.part import FIELDS, monitoring_part, plan
 from modelmill.monitoring.stack import Stack
 from tests.support import objects as o
 from tests.support.made_aside import applied
+from tests.unit.monitoring.conftest import REVISION, VERSION
 from tests.unit.monitoring.counted import TRACK, Pages, Watch, pod, rows
 
 JOB = "fuel-economy-training"
@@ -160,9 +162,9 @@ def labelled(watch: Watch, wrong: int, right: int) -> None:
     watch.pages.tell("a", rows(400, 400), {TRACK[1]: {(LABEL, "wrong"): wrong, (LABEL, "correct"): right}})
 
 
-async def looked(parent: Manifest, watch: Watch) -> Contribution:
+async def looked(parent: Manifest, watch: Watch, **since: float) -> Contribution:
     seen = await watch.look(400)
-    found = evaluate(watch.monitoring, seen.history, None, Memory(), watch.now.timestamp())
+    found = evaluate(watch.monitoring, seen.history, None, Memory(since=since), watch.now.timestamp())
     return plan(read_inference_service(parent), EMBEDDED, watch.now, observed=seen, found=found)
 
 
@@ -209,6 +211,20 @@ async def test_after_an_alert_errors_are_told_until_they_are_judged(service: Any
     watch.pages.tell("a", rows(400, 400))
     found = [(one.status, one.reason) for one in (await looked(parent, watch)).conditions if one.type == "ErrorsHigh"]
     assert found == [("Unknown", "InsufficientData")] * told
+
+
+async def test_no_alert_of_the_operator_is_older_than_the_promotion_on_record(service: Any) -> None:
+    """While the promotion could not be written the pods were read already."""
+    parent = service()
+    parent["spec"]["monitoring"]["quality"] = {"maximum": "0.2"}
+    track = {"version": VERSION, "revision": REVISION, "outcome": "Serving"}
+    parent["status"]["history"] = [{**track, "startTime": timestamp(o.later(60))}]
+    watch = Watch(Pages(), Monitoring.model_validate(parent["spec"]["monitoring"]), [pod("a")])
+    labelled(watch, 100, 100)
+    for began, told in ((o.NOW, o.later(60)), (o.later(90), o.later(90))):
+        result = await looked(parent, watch, Quality=began.timestamp())
+        assert result.status is not None
+        assert [one["startsAt"] for one in result.status["alerts"]] == [timestamp(told)]
 
 
 def test_the_last_alert_leaves_no_empty_list(service: Any) -> None:

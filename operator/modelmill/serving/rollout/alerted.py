@@ -126,7 +126,7 @@ def _unfit(view: View, alert: Alert) -> str:
         return f"the alert is older than the promotion of {alert.version}"
     if began > promoted + timedelta(seconds=wanted.within_seconds):
         return f"{alert.version} was promoted more than {wanted.within_seconds} s (withinSeconds) before the alert"
-    if entries[0].skips_steps == "Person" and began <= parse_timestamp(entries[0].start_time):
+    if entries[0].skips_steps == "Person" and began < parse_timestamp(entries[0].start_time):
         return f"a person promoted {alert.version} after the alert had begun, by {PROMOTE_FULL_ANNOTATION}"
     return ""
 
