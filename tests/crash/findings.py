@@ -39,4 +39,8 @@ FINDINGS: Sequence[Finding] = (
         "shadowed: apply Service cars-preview #4: 422 for 600 s",
         "A measurement that ended a rollout was lost with its plan, so that the version was not taken back for 30 s.",
     ),
+    Finding(
+        "back before a run: apply Service cars #3: 429 for 10 times",
+        "Pods were read while their promotion could not be written, and the alert counted as older than that, for good.",
+    ),
 )

@@ -126,6 +126,13 @@ GUARDS = (
     ),
     Guard("an answered alert starts no run", "training/triggers/alerts.py", " and one.id not in done]", "]"),
     Guard(
+        "a run waits for the version before to come back",
+        "training/triggers/holds.py",
+        '            return Hold("RollbackFirst", text)\n',
+        "            pass\n",
+        near="back before a run",
+    ),
+    Guard(
         "an alert after the run waits for the next",
         "training/transition.py",
         " if one.since is None or one.since <= ended.finished]",

@@ -26,7 +26,7 @@ from tests.support.virtual_time import run
 MASKED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "observedGeneration"})
 """Fields that tell how often and when something was written."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d{8}t\d{6}z")
-DURATION = re.compile(r"\b\d+ (s|seconds|requests)\b")
+DURATION = re.compile(r"\b\d+ (s|seconds|requests|labels)\b")
 FOUND = re.compile(r"embedded-[0-9a-f]+")
 """Identity of an alert that the operator found, in which is when that began."""
 MADE_TWICE = "Jobs were made for run"

@@ -299,6 +299,34 @@ async def back_for_an_alert(world: World) -> None:
     await world.until(lambda: serves(world, "cars-3"), "the third version serves")
 
 
+async def back_before_a_run(world: World) -> None:
+    """The operator itself finds that a version is worse: the one before comes back, and only when that is worse, too, a run."""
+    quality = {"maximum": "0.2", "windowSeconds": 600}
+    retrain = {"trainingJob": "cars", "alerts": ["Quality"]}
+    drift = {"windowSeconds": 600, "forSeconds": 0}
+    monitoring = {"engine": "Embedded", "drift": drift, "quality": quality, "rollback": {}, "retrain": retrain}
+    pages = world.surroundings.values
+    pages.told = pages.labelled = True
+    pages.worse.add("cars-2")
+    alerts = {"enabled": True, "minNewRows": 0}
+    world.api.create(TRAINING_JOBS, training_job(triggers={"alerts": alerts}, retrain={"cooldownSeconds": 0}))
+    rollout = {"strategy": "Canary", "steps": STEPS}
+    world.api.create(INFERENCE_SERVICES, inference_service(rollout=rollout, monitoring=monitoring))
+    await world.until(lambda: serves(world, "cars-1"), "the first version serves")
+    asked_for(world, "second")
+    await world.until(partial(came_back, world, "AlertFired"), "the second is taken back")
+    await world.until(partial(judged, world, "QualityDegraded", "NotWorse"), "the first is judged anew")
+    assert not world.api.find(MODEL_VERSIONS, "cars-3"), "a run began for what was taken back"
+    pages.worse.add("cars-1")
+    await world.until(lambda: serves(world, "cars-3"), "the version of the run serves")
+    await world.until(lambda: not _alerts(world), "all is well")
+
+
+def judged(world: World, kind: str, reason: str) -> bool:
+    conditions = world.status(INFERENCE_SERVICES, "cars").get("conditions") or ()
+    return any((one["type"], one["reason"]) == (kind, reason) for one in conditions)
+
+
 def came_back(world: World, why: str) -> bool:
     status = world.status(INFERENCE_SERVICES, "cars")
     told = [one["message"] for one in status.get("conditions") or () if one["type"] == "RolledBack"]
@@ -822,6 +850,7 @@ SCENARIOS = (
     Scenario("data rejected", one_run, data_rejected, 10),
     Scenario("canary taken back", canary_taken_back, publishes, 660),
     Scenario("back for an alert", back_for_an_alert, publishes, 160),
+    Scenario("back before a run", back_before_a_run, publishes, 1200),
     Scenario("two jobs of one model", two_jobs_of_one_model, publishes, 15),
     Scenario("deleted in the run", deleted_in_the_run, publishes, 80, hasty=True),
     Scenario("service deleted in the canary", service_deleted_in_the_canary, publishes, 640),

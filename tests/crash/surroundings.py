@@ -76,7 +76,7 @@ class Surroundings:
     values: CountedPods = field(default_factory=CountedPods)
     _hashes: dict[int, tuple[Manifest, str]] = field(default_factory=dict)
     _changed: tuple[int, datetime] | None = None
-    _asked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
+    _asked: list[tuple[str, str, Sequence[str]]] = field(default_factory=list)
     _mirroring: list[tuple[str, shadow.Shadow]] = field(default_factory=list)
 
     def step(self) -> None:
@@ -85,9 +85,9 @@ class Surroundings:
             self._changed = self.api.version, self.clock()
         if (self.clock() - self._changed[1]).total_seconds() <= AGES:
             self._work()
-        for uid, codes in self._asked:
+        for uid, version, codes in self._asked:
             counted = self.codes.setdefault(uid, Counter())
-            self.values.answered(uid, self.rate)
+            self.values.answered(uid, version, self.rate, codes)
             for code in codes:
                 counted[code] += self.rate // len(codes)
             if len(codes) > 1 and counted["500"] == counted["200"]:
@@ -295,7 +295,8 @@ class Surroundings:
         before = (pod.get("status") or {}).get("conditions") or [{}]
         moment = before[0]["lastTransitionTime"] if before[0].get("status") == ready else timestamp(self.clock())
         condition = {"type": "Ready", "status": ready, "lastTransitionTime": moment}
-        self._status(PODS, pod, serving_status("10.0.0.1", condition, broken=broken))
+        begun = {"startTime": pod["metadata"]["creationTimestamp"]}
+        self._status(PODS, pod, begun | serving_status("10.0.0.1", condition, broken=broken))
 
     def _route(self, route: Object) -> None:
         """Be the gateway: take the route as it is."""
@@ -304,8 +305,8 @@ class Surroundings:
         parents = [{"parentRef": one, "conditions": conditions} for one in route["spec"]["parentRefs"]]
         self._status(HTTP_ROUTES, route, {"parents": parents})
 
-    def _traffic(self) -> Iterator[tuple[str, Sequence[str]]]:
-        """Yield who answers requests, and with which codes in turn."""
+    def _traffic(self) -> Iterator[tuple[str, str, Sequence[str]]]:
+        """Yield who answers requests, of which version, and with which codes in turn."""
         for service in self.api.of(SERVICES):
             selector = service["spec"]["selector"].items()
             for pod in self.api.of(PODS):
@@ -314,7 +315,7 @@ class Surroundings:
                     codes = (
                         ("500", "200") if version in self.doubtful else ("500",) if version in self.errors else ("200",)
                     )
-                    yield pod["metadata"]["uid"], codes
+                    yield pod["metadata"]["uid"], version, codes
 
     def _mirrors(self) -> Iterator[tuple[str, shadow.Shadow]]:
         """Yield who mirrors every request, and to which shadow."""

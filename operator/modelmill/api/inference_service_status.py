@@ -291,6 +291,15 @@ class InferenceServiceStatus(StatusPart):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
         ),
     ] = ()
+    rollback_held: Annotated[
+        tuple[Annotated[str, Field(max_length=64)], ...],
+        Field(
+            max_length=32,
+            description="Firing alerts, by id, of the kinds of spec.monitoring.rollback for which no version comes back, as "
+            "RolledBack tells: these may start a run. One that is not among them is not decided on yet.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     monitoring: Annotated[MonitoringStatus | None, Field(description="What monitoring says.")] = None
     report: Annotated[ReportStatus | None, Field(description="Pages about what the service was asked.")] = None
     batch: Annotated[

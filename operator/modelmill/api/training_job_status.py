@@ -26,7 +26,10 @@ RunReason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=32)]
 """Kind of a trigger, as its file in `training.triggers` names it."""
 RunOutcome = Literal["Published", "GateFailed", "DataRejected", "Failed", "Unchanged", "Reproduced"]
 
-
+_BEST = (
+    "Best primary metric of the versions that are not rejected, each on the hold-out of its run; of two that were compared on "
+    "the same rows the better one. While a search goes on that of its trials. For the BEST column."
+)
 TrialState = Literal["Running", "Succeeded", "Failed", "Pruned"]
 Shown = Annotated[str, Field(max_length=512)]
 
@@ -347,7 +350,7 @@ class TrainingJobStatus(StatusPart):
     ] = None
     best: Annotated[
         Annotated[str, Field(max_length=160)] | None,
-        Field(description="Best primary metric of the versions that are not rejected, for the BEST column."),
+        Field(description=_BEST),
     ] = None
 
 
@@ -358,7 +361,7 @@ def columns() -> list[dict[str, Any]]:
         {"name": "Ready", "type": "string", "jsonPath": f"{ready}.status"},
         {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
         {"name": "Progress", "type": "string", "jsonPath": ".status.progress"},
-        {"name": "Best", "type": "string", "jsonPath": ".status.best"},
+        {"name": "Best", "type": "string", "jsonPath": ".status.best", "description": _BEST},
         {"name": "Version", "type": "string", "jsonPath": ".status.latestVersion"},
         {"name": "Trigger", "type": "string", "jsonPath": ".status.trigger"},
         {"name": "Held", "type": "string", "jsonPath": ".status.pendingTriggers[0].hold"},

@@ -143,11 +143,14 @@ def evaluate(
     return Evaluation(found, quality, after, findings, frozenset(undecided), judged_from)
 
 
-def alerts_of(uid: str, version: str, found: Evaluation, before: Sequence[Alert], moment: float) -> list[Alert]:
+def alerts_of(
+    uid: str, version: str, found: Evaluation, before: Sequence[Alert], moment: float, served: float = 0.0
+) -> list[Alert]:
     """Return the alerts that fire, of which those that fired before are as they were.
 
     One that fired goes on while its condition holds, and while nothing can be said, as at night without requests: what fires
-    anew is another episode, and an episode may start a run. uid: of the service.
+    anew is another episode, and an episode may start a run. uid: of the service. served: since when the revision serves,
+    Unix time: pods may be read before that is recorded, and no alert is older.
     """
     firing = {
         _identity(alert): alert for alert in before if alert.id.startswith(EMBEDDED_PREFIX) and alert.version == version
@@ -158,18 +161,18 @@ def alerts_of(uid: str, version: str, found: Evaluation, before: Sequence[Alert]
         if what in firing:
             kept[what] = firing[what]
         elif moment >= one.fires_at:
-            kept[what] = _alert(uid, version, one)
+            kept[what] = _alert(uid, version, one, served)
     return list(kept.values())
 
 
-def _alert(uid: str, version: str, found: Finding) -> Alert:
+def _alert(uid: str, version: str, found: Finding, served: float) -> Alert:
     of_data = (found.feature, found.value) if found.kind == DATA_QUALITY else ()
     identity = short_hash(uid, version, found.kind, *of_data, found.since)
     return Alert(
         id=f"{EMBEDDED_PREFIX}{identity}",
         kind=found.kind,
         name=f"Modelmill{found.kind}",
-        starts_at=timestamp(datetime.fromtimestamp(found.since, UTC)),
+        starts_at=timestamp(datetime.fromtimestamp(max(found.since, served), UTC)),
         feature=fitted(found.feature, 128) or None,
         version=version,
         value=found.value or None,

@@ -29,6 +29,7 @@ from modelmill.engine.deployments import pods_of_deployment
 from modelmill.engine.interface import Aside, World
 from modelmill.engine.parts import UNCHANGED, Child, Contribution, Part
 from modelmill.engine.table import Concern
+from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.labels import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL
 from modelmill.kube.objects import Key, Manifest, ObjectInvalid, beside_status
 from modelmill.kube.resources import CONFIG_MAPS, DEPLOYMENTS
@@ -126,8 +127,20 @@ def plan(
     alerts = _alerts(service, engine, stable, observed, found)
     canary = service.status.canary
     coming = canary.version if canary is not None and canary.version != stable else None
+    before = service.status.conditions
     seen = Seen(
-        service.namespace, monitoring, engine, stable, answers, observed, found, alerts, _status(job), now, coming
+        service.namespace,
+        monitoring,
+        engine,
+        stable,
+        answers,
+        observed,
+        found,
+        alerts,
+        _status(job),
+        now,
+        coming,
+        before,
     )
     told = status_of(seen, service.status.monitoring)
     status = InferenceServiceStatus(alerts=alerts, monitoring=told, drift=column(seen, told.state))
@@ -144,7 +157,7 @@ def plan(
             *described,
             ready(monitoring, engine, stable, job, [one for aside in rules for one in aside.apply]),
         ],
-        events=events(service.status.conditions, described, stable),
+        events=events(before, described, stable),
         requeue_after=observed.again if observed is not None else None,
     )
 
@@ -220,8 +233,17 @@ def _alerts(
     if engine != EMBEDDED or stable is None:
         mine = []
     elif found is not None and observed is not None and observed.moment is not None:
-        mine = alerts_of(service.uid, stable, found, mine, observed.moment.timestamp())
+        mine = alerts_of(service.uid, stable, found, mine, observed.moment.timestamp(), _served_since(service))
     return tuple([*delivered, *mine][:MAX_ALERTS])
+
+
+def _served_since(service: InferenceService) -> float:
+    """Return since when the revision serves, Unix time; 0 where that is not on record."""
+    stable = service.status.stable
+    revision = stable.revision if stable is not None else None
+    since = (one.start_time for one in service.status.history if (one.revision, one.outcome) == (revision, "Serving"))
+    start = next(since, None)
+    return parse_timestamp(start).timestamp() if start is not None else 0.0
 
 
 def _kept(service: InferenceService, world: World) -> History | None:

@@ -13,12 +13,14 @@ from modelmill.api.monitoring import DATA_QUALITY, DRIFT, ERRORS, QUALITY, SKEW,
 from modelmill.api.monitoring_status import MAX_PROBLEMS, MonitoringStatus, QualityStatus
 from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.contracts import counts as c
+from modelmill.contracts import verdict as v
 from modelmill.contracts.counts import DRIFT_RING, QUALITY_RING, Counts
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition, parse_timestamp, timestamp
 from modelmill.kube.texts import fitted
 from modelmill.monitoring.engine import Engine
-from modelmill.monitoring.evaluating import Evaluation
+from modelmill.monitoring.evaluating import ERRORS_SECONDS, Evaluation
+from modelmill.monitoring.metrics import metrics_of
 from modelmill.monitoring.observing import Observed
 
 DRIFT_DETECTED: Final = "DriftDetected"
@@ -38,7 +40,7 @@ class Seen:
     """What the telling goes by. namespace: of the service. stable: version that serves; answers: whether a pod is ready.
 
     observed, found: None before the pods were asked. alerts: those that fire about the stable version. coming: version that is
-    being rolled out.
+    being rolled out. told: conditions of the status.
     """
 
     namespace: str
@@ -52,6 +54,7 @@ class Seen:
     job: TrainingJobStatus | None
     now: datetime
     coming: str | None = None
+    told: Sequence[Recorded] = ()
 
 
 def status_of(seen: Seen, before: MonitoringStatus | None) -> MonitoringStatus:
@@ -119,8 +122,11 @@ def conditions(seen: Seen, status: MonitoringStatus) -> list[Condition]:
             told.append(Condition(type_, TRUE, kind, fitted(text, 4096)))
         elif kind == STALENESS and seen.monitoring.staleness is not None and seen.stable is not None:
             told.append(Condition(type_, FALSE, "Fresh", _freshness(seen, seen.monitoring.staleness.max_age_seconds)))
-        elif kind == QUALITY and seen.found is not None and seen.found.quality.labels:
-            told.append(_quality(seen))
+        elif kind == QUALITY and seen.stable is not None and (_labelled(seen) or _statuses(seen, type_)):
+            # What was told once goes on being told: silence would look like health, of the version that comes next too.
+            told.append(_quality(seen, seen.stable))
+        elif kind == ERRORS and seen.stable is not None:
+            told += _errors(seen, seen.stable)
     return told
 
 
@@ -135,7 +141,8 @@ def events(before: Sequence[Recorded], after: Sequence[Condition], stable: str |
         if condition.status == TRUE and not was:
             told.append(Event("Warning", condition.type, fitted(condition.message, 1000)))
         elif was and condition.status != TRUE:
-            told.append(Event("Normal", f"{condition.type}Resolved", fitted(condition.message, 1000)))
+            word = "Unknown" if condition.status == UNKNOWN else "Resolved"
+            told.append(Event("Normal", f"{condition.type}{word}", fitted(condition.message, 1000)))
     gone = [type_ for type_, was in held.items() if was]
     text = f"no alert says so of {stable}, which serves" if stable is not None else "no version serves any more"
     return [*told, *(Event("Normal", f"{type_}Resolved", text) for type_ in gone)]
@@ -163,6 +170,8 @@ def next_step(seen: Seen) -> str | None:
         if answer is not None:
             return f"nothing: run {answer.number} of TrainingJob {name} answered, and ended {answer.outcome}"
         return f"TrainingJob {name} decides: kubectl -n {seen.namespace} describe trainingjobs.modelmill.dev {name}"
+    if seen.alerts and seen.coming is not None:
+        return f"{seen.coming} is being rolled out"
     if seen.alerts:
         return "nothing by itself: see the conditions"
     soonest = min(seen.found.findings, key=lambda one: one.fires_at, default=None) if seen.found is not None else None
@@ -215,49 +224,6 @@ def _quality_status(seen: Seen, found: Evaluation, counts: Counts) -> QualitySta
     )
 
 
-def metrics_of(counts: Counts) -> dict[str, float]:
-    """Return the metrics of the labels of a window: of a classifier, or of a regression."""
-    scored = counts.get((c.LABEL, "scored"), 0.0)
-    if scored:
-        squared = counts.get((c.ERROR, "squared"), 0.0)
-        return {"mae": counts.get((c.ERROR, "absolute"), 0.0) / scored, "rmse": (squared / scored) ** 0.5}
-    right, wrong = counts.get((c.LABEL, "correct"), 0.0), counts.get((c.LABEL, "wrong"), 0.0)
-    found = {"accuracy": right / (right + wrong)} if right + wrong else {}
-    return {**found, **_of_cells(counts), **_calibration(counts)}
-
-
-def _of_cells(counts: Counts) -> dict[str, float]:
-    """Return macro F1 and the balanced error of the confusion matrix, over the classes that were a label."""
-    cells = {key[1:]: value for key, value in counts.items() if key[0] == c.CELL and value}
-    actual = sorted({truth for _, truth in cells})
-    if not actual:
-        return {}
-    scores, recalls = [], []
-    for name in actual:
-        hit = cells.get((name, name), 0.0)
-        of_class = sum(value for (_, truth), value in cells.items() if truth == name)
-        said = sum(value for (guess, _), value in cells.items() if guess == name)
-        recalls.append(hit / of_class)
-        scores.append(2 * hit / (of_class + said))
-    return {"f1": sum(scores) / len(scores), "balanced_error": 1 - sum(recalls) / len(recalls)}
-
-
-def _calibration(counts: Counts) -> dict[str, float]:
-    """Return the expected calibration error over ten bins of the predicted class's probability (Guo et al. 2017, eq. 3).
-
-    The probability of a bin is taken to be its middle.
-    """
-    bins: dict[str, dict[str, float]] = {}
-    for key, value in counts.items():
-        if key[0] == c.CONFIDENCE and len(key) == 3 and key[1].isdecimal():
-            bins.setdefault(key[1], {})[key[2]] = value
-    total = sum(sum(one.values()) for one in bins.values())
-    if not total:
-        return {}
-    gaps = (abs(one.get("correct", 0.0) - (int(name) + 0.5) / 10 * sum(one.values())) for name, one in bins.items())
-    return {"calibration_error": sum(gaps) / total}
-
-
 def _coarse(status: MonitoringStatus) -> tuple[Any, ...]:
     """Return what is told at once when it changes."""
     kinds = tuple(one.partition(":")[0] for one in status.problems)
@@ -276,8 +242,7 @@ def _is_old(seen: Seen, before: MonitoringStatus) -> bool:
 
 
 def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
-    monitoring, found = seen.monitoring, seen.found
-    drift = monitoring.drift
+    drift = seen.monitoring.drift
     if seen.stable is None:
         return Condition(DRIFT_DETECTED, UNKNOWN, "NoStableVersion", "nothing is measured before a version serves")
     firing = [alert for alert in seen.alerts if alert.kind in (DRIFT, SKEW)]
@@ -285,11 +250,9 @@ def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
         kind = SKEW if all(alert.kind == SKEW for alert in firing) else DRIFT
         text = f"{_sentences(firing)}; {seen.stable} keeps serving; {_consequence(seen, kind)}"
         return Condition(DRIFT_DETECTED, TRUE, kind, fitted(text, 4096))
-    if not seen.answers:
-        text = f"nothing is measured while no pod of {seen.stable} is ready"
-        return Condition(DRIFT_DETECTED, UNKNOWN, "NoReadyPods", text)
-    if found is None or seen.observed is None or not seen.observed.heard:
-        return Condition(DRIFT_DETECTED, UNKNOWN, "NotMeasured", f"no pod of {seen.stable} has told its counts yet")
+    found = _measured(seen)
+    if found is None:
+        return _not_measured(seen, DRIFT_DETECTED, seen.stable)
     verdict = found.verdict
     if found.judged_from is not None:
         when = timestamp(datetime.fromtimestamp(found.judged_from, UTC))
@@ -321,18 +284,67 @@ def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
     return Condition(DRIFT_DETECTED, FALSE, "NoDrift", text)
 
 
-def _quality(seen: Seen) -> Condition:
-    assert seen.found is not None
-    least = seen.monitoring.quality.min_labels
-    quality = seen.found.quality
+def _measured(seen: Seen) -> Evaluation | None:
+    """Return what was found where pods of the version tell it now; None where none does."""
+    heard = seen.answers and seen.observed is not None and seen.observed.heard
+    return seen.found if heard else None
+
+
+def _not_measured(seen: Seen, type_: str, version: str) -> Condition:
+    if not seen.answers:
+        return Condition(type_, UNKNOWN, "NoReadyPods", f"nothing is measured while no pod of {version} is ready")
+    return Condition(type_, UNKNOWN, "NotMeasured", f"no pod of {version} has told its counts yet")
+
+
+def _labelled(seen: Seen) -> bool:
+    found = _measured(seen)
+    return found is not None and bool(found.quality.labels)
+
+
+def _statuses(seen: Seen, type_: str) -> set[str]:
+    """Return the status of a condition as it was told before; nothing of one that was not."""
+    return {one.status for one in seen.told if one.type == type_}
+
+
+def _quality(seen: Seen, version: str) -> Condition:
+    """Return what labels say of the version that serves, where no alert says that it is worse."""
+    found = _measured(seen)
+    if found is None:
+        return _not_measured(seen, QUALITY_DEGRADED, version)
+    least, window = seen.monitoring.quality.min_labels, seen.monitoring.quality.window_seconds
+    quality = found.quality
     if quality.limit is None:
         text = "the version has no figures of its hold-out to compare with: set spec.monitoring.quality.maximum"
         return Condition(QUALITY_DEGRADED, UNKNOWN, "NoReference", text)
     if quality.worse is None:
-        text = f"fewer than {least} labels within {seen.monitoring.quality.window_seconds} s: too few to judge by"
+        text = f"fewer than {least} labels of predictions of {version} came within {window} s: too few to judge by"
         return Condition(QUALITY_DEGRADED, UNKNOWN, "InsufficientData", text)
-    text = f"the error of the labelled predictions is not significantly above {quality.limit:.4g}"
-    return Condition(QUALITY_DEGRADED, FALSE, "NotWorse", text)
+    error = f"the error of the labelled predictions of {version} is"
+    if quality.worse and found.judged_from is not None:
+        text = f"{error} above {quality.limit:.4g}, and something was wrong with the data: see DriftDetected"
+        return Condition(QUALITY_DEGRADED, UNKNOWN, DATA_SUSPECT, text)
+    if quality.worse:
+        text = f"{error} above {quality.limit:.4g}, and no alert says so yet"
+        return Condition(QUALITY_DEGRADED, FALSE, "Pending", text)
+    return Condition(QUALITY_DEGRADED, FALSE, "NotWorse", f"{error} not significantly above {quality.limit:.4g}")
+
+
+def _errors(seen: Seen, version: str) -> list[Condition]:
+    """Return what is to be said of errors where no alert fires: nothing of a version that is judged and fine.
+
+    After an alert it is told until the version that then serves is judged.
+    """
+    open_before = bool(_statuses(seen, ERRORS_HIGH) & {TRUE, UNKNOWN})
+    found = _measured(seen)
+    if found is None:
+        return [_not_measured(seen, ERRORS_HIGH, version)] if open_before else []
+    if any(one.kind == ERRORS for one in found.findings):
+        text = f"more than {v.ERROR_MOST:.0%} of the answers of {version} are errors, and no alert says so yet"
+        return [Condition(ERRORS_HIGH, FALSE, "Pending", text)]
+    if open_before and ERRORS in found.undecided:
+        text = f"fewer than {v.ERROR_REQUESTS} answers of {version} within {ERRORS_SECONDS:.0f} s: too few to judge by"
+        return [Condition(ERRORS_HIGH, UNKNOWN, "InsufficientData", text)]
+    return []
 
 
 def _freshness(seen: Seen, most: int) -> str:
@@ -360,6 +372,13 @@ def _sentence(alert: Alert) -> str:
 
 
 def _consequence(seen: Seen, kind: str) -> str:
+    back = seen.monitoring.rollback
+    if back is not None and kind in back.kinds:
+        return f"spec.monitoring.rollback comes first, see RolledBack and status.history; {_retrained(seen, kind)}"
+    return _retrained(seen, kind)
+
+
+def _retrained(seen: Seen, kind: str) -> str:
     retrain = seen.monitoring.retrain
     if kind == DATA_QUALITY:
         return "stop and look: nothing is retrained on such data"

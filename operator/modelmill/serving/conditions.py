@@ -22,7 +22,7 @@ from modelmill.kube.labels import (
 from modelmill.kube.texts import fitted
 from modelmill.serving.autoscaled import SCALING_ACTIVE, scaling_active
 from modelmill.serving.health import Trouble, trouble
-from modelmill.serving.rollout.alerted import HELD, held
+from modelmill.serving.rollout.alerted import HELD, held, held_for_good
 from modelmill.serving.rollout.decision import Decision
 from modelmill.serving.rollout.findings import FAIL
 from modelmill.serving.rollout.position import position_of
@@ -52,6 +52,7 @@ def status_of(view: View, decision: Decision) -> InferenceServiceStatus:
         ready_replicas=f"{ready}/{wanted or view.replicas}",
         weight=f"{canary.actual_weight}/{canary.weight}" if canary is not None else "-",
         step=_step(view, canary) if canary is not None else "-",
+        rollback_held=held_for_good(view.with_status(status)),
     )
 
 

@@ -55,7 +55,7 @@ from modelmill.workloads.containers import Image
 FIELDS: Final = (
     "phase", "url", "stable", "canary", "failedRevision", "failedInputs", "failedMessage", "retriedAnnotation", "server",
     "refreshedAnnotation", "effective", "history", "replicas", "selector", "weight", "readyReplicas", "step", "answered",
-    "rollback", "previous",
+    "rollback", "rollbackHeld", "previous",
 )  # fmt: skip
 CHILDREN: Final = (
     Child(SERVICES, True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final, Literal
 
 from modelmill.api.objects import ModelVersion
@@ -62,8 +62,9 @@ def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
 
     While a search goes on it is that of its trials, on their validation rows.
 
-    Values are of different hold-outs; where a version was compared with its champion on the same rows, that counts: one that
-    was worse is not the best while its champion may be. One that is being deleted counts while it serves, as in `champion`.
+    Values are of different hold-outs; where a version was compared with its champion on the same rows, that counts: the one of
+    the two that was worse is not the best while the other may be. One that is being deleted counts while it serves, as in
+    `champion`.
     made: versions that this plan makes, which the view does not have yet.
     """
     current = view.status.current_run
@@ -83,16 +84,19 @@ def best(view: View, made: Sequence[ModelVersion] = ()) -> str | None:
     }
     if not values or view.owner is not None:
         return None
-    beaten = {name for name in values if _champion_that_was_better(known[name], primary.metric, sign) in values}
+    beaten = {_loser(known[name], primary.metric, sign, values) for name in values}
     # Of equals the newest. Versions made by hand may all say of each other that they are worse.
     candidates = (values.keys() - beaten) or values.keys()
     name = max(candidates, key=lambda one: (sign * values[one], version_number(one), one))
     return f"{primary.metric}={values[name]:.4g} ({name})"
 
 
-def _champion_that_was_better(version: ModelVersion, metric: str, sign: int) -> str | None:
-    """Return the name of the champion that the version was worse than; None when it was not, or nothing says so."""
-    difference = gain(version.spec, metric)
-    champion = version.spec.champion
-    worse = difference is not None and sign * difference < 0
-    return champion.version if champion is not None and worse else None
+def _loser(version: ModelVersion, metric: str, sign: int, others: Container[str]) -> str | None:
+    """Return which was worse on the same rows, the version or its champion; None of equals, and where nothing says so.
+
+    others: versions that count. Against one that does not nothing is lost.
+    """
+    difference, champion = gain(version.spec, metric), version.spec.champion
+    if not difference or champion is None or champion.version not in others:
+        return None
+    return champion.version if sign * difference > 0 else version.name

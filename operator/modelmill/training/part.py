@@ -173,7 +173,8 @@ def _read_by_runs(service: Manifest) -> object:
         return None
     spec, status = found[0].spec, found[0].status
     stable = status.stable.version if status.stable is not None else None
-    return spec.model, spec.monitoring, stable, status.alerts, status.failed_revision
+    rolled = (status.failed_revision, status.rollback, status.rollback_held)
+    return spec.model, spec.monitoring, stable, status.alerts, rolled
 
 
 def _next_number(training_job: TrainingJob, versions: Iterable[Manifest], world: World) -> int:

@@ -9,8 +9,9 @@ from pydantic import TypeAdapter
 from modelmill.api.inference_service_status import InferenceServiceStatus
 from modelmill.api.monitoring import Monitoring
 from modelmill.api.objects import read_inference_service
-from modelmill.contracts.counts import COUNTS_KEY, decode
+from modelmill.contracts.counts import COUNTS_KEY, LABEL, decode
 from modelmill.engine.parts import Contribution
+from modelmill.kube.conditions import timestamp
 from modelmill.kube.objects import Manifest
 from modelmill.monitoring.engine import EMBEDDED, PROMETHEUS, Engine
 from modelmill.monitoring.evaluating import Memory, evaluate
@@ -18,7 +19,8 @@ from modelmill.monitoring.part import FIELDS, monitoring_part, plan
 from modelmill.monitoring.stack import Stack
 from tests.support import objects as o
 from tests.support.made_aside import applied
-from tests.unit.monitoring.counted import Pages, Watch, pod, rows
+from tests.unit.monitoring.conftest import REVISION, VERSION
+from tests.unit.monitoring.counted import TRACK, Pages, Watch, pod, rows
 
 JOB = "fuel-economy-training"
 
@@ -153,6 +155,76 @@ def test_alerts_of_a_version_that_no_longer_serves_are_dropped(service: Any) -> 
     assert result.status["monitoring"]["state"] == "Alert"
     assert condition(result, "DriftDetected")[0] == "Unknown"
     assert condition(result, "QualityDegraded")[:2] == ("True", "Quality")
+
+
+def labelled(watch: Watch, wrong: int, right: int) -> None:
+    """Let a pod tell labels of the version that is watched beside its rows."""
+    watch.pages.tell("a", rows(400, 400), {TRACK[1]: {(LABEL, "wrong"): wrong, (LABEL, "correct"): right}})
+
+
+async def looked(parent: Manifest, watch: Watch, **since: float) -> Contribution:
+    seen = await watch.look(400)
+    found = evaluate(watch.monitoring, seen.history, None, Memory(since=since), watch.now.timestamp())
+    return plan(read_inference_service(parent), EMBEDDED, watch.now, observed=seen, found=found)
+
+
+def recorded(type_: str, status: str) -> dict[str, Any]:
+    moment = "2026-01-02T03:04:05Z"
+    return {"type": type_, "status": status, "reason": "Quality", "message": "", "lastTransitionTime": moment}
+
+
+@pytest.mark.parametrize("before", ["True", "Unknown", "False"])
+async def test_quality_that_was_told_goes_on_being_told(service: Any, before: str) -> None:
+    parent = service()
+    assert [one for one in planned(parent).conditions if one.type == "QualityDegraded"] == []
+    parent["status"]["conditions"] = [recorded("QualityDegraded", before)]
+    result = planned(parent)
+    assert condition(result, "QualityDegraded")[:2] == ("Unknown", "NotMeasured")
+    assert [one.reason for one in result.events] == ["QualityDegradedUnknown"] * (before == "True")
+    parent["spec"]["monitoring"]["quality"] = {"maximum": "0.2"}
+    watch = Watch(Pages(), Monitoring.model_validate(parent["spec"]["monitoring"]), [pod("a")])
+    watch.pages.tell("a", rows(400, 400))
+    status, reason, message = condition(await looked(parent, watch), "QualityDegraded")
+    assert (status, reason) == ("Unknown", "InsufficientData")
+    assert parent["status"]["stable"]["version"] in message
+
+
+async def test_labels_that_are_worse_are_not_said_to_be_fine_before_the_alert(service: Any) -> None:
+    parent = service()
+    parent["spec"]["monitoring"]["quality"] = {"maximum": "0.2"}
+    watch = Watch(Pages(), Monitoring.model_validate(parent["spec"]["monitoring"]), [pod("a")])
+    labelled(watch, 100, 100)
+    result = await looked(parent, watch)
+    assert condition(result, "QualityDegraded")[:2] == ("False", "Pending")
+    labelled(watch, 100, 2000)
+    result = await looked(parent, watch)
+    assert condition(result, "QualityDegraded")[:2] == ("False", "NotWorse")
+
+
+@pytest.mark.parametrize(("before", "told"), [("True", True), ("Unknown", True), ("False", False)])
+async def test_after_an_alert_errors_are_told_until_they_are_judged(service: Any, before: str, *, told: bool) -> None:
+    parent = service()
+    parent["status"]["conditions"] = [recorded("ErrorsHigh", before)]
+    found = [(one.status, one.reason) for one in planned(parent).conditions if one.type == "ErrorsHigh"]
+    assert found == [("Unknown", "NotMeasured")] * told
+    watch = Watch(Pages(), Monitoring.model_validate({}), [pod("a")])
+    watch.pages.tell("a", rows(400, 400))
+    found = [(one.status, one.reason) for one in (await looked(parent, watch)).conditions if one.type == "ErrorsHigh"]
+    assert found == [("Unknown", "InsufficientData")] * told
+
+
+async def test_no_alert_of_the_operator_is_older_than_the_promotion_on_record(service: Any) -> None:
+    """While the promotion could not be written the pods were read already."""
+    parent = service()
+    parent["spec"]["monitoring"]["quality"] = {"maximum": "0.2"}
+    track = {"version": VERSION, "revision": REVISION, "outcome": "Serving"}
+    parent["status"]["history"] = [{**track, "startTime": timestamp(o.later(60))}]
+    watch = Watch(Pages(), Monitoring.model_validate(parent["spec"]["monitoring"]), [pod("a")])
+    labelled(watch, 100, 100)
+    for began, told in ((o.NOW, o.later(60)), (o.later(90), o.later(90))):
+        result = await looked(parent, watch, Quality=began.timestamp())
+        assert result.status is not None
+        assert [one["startsAt"] for one in result.status["alerts"]] == [timestamp(told)]
 
 
 def test_the_last_alert_leaves_no_empty_list(service: Any) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from modelmill.kube.conditions import parse_timestamp
+from tests.support import objects as o
 from tests.unit.serving.alerting import fire, resolve
 from tests.unit.serving.simulated import World, condition
 
@@ -189,6 +191,15 @@ def test_not_for_an_alert_that_is_older_than_the_promotion() -> None:
     world = second({})
     fire(world, began=1)
     stays(world, "cars-2", "the alert is older than the promotion of cars-2")
+
+
+def test_for_one_that_began_with_the_promotion() -> None:
+    """Who is bad from the first request on is found by the first reading, which may be in the second of the promotion."""
+    world = second({})
+    promoted = parse_timestamp(world.status["history"][0]["startTime"])
+    fire(world, began=int((promoted - o.later(0)).total_seconds()))
+    world.run(10)
+    assert world.status["stable"]["version"] == "cars-1"
 
 
 def test_not_for_an_alert_about_another_version() -> None:
@@ -393,3 +404,54 @@ def test_an_image_of_the_server_that_was_exchanged_is_no_promotion() -> None:
     fire(world)
     world.run(20)
     assert world.status["stable"]["version"] == "cars-1"
+
+
+def held(world: World) -> list[str]:
+    """Return the kinds of the alerts of which it is settled that nothing comes back for them."""
+    ids = world.status.get("rollbackHeld", [])
+    return [one["kind"] for one in world.status.get("alerts") or () if one["id"] in ids]
+
+
+def test_that_nothing_comes_back_is_settled_when_nothing_but_time_could_change_it() -> None:
+    world = second({})
+    fire(world)
+    world.run(10)
+    assert held(world) == [], "cars-1 came back"
+    resolve(world)
+    fire(world)
+    world.run(5)
+    assert held(world) == ["Quality"], "and is not left"
+    resolve(world)
+    world.run(5)
+    assert "rollbackHeld" not in world.status
+
+
+def test_what_passes_settles_nothing() -> None:
+    world = second({})
+    fire(world, "DataQuality")
+    fire(world)
+    world.run(5)
+    assert held(world) == []
+    resolve(world)
+    world.add("cars-3")
+    world.run(3)
+    world.say("pause")
+    world.run(2)
+    fire(world)
+    world.run(20)
+    assert (world.status["phase"], held(world)) == ("Paused", [])
+
+
+def test_of_a_first_version_and_a_stopped_one_it_is_settled() -> None:
+    world = World()
+    world.parent["spec"]["monitoring"] = {"engine": "Prometheus", "rollback": {}}
+    world.serving()
+    fire(world)
+    world.run(5)
+    assert held(world) == ["Quality"]
+    world = second({})
+    world.parent["spec"]["suspend"] = True
+    world.run(10)
+    fire(world)
+    world.run(5)
+    assert held(world) == ["Quality"]

@@ -63,6 +63,37 @@ def test_worse_than_its_champion_on_the_same_rows_is_not_better_than_it(
     assert status_of(plan(view(o.training_job(), versions=versions), IMAGE))["best"] == best
 
 
+@pytest.mark.parametrize(
+    ("versions", "best"),
+    [
+        ([version("cars-1", "0.95"), compared("cars-2", "0.7", "cars-1", "0.3")], "r2=0.7 (cars-2)"),
+        (
+            [
+                version("cars-1", "0.95"),
+                compared("cars-2", "0.7", "cars-1", "0.3"),
+                compared("cars-3", "0.6", "cars-2", "0.5"),
+            ],
+            "r2=0.6 (cars-3)",
+        ),
+        ([version("cars-1", "0.95"), version("cars-2", "0.7")], "r2=0.95 (cars-1)"),
+        ([version("cars-1", "0.95"), compared("cars-2", "0.7", "cars-1", "0.7")], "r2=0.95 (cars-1)"),
+    ],
+    ids=["once", "twice", "never compared", "equal"],
+)
+def test_who_was_better_on_the_same_rows_is_better_whatever_both_were_on_their_own(
+    versions: list[dict[str, Any]], best: str
+) -> None:
+    """After a change of the data the rows of before, which were easy, say nothing about who is better now."""
+    assert status_of(plan(view(o.training_job(), versions=versions), IMAGE))["best"] == best
+
+
+def test_a_rejected_version_beats_nobody() -> None:
+    rejected = compared("cars-2", "0.7", "cars-1", "0.3")
+    rejected["spec"]["approval"] = "Rejected"
+    versions = [version("cars-1", "0.95"), rejected]
+    assert status_of(plan(view(o.training_job(), versions=versions), IMAGE))["best"] == "r2=0.95 (cars-1)"
+
+
 def test_less_is_better_when_the_metric_is_an_error() -> None:
     parent = o.training_job(evaluation={"primary": {"metric": "r2", "direction": "Minimize"}})
     versions = [version("cars-1", "0.8"), compared("cars-2", "0.7", "cars-1", "0.6")]

@@ -402,6 +402,50 @@ def test_alert_waits_while_its_remedy_is_rolled_out_and_counts_again_when_it_is_
     assert len(plan(view(parent, **{**world, "services": [given_up]}), IMAGE).create) == 1
 
 
+def test_what_a_person_went_back_from_is_no_remedy_on_its_way() -> None:
+    parent = finished()
+    serving = service([o.alert("late")])
+    serving["spec"]["model"] = {"name": "cars", "follow": "Approved"}
+    back = {"version": "cars-1", "left": ["cars-2"], "time": o.model_version("cars-2")["spec"]["trained"]}
+    serving["status"] |= {"stable": stable("cars-1"), "rollback": back}
+    versions = [o.model_version("cars-1"), o.model_version("cars-2", created="2026-01-02T00:00:00Z")]
+    world = {"services": [serving], "now": o.later(9999)}
+    assert len(plan(view(parent, versions=versions, **world), IMAGE).create) == 1
+    newer = [*versions, o.model_version("cars-3", created="2026-01-02T01:00:00Z")]
+    assert plan(view(parent, versions=newer, **world), IMAGE).create == (), "cars-3 was not left"
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "held", "starts"),
+    [
+        ("Quality", "cars-1", [], False),
+        ("Quality", "cars-1", ["another"], False),
+        ("Quality", None, [], False),
+        ("Quality", "cars-1", ["late"], True),
+        ("Quality", "cars-0", [], True),
+        ("Drift", "cars-1", [], True),
+    ],
+)
+def test_an_alert_for_which_the_version_before_may_come_back_waits(
+    kind: str, about: str | None, held: list[str], *, starts: bool
+) -> None:
+    parent = finished()
+    told = o.alert("late", kind, **({"version": about} if about is not None else {}))
+    made = []
+    for more in ({}, {"rollback": {}}):
+        serving = service([told], on=("Drift", "Quality"))
+        serving["spec"]["monitoring"] |= more
+        serving["status"] |= {"stable": stable("cars-1"), "rollbackHeld": held}
+        seen = view(parent, services=[serving], versions=[o.model_version("cars-1")], now=o.later(9999))
+        made.append(plan(seen, IMAGE))
+    assert len(made[0].create) == 1, "without spec.monitoring.rollback"
+    assert len(made[1].create) == starts
+    if not starts:
+        (waiting,) = status_of(made[1])["pendingTriggers"]
+        assert waiting["hold"] == "RollbackFirst"
+        assert "the version before cars-1" in waiting["message"]
+
+
 @pytest.mark.parametrize(
     ("spec", "target", "on"),
     [

@@ -87,6 +87,20 @@ def held(view: View) -> str:
     )
 
 
+def held_for_good(view: View) -> tuple[str, ...]:
+    """Return the identities of the alerts that fire and for which the version before does not come back.
+
+    What is only in the way for now is waited for: until then a run for such an alert would come too early.
+    """
+    fires = _fires(view)
+    if not fires or view.status.canary is not None:
+        return ()
+    why = _stopped(view) or _for_good(view)
+    if not why and _in_the_way(view):
+        return ()
+    return tuple(one.id for one in fires if why or _unfit(view, one))
+
+
 def _fires(view: View) -> list[Alert]:
     """Return the alerts for which the spec has the version before come back, oldest first, those that are none last."""
     wanted, stable = _wanted(view), view.status.stable
@@ -108,25 +122,42 @@ def _unfit(view: View, alert: Alert) -> str:
     if alert.version is None:
         return "the alert does not name its version, by the label model_version"
     began, promoted = parse_timestamp(alert.starts_at), parse_timestamp(entries[-1].start_time)
-    if began <= promoted:
+    if began < promoted:
         return f"the alert is older than the promotion of {alert.version}"
     if began > promoted + timedelta(seconds=wanted.within_seconds):
         return f"{alert.version} was promoted more than {wanted.within_seconds} s (withinSeconds) before the alert"
-    if entries[0].skips_steps == "Person" and began <= parse_timestamp(entries[0].start_time):
+    if entries[0].skips_steps == "Person" and began < parse_timestamp(entries[0].start_time):
         return f"a person promoted {alert.version} after the alert had begun, by {PROMOTE_FULL_ANNOTATION}"
     return ""
 
 
 def _hindrance(view: View) -> str:
     """Return why nothing is taken back, whichever alert fires; empty when something may."""
-    status, stable = view.status, view.status.stable
-    if stable is None or status.phase in STOPPED or not view.replicas:
-        return "the service is stopped"
+    return _stopped(view) or _in_the_way(view) or _for_good(view)
+
+
+def _stopped(view: View) -> str:
+    stops = view.status.stable is None or view.status.phase in STOPPED or not view.replicas
+    return "the service is stopped" if stops else ""
+
+
+def _in_the_way(view: View) -> str:
+    """Return what passes and keeps a service that runs from taking anything back until then; empty without it."""
+    status = view.status
+    stable = status.stable.version if status.stable is not None else None
     if status.canary is not None or status.phase not in ("Stable", "RolledBack"):
         return "a rollout is in progress, or pods are started"
-    if any(one.kind == DATA_QUALITY and one.version in (None, stable.version) for one in status.alerts):
+    if any(one.kind == DATA_QUALITY and one.version in (None, stable) for one in status.alerts):
         return f"an alert of kind {DATA_QUALITY} fires: what is asked is wrong, look at that first"
+    return ""
+
+
+def _for_good(view: View) -> str:
+    """Return why the version before does not come back, also when nothing is in the way any more; empty when it may."""
+    status, stable = view.status, view.status.stable
     past, back = _past(status), status.rollback
+    if stable is None:
+        return ""
     if back is not None or any(one.skips_steps == "Rollback" for one in past.entries):
         by = "an alert" if back is not None and back.alert is not None else f"an alert, or {ROLLBACK_ANNOTATION}"
         return f"{stable.version} is itself what was gone back to, for {by}"

@@ -40,17 +40,42 @@ def suspended(view: View) -> Hold | None:
     return Hold("Suspended", "spec.runPolicy.suspend is true") if view.spec.run_policy.suspend else None
 
 
+def rollback_first(view: View) -> Hold | None:
+    """An alert for which the version before may come back starts no run: what serves then may be good.
+
+    When nothing comes back the service says so of the alert, and the alert counts. About what came back it is another alert.
+    """
+    for service in view.retraining_services():
+        stable, monitoring = service.status.stable, service.spec.monitoring
+        back = monitoring.rollback if monitoring is not None else None
+        if stable is None or back is None:
+            continue
+        told = [
+            one for one in service.status.alerts if one.kind in back.kinds and one.version in (None, stable.version)
+        ]
+        waits = next((one for one in told if one.id not in service.status.rollback_held), None)
+        if waits is not None:
+            back_to = f"the version before {stable.version}"
+            text = f"for {waits.name} InferenceService {service.name} may go back to {back_to}; a run starts if it does not, "
+            text += "or if such an alert is about that version, too"
+            return Hold("RollbackFirst", text)
+    return None
+
+
 def rolling_out(view: View) -> Hold | None:
     """An alert about a version whose remedy is on its way must not start another run.
 
-    When the rollout is taken back the service remembers a failed revision, and the alert counts again.
+    When the rollout is taken back the service remembers a failed revision, and the alert counts again. So it does when the
+    newest version was left by a person's word.
     """
     newest = latest_approved(view.versions)
     if newest is None:
         return None
     for service in view.retraining_services():
         stable = service.status.stable
-        behind = stable is not None and stable.version != newest.name
+        back = service.status.rollback
+        skipped = back is not None and newest.name in back.left
+        behind = stable is not None and stable.version != newest.name and not skipped
         if service.spec.model.follow is not None and behind and not service.status.failed_revision:
             text = f"{newest.name} is newer than the version that the alerts are about and is being rolled out"
             return Hold("RollingOut", text)

@@ -10,7 +10,9 @@ from modelmill.training.triggers.reason import Trigger
 EVERY_RUN: Final = (holds.model_of_another, holds.run_in_progress, holds.suspended)
 LIMITS: Final = (holds.too_many_in_a_row, holds.too_many_in_a_day, holds.cooldown)
 """Of runs that nobody asked for."""
-OF_ALERTS: Final = (*EVERY_RUN, alerts.stop_and_look, holds.rolling_out, *LIMITS, holds.too_many_of_alerts)
+OF_ALERTS: Final = (
+    *EVERY_RUN, alerts.stop_and_look, holds.rolling_out, holds.rollback_first, *LIMITS, holds.too_many_of_alerts,
+)  # fmt: skip
 """What is asked before the data is looked at: a look costs a pod."""
 
 TRIGGERS: Final = (
