@@ -6,7 +6,6 @@ the TrainingJob's plan decides; a run that began trains on the newest labelled r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,25 +14,19 @@ import numpy as np
 import pandas as pd
 
 from modelmill.api.base import Alert
-from modelmill.api.monitoring import Monitoring
-from modelmill.contracts import counts as c
-from modelmill.contracts.counts import Counts, FeatureReference, Key, Reference
+from modelmill.api.monitoring import DATA_QUALITY, Monitoring
 from modelmill.contracts.look import Seen, encode_seen
 from modelmill.contracts.verdict import Holdout
 from modelmill.kube.conditions import find, timestamp
-from modelmill.kube.objects import Key as ObjectKey
-from modelmill.kube.objects import Manifest
 from modelmill.monitoring.evaluating import alerts_of, evaluate, memory_of
 from modelmill.monitoring.observing import Observer
-from modelmill.monitoring.reading import Reading
-from modelmill_server.telemetry.bins import NumberCounter, counter_of
-from modelmill_server.telemetry.features import importance_shares
-from modelmill_trainer.models import PREDICT
 from tests.support import objects as o
 from tests.unit.training.looking import Clock
 from tests.unit.training.planning import value_of
 from tests.verdicts.datasets import Dataset
 from tests.verdicts.models import Version, train
+from tests.verdicts.pods import SERVICE, Pages, Pod
+from tests.verdicts.prometheus import Alertmanager, Record, Served
 from tests.verdicts.stories import Rows, Scene, Story
 
 STEP: Final = 300.0
@@ -44,85 +37,6 @@ IMPROVEMENT: Final = 0.05
 """Gate: of the champion's error, by which a version must be better."""
 USEFUL: Final = 0.95
 """Gate: of the error of the best constant prediction, above which a version is of no use."""
-SERVICE: Final = ObjectKey("ml", "svc")
-
-
-class Pod:
-    """The counters of the only pod of a version."""
-
-    def __init__(self, version: Version) -> None:
-        self.version = version
-        profile = version.profile
-        ordered = sorted(profile.features, key=lambda name: -profile.features[name].importance)[:10]
-        self.features = {name: counter_of(profile.features[name]) for name in ordered}
-        assert profile.prediction is not None
-        self.prediction = counter_of(profile.prediction)
-        self.predicted = 0
-        self.labels: dict[Key, float] = {}
-        shares = importance_shares([profile.features[name].importance for name in ordered])
-        references = {}
-        for name, share in zip(ordered, shares, strict=True):
-            known = profile.features[name]
-            told = known.magnitude_mean is not None and known.magnitude_deviation is not None
-            magnitude = (known.magnitude_mean, known.magnitude_deviation) if told else None
-            references[name] = FeatureReference(known.bins(), share, magnitude)  # type: ignore[arg-type]
-        self.reference = Reference(references, profile.prediction.bins(), float(profile.rows), version.trained)
-
-    def answer(self, frame: Any) -> np.ndarray:
-        """Predict and count."""
-        for name, counter in self.features.items():
-            column = frame[name]
-            counter.add(column.to_numpy() if column.dtype.kind == "f" else column.tolist())
-        predicted: np.ndarray = self.version.model.outputs(frame)[PREDICT]
-        self.prediction.add(predicted.tolist())
-        self.predicted += len(predicted)
-        return predicted
-
-    def score(self, predicted: np.ndarray, target: np.ndarray) -> None:
-        """Count labels."""
-        if self.version.model.classes:
-            wrong = int((predicted != target).sum())
-            update = {(c.LABEL, "wrong"): wrong, (c.LABEL, "correct"): len(target) - wrong}
-        else:
-            errors = np.abs(predicted - target)
-            update = {
-                (c.LABEL, "scored"): len(target),
-                (c.ERROR, "absolute"): float(errors.sum()),
-                (c.ERROR, "squared"): float((errors**2).sum()),
-            }
-        for key, value in update.items():
-            self.labels[key] = self.labels.get(key, 0.0) + value
-
-    def reading(self) -> Reading:
-        """Return what its page tells."""
-        counts: dict[Key, float] = {}
-        for name, counter in self.features.items():
-            counts |= {(c.BIN, name, bin_): count for bin_, count in zip(counter.bins, counter.counts, strict=True)}
-            if isinstance(counter, NumberCounter):
-                counts[c.OUT_OF_RANGE, name, "near"] = counter.near
-                counts[c.OUT_OF_RANGE, name, "far"] = counter.far
-                counts[c.MAGNITUDE, name, "count"] = counter.sizes
-                counts[c.MAGNITUDE, name, "sum"] = counter.size_sum
-                counts[c.MAGNITUDE, name, "squares"] = counter.square_sum
-        bins = zip(self.prediction.bins, self.prediction.counts, strict=True)
-        counts |= {(c.PREDICTION, bin_): count for bin_, count in bins}
-        counts[c.PREDICTIONS,] = self.predicted
-        told: Counts = {key: float(value) for key, value in counts.items()}
-        return Reading(told, {self.version.name: dict(self.labels)}, self.reference)
-
-
-class Pages:
-    """The page of the pod that serves."""
-
-    def __init__(self, pod: Pod) -> None:
-        self.pod = pod
-
-    async def counted(self, key: ObjectKey, pods: Sequence[Manifest]) -> Mapping[str, Reading]:
-        """Return its reading."""
-        return {self.pod.version.name: self.pod.reading()}
-
-    def forget(self, key: ObjectKey) -> None:
-        """Nothing is asked late."""
 
 
 @dataclass
@@ -140,6 +54,7 @@ class Outcome:
     """What came of a life. told: each alert that fired, with the hour and the rows since the change. runs: with the reason.
 
     before, changed, after: error of the first version, of it after the change, and of the last version after the change.
+    firing: what fired, by step. served: the version after each run. errors: of each version on changed rows and on others.
     """
 
     told: list[tuple[str, float, int]] = field(default_factory=list)
@@ -149,12 +64,19 @@ class Outcome:
     changed: float = 0.0
     after: float = 0.0
     suspended: str = ""
+    firing: list[frozenset[str]] = field(default_factory=list)
+    served: list[str] = field(default_factory=list)
+    errors: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Life:
-    """One service. monitoring: all its defaults."""
+    """One service. monitoring: all its defaults. record: what was scraped of its pods, and what was known of its versions.
 
-    def __init__(self, data: Dataset, story: Story, seed: int) -> None:
+    delivered: what raises the alerts; None for the operator itself.
+    """
+
+    def __init__(self, data: Dataset, story: Story, seed: int, delivered: Alertmanager | None = None) -> None:
+        self.delivered, self.record = delivered, Record()
         self.data, self.story, self.seed = data, story, seed
         self.random = np.random.default_rng((seed, len(story.name)))
         self.monitoring = Monitoring.model_validate({})
@@ -172,9 +94,9 @@ class Life:
         self.read = 1
         self.waiting: list[Batch] = []
         self.fresh: list[Rows] = []
-        self.pod = Pod(version)
-        self.pods = {version.name: self.pod}
-        self.pages = Pages(self.pod)
+        self.versions: dict[str, Version] = {}
+        self._promote(version, 0)
+        self.pages = Pages()
         self.observer = Observer(self.pages)
         self.alerts: list[Alert] = []
         self.clock = Clock(None, {}, retrain={"cooldownSeconds": 3600, "maxConsecutiveFailures": 3})
@@ -186,17 +108,26 @@ class Life:
         """Live to the end."""
         steps = int(self.story.hours * 3600 / STEP)
         for step in range(1, steps + 1):
-            self.step(step * STEP / 3600)
+            self.step(step, step * STEP / 3600)
         self._conclude()
         return self.outcome
 
-    def step(self, hour: float) -> None:
+    def step(self, step: int, hour: float) -> None:
         """Let five minutes pass."""
         now = o.NOW + timedelta(hours=hour)
         self._serve(hour)
         self._label(hour)
-        self._judge(now, hour)
-        self._decide(now, hour)
+        self.pages.told = self.pod.page()
+        self.record.scraped(step, self.pod.name, self.pages.told)
+        self._judge(now, step, hour)
+        self._decide(now, step, hour)
+
+    def _promote(self, version: Version, step: int) -> None:
+        """Let a version serve, and the pod of the one before go."""
+        self.versions[version.name] = version
+        self.pod = Pod(version, self.monitoring.drift.features)
+        served = Served(step, version.name, self.pod.revision, holdout_of(version))
+        self.record.began(served, self.pod.name, self.pod.page())
 
     def _draw(self, rows: int) -> Rows:
         chosen = self.random.choice(len(self.data.target), rows)
@@ -223,7 +154,7 @@ class Life:
         known = [one for one in self.waiting if one.known <= hour]
         self.waiting = [one for one in self.waiting if one.known > hour]
         for one in known:
-            self.pods[one.version].score(one.predicted, one.rows[1])
+            self.pod.score(one.version, one.predicted, one.rows[1])
             self.fresh.append(one.rows)
         if self.fresh and hour == int(hour):
             together = (
@@ -233,38 +164,36 @@ class Life:
             self.store.append((hour, together))
             self.fresh = []
 
-    def _judge(self, now: datetime, hour: float) -> None:
+    def _judge(self, now: datetime, step: int, hour: float) -> None:
         version = self.pod.version
-        track = (f"r{version.name}", version.name)
-        pods = [{"metadata": {"uid": version.name}, "status": {"startTime": timestamp(now)}}]
+        pods = [{"metadata": {"uid": self.pod.name}, "status": {"startTime": timestamp(now)}}]
+        track = (self.pod.revision, version.name)
         seen = value_of(self.observer.observed(SERVICE, self.monitoring, track, pods, None, now))
         assert seen.moment == now
         memory = memory_of(seen.history.memory)
-        found = evaluate(self.monitoring, seen.history, self._holdout(), memory, now.timestamp())
+        found = evaluate(self.monitoring, seen.history, holdout_of(version), memory, now.timestamp())
         self.observer.remember(SERVICE, found.memory.document())
         before = {alert.id for alert in self.alerts}
-        self.alerts = alerts_of("u1", version.name, found, self.alerts, now.timestamp())
+        if self.delivered is None:
+            self.alerts = alerts_of("u1", version.name, found, self.alerts, now.timestamp())
+        else:
+            self.alerts = list(self.delivered.alerts(self.record.served[-1], step))
         for alert in self.alerts:
             if alert.id not in before:
                 self.outcome.told.append((alert.kind, hour, self.changed_rows))
+        what = [f"{one.kind} {one.feature}" if one.kind == DATA_QUALITY else one.kind for one in self.alerts]
+        self.outcome.firing.append(frozenset(what))
         verdict = found.verdict
         self.outcome.states.add("insufficient" if verdict.drifted is None and verdict.rows else "judged")
 
-    def _holdout(self) -> Holdout:
-        version = self.pod.version
-        if self.data.classes:
-            error = 1 - version.metrics["accuracy"]
-            return Holdout(error, error * (1 - error) / version.holdout, classes=True)
-        mae, rmse = version.metrics["mae"], version.metrics["rmse"]
-        return Holdout(mae, (rmse**2 - mae**2) / version.holdout, classes=False)
-
-    def _decide(self, now: datetime, hour: float) -> None:
+    def _decide(self, now: datetime, step: int, hour: float) -> None:
         clock = self.clock
         clock.fire(*(_manifest(alert) for alert in self.alerts), on=("Drift", "Quality", "Staleness"))
         if clock.look is not None:
             self._look()
         if self.began is not None and (now - o.NOW).total_seconds() - self.began >= RUN_SECONDS:
-            self._end(hour, now)
+            self._end(step, now)
+            self.outcome.served.append(self.pod.version.name)
         clock.plan((now - o.NOW).total_seconds())
         run = clock.run
         if run is not None and self.began is None:
@@ -283,7 +212,7 @@ class Life:
         seen = Seen(f"sha256:{len(self.store):064x}", len(self.store), len(new), 0, None, *told)
         self.clock.ends(encode_seen(seen), 0)
 
-    def _end(self, hour: float, now: datetime) -> None:
+    def _end(self, step: int, now: datetime) -> None:
         """Train on the newest rows, and let what is better than the champion serve."""
         frames, targets = zip(*(rows for _, rows in self.store), strict=True)
         frame, target = pd.concat(frames, ignore_index=True), np.concatenate(targets)
@@ -298,20 +227,27 @@ class Life:
             return
         self.clock.status["consecutiveRejections"] = 0
         self.clock.end("Published")
-        self.pod = self.pages.pod = self.pods[name] = Pod(version)
+        self._promote(version, step)
 
     def _conclude(self) -> None:
         story, out = self.story, self.outcome
         drawn = self._draw(JUDGED_ROWS)
-        first, changed = self.pods["cars-1"].version, story.change(self.scene, drawn)
-        out.before, out.changed, out.after = (
-            first.error(drawn),
-            first.error(changed),
-            self.pod.version.error(changed),
-        )
+        changed = story.change(self.scene, drawn)
+        out.errors = {name: (one.error(changed), one.error(drawn)) for name, one in self.versions.items()}
+        out.changed, out.before = out.errors["cars-1"]
+        out.after, _ = out.errors[self.pod.version.name]
         suspended = find(self.clock.status, "RetrainSuspended")
         if suspended is not None and suspended["status"] == "True":
             out.suspended = f"{suspended['reason']}: {suspended['message']}"
+
+
+def holdout_of(version: Version) -> Holdout:
+    """Return how wrong a version was on its hold-out."""
+    if version.model.classes:
+        error = 1 - version.metrics["accuracy"]
+        return Holdout(error, error * (1 - error) / version.holdout, classes=True)
+    mae, rmse = version.metrics["mae"], version.metrics["rmse"]
+    return Holdout(mae, (rmse**2 - mae**2) / version.holdout, classes=False)
 
 
 def _error_of_constant(data: Dataset) -> float:
