@@ -31,6 +31,7 @@ from tests.verdicts.stories import Rows, Scene, Story
 
 STEP: Final = 300.0
 RUN_SECONDS: Final = 600.0
+FIRST: Final = "cars-1"
 FIRST_ROWS: Final = 800
 JUDGED_ROWS: Final = 2000
 IMPROVEMENT: Final = 0.05
@@ -84,7 +85,7 @@ class Life:
         half = len(order) // 2
         self.pools = {"train": order[:half], "live": order}
         first = self._draw(FIRST_ROWS)
-        version, _ = train("cars-1", first, data.classes, seed, o.NOW.timestamp())
+        version, _ = train(FIRST, first, data.classes, seed, o.NOW.timestamp())
         numeric = [name for name in data.features.columns if data.features[name].dtype.kind == "f"]
         ranked = sorted(numeric, key=lambda name: -version.profile.features[name].importance)
         watched = sorted(version.profile.features, key=lambda name: -version.profile.features[name].importance)[:10]
@@ -234,7 +235,7 @@ class Life:
         drawn = self._draw(JUDGED_ROWS)
         changed = story.change(self.scene, drawn)
         out.errors = {name: (one.error(changed), one.error(drawn)) for name, one in self.versions.items()}
-        out.changed, out.before = out.errors["cars-1"]
+        out.changed, out.before = out.errors[FIRST]
         out.after, _ = out.errors[self.pod.version.name]
         suspended = find(self.clock.status, "RetrainSuspended")
         if suspended is not None and suspended["status"] == "True":

@@ -204,14 +204,13 @@ def _moment(minute: int) -> datetime:
     return o.NOW + timedelta(minutes=minute)
 
 
-def by_prometheus(live: Callable[[Alertmanager | None], Played], promtool: str, every: int) -> Played:
-    """Return the life in which Prometheus raises the alerts. live: plays it, with the alerts of an Alertmanager or its own.
+def by_prometheus(life: Played, live: Callable[[Alertmanager], Played], promtool: str, every: int) -> Played:
+    """Return the life in which Prometheus raises the alerts. life: by the operator's engine. live: plays it by the alerts.
 
     What Prometheus would say is known of a life that has been played only: it is played again by that, until what was
     scraped of it is what Prometheus judged. Each time the life is right until one version more. Raises AssertionError where
     there is no end of it.
     """
-    life = live(None)
     for _ in range(MOST_ROUNDS):
         with TemporaryDirectory() as folder:
             told = judge(life.record, promtool, Path(folder), every)

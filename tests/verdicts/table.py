@@ -1,4 +1,9 @@
-"""Writes docs/reference/verdicts.md: every story on every data set, seed by seed. Run by `make proof-monitoring`."""
+"""Writes docs/reference/verdicts.md: every story on every data set, seed by seed. Run by `make proof-monitoring`.
+
+Arguments: how many seeds; how many of them by Prometheus' rules as well (4); how many minutes its evaluations are apart (5).
+A life of a day costs some 10 s of CPU by the operator's engine and, by Prometheus', 12 s more, or 55 s with an evaluation a
+minute.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from tests.support.programs import debian_program
+from tests.verdicts.comparing import distance, words_of
 from tests.verdicts.datasets import DATASETS
-from tests.verdicts.life import Life, Outcome, problems
+from tests.verdicts.life import FIRST, Life, Outcome, problems
+from tests.verdicts.prometheus import Alertmanager, by_prometheus
 from tests.verdicts.stories import STORIES, Story
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/verdicts.md"
@@ -22,91 +30,203 @@ Each story is played on public data with {seeds} seeds, with every threshold of 
 TrainingJob. The clock is told, and a random forest is trained for true; what beats the champion by 5 % of its error and is
 better than a constant serves. Runs train on the newest 1,000 rows (`spec.data.window`; *long swing*: on all). 1,000 rows come
 in an hour, and each hour the labelled rows go to the store. The change begins after three hours. `make proof-monitoring`
-writes this page; that Prometheus' rules say the same of the same counters is tested on generated histories
-(tests/unit/monitoring/test_engines_agree.py).
+writes this page.
 
-Data: {data}.
+{data}
 
 *Right* counts the lives in which there were as many runs as a careful person would make, no alert of a kind that is wrong
 there, none missed, and, after a real change, a smaller error than before. *Delay* is from the change to the first alert, in
 rows, the median. *Error* is that of the last version on changed rows by that of the first one, the median.
 
+## The operator's own engine
+
 | Story | Data | Right | Runs | Alerts (lives with it) | Delay, rows | Error |
 |---|---|---|---|---|---|---|
+"""
+AGAIN = """
+## Whether the runs after the first were worth it
+
+Where more than one run is allowed, the lives by how many there were: the error after the first run and after the last one, by
+that of the first version on the same rows, the medians. *Changed rows* are those of the whole change; *rows of before* are those
+that came before it, and of *long swing* again after it.
+
+| Story | Data | Runs | Lives | Changed rows: after the first run | after the last | Rows of before: after the first run | after the last |
+|---|---|---|---|---|---|---|---|
+"""
+PROMETHEUS = """
+## Prometheus
+
+{lives} lives, of the first seeds ({seeds}), played again with Prometheus in the place of the operator's engine. The operator's rules for
+each version that serves are evaluated by promtool each {every} minutes, on what the pods told once a minute: between the five
+minutes of a life the counters grow evenly. What fires is delivered as Alertmanager does, to the code that takes its
+notifications, and runs and versions are those that follow from it: a life that becomes another one by that is judged anew.
+
+*Same* counts the lives in which the same alerts fire as with the operator's own engine, at every five minutes. *A step* counts
+those in which one begins or ends five minutes earlier or later: the engines do not look at the same moment. *Otherwise* counts
+those that differ by more.
+
+| Story | Data | Right | Runs | Alerts (lives with it) | Delay, rows | Error | Same | A step | Otherwise |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 
 @dataclass(frozen=True)
-class Played:
-    """One life."""
+class Case:
+    """A life to play. place: of the story. promtool: to play it by Prometheus as well, each so many minutes; or None."""
 
-    story: str
+    place: int
+    data: str
+    seed: int
+    promtool: str | None
+    every: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """One life. other: by Prometheus, None where it was not played so."""
+
+    story: Story
     data: str
     seed: int
     outcome: Outcome
-    problems: list[str]
+    other: Outcome | None
+
+    def apart(self) -> str:
+        """Return how it goes otherwise by Prometheus, as a line of the page; nothing where the same alerts fire."""
+        if self.other is None or not distance(self.outcome, self.other):
+            return ""
+        both = f"{words_of(self.outcome)}; by Prometheus {words_of(self.other)}"
+        return f"- {self.story}, {self.data}, seed {self.seed}: {both}\n"
+
+    def words(self, outcome: Outcome) -> str:
+        """Return what is wrong with one of its outcomes, as a line of the page; nothing where all is right."""
+        found = problems(self.story, outcome)
+        return f"- {self.story}, {self.data}, seed {self.seed}: {'; '.join(found)}\n" if found else ""
 
 
-def play(case: tuple[int, str, int]) -> Played:
-    """Play one life. case: place of the story, data set, seed."""
-    place, name, seed = case
-    story = STORIES[place]
-    outcome = Life(DATASETS[name](), story, seed).play()
-    return Played(story.name, name, seed, outcome, problems(story, outcome))
+def play(case: Case) -> Played:
+    """Play one life."""
+    story = STORIES[case.place]
+
+    def live(delivered: Alertmanager | None = None) -> Life:
+        life = Life(DATASETS[case.data](), story, case.seed, delivered)
+        life.play()
+        return life
+
+    own = live()
+    other = by_prometheus(own, live, case.promtool, case.every).outcome if case.promtool is not None else None
+    return Played(story, case.data, case.seed, own.outcome, other)
 
 
 def rows(played: Sequence[Played]) -> Iterator[str]:
-    """Yield the rows of the table."""
+    """Yield the rows of the table of the operator's engine."""
+    for story, name, lives in _groups(played):
+        yield _row(story.name, name, *_cells(story, [one.outcome for one in lives]))
+
+
+def rows_by_prometheus(played: Sequence[Played]) -> Iterator[str]:
+    """Yield the rows of the table of Prometheus."""
+    for story, name, lives in _groups(played):
+        both = [(one.outcome, one.other) for one in lives if one.other is not None]
+        apart = [distance(own, other) for own, other in both]
+        same, step = apart.count(0), apart.count(1)
+        cells = _cells(story, [other for _, other in both])
+        yield _row(story.name, name, *cells, str(same), str(step), str(len(apart) - same - step))
+
+
+def rows_of_runs(played: Sequence[Played]) -> Iterator[str]:
+    """Yield the rows of the errors after the first run and after the last one, of the stories in which it should fall."""
+    for story, name, lives in _groups(played):
+        if story.runs[1] < 2 or story.suspended:
+            continue
+        for runs in sorted({len(one.outcome.served) for one in lives} - {0}):
+            outcomes = [one.outcome for one in lives if len(one.outcome.served) == runs]
+            cells = [
+                f"{median(one.errors[one.served[run]][rows] / one.errors[FIRST][rows] for one in outcomes):.2f}"
+                if run < runs
+                else "-"
+                for rows in (0, 1)
+                for run in (0, max(runs - 1, 1))
+            ]
+            yield _row(story.name, name, str(runs), str(len(outcomes)), *cells)
+
+
+def _groups(played: Sequence[Played]) -> Iterator[tuple[Story, str, list[Played]]]:
     for story in STORIES:
         for name in DATASETS:
-            yield _row(story, name, [one for one in played if (one.story, one.data) == (story.name, name)])
+            yield story, name, [one for one in played if (one.story, one.data) == (story, name)]
 
 
-def _row(story: Story, name: str, lives: Sequence[Played]) -> str:
-    right = sum(not one.problems for one in lives)
-    runs = Counter(sum(reason == "Alert" for _, reason in one.outcome.runs) for one in lives)
-    kinds = Counter(kind for one in lives for kind in {kind for kind, _, _ in one.outcome.told})
-    delays = [one.outcome.told[0][2] for one in lives if one.outcome.told]
-    errors = [one.outcome.after / one.outcome.changed for one in lives if story.better and one.outcome.changed]
-    cells = [
-        story.name,
-        name,
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _cells(story: Story, lives: Sequence[Outcome]) -> list[str]:
+    right = sum(not problems(story, one) for one in lives)
+    runs = Counter(sum(reason == "Alert" for _, reason in one.runs) for one in lives)
+    kinds = Counter(kind for one in lives for kind in {kind for kind, _, _ in one.told})
+    delays = [one.told[0][2] for one in lives if one.told]
+    errors = [one.after / one.changed for one in lives if story.better and one.changed]
+    return [
         f"{right}/{len(lives)}",
         ", ".join(f"{count} x{times}" if len(runs) > 1 else str(count) for count, times in sorted(runs.items())),
         ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())) or "-",
         f"{median(delays):,.0f}" if delays else "-",
         f"{median(errors):.2f}" if errors else "-",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
-def main(seeds: int) -> int:
-    """Play all lives and write the page; return 0 when nothing was wrong."""
-    cases = [(place, name, seed) for seed in range(seeds) for place in range(len(STORIES)) for name in DATASETS]
-    played = []
+def main(seeds: int = 20, seeds_by_prometheus: int = 4, every: int = 5) -> int:
+    """Play all lives and write the page; return 0 when nothing was wrong. every: minutes between evaluations of the rules."""
+    promtool = debian_program("promtool", "prometheus") if seeds_by_prometheus else None
+    cases = [
+        Case(place, name, seed, promtool if seed < seeds_by_prometheus else None, every)
+        for seed in range(seeds)
+        for place in range(len(STORIES))
+        for name in DATASETS
+    ]
+    played: list[Played] = []
     with ProcessPoolExecutor(2) as pool:
         for done, one in enumerate(pool.map(play, cases), 1):
             played.append(one)
-            if one.problems:
-                print(f"{one.story}, {one.data}, seed {one.seed}: {'; '.join(one.problems)}", flush=True)
+            print(one.words(one.outcome), end="", flush=True)
+            if one.other is not None:
+                print(one.words(one.other), one.apart(), sep="", end="", flush=True)
             if done % (len(STORIES) * len(DATASETS)) == 0:
                 print(f"{one.seed + 1} of {seeds} seeds", flush=True)
-                write(played, one.seed + 1)
-    wrong = sum(bool(one.problems) for one in played)
-    print(f"{len(played) - wrong} of {len(played)} lives as a careful person would have it: {PAGE.name}")
+                write(played, one.seed + 1, every)
+    wrong = sum(
+        bool(one.words(outcome)) for one in played for outcome in (one.outcome, one.other) if outcome is not None
+    )
+    print(f"{wrong} of the lives went otherwise than a careful person would have it: {PAGE.name}")
     return 1 if wrong else 0
 
 
-def write(played: Sequence[Played], seeds: int) -> None:
+def write(played: Sequence[Played], seeds: int, every: int) -> None:
     """Write the page of so many seeds."""
-    words = "; ".join(
-        f"{name}: {' '.join((make.__doc__ or '').split()).rstrip('.')}" for name, make in DATASETS.items()
-    )
-    wrong = [one for one in played if one.problems]
-    told = "".join(f"- {one.story}, {one.data}, seed {one.seed}: {'; '.join(one.problems)}\n" for one in wrong)
-    tail = f"\nLives that went otherwise:\n\n{told}" if wrong else "\nNo life went otherwise.\n"
-    PAGE.write_text(HEAD.format(seeds=seeds, data=words.rstrip(".")) + "\n".join(rows(played)) + "\n" + tail)
+    data = "".join(f"- *{name}*: {' '.join((make.__doc__ or '').split())}\n" for name, make in DATASETS.items())
+    page = [
+        HEAD.format(seeds=seeds, data=data.rstrip()),
+        *rows(played),
+        _told([one.words(one.outcome) for one in played]),
+    ]
+    page += [AGAIN, *rows_of_runs(played)]
+    both = [one for one in played if one.other is not None]
+    if both:
+        page += [PROMETHEUS.format(lives=len(both), seeds=len({one.seed for one in both}), every=every)]
+        page += [*rows_by_prometheus(both), _told([one.words(one.other) for one in both if one.other is not None])]
+        page += (
+            ["\nLives in which not the same alerts fired:\n\n", *apart]
+            if any(apart := [one.apart() for one in both])
+            else []
+        )
+    PAGE.write_text("".join(page))
+
+
+def _told(words: Sequence[str]) -> str:
+    told = "".join(words)
+    return f"\nLives that went otherwise:\n\n{told}" if told else "\nNo life went otherwise.\n"
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20))
+    sys.exit(main(*map(int, sys.argv[1:])))
