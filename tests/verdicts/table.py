@@ -46,20 +46,20 @@ rows, the median. *Error* is that of the last version on changed rows by that of
 AGAIN = """
 ## Whether the runs after the first were worth it
 
-Where more than one run is allowed, the lives by how many there were: the error after the first run and after the last one, by
-that of the first version on the same rows, the medians. *Changed rows* are those of the whole change; *rows of before* are those
-that came before it, and of *long swing* again after it.
+Where more than one run is allowed, the lives by how many there were: the error after the first run, and after the last one, by
+that of the first version on the same rows, the medians. *Changed* rows are those of the whole change; *unchanged* ones came
+before it and, in *long swing*, come again after it.
 
-| Story | Data | Runs | Lives | Changed rows: after the first run | after the last | Rows of before: after the first run | after the last |
+| Story | Data | Runs | Lives | Changed, first run | Changed, last run | Unchanged, first run | Unchanged, last run |
 |---|---|---|---|---|---|---|---|
 """
 PROMETHEUS = """
 ## Prometheus
 
-{lives} lives, of the first seeds ({seeds}), played again with Prometheus in the place of the operator's engine. The operator's rules for
-each version that serves are evaluated by promtool each {every} minutes, on what the pods told once a minute: between the five
-minutes of a life the counters grow evenly. What fires is delivered as Alertmanager does, to the code that takes its
-notifications, and runs and versions are those that follow from it: a life that becomes another one by that is judged anew.
+{lives} lives, those of the first seeds ({seeds}), played again with Prometheus in the place of the operator's engine. The rules
+that the operator makes for each version are evaluated by promtool each {every} minutes, on what the pods told once a minute:
+between the five minutes of a life the counters grow evenly. What fires is delivered as by Alertmanager, to the code that takes
+its notifications, and runs and versions are those that follow from it: a life that becomes another one by that is judged anew.
 
 *Same* counts the lives in which the same alerts fire as with the operator's own engine, at every five minutes. *A step* counts
 those in which one begins or ends five minutes earlier or later: the engines do not look at the same moment. *Otherwise* counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from tests.support.programs import debian_program
 from tests.verdicts.comparing import distance, words_of
 from tests.verdicts.datasets import DATASETS
-from tests.verdicts.life import Life, problems
+from tests.verdicts.life import STEP, Life, Outcome, problems
 from tests.verdicts.prometheus import Alertmanager, by_prometheus
 from tests.verdicts.stories import STORIES, Story
 
@@ -48,3 +49,17 @@ def test_prometheus_leads_to_the_same_life(story: Story, name: str, every: int) 
         f"{words_of(own.outcome)}; by Prometheus {words_of(other.outcome)}"
     )
     assert other.outcome.errors == own.outcome.errors
+
+
+def test_lives_are_told_apart_by_what_fires_and_by_runs() -> None:
+    drift, quality, nothing = frozenset({"Drift"}), frozenset({"Quality"}), frozenset[str]()
+    life = Outcome(firing=[nothing, drift, drift | quality, nothing], runs=[(1.0, "Alert")])
+    others = {
+        0: life,
+        1: replace(life, firing=[nothing, drift, drift, quality]),
+        2: replace(life, runs=[(1.0 + 2 * STEP / 3600, "Alert")]),
+        math.inf: replace(life, firing=[drift, nothing, drift | quality, nothing]),
+    }
+    assert {expected: distance(life, other) for expected, other in others.items()} == {one: one for one in others}
+    assert distance(life, replace(life, runs=[])) == math.inf
+    assert words_of(life) == "Drift 0.17 h to 0.33 h, Quality 0.25 h to 0.33 h, run at 1.00 h"
