@@ -30,7 +30,7 @@ Each story is played on public data with {seeds} seeds, with every threshold of 
 TrainingJob. The clock is told, and a random forest is trained for true; what beats the champion by 5 % of its error and is
 better than a constant serves. Runs train on the newest 1,000 rows (`spec.data.window`; *long swing*: on all). 1,000 rows come
 in an hour, and each hour the labelled rows go to the store. The change begins after three hours. `make proof-monitoring`
-writes this page.
+writes this page. The data:
 
 {data}
 
