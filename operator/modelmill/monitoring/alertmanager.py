@@ -7,14 +7,14 @@ ignored and none but `alerts` is required.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from modelmill.api.base import Alert
 from modelmill.api.fingerprint import short_hash
-from modelmill.api.monitoring import KINDS
+from modelmill.api.monitoring import EMBEDDED_PREFIX, KINDS
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.texts import fitted
 
@@ -22,6 +22,8 @@ FIRING = "firing"
 RESOLVED = "resolved"
 KIND_LABEL = "modelmill_kind"
 MAX_TEXT = 4096
+MAX_ALERTS = 24
+"""Recorded of an object. A status has room for more: those that the operator finds itself must not find it full."""
 FIRST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """No alert began or ended before: senders write the year 1 where they have no time."""
 AHEAD: Final = timedelta(minutes=5)
@@ -84,6 +86,11 @@ class Notification:
 
 class NotificationError(ValueError):
     """A body that is no notification; the text says why."""
+
+
+def is_full(ids: Iterable[str]) -> bool:
+    """Tell whether no other alert is recorded beside these, of which the operator's own do not count."""
+    return sum(not one.startswith(EMBEDDED_PREFIX) for one in ids) >= MAX_ALERTS
 
 
 def parse(body: bytes, now: datetime) -> Notification:

@@ -38,24 +38,26 @@ class Memory:
     """What is remembered beside the counts of a revision.
 
     fine: whether it was ever judged and had not drifted. problem: when there was last something wrong with the data, Unix time.
-    since: what holds now.
+    alerted: when an alert last said so. since: what holds now.
     """
 
     fine: bool = False
     problem: float | None = None
+    alerted: float | None = None
     since: Since = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return {"fine": self.fine, "problem": self.problem, "since": dict(self.since)}
+        return {"fine": self.fine, "problem": self.problem, "alerted": self.alerted, "since": dict(self.since)}
 
 
 def memory_of(raw: Mapping[str, Any]) -> Memory:
     """Return what a document of `Memory.document` holds; of anything else an empty one."""
-    since, problem = raw.get("since"), raw.get("problem")
+    since = raw.get("since")
     if not isinstance(since, dict) or len(since) > MAX_SINCE or not all(map(_is_time, since.values())):
         return Memory()
-    return Memory(raw.get("fine") is True, problem if _is_time(problem) else None, since)
+    problem, alerted = (raw[name] if _is_time(raw.get(name)) else None for name in ("problem", "alerted"))
+    return Memory(raw.get("fine") is True, problem, alerted, since)
 
 
 def _is_time(raw: Any) -> bool:
@@ -84,7 +86,8 @@ class Finding:
 class Evaluation:
     """What the counts say at a moment, and the memory after it. undecided: kinds of which nothing can be said.
 
-    judged_from: until when drift and quality are not judged, Unix time, for something wrong with the data; None when they are.
+    judged_from, quality_from: until when drift and quality are not judged, Unix time, for something wrong with the data; None
+    when they are.
     """
 
     verdict: v.Verdict
@@ -93,6 +96,7 @@ class Evaluation:
     findings: Sequence[Finding]
     undecided: frozenset[str]
     judged_from: float | None = None
+    quality_from: float | None = None
 
 
 def rings_of(monitoring: Monitoring) -> dict[str, Ring]:
@@ -115,8 +119,15 @@ def evaluate(
     maximum = monitoring.quality.maximum
     quality = v.quality(labels, holdout, float(maximum) if maximum is not None else None, monitoring.quality.min_labels)
     problem = moment if found.problems else memory.problem
-    # A clock may have been set back, and a memory forged: what is to come disturbs nothing.
-    disturbed = problem is not None and 0 <= moment - problem <= drift.window_seconds
+    judged_from = _over(problem, drift.window_seconds, moment)
+    disturbed = judged_from is not None
+    since_problem = {_of_problem(one): memory.since.get(_of_problem(one), moment) for one in found.problems}
+    lasting = monitoring.lasting_seconds(DATA_QUALITY)
+    alerted = moment if any(one + lasting <= moment for one in since_problem.values()) else memory.alerted
+    # Labels of what was predicted from wrong data are in the window of labels, which is longer.
+    quality_from = max(
+        filter(None, (judged_from, _over(alerted, monitoring.quality.window_seconds, moment))), default=None
+    )
     drifted = None if found.drifted is None else found.drifted and not disturbed
     # A window that is disturbed proves nothing, neither that all was fine.
     fine = memory.fine or (found.drifted is False and not disturbed)
@@ -127,20 +138,27 @@ def evaluate(
     holds: dict[str, bool | None] = {
         DRIFT: None if drifted is None else drifted and fine,
         SKEW: None if drifted is None else drifted and not fine,
-        QUALITY: None if quality.worse is None else quality.worse and not disturbed,
+        QUALITY: None if quality.worse is None else quality.worse and quality_from is None,
         ERRORS: failing,
         STALENESS: stale,
     }
     every = {kind: held for kind, held in holds.items() if held}
     every |= {_of_problem(one): True for one in found.problems}
     since = {what: min(memory.since.get(what, moment), moment) for what in every}
-    after = Memory(fine, problem, since)
+    after = Memory(fine, problem, alerted, since)
     findings = _findings(monitoring, history, found, quality, since)
     undecided = {kind for kind, held in holds.items() if held is None}
     if not found.rows:
         undecided.add(DATA_QUALITY)
-    judged_from = problem + drift.window_seconds if disturbed and problem is not None else None
-    return Evaluation(found, quality, after, findings, frozenset(undecided), judged_from)
+    return Evaluation(found, quality, after, findings, frozenset(undecided), judged_from, quality_from)
+
+
+def _over(last: float | None, window: float, moment: float) -> float | None:
+    """Return when a window is free of what was there last; None when it is.
+
+    A clock may have been set back, and a memory forged: what is to come disturbs nothing.
+    """
+    return last + window if last is not None and 0 <= moment - last <= window else None
 
 
 def alerts_of(
@@ -195,7 +213,8 @@ def _findings(
     version = history.version
     words = {
         DRIFT: f"what is asked has drifted from the training data of {version}",
-        SKEW: f"what is asked was never like the training data since {version} serves: compare how both are prepared",
+        SKEW: f"what is asked was never like the training data since {version} serves: compare how both are prepared, "
+        "and whether old rows prevail in training (spec.data.window)",
         QUALITY: f"predictions of {version} are worse than on its hold-out",
         ERRORS: f"more than {v.ERROR_MOST:.0%} of the answers are errors of the server",
         STALENESS: f"{version} is older than spec.monitoring.staleness.maxAgeSeconds",

@@ -27,11 +27,10 @@ from modelmill.api.resources import INFERENCE_SERVICES, TRAINING_JOBS
 from modelmill.engine.bodies import READ_SECONDS, read_body
 from modelmill.engine.errors import ApiError, Conflict, Invalid, NotFound
 from modelmill.kube.objects import Manifest, ObjectInvalid, Resource
-from modelmill.monitoring.alertmanager import Notice, Notification, NotificationError, parse
+from modelmill.monitoring.alertmanager import Notice, Notification, NotificationError, is_full, parse
 
 PATH = "/alerts"
 MAX_BODY = 1024 * 1024
-MAX_ALERTS = 32
 MAX_NOTICES = 1024
 """Alerts in one notification; each may name another object, which is a request to the API server."""
 TRIES = 5
@@ -215,7 +214,7 @@ def merged(kind: str, current: Manifest, notices: Sequence[Notice]) -> tuple[lis
             outcomes.append("repeated")
         elif refused is not None:
             outcomes.append(refused)
-        elif len(alerts) >= MAX_ALERTS:
+        elif is_full(alerts):
             outcomes.append("full")
         else:
             alerts[notice.id] = status_manifest(notice.recorded())

@@ -18,6 +18,7 @@ from modelmill.kube.conditions import parse_timestamp
 from modelmill.kube.objects import Key, Manifest
 from modelmill.monitoring.evaluating import rings_of
 from modelmill.monitoring.reading import Reading
+from modelmill.workloads.pod_status import is_ready
 
 MOST_SECONDS: Final = 60.0
 """Longest time between two readings: what a pod counted after the last one is lost with the pod."""
@@ -46,13 +47,14 @@ class Pods(Protocol):
 class Observed:
     """What was counted of a revision. moment: of the last reading, None before the first. again: when to come back, s.
 
-    heard: how many of the pods answered last.
+    heard: how many of the pods answered last. silent: how many are ready and told nothing the last two times.
     """
 
     history: History
     moment: datetime | None
     again: float
     heard: int = 0
+    silent: int = 0
 
 
 @dataclass(slots=True)
@@ -66,6 +68,12 @@ class _Memory:
     known: dict[str, Reading] = field(default_factory=dict)
     read: datetime | None = None
     heard: int = 0
+    silent: frozenset[str] = frozenset()
+    silent_again: int = 0
+
+    def observed(self, moment: datetime | None, again: float) -> Observed:
+        """Return what is known."""
+        return Observed(self.history, moment, again, self.heard, self.silent_again)
 
 
 class Observer:
@@ -103,14 +111,14 @@ class Observer:
             left = pause - (now - memory.read).total_seconds()
             # A clock that was set back must not stop the readings.
             if 0 < left <= pause:
-                return Observed(memory.history, memory.read, left, memory.heard)
+                return memory.observed(memory.read, left)
         asked = [*pods, *others][:MOST_PODS]
         readings = await self._pods.counted(key, asked)
         if readings is None:
-            return Observed(memory.history, memory.read, ASK_AGAIN_SECONDS, memory.heard)
+            return memory.observed(memory.read, ASK_AGAIN_SECONDS)
         mine = {pod["metadata"]["uid"] for pod in pods}
         self._take(memory, monitoring, asked, mine, readings, now)
-        return Observed(memory.history, now, pause, memory.heard)
+        return memory.observed(now, pause)
 
     def remember(self, key: Key, document: Mapping[str, object]) -> None:
         """Keep what an evaluation remembers beside the counts."""
@@ -173,6 +181,10 @@ class Observer:
         still = {uid: one for uid, one in memory.known.items() if uid in started}
         memory.known = still | dict(readings)
         memory.read, memory.heard = now, len(readings.keys() & mine)
+        silent = frozenset(
+            uid for pod in pods if is_ready(pod) and (uid := pod["metadata"]["uid"]) in mine - readings.keys()
+        )
+        memory.silent, memory.silent_again = silent, len(silent & memory.silent)
         rings = {DRIFT_RING: drift, QUALITY_RING: quality, ERRORS_RING: errors}
         # A slot begins with the first reading in it, also when nothing was counted.
         rings = {name: ring.added(moment, {}) for name, ring in rings.items()}

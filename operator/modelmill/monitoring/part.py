@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from modelmill.api.base import Alert
 from modelmill.api.inference_service_status import InferenceServiceStatus
-from modelmill.api.monitoring import EMBEDDED_PREFIX, Monitoring
+from modelmill.api.monitoring import DATA_QUALITY, EMBEDDED_PREFIX, Monitoring
 from modelmill.api.monitoring_status import MonitoringStatus
 from modelmill.api.objects import (
     InferenceService,
@@ -155,7 +155,7 @@ def plan(
         status=_fields(status),
         conditions=[
             *described,
-            ready(monitoring, engine, stable, job, [one for aside in rules for one in aside.apply]),
+            ready(seen, job, [one for aside in rules for one in aside.apply]),
         ],
         events=events(before, described, stable),
         requeue_after=observed.again if observed is not None else None,
@@ -234,7 +234,9 @@ def _alerts(
         mine = []
     elif found is not None and observed is not None and observed.moment is not None:
         mine = alerts_of(service.uid, stable, found, mine, observed.moment.timestamp(), _served_since(service))
-    return tuple([*delivered, *mine][:MAX_ALERTS])
+    # Whoever may send alerts must not push out what was found here; of that one alert a feature comes last.
+    own = sorted(mine, key=lambda alert: alert.kind == DATA_QUALITY)
+    return tuple([*own, *delivered][:MAX_ALERTS])
 
 
 def _served_since(service: InferenceService) -> float:

@@ -5,39 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from modelmill.api.monitoring import Monitoring
 from modelmill.api.objects import read_training_job, without_status
 from modelmill.kube.conditions import FALSE, TRUE, Condition
 from modelmill.kube.labels import RULES_LABEL
 from modelmill.kube.objects import Manifest, ObjectInvalid
 from modelmill.kube.resources import CONFIG_MAPS, PROMETHEUS_RULES
-from modelmill.monitoring.engine import EMBEDDED, Engine
+from modelmill.monitoring.alertmanager import MAX_ALERTS, is_full
+from modelmill.monitoring.engine import EMBEDDED
+from modelmill.monitoring.telling import Seen
 
 READY: Final = "MonitoringReady"
 
 
-def ready(
-    monitoring: Monitoring,
-    engine: Engine,
-    stable: str | None,
-    job: Manifest | None,
-    rules: Sequence[Manifest],
-) -> Condition:
+def ready(seen: Seen, job: Manifest | None, rules: Sequence[Manifest]) -> Condition:
     """Return the condition.
 
-    stable: the version that serves. job: the TrainingJob that alerts start, None without one. rules: what Prometheus raises
-    alerts by.
+    job: the TrainingJob that alerts start, None without one. rules: what Prometheus raises alerts by.
     """
-    if monitoring.retrain is not None:
-        broken = _broken_loop(monitoring.retrain.training_job, job)
+    retrain, stable = seen.monitoring.retrain, seen.stable
+    if retrain is not None:
+        broken = _broken_loop(retrain.training_job, job)
         if broken is not None:
             return broken
     if stable is None:
         return Condition(READY, FALSE, "NoStableVersion", "nothing is watched before a version serves")
-    if engine == EMBEDDED:
-        text = f"the operator reads the pods of {stable} and raises the alerts itself"
-        return Condition(READY, TRUE, "Embedded", text)
-    return Condition(READY, TRUE, "RulesWritten", _written(stable, rules))
+    if is_full(alert.id for alert in seen.alerts):
+        text = (
+            f"{MAX_ALERTS} alerts that were sent are recorded, and others are not: have those end where they come from"
+        )
+        return Condition(READY, FALSE, "TooManyAlerts", text)
+    if seen.engine != EMBEDDED:
+        return Condition(READY, TRUE, "RulesWritten", _written(stable, rules))
+    if seen.observed is not None and seen.observed.silent:
+        text = f"{seen.observed.silent} pods of {stable} are ready and tell no counts that can be read"
+        return Condition(READY, FALSE, "PodsSilent", f"{text}: what they answer is not watched; look at their /metrics")
+    text = f"the operator reads the pods of {stable} and raises the alerts itself"
+    return Condition(READY, TRUE, "Embedded", text)
 
 
 def _written(stable: str, rules: Sequence[Manifest]) -> str:

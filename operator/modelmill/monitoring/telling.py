@@ -257,8 +257,9 @@ def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
     if found.judged_from is not None:
         when = timestamp(datetime.fromtimestamp(found.judged_from, UTC))
         last = "" if verdict.problems else f", at {when} if nothing more comes"
+        named = f" ({verdict.problems[0].feature}: {verdict.problems[0].message})" if verdict.problems else ""
         text = (
-            f"something was wrong with the data within the last {drift.window_seconds} s: drift and quality are judged again "
+            f"something was wrong with the data within the last {drift.window_seconds} s{named}: drift is judged again "
             f"when a whole window is free of that{last}"
         )
         return Condition(DRIFT_DETECTED, UNKNOWN, DATA_SUSPECT, text)
@@ -320,8 +321,9 @@ def _quality(seen: Seen, version: str) -> Condition:
         text = f"fewer than {least} labels of predictions of {version} came within {window} s: too few to judge by"
         return Condition(QUALITY_DEGRADED, UNKNOWN, "InsufficientData", text)
     error = f"the error of the labelled predictions of {version} is"
-    if quality.worse and found.judged_from is not None:
-        text = f"{error} above {quality.limit:.4g}, and something was wrong with the data: see DriftDetected"
+    if quality.worse and found.quality_from is not None:
+        when = timestamp(datetime.fromtimestamp(found.quality_from, UTC))
+        text = f"{error} above {quality.limit:.4g}, which may come of data that were wrong: judged again from {when} on"
         return Condition(QUALITY_DEGRADED, UNKNOWN, DATA_SUSPECT, text)
     if quality.worse:
         text = f"{error} above {quality.limit:.4g}, and no alert says so yet"

@@ -110,6 +110,31 @@ def test_labels_are_judged_apart() -> None:
     assert clock.see(BROKEN, 100, labels=wrong) == []
 
 
+def test_labels_of_wrong_data_are_not_judged_when_the_data_are_right_again() -> None:
+    clock = Clock()
+    wrong = {("label", "wrong"): 60.0, ("label", "correct"): 60.0}
+    clock.see(FINE)
+    clock.see(BROKEN)
+    assert clock.see(BROKEN, 150, labels=wrong) == ["DataQuality"]
+    for seconds in (60, 600, 539):
+        assert clock.see(FINE, seconds, labels=wrong) == []
+        assert clock.found is not None
+        assert clock.found.quality_from == 1_000_270.0 + 1200
+    clock.see(FINE, 2, labels=wrong)
+    assert clock.see(FINE, 100, labels=wrong) == ["Quality"], "they have left the window of labels"
+
+
+def test_a_fault_that_is_too_short_for_an_alert_holds_quality_up_for_its_window_only() -> None:
+    clock = Clock()
+    wrong = {("label", "wrong"): 60.0, ("label", "correct"): 60.0}
+    clock.see(FINE)
+    clock.see(BROKEN)
+    assert clock.see(BROKEN, 100) == []
+    assert clock.see(FINE, 60, labels=wrong) == []
+    clock.see(FINE, 541, labels=wrong)
+    assert clock.see(FINE, 100, labels=wrong) == ["Quality"]
+
+
 def test_errors_of_the_server_and_age() -> None:
     clock = Clock(MONITORING.model_copy(update={"staleness": _staleness(200_000)}))
     codes = {("code", "500"): 300.0}
@@ -133,7 +158,7 @@ def test_a_problem_that_is_to_come_disturbs_nothing() -> None:
 @given(st.dictionaries(st.sampled_from(["a", "Drift", "fine"]), st.floats() | st.integers() | st.text(max_size=2)))
 def test_whatever_a_memory_holds_it_can_be_judged(since: dict[str, Any]) -> None:
     clock = Clock()
-    clock.memory = memory_of({"fine": True, "problem": since.get("a"), "since": since})
+    clock.memory = memory_of({"fine": True, "problem": since.get("a"), "alerted": since.get("Drift"), "since": since})
     clock.see(SHIFTED)
     clock.see(BROKEN)
 

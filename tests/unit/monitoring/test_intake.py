@@ -25,8 +25,8 @@ from modelmill.api.objects import status_manifest
 from modelmill.engine.errors import Conflict, Invalid, NotFound, Unreachable
 from modelmill.kube.conditions import parse_timestamp, timestamp
 from modelmill.kube.objects import Resource
-from modelmill.monitoring.alertmanager import AHEAD, FIRST_TIME, Notice, NotificationError, parse
-from modelmill.monitoring.intake import MAX_ALERTS, MAX_BODY, MAX_NOTICES, AlertIntake, namespace_token
+from modelmill.monitoring.alertmanager import AHEAD, FIRST_TIME, MAX_ALERTS, Notice, NotificationError, parse
+from modelmill.monitoring.intake import MAX_BODY, MAX_NOTICES, AlertIntake, namespace_token
 from tests.support.objects import training_job
 
 TOKEN = "s3cret"

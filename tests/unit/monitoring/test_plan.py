@@ -227,6 +227,35 @@ async def test_no_alert_of_the_operator_is_older_than_the_promotion_on_record(se
         assert [one["startsAt"] for one in result.status["alerts"]] == [timestamp(told)]
 
 
+async def test_alerts_that_were_sent_do_not_push_out_those_that_the_operator_finds(service: Any) -> None:
+    parent = service()
+    parent["spec"]["monitoring"]["quality"] = {"maximum": "0.2"}
+    parent["status"]["alerts"] = [alert(f"sent-{number}", kind="Errors") for number in range(32)]
+    watch = Watch(Pages(), Monitoring.model_validate(parent["spec"]["monitoring"]), [pod("a")])
+    labelled(watch, 100, 100)
+    result = await looked(parent, watch, Quality=o.NOW.timestamp())
+    assert result.status is not None
+    kinds = [one["kind"] for one in result.status["alerts"]]
+    assert (kinds[0], len(kinds)) == ("Quality", 32)
+    assert condition(result, "QualityDegraded")[0] == "True"
+    assert condition(result, "MonitoringReady")[:2] == ("False", "TooManyAlerts")
+    parent["status"]["alerts"] = parent["status"]["alerts"][:23]
+    result = await looked(parent, watch, Quality=o.NOW.timestamp())
+    assert condition(result, "MonitoringReady")[:2] == ("True", "Embedded")
+
+
+async def test_ready_pods_that_tell_nothing_are_told(service: Any) -> None:
+    parent = service()
+    silent = pod("b")
+    silent["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    watch = Watch(Pages(), Monitoring.model_validate(parent["spec"]["monitoring"]), [pod("a"), silent, pod("c")])
+    watch.pages.tell("a", rows(400, 400))
+    told = [condition(await looked(parent, watch), "MonitoringReady")[:2] for _ in range(2)]
+    assert told == [("True", "Embedded"), ("False", "PodsSilent")], "once may be an accident"
+    watch.pages.tell("b", rows(1, 1))
+    assert condition(await looked(parent, watch), "MonitoringReady")[:2] == ("True", "Embedded")
+
+
 def test_the_last_alert_leaves_no_empty_list(service: Any) -> None:
     parent = service(alerts=[alert(version="fuel-economy-0")])
     assert "alerts" not in status_after(parent, planned(parent))

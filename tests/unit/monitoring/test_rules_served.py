@@ -17,6 +17,7 @@ from tests.unit.monitoring.evaluator import (
     Evaluator,
     Feature,
     Pod,
+    changed,
     expect,
     firing,
     identity,
@@ -147,6 +148,19 @@ def test_quality_is_not_judged_while_the_data_are_wrong(promtool: str, tmp_path:
     evaluator.check(
         [wrong], firing('alertname="ModelmillQuality"', 0, 35), firing('alertname="ModelmillDataQuality"', 1, 35)
     )
+
+
+def test_labels_of_wrong_data_are_not_judged_when_the_data_are_right_again(
+    promtool: str, tmp_path: Path, service: Any
+) -> None:
+    evaluator = evaluated(
+        promtool, tmp_path, service({"windowSeconds": 600}), ACCURATE, quality={"windowSeconds": 1800, "minLabels": 100}
+    )
+    healed = {"0": changed(10, 100, 12, 70), "missing": changed(90, 1, 12, 70)}
+    labels = {f'modelmill_feedback_total{{result="{result}"}}': "0+50x70" for result in ("correct", "wrong")}
+    pod = Pod(features={"x": Feature(healed, {"0": 0.5, "missing": 0.5}, importance=0)}, more=labels)
+    data, quality = 'alertname="ModelmillDataQuality"', 'alertname="ModelmillQuality"'
+    evaluator.check([pod], firing(data, 1, 15), firing(data, 0, 30), firing(quality, 0, 45), firing(quality, 1, 65))
 
 
 def answered(**codes: float) -> Pod:

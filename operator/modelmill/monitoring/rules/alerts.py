@@ -93,7 +93,8 @@ def _of_quality(scope: Scope, monitoring: Monitoring, limit: Limit, runbooks: st
     return _alert(
         kinds.QUALITY,
         f"{error} and {error} - {limit.value!r} > {noise} and {labels} >= {quality.min_labels} "
-        f"unless on () {data_quality.suppressed(scope, monitoring.drift)}",
+        f"unless on () {data_quality.suppressed(scope, monitoring.drift)} "
+        f"unless on () {_told_of_data(scope, quality.window_seconds)}",
         int(monitoring.lasting_seconds(kinds.QUALITY)),
         f"{VERSION}, which {SERVICE} serves, is worse than its limit.",
         f'By the labels of {quality.window_seconds} s its error is {{{{ $value | printf "%.4g" }}}}, and the limit '
@@ -101,6 +102,15 @@ def _of_quality(scope: Scope, monitoring: Monitoring, limit: Limit, runbooks: st
         runbooks,
         value="%.4g",
     )
+
+
+def _told_of_data(scope: Scope, seconds: int) -> str:
+    """Return an expression that has a value where an alert on the data fired within so many seconds.
+
+    Labels of what was predicted from wrong data are in the window of labels, which is longer than that of the data.
+    """
+    told = {"alertname": f"{PREFIX}{kinds.DATA_QUALITY}", "alertstate": "firing"}
+    return f"count_over_time({scope.recorded('ALERTS', **told)}[{seconds}s])"
 
 
 def _of_errors(scope: Scope, runbooks: str) -> Rule:
