@@ -47,14 +47,15 @@ class Pods(Protocol):
 class Observed:
     """What was counted of a revision. moment: of the last reading, None before the first. again: when to come back, s.
 
-    heard: how many of the pods answered last. silent: how many are ready and told nothing the last two times.
+    heard: how many of the pods answered last. silent: how many are ready and told nothing the last two times; None before
+    these.
     """
 
     history: History
     moment: datetime | None
     again: float
     heard: int = 0
-    silent: int = 0
+    silent: int | None = None
 
 
 @dataclass(slots=True)
@@ -68,8 +69,8 @@ class _Memory:
     known: dict[str, Reading] = field(default_factory=dict)
     read: datetime | None = None
     heard: int = 0
-    silent: frozenset[str] = frozenset()
-    silent_again: int = 0
+    silent: frozenset[str] | None = None
+    silent_again: int | None = None
 
     def observed(self, moment: datetime | None, again: float) -> Observed:
         """Return what is known."""
@@ -184,7 +185,8 @@ class Observer:
         silent = frozenset(
             uid for pod in pods if is_ready(pod) and (uid := pod["metadata"]["uid"]) in mine - readings.keys()
         )
-        memory.silent, memory.silent_again = silent, len(silent & memory.silent)
+        memory.silent_again = len(silent & memory.silent) if memory.silent is not None else None
+        memory.silent = silent
         rings = {DRIFT_RING: drift, QUALITY_RING: quality, ERRORS_RING: errors}
         # A slot begins with the first reading in it, also when nothing was counted.
         rings = {name: ring.added(moment, {}) for name, ring in rings.items()}

@@ -15,6 +15,7 @@ from modelmill.monitoring.engine import EMBEDDED
 from modelmill.monitoring.telling import Seen
 
 READY: Final = "MonitoringReady"
+SILENT: Final = "PodsSilent"
 
 
 def ready(seen: Seen, job: Manifest | None, rules: Sequence[Manifest]) -> Condition:
@@ -36,9 +37,14 @@ def ready(seen: Seen, job: Manifest | None, rules: Sequence[Manifest]) -> Condit
         return Condition(READY, FALSE, "TooManyAlerts", text)
     if seen.engine != EMBEDDED:
         return Condition(READY, TRUE, "RulesWritten", _written(stable, rules))
-    if seen.observed is not None and seen.observed.silent:
-        text = f"{seen.observed.silent} pods of {stable} are ready and tell no counts that can be read"
-        return Condition(READY, FALSE, "PodsSilent", f"{text}: what they answer is not watched; look at their /metrics")
+    silent = seen.observed.silent if seen.observed is not None else None
+    before = next((one for one in seen.told if (one.type, one.reason) == (READY, SILENT)), None)
+    if silent is None and before is not None:
+        # An operator that was started anew has not asked twice yet.
+        return Condition(READY, FALSE, SILENT, before.message)
+    if silent:
+        text = f"{silent} pods of {stable} are ready and tell no counts that can be read"
+        return Condition(READY, FALSE, SILENT, f"{text}: what they answer is not watched; look at their /metrics")
     text = f"the operator reads the pods of {stable} and raises the alerts itself"
     return Condition(READY, TRUE, "Embedded", text)
 
