@@ -319,7 +319,13 @@ async def back_before_a_run(world: World) -> None:
     assert not world.api.find(MODEL_VERSIONS, "cars-3"), "a run began for what was taken back"
     pages.worse.add("cars-1")
     await world.until(lambda: serves(world, "cars-3"), "the version of the run serves")
-    await world.until(lambda: not _alerts(world), "all is well")
+    await world.until(lambda: not _alerts(world) and was_fine(world), "all is well")
+
+
+def was_fine(world: World) -> bool:
+    """Tell whether the revision that serves has been judged, and had not drifted."""
+    status = world.status(INFERENCE_SERVICES, "cars")
+    return bool(status["monitoring"].get("fineRevision") == status["stable"]["revision"])
 
 
 def judged(world: World, kind: str, reason: str) -> bool:
