@@ -109,8 +109,8 @@ def _told_of_data(scope: Scope, seconds: int) -> str:
 
     Labels of what was predicted from wrong data are in the window of labels, which is longer than that of the data.
     """
-    told = {"alertname": f"{PREFIX}{kinds.DATA_QUALITY}", "alertstate": "firing"}
-    return f"count_over_time({scope.recorded('ALERTS', **told)}[{seconds}s])"
+    told = scope.recorded("ALERTS", alertname=f"{PREFIX}{kinds.DATA_QUALITY}", alertstate="firing")
+    return f"count_over_time({told}[{seconds}s])"
 
 
 def _of_errors(scope: Scope, runbooks: str) -> Rule:
