@@ -198,6 +198,8 @@ def decode(text: str) -> History:
         memory = raw["memory"]
         if not isinstance(memory, dict):
             raise TypeError("memory")
+        # Python reads NaN, which is no JSON: it raises ValueError.
+        json.dumps(memory, allow_nan=False)
         return History(str(raw["revision"]), str(raw["version"]), _reference(raw["reference"]), rings, memory)
 
 

@@ -197,7 +197,7 @@ def test_whoever_edits_the_counts_they_are_refused_or_judged(data: st.DataObject
     rings = {name: ring.added(1e6, counts | labels) for name, ring in rings_of(MONITORING).items()}
     feature = FeatureReference({"0": 0.5, "1": 0.4, "missing": 0.1}, 1.0, (17.0, 0.3))
     reference = Reference({"hp": feature}, {"0": 1.0, "missing": 0.0}, 500.0, 9e5)
-    memory = Memory(True, 999_900.0, {"Drift": 999_000.0}).document()
+    memory = Memory(True, 999_900.0, 999_800.0, {"Drift": 999_000.0}).document()
     document = json.loads(encode(History("r1", "cars-1", reference, rings, memory)))
     try:
         edited = decode(json.dumps(_changed(document, data.draw)))
