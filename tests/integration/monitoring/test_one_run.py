@@ -221,7 +221,8 @@ def test_drift_leads_to_exactly_one_run(world: World, tmp_path: Path, token: Pat
             assert len(first[name]) == 1
             assert connection.broken[name, "503"] == connection.broken[name, "lost"] == 1
         assert world.jobs_of_runs() == dict.fromkeys(SERVICES, 2)
-        assert len(created_jobs(world.cluster)) == len(world.played)
+        # A look at the data may have begun a moment ago.
+        world.until(lambda: len(created_jobs(world.cluster)) == len(world.played), "each Job played once")
 
         # What the other one sends last of the first episode may be under way when that is told to be over.
         programs.pop().kill()
