@@ -256,6 +256,14 @@ async def test_ready_pods_that_tell_nothing_are_told(service: Any) -> None:
     assert condition(await looked(parent, watch), "MonitoringReady")[:2] == ("True", "Embedded")
 
 
+def test_a_restart_takes_nothing_back_that_was_told_of_silent_pods(service: Any) -> None:
+    parent = service()
+    moment = "2026-01-02T03:04:05Z"
+    told = {"type": "MonitoringReady", "status": "False", "reason": "PodsSilent", "message": "2 pods"}
+    parent["status"]["conditions"] = [{**told, "lastTransitionTime": moment}]
+    assert condition(planned(parent, engine=EMBEDDED), "MonitoringReady") == ("False", "PodsSilent", "2 pods")
+
+
 def test_the_last_alert_leaves_no_empty_list(service: Any) -> None:
     parent = service(alerts=[alert(version="fuel-economy-0")])
     assert "alerts" not in status_after(parent, planned(parent))
