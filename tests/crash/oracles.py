@@ -168,7 +168,7 @@ def compared(
     problems = list(disturbed.problems)
     if not disturbed.end:
         return problems
-    seen = (lambda obj: obj) if shares else _without_shares
+    seen = (lambda obj: obj) if shares else without_shares
     for name in sorted(clean.end.keys() | disturbed.end.keys()):
         one, other = seen(clean.end.get(name)), seen(disturbed.end.get(name))
         if one is None or other is None:
@@ -180,7 +180,7 @@ def compared(
     return problems
 
 
-def _without_shares(obj: Any) -> Any:
+def without_shares(obj: Any) -> Any:
     """Return the object without the shares in the history of an InferenceService."""
     status = (obj or {}).get("status") or {}
     if "history" not in status:
@@ -207,8 +207,13 @@ def masked_objects(api: MemoryApi) -> Iterator[tuple[str, Any]]:
         if resource not in (EVENTS, CORE_EVENTS):
             yield (
                 f"{resource.kind} {obj['metadata']['namespace']}/{obj['metadata']['name']}",
-                masked(_without_waits(_without_counts(_without_hash(obj)))),
+                masked_object(obj),
             )
+
+
+def masked_object(obj: Object) -> Any:
+    """Return an object without what depends on when and how often it was written."""
+    return masked(_without_waits(_without_counts(_without_hash(obj))))
 
 
 def _without_waits(obj: Object) -> Object:

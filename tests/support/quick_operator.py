@@ -17,6 +17,7 @@ import aiohttp
 from modelmill import app
 from modelmill.engine import client, queue
 from modelmill.measuring import scrape
+from modelmill.monitoring import part as monitoring
 from modelmill.serving.rollout import tracks
 
 SHORTER = (
@@ -24,6 +25,7 @@ SHORTER = (
     (queue, "BACKOFF_PASSING", 4.0),
     (client, "TIMEOUT", aiohttp.ClientTimeout(total=5, sock_connect=5)),
     (tracks, "DRAIN_SECONDS", 2),
+    (monitoring, "MOST_SECONDS", 2.0),
 )
 """Module, constant, value."""
 

@@ -15,7 +15,7 @@ from tests.support.api_server import LEASE, Cluster, Start
 
 pytestmark = pytest.mark.integration
 
-ROLLOUT = {"steps": [{"weight": 50}, {"pauseSeconds": 2}], "progressDeadlineSeconds": 120}
+ROLLOUT = {"steps": [{"weight": 50}, {"pauseSeconds": 6}], "progressDeadlineSeconds": 120}
 CHECK = {"metric": "ErrorRatio", "maximum": "0.01"}
 CORRUPT = json.dumps(
     {"v": 1, "outcome": "Failed", "reason": "ArtifactCorrupt", "reasons": ["model.onnx: other digest"]}

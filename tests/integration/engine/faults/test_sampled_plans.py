@@ -29,7 +29,7 @@ PLANS_OF_A_SCENARIO = 3
 IN_MEMORY_ONLY = (
     "search", "alias", "versions removed", "clock", "new data", "prepared", "script", "store silent", "foreign",
     "autoscaled", "shadowed", "prefix scored", "routes", "chance", "settings", "drift found", "waits for rows",
-    "drift reported",
+    "drift reported", "back before a run",
 )  # fmt: skip
 """Words of scenarios whose pods or clock the surroundings in memory play: trials, removals, imports, days, load, mirrors."""
 LIVE = [one for one in SCENARIOS if not any(words in one.name for words in IN_MEMORY_ONLY)]
