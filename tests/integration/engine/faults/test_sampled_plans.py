@@ -29,9 +29,13 @@ PLANS_OF_A_SCENARIO = 3
 IN_MEMORY_ONLY = (
     "search", "alias", "versions removed", "clock", "new data", "prepared", "script", "store silent", "foreign",
     "autoscaled", "shadowed", "prefix scored", "routes", "chance", "settings", "drift found", "waits for rows",
-    "drift reported", "back before a run",
+    "drift reported", "back before a run", "two jobs",
 )  # fmt: skip
-"""Words of scenarios whose pods or clock the surroundings in memory play: trials, removals, imports, days, load, mirrors."""
+"""Words of scenarios that are played in memory only.
+
+Their pods or clock are the surroundings' there: trials, removals, imports, days, load, mirrors; or, of two jobs of one model,
+which of them comes first is another one each time.
+"""
 LIVE = [one for one in SCENARIOS if not any(words in one.name for words in IN_MEMORY_ONLY)]
 MANY = 12
 SHORT_OUTAGES = {GONE: 20.0}
