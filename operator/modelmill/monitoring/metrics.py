@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelmill.contracts import counts as c
 from modelmill.contracts.counts import Counts
+from modelmill.contracts.names import BIN_OTHER
 
 
 def metrics_of(counts: Counts) -> dict[str, float]:
@@ -18,9 +19,12 @@ def metrics_of(counts: Counts) -> dict[str, float]:
 
 
 def _of_cells(counts: Counts) -> dict[str, float]:
-    """Return macro F1 and the balanced error of the confusion matrix, over the classes that were a label."""
+    """Return macro F1 and the balanced error of the confusion matrix, over the named classes that were a label.
+
+    What is none of them is wrong, and no class of its own: a single misspelt label would weigh as much as a whole class.
+    """
     cells = {key[1:]: value for key, value in counts.items() if key[0] == c.CELL and value}
-    actual = sorted({truth for _, truth in cells})
+    actual = sorted({truth for _, truth in cells} - {BIN_OTHER})
     if not actual:
         return {}
     scores, recalls = [], []

@@ -39,8 +39,9 @@ from modelmill.monitoring.holdout import holdout_of
 from modelmill.monitoring.observing import MOST_SECONDS, Observed, Observer, Pods
 from modelmill.monitoring.readiness import READY, ready
 from modelmill.monitoring.rules.config_map import RULES_SUFFIX
+from modelmill.monitoring.seen import Seen
 from modelmill.monitoring.stack import KINDS, Stack, kinds_served
-from modelmill.monitoring.telling import TYPES, Seen, column, conditions, events, status_of
+from modelmill.monitoring.telling import TYPES, column, conditions, events, status_of
 
 FIELDS: Final = ("alerts", "monitoring", "drift")
 """Fields of the status that only this part decides (and the intake, which adds alerts)."""

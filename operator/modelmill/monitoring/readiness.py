@@ -12,7 +12,7 @@ from modelmill.kube.objects import Manifest, ObjectInvalid
 from modelmill.kube.resources import CONFIG_MAPS, PROMETHEUS_RULES
 from modelmill.monitoring.alertmanager import MAX_ALERTS, is_full
 from modelmill.monitoring.engine import EMBEDDED
-from modelmill.monitoring.telling import Seen
+from modelmill.monitoring.seen import Seen
 
 READY: Final = "MonitoringReady"
 SILENT: Final = "PodsSilent"

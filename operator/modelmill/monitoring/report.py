@@ -28,7 +28,7 @@ FIELDS: Final = ("report",)
 KINDS: Final = (DRIFT, SKEW, DATA_QUALITY)
 """Of the alerts that a page is made for."""
 PAUSE: Final = timedelta(minutes=10)
-"""Shortest time from the beginning of a page to that of one that alerts ask for; what comes meanwhile is told by that one."""
+"""Shortest time between the beginnings of two pages that alerts ask for; what comes meanwhile is told by the second one."""
 DEADLINE: Final = timedelta(minutes=15)
 """Longest time that a page is waited for; its Job ends before, and its own words are then known."""
 JOB_KEPT: Final = timedelta(minutes=5)
@@ -90,7 +90,7 @@ def _next(view: View, known: ReportStatus) -> _Step:
     by_hand = bool(text) and text != known.annotation
     new = [one for one in view.service.status.alerts if one.kind in KINDS and one.id not in known.alerts]
     if not by_hand and not new:
-        return _Step(replace(known, message=None) if (known.message or "").startswith(WAITS) else known)
+        return _over_before(known) if (known.message or "").startswith(WAITS) else _Step(known)
     monitoring, stable = view.service.spec.monitoring, view.service.status.stable
     answered = replace(known, annotation=text) if by_hand else known
     if monitoring is None:
@@ -127,9 +127,15 @@ def _next(view: View, known: ReportStatus) -> _Step:
     return _Step(replace(answered, job=run, message=None), waits=[SOON])
 
 
+def _over_before(known: ReportStatus) -> _Step:
+    """Return that nobody asks any more for the page that waited."""
+    words = f"what asked for a report was over before one was begun; ask for one by {REPORT_ANNOTATION}"
+    return _Step(replace(known, message=None), events=(Event("Normal", "DriftReportSkipped", words),))
+
+
 def _paused(known: ReportStatus, new: Sequence[Alert], now: datetime) -> _Step | None:
-    """Return that the page of alerts waits, None when it does not."""
-    if known.job is None:
+    """Return that the page of alerts waits, None when it does not; a page that a person asked for holds none back."""
+    if known.job is None or known.job.reason.startswith(REPORT_ANNOTATION):
         return None
     due = parse_timestamp(known.job.start_time) + PAUSE
     left = (due - now).total_seconds()
@@ -142,9 +148,14 @@ def _paused(known: ReportStatus, new: Sequence[Alert], now: datetime) -> _Step |
 
 
 def _named(alerts: Sequence[Alert]) -> str:
-    words = [f"{one.kind} {one.feature or ''}".strip() for one in alerts[:MOST_NAMED]]
+    words = [_words(one) for one in alerts[:MOST_NAMED]]
     more = f" and {len(alerts) - MOST_NAMED} more" if len(alerts) > MOST_NAMED else ""
     return f"alerts fire: {', '.join(words)}{more}"
+
+
+def _words(alert: Alert) -> str:
+    problem = f"({alert.value})" if alert.kind == DATA_QUALITY and alert.value else None
+    return " ".join(filter(None, (alert.kind, alert.feature, problem)))
 
 
 def _followed(view: View, known: ReportStatus, run: ReportJob) -> _Step:

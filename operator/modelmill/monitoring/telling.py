@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from modelmill.api.base import Alert
 from modelmill.api.base import Condition as Recorded
-from modelmill.api.monitoring import DATA_QUALITY, DRIFT, ERRORS, QUALITY, SKEW, STALENESS, Monitoring
+from modelmill.api.monitoring import DATA_QUALITY, DRIFT, ERRORS, QUALITY, SKEW, STALENESS
 from modelmill.api.monitoring_status import MAX_PROBLEMS, MonitoringStatus, QualityStatus
-from modelmill.api.training_job_status import TrainingJobStatus
 from modelmill.contracts import counts as c
 from modelmill.contracts import verdict as v
 from modelmill.contracts.counts import DRIFT_RING, QUALITY_RING, Counts
 from modelmill.engine.interface import Event
 from modelmill.kube.conditions import FALSE, TRUE, UNKNOWN, Condition, parse_timestamp, timestamp
 from modelmill.kube.texts import fitted
-from modelmill.monitoring.engine import Engine
 from modelmill.monitoring.evaluating import ERRORS_SECONDS, Evaluation
 from modelmill.monitoring.metrics import metrics_of
-from modelmill.monitoring.observing import Observed
+from modelmill.monitoring.next_step import next_step
+from modelmill.monitoring.seen import Seen, State
 
 DRIFT_DETECTED: Final = "DriftDetected"
 DATA_SUSPECT: Final = "DataSuspect"
@@ -31,30 +30,6 @@ ERRORS_HIGH: Final = "ErrorsHigh"
 TYPES: Final = (DRIFT_DETECTED, DATA_SUSPECT, QUALITY_DEGRADED, STALE, ERRORS_HIGH)
 _OF_KIND: Final = {DATA_QUALITY: DATA_SUSPECT, QUALITY: QUALITY_DEGRADED, STALENESS: STALE, ERRORS: ERRORS_HIGH}
 MAX_NAMED: Final = 4
-
-State = Literal["Unknown", "NoData", "InsufficientData", "OK", "Pending", "Alert"]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the telling goes by. namespace: of the service. stable: version that serves; answers: whether a pod is ready.
-
-    observed, found: None before the pods were asked. alerts: those that fire about the stable version. coming: version that is
-    being rolled out. told: conditions of the status.
-    """
-
-    namespace: str
-    monitoring: Monitoring
-    engine: Engine
-    stable: str | None
-    answers: bool
-    observed: Observed | None
-    found: Evaluation | None
-    alerts: Sequence[Alert]
-    job: TrainingJobStatus | None
-    now: datetime
-    coming: str | None = None
-    told: Sequence[Recorded] = ()
 
 
 def status_of(seen: Seen, before: MonitoringStatus | None) -> MonitoringStatus:
@@ -132,55 +107,22 @@ def conditions(seen: Seen, status: MonitoringStatus) -> list[Condition]:
 
 def events(before: Sequence[Recorded], after: Sequence[Condition], stable: str | None) -> list[Event]:
     """Return what is told of conditions that came true, or are it no more. before: those of the status. stable: what serves."""
-    held = {one.type: one.status == TRUE for one in before if one.type in TYPES}
+    held = {one.type: one for one in before if one.type in TYPES and one.status == TRUE}
     told = []
     for condition in after:
         if condition.type not in TYPES:
             continue
-        was = held.pop(condition.type, False)
-        if condition.status == TRUE and not was:
+        was = held.pop(condition.type, None)
+        if condition.status == TRUE and was is None:
             told.append(Event("Warning", condition.type, fitted(condition.message, 1000)))
-        elif was and condition.status != TRUE:
+        elif was is not None and condition.status != TRUE:
             word = "Unknown" if condition.status == UNKNOWN else "Resolved"
             told.append(Event("Normal", f"{condition.type}{word}", fitted(condition.message, 1000)))
-    gone = [type_ for type_, was in held.items() if was]
     text = f"no alert says so of {stable}, which serves" if stable is not None else "no version serves any more"
-    return [*told, *(Event("Normal", f"{type_}Resolved", text) for type_ in gone)]
-
-
-def next_step(seen: Seen) -> str | None:
-    """Return what the loop does next, and when; None where nothing is to come."""
-    retrain, job = seen.monitoring.retrain, seen.job
-    if any(alert.kind == DATA_QUALITY for alert in seen.alerts):
-        return "stop and look: while something is wrong with the data, no alert starts a run"
-    kinds = set(retrain.alerts) if retrain is not None else set()
-    acting = [alert for alert in seen.alerts if alert.kind in kinds]
-    if acting and retrain is not None and job is not None:
-        name = retrain.training_job
-        waiting = {one.id: one for one in job.pending_triggers}
-        held = next((waiting[alert.id] for alert in acting if alert.id in waiting), None)
-        if job.current_run is not None:
-            return f"TrainingJob {name}: run {job.current_run.number} is in progress"
-        if held is not None:
-            return fitted(f"TrainingJob {name} waits: {held.message}", 1024)
-        if seen.coming is not None:
-            return f"{seen.coming} is being rolled out"
-        answers = (run for run in job.runs if any(alert.id in run.triggers for alert in acting))
-        answer = next(answers, None)
-        if answer is not None:
-            return f"nothing: run {answer.number} of TrainingJob {name} answered, and ended {answer.outcome}"
-        return f"TrainingJob {name} decides: kubectl -n {seen.namespace} describe trainingjobs.modelmill.dev {name}"
-    if seen.alerts and seen.coming is not None:
-        return f"{seen.coming} is being rolled out"
-    if seen.alerts:
-        return "nothing by itself: see the conditions"
-    soonest = min(seen.found.findings, key=lambda one: one.fires_at, default=None) if seen.found is not None else None
-    if soonest is None:
-        return None
-    if seen.engine == "Embedded":
-        when = timestamp(datetime.fromtimestamp(soonest.fires_at, UTC))
-        return f"{soonest.kind} is told as an alert at {when} if it lasts"
-    return f"{soonest.kind} is told as an alert by Prometheus if it lasts {soonest.lasting:.0f} s"
+    gone = (
+        Event("Normal", f"{one.type}Resolved", fitted(f"{text}; it was: {one.message}", 1000)) for one in held.values()
+    )
+    return [*told, *gone]
 
 
 def _numbers(seen: Seen) -> MonitoringStatus:
@@ -267,7 +209,7 @@ def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
         text = f"the artifact of {seen.stable} has no reference of its training data to compare with"
         return Condition(DRIFT_DETECTED, UNKNOWN, "NoReference", text)
     if not verdict.rows:
-        text = f"no row came to {seen.stable} within {drift.window_seconds} s"
+        text = f"no row came to {seen.stable} {_lately(seen)}"
         return Condition(DRIFT_DETECTED, UNKNOWN, "NoData", text)
     if verdict.drifted is None:
         text = (
@@ -283,6 +225,18 @@ def _drift_detected(seen: Seen, status: MonitoringStatus) -> Condition:
         f"not; a shift is a PSI above {drift.psi_threshold} over {drift.window_seconds} s"
     )
     return Condition(DRIFT_DETECTED, FALSE, "NoDrift", text)
+
+
+def _lately(seen: Seen) -> str:
+    """Return how long nothing came: after a promotion or a restart less than a window is known."""
+    window = seen.monitoring.drift.window_seconds
+    observed = seen.observed
+    if observed is not None and observed.moment is not None:
+        ring = observed.history.rings[DRIFT_RING]
+        begun = min(ring.slots, default=0) * ring.seconds
+        if ring.slots and observed.moment.timestamp() - begun < window - ring.seconds:
+            return f"since its rows are counted, which is less than the window of {window} s"
+    return f"within {window} s"
 
 
 def _measured(seen: Seen) -> Evaluation | None:
@@ -321,9 +275,10 @@ def _quality(seen: Seen, version: str) -> Condition:
         text = f"fewer than {least} labels of predictions of {version} came within {window} s: too few to judge by"
         return Condition(QUALITY_DEGRADED, UNKNOWN, "InsufficientData", text)
     error = f"the error of the labelled predictions of {version} is"
-    if quality.worse and found.quality_from is not None:
+    if found.quality_from is not None:
         when = timestamp(datetime.fromtimestamp(found.quality_from, UTC))
-        text = f"{error} above {quality.limit:.4g}, which may come of data that were wrong: judged again from {when} on"
+        so = f"{error} above {quality.limit:.4g}, which may come of" if quality.worse else "labels may be of rows with"
+        text = f"{so} data that were wrong: judged again from {when} on"
         return Condition(QUALITY_DEGRADED, UNKNOWN, DATA_SUSPECT, text)
     if quality.worse:
         text = f"{error} above {quality.limit:.4g}, and no alert says so yet"

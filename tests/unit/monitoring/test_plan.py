@@ -201,6 +201,35 @@ async def test_labels_that_are_worse_are_not_said_to_be_fine_before_the_alert(se
     assert condition(result, "QualityDegraded")[:2] == ("False", "NotWorse")
 
 
+@pytest.mark.parametrize("wrong", [0, 100])
+async def test_quality_is_not_said_to_be_fine_while_the_data_are_suspect(service: Any, wrong: int) -> None:
+    parent = service()
+    parent["spec"]["monitoring"]["quality"] = {"maximum": "0.2"}
+    watch = Watch(Pages(), Monitoring.model_validate(parent["spec"]["monitoring"]), [pod("a")])
+    labelled(watch, wrong, 200)
+    seen = await watch.look(400)
+    moment = watch.now.timestamp()
+    found = evaluate(watch.monitoring, seen.history, None, Memory(problem=moment - 60), moment)
+    result = plan(read_inference_service(parent), EMBEDDED, watch.now, observed=seen, found=found)
+    assert condition(result, "QualityDegraded")[:2] == ("Unknown", "DataSuspect")
+
+
+async def test_no_rows_are_told_of_the_time_that_is_known_only(service: Any) -> None:
+    """After a promotion the pods may have answered just before they were counted."""
+    parent = service()
+    watch = Watch(Pages(), Monitoring.model_validate(parent["spec"]["monitoring"]), [pod("a", o.later(-86_400))])
+    watch.pages.tell("a", rows(400, 400))
+    window = watch.monitoring.drift.window_seconds
+    for look in range(13):
+        seen = await watch.look(window / 12 if look else 0)
+        found = evaluate(watch.monitoring, seen.history, None, Memory(), watch.now.timestamp())
+        result = plan(read_inference_service(parent), EMBEDDED, watch.now, observed=seen, found=found)
+        status, reason, message = condition(result, "DriftDetected")
+        assert (status, reason) == ("Unknown", "NoData")
+        words = "since its rows are counted" if look < 11 else f"within {window} s"
+        assert f"no row came to {VERSION} {words}" in message
+
+
 @pytest.mark.parametrize(("before", "told"), [("True", True), ("Unknown", True), ("False", False)])
 async def test_after_an_alert_errors_are_told_until_they_are_judged(service: Any, before: str, *, told: bool) -> None:
     parent = service()
