@@ -165,6 +165,7 @@ SERVING: dict[str, tuple[Change, str]] = {
     "unknown batching": ({"runtime.batching": "Sometimes"}, "spec.runtime.batching"),
     "no time for a request": ({"runtime.timeouts": {"requestSeconds": 0}}, "spec.runtime.timeouts.requestSeconds"),
     "drift of no share": ({"monitoring.drift.minShare": "0"}, "minShare must be above 0"),
+    "drift of every window": ({"monitoring.drift.psiThreshold": "0"}, "psiThreshold must be above 0"),
     "back for no alert": ({"monitoring.rollback": {"onQuality": False}}, "set onQuality or onErrors"),
     "back within no time": ({"monitoring.rollback": {"withinSeconds": 0}}, "spec.monitoring.rollback.withinSeconds"),
     "quality of no error": ({"monitoring.quality.maximum": "0"}, "maximum must be above 0"),
@@ -489,6 +490,7 @@ CREATED: Mapping[str, Callable[[], Body]] = {
         {"name": "estimator", "categorical": {"choices": ["Ridge"]}}
     ),
     "minShare must be above 0 and at most 1": lambda: service({"monitoring": {"drift": {"minShare": "1.5"}}}),
+    "psiThreshold must be above 0 and at most 100": lambda: service({"monitoring": {"drift": {"psiThreshold": "-1"}}}),
     "set onQuality or onErrors": lambda: service({"monitoring": {"rollback": {"onQuality": False}}}),
     "maximum must be above 0": lambda: service({"monitoring": {"quality": {"maximum": "0"}}}),
     "sampleRatio must be above 0 and at most 1": lambda: service(

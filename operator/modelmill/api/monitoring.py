@@ -33,13 +33,17 @@ class DriftMonitoring(Part):
             (
                 "double(self.minShare) > 0.0 && double(self.minShare) <= 1.0",
                 "minShare must be above 0 and at most 1",
-            )
+            ),
+            (
+                "double(self.psiThreshold) > 0.0 && double(self.psiThreshold) <= 100.0",
+                "psiThreshold must be above 0 and at most 100",
+            ),
         )
     }
     psi_threshold: Decimal = Field(
         default="0.2",
         description="Population stability index, without what chance adds, above which a feature or the prediction has "
-        "shifted.",
+        "shifted: above 0, at most 100.",
     )
     min_share: Decimal = Field(
         default="0.3",

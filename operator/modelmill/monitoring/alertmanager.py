@@ -97,8 +97,10 @@ def parse(body: bytes, now: datetime) -> Notification:
     """Return the notification that is heard now. Raises NotificationError for what is no JSON object with a list `alerts`."""
     try:
         document = json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise NotificationError(f"the body is not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise NotificationError("the body is not JSON that is read: too deep, or a number of too many digits") from None
     if not isinstance(document, dict) or not isinstance(document.get("alerts"), list):
         raise NotificationError("the body is no object with a list `alerts`")
     notices = [_notice(raw, now) for raw in document["alerts"]]

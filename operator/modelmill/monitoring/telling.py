@@ -331,7 +331,7 @@ def _sentence(alert: Alert) -> str:
 def _consequence(seen: Seen, kind: str) -> str:
     back = seen.monitoring.rollback
     if back is not None and kind in back.kinds:
-        return f"spec.monitoring.rollback comes first, see RolledBack and status.history; {_retrained(seen, kind)}"
+        return f"whether the version before comes back: see RolledBack and status.history; {_retrained(seen, kind)}"
     return _retrained(seen, kind)
 
 

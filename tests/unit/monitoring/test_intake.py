@@ -638,6 +638,12 @@ def test_any_body_is_parsed_or_refused(body: bytes) -> None:
     assert "alerts" in json.loads(body)
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"alerts": [' + b"1" * 10_000 + b"]}"], ids=["deep", "long number"])
+def test_what_cannot_be_read_is_told_in_words_of_ours(body: bytes) -> None:
+    with pytest.raises(NotificationError, match="too deep, or a number of too many digits"):
+        parse(body, datetime(2026, 11, 20, tzinfo=UTC))
+
+
 def test_the_feature_of_an_alert_about_the_service_is_in_its_annotations() -> None:
     labels = {"alertname": "ModelmillDrift", "modelmill_kind": "Drift"}
     notice = Notice(True, "a", "2026-11-20T20:52:25Z", labels, {"feature": "Horsepower"})

@@ -82,9 +82,9 @@ def held(view: View) -> str:
     if status.rollback is not None and status.rollback.alert is not None and status.canary is not None:
         return ""
     why = _hindrance(view) or _unfit(view, fires[0])
-    return (
-        f"{_words(fires[0])}; {version_before(status) or 'no other version'} does not come back: {why}" if why else ""
-    )
+    before = version_before(status)
+    back = f"{before} does not come back" if before else "no version comes back"
+    return f"{_words(fires[0])}; {back}: {why}" if why else ""
 
 
 def held_for_good(view: View) -> tuple[str, ...]:
