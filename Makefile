@@ -72,9 +72,9 @@ proof-serving: venv cluster-up images ## No failed request: a million over 50 ro
 	@MODELMILL_SERVING_REQUESTS=1000000 MODELMILL_SERVING_RATE=500 MODELMILL_INVARIANTS_ROUNDS=24 $(PYTHON) -m pytest -n0 -s \
 	  tests/e2e/test_no_failed_request.py tests/e2e/test_invariants.py
 
-proof-monitoring: venv ## What monitoring and the loop do on public data, 20 seeds of each story, 4 of them by Prometheus' rules as well, and both engines on 400 generated histories
+proof-monitoring: venv ## What monitoring and the loop do on public data, 20 seeds of each story by either engine, and both engines on 400 generated histories
 	@MODELMILL_HISTORIES=400 $(PYTHON) -m pytest -n0 tests/unit/monitoring/test_engines_agree.py
-	@OMP_NUM_THREADS=1 PYTHONPATH=operator:images/server:images/trainer:. $(PYTHON) -m tests.verdicts.table 20 4
+	@OMP_NUM_THREADS=1 PYTHONPATH=operator:images/server:images/trainer:. $(PYTHON) -m tests.verdicts.table 20 20
 
 proof: export MODELMILL_RESULTS = $(CURDIR)/build/results.jsonl
 proof: venv ## The long proofs: 10,000 generated calls, 50,000 mutations of bodies and 300,000 of gRPC, ten minutes of mutated HTTP, 100 ends under load, a million requests, each fault of a store at each call
