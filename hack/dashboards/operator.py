@@ -10,6 +10,7 @@ OURS: Final = '{job=~"$job"}'
 RATE: Final = f"{OURS}[$__rate_interval]"
 RUNS: Final = "RunStarted|RunPublished|RunUnchanged|RunReplaced|RunReproduced|RunFailed|GateFailed|DataRejected"
 """Events about runs."""
+SPOKE: Final = "modelmill_watch_last_event_timestamp_seconds"
 
 
 def _rate(metric: str, by: str) -> str:
@@ -25,7 +26,7 @@ AT_A_GLANCE: Final = Row(
     [
         Panel(title="Leaders", form="stat", steps=((0, "red"), (1, "green"), (2, "red")),
               says="One process works, others stand by. None: what runs goes on, and nothing new begins.",
-              queries=[Query(f"sum(modelmill_leader_election_master_status{OURS})", "leaders")]),
+              queries=[Query(f"sum(modelmill_leader_election_master_status{OURS}) or vector(0)", "leaders")]),
         Panel(title="Processes", form="stat", says="Operator processes that were scraped, by release.",
               queries=[Query(f"count by (version) (modelmill_build_info{OURS})", "{{version}}")]),
         Panel(title="Keys that wait", form="stat", steps=((0, "green"), (100, "orange")),
@@ -83,8 +84,8 @@ API: Final = Row(
         Panel(title="Watch streams that ended", unit="ops", least=0, says="By kind and cause.",
               queries=[Query(_rate("modelmill_watch_restarts_total", "kind,cause"), "{{kind}} {{cause}}")]),
         Panel(title="Silence of the watches", unit="s", least=0, says="Time since the most silent stream of a kind told "
-              "something.", queries=[Query("time() - max by (kind) (modelmill_watch_last_event_timestamp_seconds"
-                                           f"{OURS})", "{{kind}}")]),
+              "something; none of kinds that are not watched.",
+              queries=[Query(f"time() - max by (kind) ({SPOKE}{OURS} > 0)", "{{kind}}")]),
     ],
 )  # fmt: skip
 

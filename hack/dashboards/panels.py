@@ -16,15 +16,17 @@ ALPHABETICAL, NEWEST_FIRST = 1, 8
 """Orders of a variable's values; the second takes numbers in a name for what they are."""
 ON_TIME_RANGE: Final = 2
 """A variable's query is asked again when the time range changes."""
+OF_NOW: Final = ("stat", "bargauge")
+"""Types of panels that show one value: that at the end of the time range. Of a range they would show the last one that there
+was, however old."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query in PromQL, and how its series are named. at_end: only its value at the end of the time range."""
+    """A query in PromQL, and how its series are named."""
 
     expression: str
     legend: str
-    at_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,10 @@ class Panel:
             "datasource": DATASOURCE,
             "gridPos": place,
             **({"maxDataPoints": self.points} if self.points else {}),
-            "targets": [_target(query, chr(ord("A") + place)) for place, query in enumerate(self.queries)],
+            "targets": [
+                _target(query, chr(ord("A") + place), of_now=self.form in OF_NOW)
+                for place, query in enumerate(self.queries)
+            ],
             "fieldConfig": {
                 "defaults": {
                     "unit": self.unit,
@@ -76,14 +81,14 @@ class Panel:
         }
 
 
-def _target(query: Query, letter: str) -> dict[str, Any]:
+def _target(query: Query, letter: str, *, of_now: bool) -> dict[str, Any]:
     return {
         "refId": letter,
         "datasource": DATASOURCE,
         "expr": query.expression,
         "legendFormat": query.legend,
-        "instant": query.at_end,
-        "range": not query.at_end,
+        "instant": of_now,
+        "range": not of_now,
     }
 
 

@@ -141,7 +141,7 @@ DRIFT: Final = Row(
               queries=[Query(VALUES, "{{feature}}"), Query(PREDICTIONS, "prediction")]),
         Panel(title="Importance of the watched features", form="bargauge", unit="percentunit", least=0,
               says="Share by which each feature counts in the decision whether the service has drifted.",
-              queries=[Query(f"max by (feature) ({names.METRIC_FEATURE_IMPORTANCE}{{{VERSION}}})", "{{feature}}", True)]),
+              queries=[Query(f"max by (feature) ({names.METRIC_FEATURE_IMPORTANCE}{{{VERSION}}})", "{{feature}}")]),
     ],
 )  # fmt: skip
 DATA_QUALITY: Final = Row(

@@ -41,7 +41,8 @@ WATCH_EVENTS = Counter("modelmill_watch_events_total", "Watch events by kind.", 
 WATCH_RESTARTS = Counter("modelmill_watch_restarts_total", "Watch streams that were cut or refused.", ["kind", "cause"])
 WATCH_LAST_EVENT = Gauge(
     "modelmill_watch_last_event_timestamp_seconds",
-    "When the most silent stream of the kind told something last: an event, a bookmark or a list.",
+    "When the most silent stream of the kind told something last: an event, a bookmark or a list. 0 where none ever "
+    "did, as of a kind that is not installed.",
     ["kind"],
 )
 WATCH_REFUSED = Gauge(

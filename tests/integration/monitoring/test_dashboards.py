@@ -33,6 +33,7 @@ __all__ = ["launch_shared"]
 pytestmark = pytest.mark.integration
 
 WAIT_SECONDS = 60  # a limit, not an expectation
+NOTHING = " or vector(0)"
 FEEDBACK_ROWS = 100  # answers of more rows have no id
 POD = "cars-0123456789-7c9d8b6f5-abcde"
 # The operator's metrics with a sample of each, as if each had happened.
@@ -41,7 +42,9 @@ import sys, time
 from prometheus_client import REGISTRY, start_http_server
 from prometheus_client.metrics import MetricWrapperBase
 import modelmill.app
+from modelmill.engine.metrics import WATCH_LAST_EVENT
 start_http_server(int(sys.argv[1]), "127.0.0.1")
+WATCH_LAST_EVENT.labels("NeverWatched")
 metrics = [one for one in REGISTRY._collector_to_names if isinstance(one, MetricWrapperBase)]
 kinds = {"kind": "TrainingJob", "reason": "RunFailed"}
 while True:
@@ -156,7 +159,20 @@ def predict(server: Running) -> None:
 
 def test_each_query_of_the_operators_dashboard_has_an_answer(prometheus: Prometheus) -> None:
     for query in asked("modelmill-operator"):
-        assert prometheus.query(resolved(query)), query
+        assert prometheus.query(resolved(query).removesuffix(NOTHING)), query
+
+
+def test_without_an_operator_there_are_no_leaders(prometheus: Prometheus) -> None:
+    (query,) = (one for one in asked("modelmill-operator") if one.endswith(NOTHING))
+    (answer,) = prometheus.query(query.replace("$job", "another"))
+    assert answer["value"][1] == "0"
+
+
+def test_a_kind_that_was_never_watched_is_not_called_silent(prometheus: Prometheus) -> None:
+    name = "modelmill_watch_last_event_timestamp_seconds"
+    (query,) = (one for one in asked("modelmill-operator") if name in one)
+    assert {one["metric"]["kind"] for one in prometheus.query(name)} == {"NeverWatched", "TrainingJob"}
+    assert [one["metric"]["kind"] for one in prometheus.query(resolved(query))] == ["TrainingJob"]
 
 
 SUBJECTS = [

@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 import modelmill.app  # noqa: F401 - for what it registers
 from modelmill.contracts import names
-from tests.support.dashboards import DASHBOARDS, asked, resolved
+from tests.support.dashboards import DASHBOARDS, asked, panels, resolved
 from tests.support.programs import debian_program
 from tests.unit.chart.conftest import Render
 
@@ -60,11 +60,20 @@ def test_no_variable_is_left_over(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
+def test_a_panel_of_one_value_shows_that_of_now_and_no_older_one(name: str) -> None:
+    shown = panels(name)
+    assert {panel["type"] for panel in shown} & {"stat", "timeseries"} == {"stat", "timeseries"}
+    for panel in shown:
+        of_now = panel["type"] in ("stat", "bargauge")
+        assert {(one["instant"], one["range"]) for one in panel["targets"]} == {(of_now, not of_now)}, panel["title"]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_panels_lie_beside_each_other_and_have_names_of_their_own(name: str) -> None:
-    panels = json.loads(DASHBOARDS[name].read_text())["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
+    placed = json.loads(DASHBOARDS[name].read_text())["panels"]
+    assert len({panel["id"] for panel in placed}) == len(placed)
     taken: set[tuple[int, int]] = set()
-    for panel in panels:
+    for panel in placed:
         place = panel["gridPos"]
         cells = {
             (x, y)
