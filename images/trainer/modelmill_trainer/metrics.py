@@ -19,13 +19,15 @@ from modelmill_trainer.plain_files import NotPlain, is_left, open_plain
 
 MAX_OWN_METRICS = 32
 MAX_OWN_BYTES = 1 << 20
+ROUNDING = 1e-3
 METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]{0,127}")
 
 
 def evaluate(task: str, target: np.ndarray, outputs: Outputs, classes: tuple[Any, ...]) -> dict[str, float]:
     """Return the metrics of a task that make sense for these rows.
 
-    mape only without targets near zero; roc_auc for two classes that both occur; log_loss when every label is a known class.
+    mape only without targets near zero; roc_auc for two classes that both occur; log_loss when every label is a known class
+    and no probability is negative but by rounding.
     Raises StageError (ModelInvalid) when predictions are not finite.
     """
     if task == CLASSIFICATION:
@@ -75,11 +77,23 @@ def _classification(target: np.ndarray, outputs: Outputs, classes: tuple[Any, ..
     require_finite({PROBABILITIES: probabilities}, "of the hold-out")
     if len(classes) == 2 and set(truth) == {0, 1}:
         found["roc_auc"] = float(metrics.roc_auc_score(truth, probabilities[:, 1]))
-    if (truth < len(classes)).all():
-        chances = probabilities.astype("float64")
-        chances /= chances.sum(axis=1, keepdims=True)
+    chances = _chances(probabilities)
+    if chances is not None and (truth < len(classes)).all():
         found["log_loss"] = float(metrics.log_loss(truth, chances, labels=list(range(len(classes)))))
     return found
+
+
+def _chances(probabilities: np.ndarray) -> np.ndarray | None:
+    """Return [rows, classes] probabilities that sum to 1; None where they are none.
+
+    A forest in ONNX adds its trees up in single precision: then one is a little above 1 and the other a little below 0.
+    """
+    chances = probabilities.astype("float64")
+    if (chances < -ROUNDING).any():
+        return None
+    chances = chances.clip(min=0.0)
+    total = chances.sum(axis=1, keepdims=True)
+    return chances / total if (total > 0).all() else None
 
 
 def require_finite(outputs: Outputs, rows: str) -> None:

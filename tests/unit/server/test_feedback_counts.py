@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.contracts import names
-from modelmill_server.core.confidence import FEW_ROWS, confidences, decile
+from modelmill_server.core.confidence import FEW_ROWS, ROUNDING, confidences, decile
 from modelmill_server.core.feedback import MAX_VERSIONS, FeedbackCounter
 from modelmill_server.core.plausible import Plausible
 from modelmill_server.core.tokens import MAX_CHARACTERS, MAX_ROWS, Claim, Tokens, key_from
@@ -53,7 +53,9 @@ def cells(counter: FeedbackCounter) -> dict[tuple[str, ...], float]:
 
 @given(
     st.lists(
-        st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.999, 1.0, -0.01, 1.01, math.nan, math.inf, 1e308])
+        st.sampled_from(
+            [0.0, 0.1, 0.3, 0.5, 0.7, 0.999, 1.0, -1.2e-7, 1.00000012, -0.01, 1.01, math.nan, math.inf, 1e308]
+        )
         | st.floats(0, 1),
         min_size=1,
         max_size=MAX_ROWS,
@@ -67,7 +69,8 @@ def test_confidences_come_back_by_decile(values: list[float]) -> None:
     read = tokens().read(token)
     assert (read.predictions, read.confidences) == ((1,) * len(values), found)
     for byte, value in zip(found, values, strict=True):
-        assert decile(byte) == (min(math.floor(value * 250) // 25, 9) if 0 <= value <= 1 else None)
+        sure = min(max(value, 0.0), 1.0)
+        assert decile(byte) == (min(math.floor(sure * 250) // 25, 9) if abs(value - sure) <= ROUNDING else None)
 
 
 @pytest.mark.parametrize("rows", [1, FEW_ROWS + 1])

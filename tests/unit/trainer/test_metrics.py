@@ -37,6 +37,26 @@ def test_classification_metrics_by_hand() -> None:
     assert found["log_loss"] == pytest.approx(-np.log([0.8, 0.9, 0.4, 0.7]).mean())
 
 
+def of_two_classes(*sure: float) -> dict[str, float]:
+    outputs = {
+        "predict": np.array([1 if one > 0.5 else 0 for one in sure]),
+        "predict_proba": np.array([[1 - one, one] for one in sure], dtype="float32"),
+    }
+    return evaluate("classification", np.array([0, 1, 1, 0]), outputs, (0, 1))
+
+
+def test_probabilities_that_miss_0_and_1_by_rounding_are_measured() -> None:
+    found = of_two_classes(-1.2e-7, 1.00000012, 0.5, 0.25)
+    assert found["log_loss"] == pytest.approx(-np.log([1, 1, 0.5, 0.75]).mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("sure", [1.1, -0.1])
+def test_what_is_no_probability_has_no_log_loss(sure: float) -> None:
+    found = of_two_classes(sure, 0.9, 0.5, 0.25)
+    assert "log_loss" not in found
+    assert found["accuracy"] > 0
+
+
 def test_a_label_that_the_model_never_saw_counts_as_a_mistake() -> None:
     outputs = {"predict": np.array([0, 1]), "predict_proba": np.array([[0.9, 0.1], [0.2, 0.8]])}
     found = evaluate("classification", np.array([0, 7]), outputs, (0, 1))
